@@ -1,0 +1,40 @@
+# What a person types here. Everything but `test`, `check` and `fit` rehearses: it needs Linux and root.
+STACK ?= dev
+PYTHON := .venv/bin/python
+REHEARSAL := $(PYTHON) -m rehearsal
+
+.PHONY: help venv up preview down fit doctor test e2e check
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
+
+venv:
+	@sh rehearsal/venv.sh
+
+up: venv ## machines, cluster, operator, slices, workloads; again: only what changed
+	@$(REHEARSAL) up --stack $(STACK)
+
+preview: venv ## what `make up` would do, without doing it
+	@$(REHEARSAL) preview --stack $(STACK)
+
+down: venv ## destroy the stack and take its machines away
+	@$(REHEARSAL) down --stack $(STACK)
+
+fit: venv ## do the workloads fit? arithmetic alone
+	@$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml
+
+doctor: venv ## look at the machines and the cluster
+	@$(REHEARSAL) doctor --stack $(STACK)
+
+test: venv ## every test that needs neither root nor machines
+	@$(PYTHON) -m pytest
+
+e2e: venv ## the rehearsal tests: real engine, SSH, systemd, API server and scheduler
+	@$(PYTHON) -m pytest tests/rehearsal
+
+check: venv ## ruff, pyright, shellcheck
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m pyright
+	@.venv/bin/shellcheck --severity style --shell sh $$(git ls-files '*.sh')
+	@.venv/bin/shellcheck --severity style .ci/run

@@ -1,0 +1,60 @@
+"""The stack as a table of contents: settings → fit → cluster → operator → sharing → workloads → exports."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi import ResourceOptions
+
+import capacity
+import doctor
+import stack
+from components.gpu_operator import GpuOperator
+from components.gpu_sharing import GpuSharing
+from components.gpu_workload import GpuWorkload
+from components.k3s_cluster import K3sCluster
+
+# What the stack file says; a mistake ends the program here, with all the others of the file.
+config = pulumi.Config()
+settings = stack.read(config)
+access = stack.reach(settings, Path.cwd())
+private_key = config.get_secret(stack.PRIVATE_KEY)
+
+# Whether the workloads fit, said before anything is touched.
+stack.told_before(capacity.fit(settings))
+
+# Machines that answer SSH become a k3s cluster.
+inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+cluster = K3sCluster("cluster", stack.cluster(settings, access, private_key, inventory))
+
+# What lies in the cluster goes with the cluster.
+inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
+
+operator = GpuOperator("gpu-operator", stack.operator(settings), inside)
+
+# Who shares which card how; exists when every promised slice is allocatable.
+sharing = GpuSharing(
+    "gpu-sharing",
+    stack.sharing(
+        settings,
+        namespace=operator.namespace,
+        joined=cluster.joined,
+        promise=doctor.promise(settings, capacity.offers(settings)),
+        kubeconfig=cluster.kubeconfig,
+    ),
+    ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
+)
+
+# Namespaces of their own, then the workloads that prove it.
+workloads = stack.workloads(settings)
+namespaces = {
+    name: kubernetes.core.v1.Namespace(name, metadata={"name": name}, opts=inside)
+    for name in sorted({workload["namespace"] for workload in workloads.values()} - {"default"})
+}
+for name, workload in workloads.items():
+    after = [sharing.ready, *namespaces.values()]
+    GpuWorkload(name, workload, ResourceOptions.merge(inside, ResourceOptions(depends_on=after)))
+
+pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("server", f"https://{settings.server.address}:6443")
+pulumi.export("promised", {offer.name: offer.resources for offer in capacity.offers(settings)})

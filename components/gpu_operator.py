@@ -1,0 +1,96 @@
+"""NVIDIA's GPU Operator from its Helm chart.
+
+A Release and not a Chart, because the operator's upgrades and its removal are hooks. Waited for: the
+operator's own Deployment. *Not* waited for: its operands (driver, toolkit, device plugin); a Release
+knows nothing of them, and the ClusterPolicy says `ready` too early. That is GpuSharing's gate.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from .options import child
+
+NAMESPACE = "gpu-operator"
+RELEASE = "gpu-operator"
+CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's
+
+
+class GpuOperatorArgs(TypedDict):
+    """Which operator, and which parts of NVIDIA's stack it brings."""
+
+    version: str
+    chart: str
+    """A chart's name in `repository`, an oci:// address, or a folder relative to the project."""
+    repository: NotRequired[str | None]
+    driver: bool
+    """The operator installs the driver; False: the hosts have it."""
+    toolkit: bool
+    """The operator installs the container toolkit; False: the hosts have it."""
+    values: Mapping[str, Any]
+    """Further chart values. What the program decides wins."""
+    timeout_seconds: int
+
+
+class GpuOperator(pulumi.ComponentResource):
+    """Namespace and Release of the GPU Operator."""
+
+    namespace: pulumi.Output[str]
+    """Where the operator runs, and where its ConfigMaps have to be."""
+    release: kubernetes.helm.v3.Release
+    """What comes into being with it: the ClusterPolicy `cluster-policy` and its kind."""
+
+    def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("k3sgpu:index:GpuOperator", name, None, opts)
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata={
+                "name": NAMESPACE,
+                # Its operands are privileged; a cluster that enforces Pod Security refuses them otherwise.
+                "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
+            },
+            opts=child(self, opts),
+        )
+        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
+        repository = args.get("repository")
+        self.release = kubernetes.helm.v3.Release(
+            name,
+            name=RELEASE,
+            namespace=self.namespace,
+            chart=args["chart"],
+            version=args["version"],
+            repository_opts={"repo": repository} if repository else None,
+            values=chart_values(args),
+            timeout=args["timeout_seconds"],
+            # A roll-back would destroy the evidence, and restart containerd once more with the toolkit.
+            atomic=False,
+            # The CRDs are refreshed by a hook of the upgrade itself, so the old schema must not judge.
+            disable_openapi_validation=True,
+            opts=child(self, opts),
+        )
+        self.register_outputs({"namespace": self.namespace})
+
+
+def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
+    """The chart's values: the caller's, overlaid by what the program decides."""
+    decided: dict[str, Any] = {
+        "driver": {"enabled": args["driver"]},
+        "toolkit": {"enabled": args["toolkit"]},
+        # Its default, all-disabled, undoes MIG that an administrator configured on the host.
+        "migManager": {"enabled": False},
+    }
+    if args["toolkit"]:
+        decided["toolkit"]["env"] = [{"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
+    return overlay(args["values"], decided)
+
+
+def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `top` in place of its own, map by map; lists are not joined."""
+    both = {
+        key: overlay(base[key], value)
+        for key, value in top.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+    return {**base, **top, **both}

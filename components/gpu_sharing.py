@@ -1,0 +1,102 @@
+"""How cards are shared: the device plugin's configurations, who uses which, and the proof.
+
+The operator does not watch the ConfigMap's content, but its config-manager watches a node's label.
+So every configuration has a key with the hash of its content: a changed profile is a new key, the
+label of the nodes that use it moves there, and no other node's plugin notices.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_command import local
+
+from .options import child
+
+CONFIG_MAP = "time-slicing-config"
+CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
+CONFIG_LABEL = "nvidia.com/device-plugin.config"
+ACCELERATOR_LABEL = "accelerator"
+FIELD_MANAGER = "k3s-gpu-sharing"
+
+
+class GpuNodeArgs(TypedDict):
+    """One node with GPUs."""
+
+    name: str
+    config: str
+    """The key of its configuration."""
+    accelerator: str
+    joined: pulumi.Resource
+    """What has to exist before the Node does: a Patch would create a missing one."""
+
+
+class GpuSharingArgs(TypedDict):
+    """Configurations, nodes, and what they promise."""
+
+    namespace: pulumi.Input[str]
+    """The operator's."""
+    configs: Mapping[str, str]
+    """By key: a configuration file of NVIDIA's device plugin."""
+    default: str
+    """The key for nodes without a label, that is: nodes that this program did not join."""
+    nodes: Sequence[GpuNodeArgs]
+    promise: str
+    """What every node must offer in the end, as doctor's JSON."""
+    kubeconfig: pulumi.Input[str]
+
+
+class GpuSharing(pulumi.ComponentResource):
+    """ConfigMap, ClusterPolicy patch, node labels, and the gate that waits for the slices.
+
+    Give it `depends_on` the operator's Release: a Patch without a target would create one.
+    """
+
+    ready: local.Command
+    """Exists when every promised resource is allocatable."""
+
+    def __init__(self, name: str, args: GpuSharingArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("k3sgpu:index:GpuSharing", name, None, opts)
+        config_map = kubernetes.core.v1.ConfigMap(
+            name,
+            metadata={"name": CONFIG_MAP, "namespace": args["namespace"]},
+            data=args["configs"],
+            opts=child(self, opts),
+        )
+        policy = kubernetes.apiextensions.CustomResourcePatch(
+            name,
+            api_version="nvidia.com/v1",
+            kind="ClusterPolicy",
+            metadata=_patch(CLUSTER_POLICY),
+            spec={"devicePlugin": {"config": {"name": CONFIG_MAP, "default": args["default"]}}},
+            opts=child(self, opts, depends_on=[config_map]),
+        )
+        labels = [
+            kubernetes.core.v1.NodePatch(
+                f"{name}-{node['name']}",
+                metadata={
+                    **_patch(node["name"]),
+                    "labels": {CONFIG_LABEL: node["config"], ACCELERATOR_LABEL: node["accelerator"]},
+                },
+                opts=child(self, opts, depends_on=[config_map, policy, node["joined"]]),
+            )
+            for node in args["nodes"]
+        ]
+        self.ready = local.Command(
+            f"{name}-ready",
+            create=".venv/bin/python -m doctor cluster --from-graph",
+            environment={"K3SGPU_PROMISE": args["promise"]},
+            stdin=pulumi.Output.secret(args["kubeconfig"]),
+            add_previous_output_in_env=False,
+            opts=child(self, opts, depends_on=[policy, *labels]),
+        )
+        self.register_outputs({})
+
+
+def _patch(target: str) -> dict:
+    """Metadata of a Patch on `target`. A fixed manager, so that a lost state can take its fields back."""
+    return {
+        "name": target,
+        "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, "pulumi.com/patchForce": "true"},
+    }

@@ -1,0 +1,284 @@
+"""A k3s cluster on machines that answer SSH: one server, any number of agents.
+
+Every machine gets a converge script that is safe to run again, and a ward: a Command that does
+nothing until its host leaves. Nothing here is ever replaced: `triggers` would uninstall the cluster
+that was just installed. What is *not* waited for: anything inside the cluster beyond Ready nodes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import yaml
+from pulumi import ResourceOptions
+from pulumi_command import local, remote
+
+import hostscripts
+
+API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
+AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
+
+
+class HostArgs(TypedDict):
+    """One machine. `name` is its key in the stack file, and the name of its Node."""
+
+    name: str
+    address: str
+    connection: remote.ConnectionArgsDict
+    sudo: bool
+    """The login is not root and has passwordless sudo."""
+
+
+class ReleaseArgs(TypedDict):
+    """Where k3s comes from, and what it must hash to."""
+
+    version: str
+    mirror: str
+    install_script_url: str
+    install_script_sha256: NotRequired[str | None]
+    binary_sha256: NotRequired[Mapping[str, str]]
+    """By architecture: amd64, arm64. Without one the release's own checksum file decides."""
+
+
+class PreflightArgs(TypedDict):
+    """What doctor is told: the inventory as JSON, and the SSH key where it is not a file."""
+
+    inventory: str
+    private_key: NotRequired[pulumi.Input[str] | None]
+
+
+class K3sClusterArgs(TypedDict):
+    """Everything a cluster is made from."""
+
+    server: HostArgs
+    agents: Sequence[HostArgs]
+    release: ReleaseArgs
+    disable: Sequence[str]
+    """Packaged components k3s leaves out, such as traefik."""
+    tls_san: Sequence[str]
+    config: Mapping[str, object]
+    """Further keys of k3s's config.yaml, for all nodes."""
+    preflight: PreflightArgs
+    start_timeout_seconds: int
+    max_unavailable: int
+    """How many running agents a change may touch at the same time."""
+    generation: int
+    """A number without meaning: another one makes preflight and kubeconfig run again."""
+
+
+class K3sCluster(pulumi.ComponentResource):
+    """k3s on the given machines, and a Provider that talks to it."""
+
+    kubeconfig: pulumi.Output[str]
+    """The administrator's kubeconfig, a secret, with the server's own address in it."""
+    provider: kubernetes.Provider
+    """For every resource inside the cluster."""
+    joined: Mapping[str, pulumi.Resource]
+    """By Node: what has to exist before the Node does."""
+
+    def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
+        self._name, self._args = name, args
+        server, agents = args["server"], args["agents"]
+
+        self._preflight = local.Command(
+            f"{name}-preflight",
+            create=".venv/bin/python -m doctor hosts --from-graph",
+            environment={
+                "K3SGPU_INVENTORY": args["preflight"]["inventory"],
+                "K3SGPU_GENERATION": str(args["generation"]),
+            },
+            stdin=_secret(args["preflight"].get("private_key")),
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(parent=self),
+        )
+        first = self._server(server)
+        tokens = self._tokens(first)
+        agent_token = tokens.stdout.apply(lambda text: json.loads(text)["agent"])
+        joins = {agent["name"]: self._agent(agent, first, agent_token) for agent in agents}
+        self._upkeep(agents, joins)
+        self.joined = {server["name"]: first, **joins}
+
+        fetched = self._kubeconfig(first)
+        cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
+        self.kubeconfig = fetched.stdout.apply(lambda text: kubeconfig_for(text, server["address"], cluster))
+        self.provider = kubernetes.Provider(
+            name,
+            kubeconfig=self.kubeconfig,
+            # Stable, so that a rotated certificate does not replace everything in the cluster.
+            cluster_identifier=cluster,
+            enable_server_side_apply=True,
+            # The sharing ConfigMap keeps its name: a replacement would leave a moment without it.
+            enable_config_map_mutable=True,
+            opts=ResourceOptions(parent=self),
+        )
+        self.register_outputs({"kubeconfig": self.kubeconfig})
+
+    def _server(self, host: HostArgs) -> remote.Command:
+        clean = self._clean(host, [])
+        return remote.Command(
+            f"{self._name}-server-{host['name']}",
+            connection=host["connection"],
+            create=self._converge(host, "server"),
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(parent=self, depends_on=[self._preflight, clean]),
+        )
+
+    def _tokens(self, first: remote.Command) -> remote.Command:
+        server = self._args["server"]
+        return remote.Command(
+            f"{self._name}-tokens",
+            connection=server["connection"],
+            create=hostscripts.render("tokens", sudo=server["sudo"]),
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(
+                parent=self, depends_on=[first], additional_secret_outputs=["stdout", "stderr"]
+            ),
+        )
+
+    def _agent(
+        self, host: HostArgs, first: remote.Command, agent_token: pulumi.Output[str]
+    ) -> remote.Command:
+        """Joins one machine. The order of leaving is the reverse of the dependencies:
+        pods away (leave), k3s away (clean), Node away (forget)."""
+        forget = self._ward("forget", host, first, after=first)
+        clean = self._clean(host, [forget])
+        join = remote.Command(
+            f"{self._name}-agent-{host['name']}",
+            connection=host["connection"],
+            create=self._converge(host, "agent"),
+            # All agents join at once; what changes on a running one is upkeep's, a few at a time.
+            update="true",
+            stdin=agent_token,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(
+                parent=self, depends_on=[self._preflight, clean, first], ignore_changes=["create"]
+            ),
+        )
+        self._ward("leave", host, first, after=join)
+        return join
+
+    def _upkeep(self, agents: Sequence[HostArgs], joins: Mapping[str, remote.Command]) -> None:
+        """What a change does to running agents, in as many lanes as may be unavailable at a time."""
+        lanes = self._args["max_unavailable"]
+        done: list[remote.Command] = []
+        for position, host in enumerate(agents):
+            before = [done[position - lanes]] if position >= lanes else []
+            done.append(
+                remote.Command(
+                    f"{self._name}-upkeep-{host['name']}",
+                    connection=host["connection"],
+                    update=self._converge(host, "agent"),
+                    add_previous_output_in_env=False,
+                    opts=ResourceOptions(parent=self, depends_on=[joins[host["name"]], *before]),
+                )
+            )
+
+    def _kubeconfig(self, first: remote.Command) -> remote.Command:
+        """A Command of its own with inputs that ordinary changes never touch: whenever an input
+        changes all outputs become unknown, and with them the Provider of the whole cluster."""
+        server = self._args["server"]
+        return remote.Command(
+            f"{self._name}-kubeconfig",
+            connection=server["connection"],
+            create=hostscripts.render(
+                "kubeconfig", sudo=server["sudo"], GENERATION=self._args["generation"]
+            ),
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(
+                parent=self, depends_on=[first], additional_secret_outputs=["stdout", "stderr"]
+            ),
+        )
+
+    def _clean(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+        return remote.Command(
+            f"{self._name}-clean-{host['name']}",
+            connection=host["connection"],
+            delete=hostscripts.render("clean-ward", sudo=host["sudo"], **_owner(host)),
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+    def _ward(
+        self, job: str, host: HostArgs, first: remote.Command, after: pulumi.Resource
+    ) -> remote.Command:
+        """What the server does when `host` leaves; nothing when the server leaves as well."""
+        server = self._args["server"]
+        return remote.Command(
+            f"{self._name}-{job}-{host['name']}",
+            connection=server["connection"],
+            delete=hostscripts.render(job, sudo=server["sudo"], HOST=host["name"]),
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(parent=self, depends_on=[after], deleted_with=first),
+        )
+
+    def _converge(self, host: HostArgs, role: str) -> str:
+        args, release = self._args, self._args["release"]
+        pins = release.get("binary_sha256") or {}
+        config = server_config(host, args) if role == "server" else agent_config(host, args)
+        return hostscripts.render(
+            "converge",
+            sudo=host["sudo"],
+            **_owner(host),
+            ROLE=role,
+            VERSION=release["version"],
+            MIRROR=release["mirror"],
+            SCRIPT_URL=release["install_script_url"],
+            SCRIPT_SHA256=release.get("install_script_sha256") or "",
+            BINARY_SHA256_AMD64=pins.get("amd64", ""),
+            BINARY_SHA256_ARM64=pins.get("arm64", ""),
+            TIMEOUT=args["start_timeout_seconds"],
+            CONFIG=yaml.safe_dump(config, sort_keys=True),
+            CLEAN=hostscripts.source("clean"),
+        )
+
+
+def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+    """The server's /etc/rancher/k3s/config.yaml, without secrets."""
+    return {
+        **args["config"],
+        "node-name": host["name"],
+        "agent-token-file": AGENT_TOKEN_FILE,
+        "tls-san": [host["address"], *args["tls_san"]],
+        "disable": list(args["disable"]),
+        "write-kubeconfig-mode": "0600",
+    }
+
+
+def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+    """An agent's /etc/rancher/k3s/config.yaml, without secrets."""
+    return {
+        **args["config"],
+        "node-name": host["name"],
+        "server": f"https://{args['server']['address']}:{API_PORT}",
+        "token-file": AGENT_TOKEN_FILE,
+    }
+
+
+def kubeconfig_for(text: str, address: str, cluster: str) -> str:
+    """k3s's kubeconfig with the server's address instead of the loopback one, its entries named `cluster`.
+
+    Raises ValueError when `text` is no kubeconfig; the message never quotes it.
+    """
+    try:
+        config = yaml.safe_load(text)
+        config["clusters"][0]["cluster"]["server"] = f"https://{address}:{API_PORT}"
+        context = config["contexts"][0]
+        config["clusters"][0]["name"] = config["users"][0]["name"] = context["name"] = cluster
+        context["context"].update(cluster=cluster, user=cluster)
+    except (yaml.YAMLError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError("/etc/rancher/k3s/k3s.yaml on the server is not a kubeconfig") from error
+    config["current-context"] = cluster
+    return yaml.safe_dump(config, sort_keys=True)
+
+
+def _owner(host: HostArgs) -> dict[str, str]:
+    return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
+
+
+def _secret(value: pulumi.Input[str] | None) -> pulumi.Output[str] | None:
+    return None if value is None else pulumi.Output.secret(value)

@@ -1,0 +1,40 @@
+"""The POSIX sh that runs on machines, one file a job, and the one function that renders it.
+
+A rendered script is what a `remote.Command` sends: it shows in previews and lies in the state, so
+it holds no secret (those arrive on stdin) and is the same text for the same input.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+
+# A login over SSH may carry any locale and a PATH without sbin or /usr/local/bin (RHEL's sudo).
+_PRELUDE = """\
+set -eu
+umask 077
+LC_ALL=C
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+"""
+
+
+def source(job: str) -> str:
+    """The text of `<job>.sh` as it lies in this folder."""
+    return (_HERE / f"{job}.sh").read_text()
+
+
+def render(job: str, *, sudo: bool = False, **variables: str | int) -> str:
+    """The script of `job` with `variables` set in front of it, each quoted for sh.
+
+    `sudo`: the login is not root; the whole script then runs under `sudo -n` (passwordless).
+    Raises ValueError for a variable name that sh would not take, FileNotFoundError for an unknown job.
+    """
+    for name in variables:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a variable name for a script: {name!r}")
+    header = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
+    script = _PRELUDE + header + source(job)
+    return f"exec sudo -n /bin/sh -c {shlex.quote(script)}\n" if sudo else script

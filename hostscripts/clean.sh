@@ -1,0 +1,58 @@
+#!/bin/sh
+# Leave this machine as it was found. Left here by converge, called by the host's ward when the host
+# leaves the stack: clean PROJECT STACK HOST. Acts only on a machine that carries that very marker.
+set -eu
+LC_ALL=C
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+
+own=/etc/k3s-gpu-sharing
+mine="project=$1
+stack=$2
+host=$3
+machine-id=$(cat /etc/machine-id)"
+
+if [ "$(cat $own/owner 2>/dev/null || :)" != "$mine" ]; then
+    echo "$3: this machine carries another owner's marker: left alone"
+    exit 0
+fi
+
+exec 9>/run/lock/k3s-gpu-sharing.lock
+flock -w 300 9 || {
+    echo "$3: another run is still at work here after 300 s; run destroy again when it has ended" >&2
+    exit 1
+}
+
+out=$(mktemp /run/k3s-gpu-sharing.XXXXXX)
+(
+    trap '' HUP PIPE TERM
+    # k3s's own scripts know every mount and process of theirs; their exit code proves nothing.
+    for script in k3s-uninstall.sh k3s-agent-uninstall.sh; do
+        [ ! -x /usr/local/bin/$script ] || timeout 300 /usr/local/bin/$script || :
+    done
+) >"$out" 2>&1 </dev/null &
+wait $! || :
+
+# /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
+rm -rf /etc/rancher/node
+rmdir /etc/rancher 2>/dev/null || :
+# What the GPU Operator's containers leave on the host.
+if [ "$(cat $own/toolkit-before)" = no ]; then
+    rm -rf /usr/local/nvidia
+fi
+rm -rf /run/nvidia /etc/containerd/conf.d/99-nvidia.toml /var/run/cdi/management.nvidia.com-gpu.yaml
+
+left=
+for path in /usr/local/bin/k3s /etc/rancher/k3s /var/lib/rancher/k3s /var/lib/kubelet \
+    /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
+    [ ! -e $path ] || left="$left $path"
+done
+if [ -n "$left" ]; then
+    tail -n 40 "$out" >&2
+    rm -f "$out"
+    echo "$3: k3s's uninstall script left$left; look at what holds them (mount, ps), then run destroy again" >&2
+    exit 1
+fi
+rm -f "$out"
+rm -rf $own /usr/local/lib/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
+echo "$3: clean"

@@ -1,0 +1,221 @@
+# Make this machine the k3s node that the stack file describes. Running it twice changes nothing.
+# It never uninstalls: leaving is clean.sh's work.
+#
+# Set in front: PROJECT STACK HOST   whose machine this is
+#               ROLE                 server | agent
+#               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
+#               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
+#               TIMEOUT              seconds that k3s may take to become ready
+#               CLEAN                the text of clean.sh, left here for the day the host leaves
+# stdin:        the agent token for ROLE=agent (empty: the one already here is kept)
+
+own=/etc/k3s-gpu-sharing
+lib=/usr/local/lib/k3s-gpu-sharing
+etc=/etc/rancher/k3s
+k3s=/usr/local/bin/k3s
+case $ROLE in
+server) unit="k3s" other="k3s-agent" ;;
+agent) unit="k3s-agent" other="k3s" ;;
+esac
+unit_file=/etc/systemd/system/$unit.service
+
+fail() {
+    printf '%s: %s\n' "$HOST" "$1" >&2
+    [ -z "${2:-}" ] || printf '  to do: %s\n' "$2" >&2
+    exit 1
+}
+
+# put FILE MODE: stdin becomes FILE, whole or not at all; true when that changed anything
+put() {
+    new=$1.k3s-gpu-sharing
+    cat >"$new"
+    chmod "$2" "$new"
+    if cmp -s "$new" "$1"; then
+        rm -f "$new"
+        return 1
+    fi
+    mv -f "$new" "$1"
+}
+
+# fetch URL FILE
+fetch() {
+    case $1 in
+    file://*) cp "${1#file://}" "$2" || fail "no file ${1#file://}" "put the release there, or change k3s.mirror in the stack file" ;;
+    *)
+        if command -v curl >/dev/null; then
+            curl --fail --silent --show-error --location --proto '=https' --connect-timeout 15 --max-time 600 --retry 3 --output "$2" "$1"
+        else
+            wget --quiet --https-only --timeout=15 --tries=3 --output-document="$2" "$1"
+        fi || fail "could not download $1" "check that this machine reaches it, or set k3s.mirror in the stack file"
+        ;;
+    esac
+}
+
+# verify FILE SHA256 WHAT
+verify() {
+    found=$(sha256sum "$1" | cut -d ' ' -f 1)
+    [ "$found" = "$2" ] || fail "$3 has sha256 $found, expected $2" "somebody changed it, or the pin in the stack file belongs to another version"
+}
+
+claim() {
+    machine=$(cat /etc/machine-id)
+    mine="project=$PROJECT
+stack=$STACK
+host=$HOST
+machine-id=$machine"
+    if [ -e $own/owner ]; then
+        [ "$(cat $own/owner)" = "$mine" ] ||
+            fail "this machine belongs to $(tr '\n' ' ' <$own/owner)and not to project=$PROJECT stack=$STACK host=$HOST machine-id=$machine" \
+                "keep its old key in the stack file; or take it out there, run up, and add it again under the new key"
+    elif [ -e $k3s ] || [ -e /etc/systemd/system/k3s.service ] || [ -e /etc/systemd/system/k3s-agent.service ]; then
+        fail "k3s is here already and was not installed by this program" "remove it with its own uninstall script, or choose another machine"
+    fi
+    [ ! -e "/etc/systemd/system/$other.service" ] ||
+        fail "this machine runs $other and the stack file makes it a $ROLE" \
+            "a node's role cannot change in place: take the host out, run up, and add it again"
+    # The way out is laid before anything is installed, so that a failed install can be cleaned up too.
+    mkdir -p $own $lib
+    chmod 755 $own $lib
+    printf '%s' "$CLEAN" | put $lib/clean 755 || :
+    toolkit=no
+    [ ! -e /usr/local/nvidia/toolkit ] || toolkit=yes
+    [ -e $own/toolkit-before ] || printf '%s\n' $toolkit | put $own/toolkit-before 644
+    printf '%s\n' "$mine" | put $own/owner 644 || :
+}
+
+configure() {
+    mkdir -p $etc
+    if [ "$ROLE" = agent ]; then
+        if [ -n "$token" ]; then
+            printf '%s\n' "$token" | put $etc/agent-token 600 || :
+        fi
+        [ -s $etc/agent-token ] || fail "no agent token came and none is here" "run up again; the token comes from the server"
+    elif [ ! -s $etc/agent-token ]; then
+        # Agents get a token of their own: the server's opens the whole cluster and its datastore.
+        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600 || :
+    fi
+    printf '%s' "$CONFIG" | put $etc/config.yaml 600 || :
+}
+
+install_k3s() {
+    case $(uname -m) in
+    x86_64) arch=amd64 asset=k3s pin=$BINARY_SHA256_AMD64 ;;
+    aarch64) arch=arm64 asset=k3s-arm64 pin=$BINARY_SHA256_ARM64 ;;
+    *) fail "machine type $(uname -m)" "k3s and NVIDIA's images exist for x86_64 and aarch64" ;;
+    esac
+    if [ -x $k3s ] && $k3s --version | grep -qF "k3s version $VERSION " && [ -e "$unit_file" ]; then
+        return 0
+    fi
+    work=$(mktemp -d)
+    # A '+' in a path means itself, but some mirrors read it as a blank.
+    case $MIRROR in
+    file://*) release=$MIRROR/$VERSION ;;
+    *) release=$MIRROR/$(printf '%s' "$VERSION" | sed 's/+/%2B/g') ;;
+    esac
+    fetch "$release/$asset" "$work/k3s"
+    if [ -z "$pin" ]; then
+        fetch "$release/sha256sum-$arch.txt" "$work/sums"
+        pin=$(awk -v name="$asset" '$2 == name { print $1 }' "$work/sums")
+        [ -n "$pin" ] || fail "the release's checksum file does not name $asset" "check k3s.mirror and k3s.version"
+    fi
+    verify "$work/k3s" "$pin" "the k3s binary of $VERSION"
+    fetch "$SCRIPT_URL" "$work/install.sh"
+    [ -z "$SCRIPT_SHA256" ] || verify "$work/install.sh" "$SCRIPT_SHA256" "k3s's install script"
+    chmod 755 "$work/k3s"
+    mv -f "$work/k3s" $k3s.new && mv -f $k3s.new $k3s
+    # The script writes unit and uninstaller. It must not start k3s: it would block for ever on a
+    # server that cannot be reached, and what is started is decided below.
+    INSTALL_K3S_SKIP_DOWNLOAD=true INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC=$ROLE sh "$work/install.sh" >"$work/log" 2>&1 || {
+        cat "$work/log" >&2
+        fail "k3s's install script failed" "its own words are above"
+    }
+    rm -rf "$work"
+    said="installed $VERSION"
+}
+
+journal() { journalctl --unit "$unit" --since "@$begin" --lines "$1" --no-pager --output cat 2>/dev/null; }
+
+masked_journal() {
+    journal 40 |
+        sed -E 's/K10[0-9a-f]{64}::[a-z-]*:[^" ]*/K10***/g; s/((token|password)[= ]"?)[^" ]+/\1***/g' >&2
+}
+
+# systemd gives every start of a unit an id of its own.
+invocation() { systemctl show --property InvocationID --value "$unit"; }
+
+# What is wrong, in one line; empty when this node is ready.
+state() {
+    [ "$(invocation)" != "$before" ] || {
+        printf 'unit %s has not started again' "$unit"
+        return
+    }
+    active=$(systemctl is-active "$unit" || :)
+    [ "$active" = active ] || {
+        printf 'unit %s is %s' "$unit" "$active"
+        return
+    }
+    [ "$ROLE" = agent ] || $k3s kubectl get --raw /readyz >/dev/null 2>&1 || {
+        printf 'the API server is not ready'
+        return
+    }
+    ready=$($k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig get node "$HOST" \
+        --request-timeout=5s --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1 || :)
+    [ "$ready" = True ] || printf 'node %s is not Ready (%s)' "$HOST" "$(printf '%s' "$ready" | tail -n 1)"
+}
+
+cause() {
+    case $(journal 100) in
+    *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
+    *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
+    *"address already in use"*) echo "a port k3s needs is taken: see ss -ltnp" ;;
+    *"connection refused"* | *"i/o timeout"* | *"no route to host"*) echo "port 6443 of the server is not reachable from here: look at firewalls" ;;
+    *cgroup*v1*) echo "this kernel runs cgroup v1, which Kubernetes 1.35 and later refuse" ;;
+    *) echo "read the journal lines above: journalctl -u $unit" ;;
+    esac
+}
+
+converge() {
+    said="nothing to change"
+    claim
+    configure
+    install_k3s
+    # What k3s runs with. It reads its files at the start only, so a difference means a restart.
+    want=$(cat $etc/config.yaml $etc/agent-token $k3s "$unit_file" | sha256sum | cut -d ' ' -f 1)
+    begin=$(date +%s)
+    before=none
+    if ! systemctl is-active --quiet "$unit"; then
+        systemctl reset-failed "$unit" 2>/dev/null || :
+        systemctl start --no-block "$unit"
+        [ "$said" != "nothing to change" ] || said="started"
+    elif [ "$want" != "$(cat $own/applied 2>/dev/null || :)" ]; then
+        before=$(invocation)
+        systemctl restart --no-block "$unit"
+        [ "$said" != "nothing to change" ] || said="restarted with a new configuration"
+    fi
+    while last=$(state) && [ -n "$last" ]; do
+        if [ $(($(date +%s) - begin)) -ge "$TIMEOUT" ]; then
+            masked_journal
+            fail "k3s ($ROLE) was not ready after $TIMEOUT s; last seen: $last" "$(cause)"
+        fi
+        sleep 1
+    done
+    printf '%s\n' "$want" | put $own/applied 644 || :
+    printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
+}
+
+token=
+[ "$ROLE" = server ] || token=$(cat)
+
+# The engine may be killed and the connection with it. The work then goes on, deaf to the hang-up and
+# with its words in a file; the next run waits for the lock and finds everything done.
+exec 9>/run/lock/k3s-gpu-sharing.lock
+flock -w "$TIMEOUT" 9 || fail "another run has been at work here for $TIMEOUT s" "wait for it; it holds /run/lock/k3s-gpu-sharing.lock"
+out=$(mktemp /run/k3s-gpu-sharing.XXXXXX)
+(
+    trap '' HUP PIPE TERM
+    converge
+) >"$out" 2>&1 </dev/null &
+wait $! && status=0 || status=$?
+if [ "$status" -eq 0 ]; then cat "$out"; else cat "$out" >&2; fi
+rm -f "$out"
+exit "$status"

@@ -1,0 +1,153 @@
+"""Pulumi's own engine on this project's own program, with everything it keeps under one folder.
+
+The Automation API runs `__main__.py` as an inline program, so the engine is all that is needed: no
+language plugin, no account. State lies in `file://`, secrets behind a passphrase made here.
+"""
+
+import os
+import runpy
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation
+
+PROJECT = "k3s-gpu-sharing"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class EngineFailed(Exception):
+    """An operation of the engine failed. Its text is what the engine said, shown already."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One stack. `folder` holds its state, passphrase and a copy of its stack file; `path` is put in
+    front of PATH, for provider plugins and helm."""
+
+    stack: str
+    stack_file: Path
+    folder: Path
+    pulumi: Path
+    path: tuple[Path, ...] = ()
+
+    def preview(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+        """What an `up` would do: counts by operation. Raises EngineFailed."""
+        return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
+
+    def up(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+        """Makes it so: counts by operation. Raises EngineFailed."""
+        return self._run("up", show).summary.resource_changes or {}
+
+    def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+        """Takes everything away: counts by operation. Raises EngineFailed."""
+        return self._run("destroy", show).summary.resource_changes or {}
+
+    def cancel(self) -> None:
+        """Removes the lock that a killed run has left."""
+        self._cli("cancel", "--yes", "--stack", self.stack)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's exports, secrets in plain text."""
+        return {name: output.value for name, output in self._stack().outputs().items()}
+
+    def state(self) -> str:
+        """The checkpoint as it lies on the disk: secrets are encrypted."""
+        return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").read_text()
+
+    def exists(self) -> bool:
+        """Whether this stack was ever brought up here."""
+        return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").exists()
+
+    def _run(self, operation: str, show: Callable[[str], Any]) -> Any:
+        said: list[str] = []
+
+        def listen(line: str) -> None:
+            said.append(line)
+            show(line.rstrip("\n"))
+
+        try:
+            return getattr(self._stack(), operation)(on_output=listen)
+        except automation.CommandError as error:
+            # What the engine prints reaches `listen`; what it says before it starts does not.
+            if not any("error" in line for line in said):
+                show(str(error))
+            raise EngineFailed(f"pulumi {operation} --stack {self.stack} failed; its reasons are above") from None
+
+    def _stack(self) -> automation.Stack:
+        config_file = self._prepare()
+        command = automation.PulumiCommand(root=str(self.pulumi.parent.parent))
+        workspace = _Workspace(
+            work_dir=str(ROOT),
+            pulumi_home=str(self.folder / "home"),
+            program=_program,
+            env_vars=self._environment(),
+            pulumi_command=command,
+        )
+        workspace.config_file = config_file
+        return automation.Stack.select(self.stack, workspace)
+
+    def _prepare(self) -> Path:
+        """The stack exists in the backend, and a copy of its stack file lies in this folder.
+
+        A copy, because the engine writes the salt of the passphrase into the stack file, and the
+        original belongs to its author."""
+        project = self.folder / "project"
+        project.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.folder / "backend").mkdir(exist_ok=True)
+        passphrase = self.folder / "passphrase"
+        if not passphrase.exists():
+            passphrase.touch(mode=0o600)
+            passphrase.write_text(secrets.token_urlsafe(32))
+        shutil.copy(ROOT / "Pulumi.yaml", project / "Pulumi.yaml")
+        copy = project / f"Pulumi.{self.stack}.yaml"
+        kept = yaml.safe_load(copy.read_text()) if copy.exists() else {}
+        wanted = yaml.safe_load(self.stack_file.read_text())
+        if "encryptionsalt" in kept:
+            wanted = {"encryptionsalt": kept["encryptionsalt"], **wanted}
+        copy.write_text(yaml.safe_dump(wanted, sort_keys=False))
+        if not self.exists():
+            self._cli("stack", "init", self.stack)
+        return copy
+
+    def _cli(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [self.pulumi, *arguments, "--non-interactive"],
+            cwd=self.folder / "project",
+            env={**os.environ, **self._environment(), "PULUMI_HOME": str(self.folder / "home")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            raise EngineFailed(f"pulumi {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+
+    def _environment(self) -> dict[str, str]:
+        passphrase = self.folder / "passphrase"
+        return {
+            "PATH": os.pathsep.join([*map(str, self.path), os.environ.get("PATH", "")]),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": passphrase.read_text() if passphrase.exists() else "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # Installs mostly wait; the default, four for every core, would queue them on small machines.
+            "PULUMI_PARALLEL": "32",
+        }
+
+
+class _Workspace(automation.LocalWorkspace):
+    """A workspace whose stack file lies elsewhere than beside Pulumi.yaml."""
+
+    config_file: Path
+
+    def serialize_args_for_op(self, stack_name: str) -> list[str]:
+        return ["--config-file", str(self.config_file)]
+
+
+def _program() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")

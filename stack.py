@@ -1,0 +1,166 @@
+"""Between a stack file and the components: reads Pulumi's configuration, and says settings in the
+components' words. Everything here returns plain values; nothing registers a resource."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+import capacity
+import settings as s
+from components import ssh
+from components.gpu_operator import GpuOperatorArgs
+from components.gpu_sharing import GpuSharingArgs
+from components.gpu_workload import GpuWorkloadArgs
+from components.k3s_cluster import HostArgs, K3sClusterArgs
+
+PRIVATE_KEY = "sshPrivateKey"
+
+
+def read(config: pulumi.Config) -> s.Settings:
+    """The stack's settings. Raises pulumi.RunError with every mistake of the stack file."""
+    prefix = f"{config.name}:"
+    # Config has no way to list its keys, and a mistyped key must not be passed over in silence.
+    everything = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    keys = {key.removeprefix(prefix) for key in everything if key.startswith(prefix)}
+    secrets = {key for key in keys if pulumi.runtime.is_config_secret(prefix + key)}
+    plain = {key: _value(config.require(key)) for key in sorted(keys - secrets)}
+    try:
+        return s.parse(plain, secrets)
+    except s.SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
+    """By host: the key files' contents and the host keys. Paths are relative to `folder`.
+
+    Raises pulumi.RunError with every host that could not be reached in a checked way.
+    """
+    try:
+        return s.resolve_ssh(settings, folder)
+    except s.SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def told_before(fit: capacity.Fit) -> None:
+    """Prints the slice map. Raises pulumi.RunError when the workloads cannot fit and that is enforced."""
+    pulumi.log.info(capacity.picture(fit))
+    errors = [problem for problem in fit.problems if problem.severity == "error"]
+    if errors:
+        raise pulumi.RunError(s.render(fit.problems))
+    if fit.problems:
+        pulumi.log.warn(s.render(fit.problems))
+
+
+def cluster(
+    settings: s.Settings,
+    access: Mapping[str, s.SshAccess],
+    private_key: pulumi.Output[str] | None,
+    inventory: Mapping[str, Any],
+) -> K3sClusterArgs:
+    """Arguments of K3sCluster. `private_key` is the stack's secret one, for hosts without a key file."""
+    hosts = {node.name: _host(node, access[node.name], private_key) for node in settings.nodes}
+    k3s = settings.k3s
+    return {
+        "server": hosts[settings.server.name],
+        "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
+        "release": {
+            "version": k3s.version,
+            "mirror": k3s.mirror,
+            "install_script_url": k3s.install_script_url,
+            "install_script_sha256": k3s.install_script_sha256,
+            "binary_sha256": k3s.binary_sha256,
+        },
+        "disable": k3s.disable,
+        "tls_san": k3s.tls_san,
+        "config": k3s.config,
+        "preflight": {"inventory": json.dumps(inventory, sort_keys=True), "private_key": private_key},
+        "start_timeout_seconds": k3s.start_timeout_seconds,
+        "max_unavailable": k3s.max_unavailable,
+        "generation": k3s.generation,
+    }
+
+
+def operator(settings: s.Settings) -> GpuOperatorArgs:
+    """Arguments of GpuOperator."""
+    wanted = settings.gpu_operator
+    return {
+        "version": wanted.version,
+        "chart": wanted.chart,
+        "repository": wanted.repository,
+        "driver": wanted.driver == "operator",
+        "toolkit": wanted.toolkit == "operator",
+        "values": wanted.values,
+        "timeout_seconds": wanted.timeout_seconds,
+    }
+
+
+def sharing(
+    settings: s.Settings,
+    *,
+    namespace: pulumi.Input[str],
+    joined: Mapping[str, pulumi.Resource],
+    promise: Mapping[str, Any],
+    kubeconfig: pulumi.Input[str],
+) -> GpuSharingArgs:
+    """Arguments of GpuSharing."""
+    configs = capacity.device_plugin_configs(settings)
+    return {
+        "namespace": namespace,
+        "configs": {config.key: config.text for config in configs.values()},
+        "default": configs[settings.sharing.default or "none"].key,
+        "nodes": [
+            {
+                "name": node.name,
+                "config": configs[node.gpu.profile].key,
+                "accelerator": node.gpu.product,
+                "joined": joined[node.name],
+            }
+            for node in settings.nodes
+            if node.gpu
+        ],
+        "promise": json.dumps(promise, sort_keys=True),
+        "kubeconfig": kubeconfig,
+    }
+
+
+def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
+    """By name: arguments of every GpuWorkload."""
+    return {
+        name: {
+            "namespace": workload.namespace,
+            "replicas": workload.replicas,
+            "gpus": workload.gpus,
+            "resource": workload.resource,
+            "image": workload.image,
+            "command": workload.command,
+            "args": workload.args,
+            "node_selector": workload.node_selector,
+        }
+        for name, workload in sorted(settings.workloads.items())
+    }
+
+
+def _host(node: s.Node, access: s.SshAccess, private_key: pulumi.Output[str] | None) -> HostArgs:
+    return {
+        "name": node.name,
+        "address": node.address,
+        "sudo": node.user != "root",
+        "connection": ssh.connection(
+            address=node.address,
+            user=node.user,
+            port=node.port,
+            host_key=access.host_key,
+            private_key=access.private_key or private_key or "",
+        ),
+    }
+
+
+def _value(text: str) -> object:
+    """A value of the configuration: the engine hands objects over as JSON, and plain strings as they are."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,174 @@
+"""Runs the whole program under Pulumi's mocks and records every resource as it was registered.
+
+Mocks show the shape of the graph: edges, options, names, secrets. That it works is the rehearsal's word.
+"""
+
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime import mocks, rpc
+
+ROOT = Path(__file__).resolve().parents[2]
+
+KUBECONFIG = yaml.safe_dump(
+    {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "default", "cluster": {"server": "https://127.0.0.1:6443"}}],
+        "users": [{"name": "default", "user": {"client-key-data": "a2V5LW9mLXRoZS1hZG1pbg=="}}],
+        "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+    }
+)
+TOKENS = json.dumps({"server": "K10aa::server:server-secret", "agent": "K10aa::node:agent-secret"})
+
+
+@dataclass
+class Registered:
+    """One resource as the engine would have seen it."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    """Plain values; a secret one is `Hidden`."""
+    parent: str
+    provider: str
+    depends_on: set[str]
+    """URNs, from options and from inputs."""
+    options: Any
+    """The request itself, for the rarer options."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A secret input."""
+
+    value: Any
+
+
+@dataclass
+class Graph:
+    """What a run of the program registered."""
+
+    resources: dict[str, Registered] = field(default_factory=dict)
+    exports: dict[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(self.resources.values())
+
+    def of(self, name: str, kind: str | None = None) -> Registered:
+        """The one resource of that name (and type ending)."""
+        found = [r for r in self if r.name == name and (kind is None or r.type.endswith(kind))]
+        assert len(found) == 1, f"{name} ({kind}): {[r.urn for r in found]}; there are {sorted(r.name for r in self)}"
+        return found[0]
+
+    def before(self, resource: Registered) -> set[str]:
+        """Names of all resources that must exist before this one, through any number of edges."""
+        seen: set[str] = set()
+        todo = [resource.urn]
+        while todo:
+            one = self.resources[todo.pop()]
+            for urn in {*one.depends_on, one.provider.rsplit("::", 1)[0], one.parent}:
+                if urn in self.resources and urn not in seen:
+                    seen.add(urn)
+                    todo.append(urn)
+        return {self.resources[urn].name for urn in seen}
+
+
+class Machines(mocks.Mocks):
+    """Answers of machines that do not exist."""
+
+    def __init__(self, kubeconfig_known: bool):
+        self._known = kubeconfig_known
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict]:
+        outputs = dict(args.inputs)
+        if args.typ == "command:remote:Command":
+            outputs["stderr"] = ""
+            if args.name.endswith("-tokens"):
+                outputs["stdout"] = TOKENS
+            elif args.name.endswith("-kubeconfig"):
+                outputs["stdout"] = KUBECONFIG
+            else:
+                outputs["stdout"] = "done"
+            if not self._known:
+                outputs["stdout"] = pulumi.UNKNOWN
+        return f"{args.name}-id", outputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict:
+        return {}
+
+
+class Recorder(mocks.MockMonitor):
+    """The mock monitor, with a memory and without duplicates."""
+
+    def __init__(self, mocks_: mocks.Mocks, graph: Graph):
+        super().__init__(mocks_)
+        self._graph = graph
+
+    def RegisterResource(self, request):  # noqa: N802 - the wire's name
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            assert response.urn not in self._graph.resources, f"registered twice: {response.urn}"
+            edges = {urn for deps in request.propertyDependencies.values() for urn in deps.urns}
+            self._graph.resources[response.urn] = Registered(
+                urn=response.urn,
+                type=request.type,
+                name=request.name,
+                inputs=_plain(MessageToDict(request.object)),
+                parent=request.parent,
+                provider=request.provider,
+                depends_on={*request.dependencies, *edges},
+                options=request,
+            )
+        return response
+
+
+def run(
+    config: Mapping[str, Any],
+    *,
+    stack: str = "dev",
+    secrets: Mapping[str, str] | None = None,
+    kubeconfig_known: bool = True,
+) -> Graph:
+    """Runs `__main__.py` on a configuration (un-namespaced keys). Raises what the program raises."""
+    graph = Graph()
+    machines = Machines(kubeconfig_known)
+    mocks.set_mocks(
+        machines,
+        project="k3s-gpu-sharing",
+        stack=stack,
+        preview=not kubeconfig_known,
+        monitor=Recorder(machines, graph),
+    )
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    pulumi.runtime.set_all_config(
+        {f"k3s-gpu-sharing:{key}": text for key, text in {**texts, **(secrets or {})}.items()},
+        [f"k3s-gpu-sharing:{key}" for key in secrets or {}],
+    )
+
+    @pulumi.runtime.test
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    program()
+    return graph
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if rpc._special_sig_key in value:
+            return Hidden(_plain(value["value"]))
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,332 @@
+"""The whole graph, as design.md's section 3 draws it."""
+
+import copy
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+
+from . import graph as g
+from .conftest import ROOT, stack_config
+
+STACKS = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
+
+
+@pytest.fixture
+def dev(in_project: Path) -> g.Graph:
+    return g.run(stack_config("dev"))
+
+
+@pytest.fixture
+def three_agents(in_project: Path) -> g.Graph:
+    return g.run(with_agents(3))
+
+
+def with_agents(count: int, **k3s) -> dict:
+    config = copy.deepcopy(stack_config("dev"))
+    config["pools"]["rtx"]["hosts"] = {f"gpu-{n}": f"10.77.0.{20 + n}" for n in range(1, count + 1)}
+    config["k3s"].update(k3s)
+    return config
+
+
+def commands(graph: g.Graph) -> list[g.Registered]:
+    return [r for r in graph if r.type == "command:remote:Command"]
+
+
+def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
+    assert sorted((r.type, r.name) for r in dev) == sorted(
+        [
+            ("k3sgpu:index:K3sCluster", "cluster"),
+            ("command:local:Command", "cluster-preflight"),
+            ("command:remote:Command", "cluster-clean-server-1"),
+            ("command:remote:Command", "cluster-server-server-1"),
+            ("command:remote:Command", "cluster-tokens"),
+            ("command:remote:Command", "cluster-forget-gpu-1"),
+            ("command:remote:Command", "cluster-clean-gpu-1"),
+            ("command:remote:Command", "cluster-agent-gpu-1"),
+            ("command:remote:Command", "cluster-upkeep-gpu-1"),
+            ("command:remote:Command", "cluster-leave-gpu-1"),
+            ("command:remote:Command", "cluster-kubeconfig"),
+            ("pulumi:providers:kubernetes", "cluster"),
+            ("k3sgpu:index:GpuOperator", "gpu-operator"),
+            ("kubernetes:core/v1:Namespace", "gpu-operator"),
+            ("kubernetes:helm.sh/v3:Release", "gpu-operator"),
+            ("k3sgpu:index:GpuSharing", "gpu-sharing"),
+            ("kubernetes:core/v1:ConfigMap", "gpu-sharing"),
+            ("kubernetes:nvidia.com/v1:ClusterPolicyPatch", "gpu-sharing"),
+            ("kubernetes:core/v1:NodePatch", "gpu-sharing-gpu-1"),
+            ("command:local:Command", "gpu-sharing-ready"),
+            ("k3sgpu:index:GpuWorkload", "nvidia-plugin-test-2"),
+            ("kubernetes:apps/v1:Deployment", "nvidia-plugin-test-2"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "needs"),
+    [
+        ("cluster-server-server-1", "Command", {"cluster-preflight", "cluster-clean-server-1"}),
+        ("cluster-tokens", "Command", {"cluster-server-server-1"}),
+        ("cluster-agent-gpu-1", "Command", {"cluster-preflight", "cluster-tokens", "cluster-clean-gpu-1"}),
+        ("cluster-upkeep-gpu-1", "Command", {"cluster-agent-gpu-1"}),
+        # What is deleted first depends on what is deleted later: pods away, k3s away, Node away.
+        ("cluster-leave-gpu-1", "Command", {"cluster-agent-gpu-1", "cluster-clean-gpu-1"}),
+        ("cluster-clean-gpu-1", "Command", {"cluster-forget-gpu-1"}),
+        ("cluster", "kubernetes", {"cluster-kubeconfig"}),
+        ("gpu-operator", "Release", {"gpu-operator", "cluster"}),
+        ("gpu-sharing", "ClusterPolicyPatch", {"gpu-sharing", "gpu-operator"}),
+        ("gpu-sharing-gpu-1", "NodePatch", {"cluster-agent-gpu-1", "gpu-sharing"}),
+        ("gpu-sharing-ready", "Command", {"gpu-sharing-gpu-1", "gpu-sharing"}),
+        ("nvidia-plugin-test-2", "Deployment", {"gpu-sharing-ready"}),
+    ],
+)
+def test_order(dev: g.Graph, resource: str, kind: str, needs: set[str]):
+    assert needs <= dev.before(dev.of(resource, kind))
+
+
+def test_agents_join_beside_each_other_and_change_one_after_another(three_agents: g.Graph):
+    for n in (1, 2, 3):
+        before = three_agents.before(three_agents.of(f"cluster-agent-gpu-{n}"))
+        assert not {f"cluster-agent-gpu-{m}" for m in (1, 2, 3) if m != n} & before
+    assert "cluster-upkeep-gpu-1" in three_agents.before(three_agents.of("cluster-upkeep-gpu-2"))
+    assert "cluster-upkeep-gpu-2" in three_agents.before(three_agents.of("cluster-upkeep-gpu-3"))
+
+
+def test_max_unavailable_makes_lanes(in_project: Path):
+    graph = g.run(with_agents(4, maxUnavailable=2))
+    before = {n: graph.before(graph.of(f"cluster-upkeep-gpu-{n}")) for n in range(1, 5)}
+    assert "cluster-upkeep-gpu-1" not in before[2]
+    assert "cluster-upkeep-gpu-1" in before[3] and "cluster-upkeep-gpu-2" not in before[3]
+    assert "cluster-upkeep-gpu-2" in before[4] and "cluster-upkeep-gpu-3" not in before[4]
+
+
+def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
+    for command in commands(dev):
+        if any(word in command.name for word in ("clean", "leave", "forget")):
+            assert set(command.inputs) & {"create", "update", "delete"} == {"delete"}, command.name
+        if "upkeep" in command.name:
+            assert set(command.inputs) & {"create", "update", "delete"} == {"update"}
+
+
+def test_a_running_agent_does_not_change_through_its_join(dev: g.Graph):
+    join = dev.of("cluster-agent-gpu-1")
+    assert list(join.options.ignoreChanges) == ["create"]
+    assert join.inputs["update"] == "true"
+
+
+def test_wards_on_the_server_are_skipped_when_the_server_goes(dev: g.Graph):
+    server = dev.of("cluster-server-server-1").urn
+    for name in ("cluster-leave-gpu-1", "cluster-forget-gpu-1"):
+        assert dev.of(name).options.deletedWith == server
+    assert dev.of("cluster-clean-gpu-1").options.deletedWith == ""
+
+
+def test_nothing_is_ever_replaced_by_a_trigger(dev: g.Graph):
+    assert not [r.name for r in dev if "triggers" in r.inputs]
+
+
+def test_commands_hide_what_is_secret(dev: g.Graph):
+    for command in commands(dev):
+        assert isinstance(command.inputs["connection"]["privateKey"], g.Hidden), command.name
+        assert command.inputs["connection"]["hostKey"].startswith("ssh-ed25519 "), command.name
+        assert command.inputs["addPreviousOutputInEnv"] is False, command.name
+        assert "environment" not in command.inputs, command.name
+    for name in ("cluster-tokens", "cluster-kubeconfig"):
+        command = dev.of(name)
+        assert command.inputs["logging"] == "none"
+        assert set(command.options.additionalSecretOutputs) >= {"stdout", "stderr"}
+    assert isinstance(dev.of("cluster-agent-gpu-1").inputs["stdin"], g.Hidden)
+    assert isinstance(dev.of("gpu-sharing-ready").inputs["stdin"], g.Hidden)
+    assert isinstance(dev.of("cluster", "kubernetes").inputs["kubeconfig"], g.Hidden)
+
+
+def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_project: Path):
+    assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden("K10aa::node:agent-secret")
+    key = (in_project / ".rehearsal/id_ed25519").read_text().splitlines()[1]
+    for resource in dev:
+        open_text = json.dumps(
+            {key: value for key, value in resource.inputs.items() if not isinstance(value, g.Hidden)},
+            default=lambda hidden: "[secret]",
+        )
+        for secret in ("agent-secret", "server-secret", "a2V5LW9mLXRoZS1hZG1pbg", key):
+            assert secret not in open_text, resource.name
+
+
+def test_everything_in_the_cluster_uses_the_clusters_provider_and_goes_with_it(dev: g.Graph):
+    provider = dev.of("cluster", "kubernetes").urn
+    inside = [r for r in dev if r.type.startswith("kubernetes:")]
+    assert inside
+    for resource in inside:
+        assert resource.provider.rsplit("::", 1)[0] == provider, resource.name
+        assert resource.options.deletedWith == provider, resource.name
+
+
+def test_provider_survives_another_kubeconfig(dev: g.Graph):
+    inputs = dev.of("cluster", "kubernetes").inputs
+    assert inputs["clusterIdentifier"] == "k3s-gpu-sharing-dev-cluster"
+    assert inputs["enableConfigMapMutable"] in (True, "true")
+    kubeconfig = yaml.safe_load(inputs["kubeconfig"].value)
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://10.77.0.11:6443"
+
+
+def test_release_is_fixed_and_leaves_the_sharing_to_the_patch(dev: g.Graph):
+    inputs = dev.of("gpu-operator", "Release").inputs
+    assert (inputs["name"], inputs["version"]) == ("gpu-operator", "v26.3.3")
+    assert inputs["disableOpenapiValidation"] is True
+    assert inputs.get("atomic", False) is False
+    assert inputs["timeout"] > 0
+    assert "devicePlugin" not in inputs["values"]
+    assert inputs["values"]["driver"] == {"enabled": False}
+    assert inputs["values"]["toolkit"] == {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("driver", "toolkit", "values"),
+    [
+        ("operator", "operator", {"driver": True, "toolkit": True}),
+        ("host", "operator", {"driver": False, "toolkit": True}),
+        ("host", "host", {"driver": False, "toolkit": False}),
+    ],
+)
+def test_the_articles_three_variants(in_project: Path, driver: str, toolkit: str, values: dict):
+    config = stack_config("dev")
+    config["gpuOperator"].update(driver=driver, toolkit=toolkit)
+    chart = g.run(config).of("gpu-operator", "Release").inputs["values"]
+    assert {part: chart[part]["enabled"] for part in values} == values
+    sockets = [e["value"] for e in chart["toolkit"].get("env", []) if e["name"] == "CONTAINERD_SOCKET"]
+    assert sockets == (["/run/k3s/containerd/containerd.sock"] if values["toolkit"] else [])
+
+
+def test_sharing_is_one_config_map_one_patch_and_a_label_a_node(dev: g.Graph):
+    config_map = dev.of("gpu-sharing", "ConfigMap").inputs
+    assert config_map["metadata"]["name"] == "time-slicing-config"
+    keys = sorted(config_map["data"])
+    assert keys[0].startswith("2080ti-12gb-") and keys[1:] == ["none"]
+    assert yaml.safe_load(config_map["data"]["none"]) == {"version": "v1"}
+    assert yaml.safe_load(config_map["data"][keys[0]])["sharing"] == {
+        "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 6}]}
+    }
+    patch = dev.of("gpu-sharing", "ClusterPolicyPatch").inputs
+    assert patch["metadata"]["name"] == "cluster-policy"
+    assert patch["spec"] == {"devicePlugin": {"config": {"name": "time-slicing-config", "default": "none"}}}
+    labels = dev.of("gpu-sharing-gpu-1", "NodePatch").inputs["metadata"]["labels"]
+    assert labels["nvidia.com/device-plugin.config"] == keys[0]
+
+
+def test_a_changed_profile_moves_only_the_nodes_that_use_it(in_project: Path):
+    config = with_agents(2)
+    config["pools"]["other"] = {
+        "role": "agent",
+        "hosts": {"gpu-9": "10.77.0.29"},
+        "gpu": {"product": "Tesla-T4", "count": 1, "memoryMiB": 15360, "profile": "tesla-t4"},
+    }
+    t4 = {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
+    config["sharing"]["profiles"]["tesla-t4"] = t4
+    before = g.run(config)
+    t4["timeSlicing"]["resources"][0]["replicas"] = 5
+    after = g.run(config)
+
+    def label(graph: g.Graph, node: str) -> str:
+        patch = graph.of(f"gpu-sharing-{node}", "NodePatch")
+        return patch.inputs["metadata"]["labels"]["nvidia.com/device-plugin.config"]
+
+    assert label(before, "gpu-1") == label(after, "gpu-1")
+    assert label(before, "gpu-9") != label(after, "gpu-9")
+    patches = [graph.of("gpu-sharing", "ClusterPolicyPatch").inputs for graph in (before, after)]
+    assert patches[0] == patches[1]
+
+
+def test_gate_waits_for_every_promised_resource(dev: g.Graph):
+    promise = json.loads(dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_PROMISE"])
+    nodes = {node["name"]: node for node in promise["nodes"]}
+    assert nodes["gpu-1"]["resources"] == {"nvidia.com/gpu": 6}
+    assert nodes["gpu-1"]["labels"]["nvidia.com/gpu.product"] == "NVIDIA-GeForce-RTX-2080-Ti-SHARED"
+    assert nodes["gpu-1"]["labels"]["nvidia.com/gpu.replicas"] == "6"
+    assert promise["timeoutSeconds"] > 0
+
+
+def test_workload_is_the_articles_and_cannot_deadlock(dev: g.Graph):
+    spec = dev.of("nvidia-plugin-test-2", "Deployment").inputs["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    pod = spec["template"]["spec"]
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    container = pod["containers"][0]
+    assert container["image"] == "nvidia/samples:dcgmproftester-2.0.10-cuda11.0-ubuntu18.04"
+    assert container["resources"] == {"limits": {"nvidia.com/gpu": "2"}}
+
+
+def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    after = g.run(config)
+    changed = sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
+    assert changed == ["cluster-agent-gpu-1", "cluster-server-server-1", "cluster-upkeep-gpu-1"]
+
+
+def test_another_generation_looks_and_reads_again(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["generation"] = 1
+    after = g.run(config)
+    changed = {r.name for r in before if r.inputs != after.resources[r.urn].inputs}
+    assert changed == {"cluster-preflight", "cluster-kubeconfig"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("known", [True, False], ids=["kubeconfig known", "kubeconfig unknown"])
+def test_every_stack_file_builds_the_whole_graph(in_project: Path, stack: str, known: bool):
+    graph = g.run(stack_config(stack), stack=stack, kubeconfig_known=known)
+    deployments = {r.name for r in graph if r.type.endswith(":Deployment")}
+    assert deployments == set(stack_config(stack)["workloads"])
+
+
+def test_names_are_dns_labels(three_agents: g.Graph):
+    for resource in three_agents:
+        assert len(resource.name) <= 63 and resource.name == resource.name.lower()
+
+
+def test_a_secret_key_instead_of_a_file(in_project: Path, key_pair: Path):
+    config = stack_config("dev")
+    del config["ssh"]["privateKeyFile"]
+    graph = g.run(config, secrets={"sshPrivateKey": key_pair.read_text()})
+    connection = graph.of("cluster-agent-gpu-1").inputs["connection"]
+    assert connection["privateKey"] == g.Hidden(key_pair.read_text())
+    assert graph.of("cluster-preflight").inputs["stdin"] == g.Hidden(key_pair.read_text())
+
+
+def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
+    config = stack_config("dev")
+    config["ssh"]["user"] = "ubuntu"
+    for command in commands(g.run(config)):
+        texts = [command.inputs[key] for key in ("create", "update", "delete") if key in command.inputs]
+        assert all(text.startswith("exec sudo -n /bin/sh -c ") or text == "true" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c["pools"]["rtx"].update(gpus={}), ["pools.rtx.gpus", "gpu"]),
+        (
+            lambda c: c["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0].update(replicas=1),
+            ["sharing.profiles.2080ti-12gb.timeSlicing.resources", ">= 2"],
+        ),
+        (
+            lambda c: c["workloads"]["nvidia-plugin-test-2"].update(replicas=4),
+            ["0/2 nodes are available: 2 Insufficient nvidia.com/gpu"],
+        ),
+        (lambda c: c["pools"]["rtx"]["hosts"].update({"gpu-2": "192.0.2.7"}), ["gpu-2", "ssh-keyscan"]),
+        (lambda c: c.update(worklods={}), ["worklods", "workloads"]),
+    ],
+    ids=["unknown key", "replicas 1", "misfit", "host key missing", "unknown section"],
+)
+def test_a_mistake_stops_the_program_before_anything_is_registered(in_project: Path, change, words: list[str]):
+    config = copy.deepcopy(stack_config("dev"))
+    change(config)
+    with pytest.raises(pulumi.RunError) as refusal:
+        g.run(config)
+    for word in words:
+        assert word in str(refusal.value)
