@@ -71,7 +71,7 @@ def cluster(
             "mirror": k3s.mirror,
             "install_script_url": k3s.install_script_url,
             "install_script_sha256": k3s.install_script_sha256,
-            "binary_sha256": k3s.binary_sha256,
+            "binary_sha256": dict[str, str](k3s.binary_sha256.items()),
         },
         "disable": k3s.disable,
         "tls_san": k3s.tls_san,
@@ -106,20 +106,17 @@ def sharing(
     kubeconfig: pulumi.Input[str],
 ) -> GpuSharingArgs:
     """Arguments of GpuSharing."""
-    configs = capacity.device_plugin_configs(settings)
+    gpu_nodes = [offer for offer in capacity.offers(settings) if offer.product]
+    default = settings.sharing.default
     return {
         "namespace": namespace,
-        "configs": {config.key: config.text for config in configs.values()},
-        "default": configs[settings.sharing.default or "none"].key,
+        "configs": capacity.config_data(settings),
+        "default": capacity.config_key(
+            default, capacity.device_plugin_config(settings.sharing.profiles[default])
+        ),
         "nodes": [
-            {
-                "name": node.name,
-                "config": configs[node.gpu.profile].key,
-                "accelerator": node.gpu.product,
-                "joined": joined[node.name],
-            }
-            for node in settings.nodes
-            if node.gpu
+            {"name": offer.name, "labels": offer.set_labels, "joined": joined[offer.name]}
+            for offer in gpu_nodes
         ],
         "promise": json.dumps(promise, sort_keys=True),
         "kubeconfig": kubeconfig,

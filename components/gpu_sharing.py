@@ -16,8 +16,6 @@ from .options import child
 
 CONFIG_MAP = "time-slicing-config"
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
-CONFIG_LABEL = "nvidia.com/device-plugin.config"
-ACCELERATOR_LABEL = "accelerator"
 FIELD_MANAGER = "k3s-gpu-sharing"
 
 
@@ -25,9 +23,8 @@ class GpuNodeArgs(TypedDict):
     """One node with GPUs."""
 
     name: str
-    config: str
-    """The key of its configuration."""
-    accelerator: str
+    labels: Mapping[str, str]
+    """What the program says of it; `nvidia.com/device-plugin.config` among them chooses its configuration."""
     joined: pulumi.Resource
     """What has to exist before the Node does: a Patch would create a missing one."""
 
@@ -68,17 +65,14 @@ class GpuSharing(pulumi.ComponentResource):
             name,
             api_version="nvidia.com/v1",
             kind="ClusterPolicy",
-            metadata=_patch(CLUSTER_POLICY),
+            metadata=_patch(CLUSTER_POLICY, {}),
             spec={"devicePlugin": {"config": {"name": CONFIG_MAP, "default": args["default"]}}},
             opts=child(self, opts, depends_on=[config_map]),
         )
         labels = [
             kubernetes.core.v1.NodePatch(
                 f"{name}-{node['name']}",
-                metadata={
-                    **_patch(node["name"]),
-                    "labels": {CONFIG_LABEL: node["config"], ACCELERATOR_LABEL: node["accelerator"]},
-                },
+                metadata=_patch(node["name"], node["labels"]),
                 opts=child(self, opts, depends_on=[config_map, policy, node["joined"]]),
             )
             for node in args["nodes"]
@@ -94,9 +88,10 @@ class GpuSharing(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _patch(target: str) -> dict:
+def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectMetaPatchArgsDict:
     """Metadata of a Patch on `target`. A fixed manager, so that a lost state can take its fields back."""
     return {
         "name": target,
         "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, "pulumi.com/patchForce": "true"},
+        "labels": labels,
     }

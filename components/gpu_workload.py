@@ -38,23 +38,24 @@ class GpuWorkload(pulumi.ComponentResource):
         self.deployment = kubernetes.apps.v1.Deployment(
             name,
             metadata={"name": name, "namespace": args["namespace"], "labels": labels},
-            spec={
-                "replicas": args["replicas"],
-                "selector": {"match_labels": labels},
-                # A surge would ask for slices beyond the declared ones and, with all of them taken,
-                # wait for ever for the pods it is meant to replace.
-                "strategy": {
-                    "type": "RollingUpdate",
-                    "rolling_update": {"max_surge": 0, "max_unavailable": 1},
-                },
-                "template": {"metadata": {"labels": labels}, "spec": _pod(args)},
-            },
+            spec=_spec(labels, args),
             opts=child(self, opts),
         )
         self.register_outputs({})
 
 
-def _pod(args: GpuWorkloadArgs) -> dict:
+def _spec(labels: Mapping[str, str], args: GpuWorkloadArgs) -> kubernetes.apps.v1.DeploymentSpecArgsDict:
+    return {
+        "replicas": args["replicas"],
+        "selector": {"match_labels": labels},
+        # A surge would ask for slices beyond the declared ones and, with all of them taken, wait for
+        # ever for the pods it is meant to replace.
+        "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 0, "max_unavailable": 1}},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(args)},
+    }
+
+
+def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
     return {
         "runtime_class_name": RUNTIME_CLASS,
         "node_selector": dict(args["node_selector"]),

@@ -38,7 +38,7 @@ class ReleaseArgs(TypedDict):
     mirror: str
     install_script_url: str
     install_script_sha256: NotRequired[str | None]
-    binary_sha256: NotRequired[Mapping[str, str]]
+    binary_sha256: Mapping[str, str]
     """By architecture: amd64, arm64. Without one the release's own checksum file decides."""
 
 
@@ -96,14 +96,16 @@ class K3sCluster(pulumi.ComponentResource):
         )
         first = self._server(server)
         tokens = self._tokens(first)
-        agent_token = tokens.stdout.apply(lambda text: json.loads(text)["agent"])
+        agent_token = pulumi.Output.secret(tokens.stdout).apply(lambda text: json.loads(text)["agent"])
         joins = {agent["name"]: self._agent(agent, first, agent_token) for agent in agents}
         self._upkeep(agents, joins)
         self.joined = {server["name"]: first, **joins}
 
         fetched = self._kubeconfig(first)
         cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
-        self.kubeconfig = fetched.stdout.apply(lambda text: kubeconfig_for(text, server["address"], cluster))
+        self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
+            lambda text: kubeconfig_for(text, server["address"], cluster)
+        )
         self.provider = kubernetes.Provider(
             name,
             kubeconfig=self.kubeconfig,
@@ -184,9 +186,7 @@ class K3sCluster(pulumi.ComponentResource):
         return remote.Command(
             f"{self._name}-kubeconfig",
             connection=server["connection"],
-            create=hostscripts.render(
-                "kubeconfig", sudo=server["sudo"], GENERATION=self._args["generation"]
-            ),
+            create=hostscripts.render("kubeconfig", sudo=server["sudo"], GENERATION=self._args["generation"]),
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=ResourceOptions(
@@ -218,7 +218,7 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _converge(self, host: HostArgs, role: str) -> str:
         args, release = self._args, self._args["release"]
-        pins = release.get("binary_sha256") or {}
+        pins = release["binary_sha256"]
         config = server_config(host, args) if role == "server" else agent_config(host, args)
         return hostscripts.render(
             "converge",

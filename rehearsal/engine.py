@@ -18,6 +18,7 @@ import yaml
 from pulumi import automation
 
 PROJECT = "k3s-gpu-sharing"
+CONFIGURED = ("preview", "up", "destroy")  # the operations that read a stack file
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -77,19 +78,26 @@ class Engine:
             # What the engine prints reaches `listen`; what it says before it starts does not.
             if not any("error" in line for line in said):
                 show(str(error))
-            raise EngineFailed(f"pulumi {operation} --stack {self.stack} failed; its reasons are above") from None
+            raise EngineFailed(
+                f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
+            ) from None
 
     def _stack(self) -> automation.Stack:
         config_file = self._prepare()
-        command = automation.PulumiCommand(root=str(self.pulumi.parent.parent))
-        workspace = _Workspace(
+        # The Automation API wants a folder with bin/pulumi in it.
+        link = self.folder / "bin" / "pulumi"
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.pulumi)
+        command = _Command(root=str(self.folder))
+        command.config_file = config_file
+        workspace = automation.LocalWorkspace(
             work_dir=str(ROOT),
             pulumi_home=str(self.folder / "home"),
             program=_program,
             env_vars=self._environment(),
             pulumi_command=command,
         )
-        workspace.config_file = config_file
         return automation.Stack.select(self.stack, workspace)
 
     def _prepare(self) -> Path:
@@ -140,13 +148,14 @@ class Engine:
         }
 
 
-class _Workspace(automation.LocalWorkspace):
-    """A workspace whose stack file lies elsewhere than beside Pulumi.yaml."""
+class _Command(automation.PulumiCommand):
+    """The CLI, told that the stack file lies elsewhere than beside Pulumi.yaml."""
 
     config_file: Path
 
-    def serialize_args_for_op(self, stack_name: str) -> list[str]:
-        return ["--config-file", str(self.config_file)]
+    def run(self, args: list[str], *rest: Any, **options: Any) -> automation.CommandResult:
+        there = ["--config-file", str(self.config_file)] if args[0] in CONFIGURED else []
+        return super().run([*args, *there], *rest, **options)
 
 
 def _program() -> None:

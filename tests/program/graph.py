@@ -66,7 +66,9 @@ class Graph:
     def of(self, name: str, kind: str | None = None) -> Registered:
         """The one resource of that name (and type ending)."""
         found = [r for r in self if r.name == name and (kind is None or r.type.endswith(kind))]
-        assert len(found) == 1, f"{name} ({kind}): {[r.urn for r in found]}; there are {sorted(r.name for r in self)}"
+        assert len(found) == 1, (
+            f"{name} ({kind}): {[r.urn for r in found]}; there are {sorted(r.name for r in self)}"
+        )
         return found[0]
 
     def before(self, resource: Registered) -> set[str]:

@@ -129,8 +129,8 @@ def test_nothing_is_ever_replaced_by_a_trigger(dev: g.Graph):
 
 def test_commands_hide_what_is_secret(dev: g.Graph):
     for command in commands(dev):
-        assert isinstance(command.inputs["connection"]["privateKey"], g.Hidden), command.name
-        assert command.inputs["connection"]["hostKey"].startswith("ssh-ed25519 "), command.name
+        assert isinstance(command.inputs["connection"], g.Hidden), command.name
+        assert command.inputs["connection"].value["hostKey"].startswith("ssh-ed25519 "), command.name
         assert command.inputs["addPreviousOutputInEnv"] is False, command.name
         assert "environment" not in command.inputs, command.name
     for name in ("cluster-tokens", "cluster-kubeconfig"):
@@ -293,8 +293,8 @@ def test_a_secret_key_instead_of_a_file(in_project: Path, key_pair: Path):
     config = stack_config("dev")
     del config["ssh"]["privateKeyFile"]
     graph = g.run(config, secrets={"sshPrivateKey": key_pair.read_text()})
-    connection = graph.of("cluster-agent-gpu-1").inputs["connection"]
-    assert connection["privateKey"] == g.Hidden(key_pair.read_text())
+    connection = graph.of("cluster-agent-gpu-1").inputs["connection"].value
+    assert connection["privateKey"] == key_pair.read_text()
     assert graph.of("cluster-preflight").inputs["stdin"] == g.Hidden(key_pair.read_text())
 
 
@@ -311,7 +311,9 @@ def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
     [
         (lambda c: c["pools"]["rtx"].update(gpus={}), ["pools.rtx.gpus", "gpu"]),
         (
-            lambda c: c["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0].update(replicas=1),
+            lambda c: c["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0].update(
+                replicas=1
+            ),
             ["sharing.profiles.2080ti-12gb.timeSlicing.resources", ">= 2"],
         ),
         (
@@ -323,7 +325,9 @@ def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
     ],
     ids=["unknown key", "replicas 1", "misfit", "host key missing", "unknown section"],
 )
-def test_a_mistake_stops_the_program_before_anything_is_registered(in_project: Path, change, words: list[str]):
+def test_a_mistake_stops_the_program_before_anything_is_registered(
+    in_project: Path, change, words: list[str]
+):
     config = copy.deepcopy(stack_config("dev"))
     change(config)
     with pytest.raises(pulumi.RunError) as refusal:

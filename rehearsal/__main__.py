@@ -1,0 +1,114 @@
+"""`python -m rehearsal up|preview|down|doctor --stack dev`, which the Makefile calls."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from rehearsal import machines, toolbox
+from rehearsal.engine import ROOT, EngineFailed
+from rehearsal.fidelity import parts
+from rehearsal.process import RehearsalError
+from rehearsal.progress import Progress, duration
+from rehearsal.site import STATE, Site
+from settings import SettingsError
+
+
+def main() -> int:
+    """Exit status 0, or 1 when it failed; what failed stands on stderr."""
+    parser = argparse.ArgumentParser(prog="rehearsal", description=__doc__)
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    parser.add_argument("--stack", default="dev", help="the name in Pulumi.<stack>.yaml (dev)")
+    arguments = parser.parse_args()
+    os.chdir(ROOT)  # a stack file's paths are relative to the project
+    site = Site(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
+    try:
+        site.settings()  # a mistake in the stack file costs nobody ten minutes of building
+        return COMMANDS[arguments.command](site, Progress())
+    except (RehearsalError, SettingsError, EngineFailed) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted; `make up` goes on from here, `make down` takes everything away", file=sys.stderr
+        )
+        return 1
+
+
+def up(site: Site, progress: Progress) -> int:
+    """Machines, then the program, then what came of it."""
+    began = time.monotonic()
+    tools = toolbox.prepare(progress)
+    site.machines_up(tools, progress)
+    origins = site.provide(tools, progress)
+    counts = site.up(tools)
+    site.hand_over(tools)
+    print(f"\n{site.told(tools)}\n\n{parts(tools, origins)}\n")
+    print(f"stack {site.stack} after {duration(time.monotonic() - began)}: {in_words(counts)}\n")
+    print(next_steps(site))
+    return 0
+
+
+def preview(site: Site, progress: Progress) -> int:
+    """What an `up` would do; the machines are there, as they are for everybody who previews."""
+    tools = toolbox.prepare(progress)
+    site.machines_up(tools, progress)
+    site.provide(tools, progress)
+    print(in_words(site.engine(tools).preview()))
+    return 0
+
+
+def down(site: Site, progress: Progress) -> int:
+    """Destroys the stack, takes its machines away, and looks for what is left."""
+    tools = toolbox.prepare(progress)
+    if site.engine(tools).exists():
+        site.machines_up(tools, progress)  # their wards need them, also after a reboot of this computer
+        site.provide(tools, progress)
+    site.down(tools, progress)
+    left = machines.leftovers(site.stack)
+    if left:
+        raise RehearsalError("left behind, which is a fault of the rehearsal:\n  " + "\n  ".join(left))
+    print(f"stack {site.stack}: destroyed, machines gone, nothing left behind")
+    return 0
+
+
+def doctor(site: Site, progress: Progress) -> int:
+    """Both of doctor's looks: at the machines, and at the cluster where there is one."""
+    looks = [["hosts", "--file", str(site.stack_file)]]
+    if site.kubeconfig.exists():
+        looks.append(["cluster", "--file", str(site.stack_file), "--kubeconfig", str(site.kubeconfig)])
+    return max(subprocess.run([sys.executable, "-m", "doctor", *look]).returncode for look in looks)
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Counts by operation as people say them; `same` is the engine's word for unchanged."""
+    words = {"same": "unchanged", "create": "created", "update": "updated", "delete": "deleted"}
+    return ", ".join(f"{count} {words.get(str(op), op)}" for op, count in sorted(counts.items())) or "nothing"
+
+
+def next_steps(site: Site) -> str:
+    """What to type next."""
+    stack = "" if site.stack == "dev" else f" STACK={site.stack}"
+    here = STATE.relative_to(ROOT)
+    return "\n".join(
+        [
+            "next:",
+            f"  {here}/kubectl --kubeconfig {here}/kubeconfig get pods --output wide",
+            f"  make up{stack}       again: nothing changes; or change Pulumi.{site.stack}.yaml first",
+            f"  make doctor{stack}   look at machines and cluster",
+            f"  make down{stack}     take everything away",
+        ]
+    )
+
+
+COMMANDS: Mapping[str, Callable[[Site, Progress], int]] = {
+    "up": up,
+    "preview": preview,
+    "down": down,
+    "doctor": doctor,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""One rehearsed stack: its machines, its engine, and what they say in the end."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import capacity
+import settings as s
+from rehearsal import engine, machines, providers, report, toolbox
+from rehearsal.gpus import DRIVER, Gpus
+from rehearsal.progress import Progress
+
+STATE = engine.ROOT / ".rehearsal"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A stack of the given name and file; everything it makes lies in `state`."""
+
+    stack: str
+    stack_file: Path
+    state: Path = STATE
+
+    @property
+    def folder(self) -> Path:
+        """What belongs to this stack alone."""
+        return self.state / self.stack
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig, after an `up`."""
+        return self.folder / "kubeconfig"
+
+    def settings(self) -> s.Settings:
+        """What the stack file says. Raises settings.SettingsError."""
+        return s.read_stack_file(self.stack_file)
+
+    def engine(self, tools: toolbox.Tools) -> engine.Engine:
+        """Pulumi on this stack."""
+        return engine.Engine(
+            stack=self.stack,
+            stack_file=self.stack_file,
+            folder=self.folder / "engine",
+            pulumi=tools.pulumi,
+            path=(self.folder / "plugins", tools.helm.parent),
+        )
+
+    def provide(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:
+        """Gives the engine its provider plugins: by name, where each came from."""
+        return providers.provide(self.folder / "plugins", tools.pulumi, progress)
+
+    def machines_up(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, machines.Booted]:
+        """The machines of the stack file, by host. Raises RehearsalError, settings.SettingsError."""
+        settings = self.settings()
+        wanted = [machine(node, settings) for node in settings.nodes]
+        return machines.up(self.stack, wanted, self.state, tools, progress)
+
+    def up(self, tools: toolbox.Tools, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+        """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
+        run = self.engine(tools)
+        changes = run.up(show)
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(run.outputs()["kubeconfig"])
+        return changes
+
+    def hand_over(self, tools: toolbox.Tools) -> None:
+        """Puts kubectl and this stack's kubeconfig where people find them."""
+        for link, target in (
+            (self.state / "kubeconfig", self.kubeconfig),
+            (self.state / "kubectl", tools.kubectl),
+        ):
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+    def down(self, tools: toolbox.Tools, progress: Progress, show: Callable[[str], Any] = print) -> None:
+        """Destroys the stack and takes its machines away. Raises EngineFailed, RehearsalError."""
+        run = self.engine(tools)
+        if run.exists():
+            run.destroy(show)
+        machines.down(self.stack, self.state, progress)
+        if self.folder.exists():
+            toolbox.cache.remove_tree(self.folder)
+
+    def told(self, tools: toolbox.Tools) -> str:
+        """What the cluster shows now: nodes, slices, workloads, and the picture of who sits where."""
+        settings = self.settings()
+        nodes, deployments, pods = report.read(tools.kubectl, self.kubeconfig)
+        seen = capacity.picture(capacity.fit(settings), report.seats(pods))
+        return report.summary(nodes, deployments, pods, list(settings.workloads)) + "\n\n" + seen
+
+
+def machine(node: s.Node, settings: s.Settings) -> machines.Machine:
+    """The machine that plays `node`: with the cards, driver and toolkit that the stack file expects."""
+    if node.gpu is None:
+        return machines.Machine(node.name, node.address)
+    brought = settings.gpu_operator
+    cards = Gpus(
+        product=node.gpu.product,
+        count=node.gpu.count,
+        memory_mib=node.gpu.memory_mib,
+        driver=DRIVER if brought.driver == "host" else None,
+        toolkit=brought.toolkit == "host",
+    )
+    return machines.Machine(node.name, node.address, cards)
