@@ -1,0 +1,18 @@
+"""Pure arithmetic: what nodes will offer, whether the workloads fit, what the scheduler will say. No I/O."""
+
+from .fit import Fit, Pending, Seat, fit
+from .offer import NodeOffer, config_data, config_key, device_plugin_config, offers
+from .picture import picture
+
+__all__ = [
+    "Fit",
+    "NodeOffer",
+    "Pending",
+    "Seat",
+    "config_data",
+    "config_key",
+    "device_plugin_config",
+    "fit",
+    "offers",
+    "picture",
+]

@@ -1,0 +1,58 @@
+"""`python -m capacity --file F [--json]`: exit 0 it fits, 1 it does not, 2 the file is refused."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from settings import SettingsError, read_stack_file, render
+
+from . import Fit, fit, picture
+from .picture import totals
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status. What could not be decided (a warning says so) counts as fitting."""
+    parser = argparse.ArgumentParser(prog="python -m capacity", description="Do the workloads fit the GPUs?")
+    parser.add_argument("--file", required=True, help="the stack file, for instance Pulumi.dev.yaml")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    options = parser.parse_args(arguments)
+    try:
+        result = fit(read_stack_file(options.file))
+    except SettingsError as error:
+        if options.json:
+            print(
+                json.dumps(
+                    {"fits": None, "problems": [asdict(problem) for problem in error.problems]}, indent=2
+                )
+            )
+        else:
+            print(error, file=sys.stderr)
+        return 2
+    print(_json(result) if options.json else _text(result))
+    return 1 if result.fits is False else 0
+
+
+def _text(result: Fit) -> str:
+    return "\n".join(part for part in (picture(result), render(result.problems)) if part)
+
+
+def _json(result: Fit) -> str:
+    return json.dumps(
+        {
+            "fits": result.fits,
+            "offers": [asdict(offer) for offer in result.offers],
+            "placements": result.placements,
+            "pending": [asdict(pod) for pod in result.pending],
+            "totals": {
+                name: {"taken": taken, "offered": offered}
+                for name, (taken, offered) in totals(result.offers, result.seats).items()
+            },
+            "problems": [asdict(problem) for problem in result.problems],
+        },
+        indent=2,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The slice map: every node, every card with its slices, who sits where. Plain text, at most 100 columns."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import count
+from string import ascii_uppercase
+from textwrap import wrap
+
+from .fit import Fit, Pending, Seat
+from .offer import NodeOffer
+
+WIDTH = 100
+MOST_NAMES = 40
+"""With more pods than this, the legend has a line a workload instead of a line a pod."""
+
+
+def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
+    """The map of a fit: who would sit where, and who would be Pending.
+
+    `seats` shows others instead, for instance those of a running cluster. The card a pod sits on is the one
+    NVIDIA's plugin would choose: the card of the node with the fewest slices taken.
+    """
+    planned = seats is None
+    shown = fit.seats if seats is None else seats
+    marks = _marks(shown)
+    nodes = [
+        _node(offer, [seat for seat in shown if seat.node == offer.name], marks)
+        for offer in fit.offers
+        if offer.cards
+    ]
+    tail = [*_totals(fit.offers, shown), *(_pending(fit.pending) if planned else [])]
+    blocks = [*nodes, _without_gpu(fit.offers), _legend(shown, marks), tail]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> dict[str, tuple[int, int]]:
+    """Taken and offered, of each resource that is offered."""
+    offered: dict[str, int] = defaultdict(int)
+    taken: dict[str, int] = defaultdict(int)
+    for offer in offers:
+        for resource, number in offer.resources.items():
+            offered[resource] += number
+    for seat in seats:
+        taken[seat.resource] += seat.count
+    return {resource: (taken[resource], number) for resource, number in sorted(offered.items()) if number}
+
+
+def _marks(seats: Sequence[Seat]) -> dict[str, str]:
+    """A short mark for each pod: a letter for its workload, a number within it."""
+    letters: dict[str, str] = {}
+    numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
+    workloads = {seat.pod: seat.workload for seat in seats}
+    for workload in workloads.values():
+        letters.setdefault(workload, _letter(len(letters)))
+    return {pod: f"{letters[workload]}{next(numbers[workload])}" for pod, workload in workloads.items()}
+
+
+def _letter(index: int) -> str:
+    """A … Z, AA, AB, …"""
+    rest, last = divmod(index, len(ascii_uppercase))
+    return (_letter(rest - 1) if rest else "") + ascii_uppercase[last]
+
+
+def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> list[str]:
+    resource = next((name for name, number in offer.resources.items() if number), "")
+    facts = f"{offer.product}, profile {offer.profile}, {resource}, pool {offer.pool}"
+    lines = _wrapped(f"{offer.name}  {facts}", 2)
+    width = max([2, *(len(marks[seat.pod]) for seat in seats)])
+    for index, taken in enumerate(_cards(offer, seats, resource)):
+        lead = f"  card {index}  "
+        cells = [f"[{marks.get(pod, ''):^{width}}]" for pod in taken + [""] * (offer.replicas - len(taken))]
+        per_line = (WIDTH - len(lead)) // (width + 2)
+        rows = ["".join(cells[at : at + per_line]) for at in range(0, len(cells), per_line)]
+        lines += [(" " * len(lead) if number else lead) + row for number, row in enumerate(rows)]
+        lines.append(" " * len(lead) + _memory(offer, len(taken)))
+    return lines
+
+
+def _cards(offer: NodeOffer, seats: Sequence[Seat], resource: str) -> list[list[str]]:
+    """For each card the pods on its slices, a pod once for each slice."""
+    cards: list[list[str]] = [[] for _ in range(offer.cards)]
+    for seat in seats:
+        for _ in range(seat.count if seat.resource == resource else 0):
+            min(cards, key=len).append(seat.pod)
+    return cards
+
+
+def _memory(offer: NodeOffer, taken: int) -> str:
+    if offer.replicas == 1:
+        return f"{'taken' if taken else 'free'}; {offer.memory_mib} MiB, not shared"
+    free = max(offer.replicas - taken, 0)
+    slices = f"{taken} of {offer.replicas} slices taken, {free} free"
+    return f"{slices}; {offer.memory_mib} MiB, about {offer.mib_per_slice} MiB a slice"
+
+
+def _without_gpu(offers: Sequence[NodeOffer]) -> list[str]:
+    names = [offer.name for offer in offers if not offer.cards]
+    return _wrapped(f"no GPU: {', '.join(names)}", 2) if names else []
+
+
+def _legend(seats: Sequence[Seat], marks: dict[str, str]) -> list[str]:
+    if len(seats) <= MOST_NAMES:
+        rows = [(marks[seat.pod], seat.pod, f"{seat.count} {seat.resource} on {seat.node}") for seat in seats]
+    else:
+        rows = [_workload(name, seats, marks) for name in dict.fromkeys(seat.workload for seat in seats)]
+    width = max((len(mark) for mark, _, _ in rows), default=0)
+    return [
+        line for mark, who, what in rows for line in _wrapped(f"{mark:<{width}}  {who}  {what}", width + 2)
+    ]
+
+
+def _workload(name: str, seats: Sequence[Seat], marks: dict[str, str]) -> tuple[str, str, str]:
+    mine = [seat for seat in seats if seat.workload == name]
+    return (
+        marks[mine[0].pod].rstrip("0123456789"),
+        name,
+        f"{len(mine)} pods, {sum(seat.count for seat in mine)} {mine[0].resource}",
+    )
+
+
+def _totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> list[str]:
+    sliced = {
+        name for offer in offers if offer.replicas > 1 for name, count in offer.resources.items() if count
+    }
+    lines = [
+        f"{taken} of {offered} {'slices' if resource in sliced else 'cards'} taken ({resource})"
+        for resource, (taken, offered) in totals(offers, seats).items()
+    ]
+    if sliced:
+        lines.append("Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.")
+    return lines or ["no slices: no node has a GPU"]
+
+
+def _pending(pending: Sequence[Pending]) -> list[str]:
+    if not pending:
+        return []
+    shown, more = pending[:MOST_NAMES], len(pending) - MOST_NAMES
+    lines = [f"Pending ({len(pending)}):"]
+    lines += [line for pod in shown for line in _wrapped(f"  {pod.pod}  {pod.message}", 6)]
+    return [*lines, f"  and {more} more"] if more > 0 else lines
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """Lines of at most WIDTH columns; the first keeps its own indentation, the others get `indent`."""
+    lead = " " * (len(text) - len(text.lstrip()))
+    return wrap(text.lstrip(), WIDTH, initial_indent=lead, subsequent_indent=" " * indent)

@@ -1,0 +1,138 @@
+"""The ways out of a misfit, as arithmetic: of each kind the smallest change that is enough, and its cost."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from .offer import NO_SHARING, NodeOffer
+from .scheduling import Demand, Outcome, may_run_on, schedule
+
+MOST = 4096
+"""Larger numbers (slices of a card, machines) are no way out."""
+
+
+def ways_out(offers: Sequence[NodeOffer], outcome: Outcome) -> list[str]:
+    """Each way alone is enough, in whatever order the pods come; one step less of it is not sure to be."""
+    return [
+        *_more_slices(offers, outcome),
+        *_fewer_pods(offers, outcome),
+        *_smaller_requests(offers, outcome),
+        *_more_machines(offers, outcome),
+    ]
+
+
+def _enough(offers: Sequence[NodeOffer], demands: Sequence[Demand], resource: str) -> bool:
+    return schedule(offers, demands, resource).packing.fits is True
+
+
+def counted(number: int, noun: str) -> str:
+    """1 pod, 2 pods."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
+    """The smallest number in low..high for which a condition holds that, once true, stays true."""
+    if low > high or not holds(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _useful(offers: Sequence[NodeOffer], outcome: Outcome) -> list[NodeOffer]:
+    """Nodes that offer the resource to a workload with Pending pods."""
+    stuck = [demand for demand in outcome.demands if demand.workload in outcome.pending]
+    return [
+        offer
+        for offer in offers
+        if offer.resources.get(outcome.resource) and any(may_run_on(demand, offer) for demand in stuck)
+    ]
+
+
+def _more_slices(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
+    resource, demands = outcome.resource, outcome.demands
+    most = min(MOST, sum(demand.pods * demand.request for demand in demands))
+    for name in sorted({offer.profile for offer in _useful(offers, outcome)}):
+        mine = [offer for offer in _useful(offers, outcome) if offer.profile == name]
+        now = mine[0].replicas
+
+        def with_slices(count: int, name: str = name) -> list[NodeOffer]:
+            return [
+                replace(offer, replicas=count, resources={resource: offer.cards * count})
+                if offer.profile == name and offer.resources.get(resource)
+                else offer
+                for offer in offers
+            ]
+
+        needed = _smallest(now + 1, most, lambda count: _enough(with_slices(count), demands, resource))
+        if needed is None:
+            continue
+        cost = _memory_cost(mine, now, needed)
+        if name == NO_SHARING:
+            pools = ", ".join(sorted({offer.pool for offer in mine}))
+            yield f"share the cards of pool {pools}: a profile with replicas: {needed} ({cost})"
+        else:
+            yield f"sharing.profiles.{name}: replicas: {needed} instead of {now} ({cost})"
+
+
+def _memory_cost(mine: Sequence[NodeOffer], now: int, needed: int) -> str:
+    sizes = sorted({offer.memory_mib for offer in mine if offer.memory_mib})
+    each = ", ".join(f"{size // now} -> {size // needed}" for size in sizes)
+    return f"{each} MiB for each slice, which nothing enforces; more sharers take turns on the card"
+
+
+def _fewer_pods(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
+    for demand in outcome.demands:
+        if demand.workload not in outcome.pending:
+            continue
+
+        def with_fewer(fewer: int, demand: Demand = demand) -> list[Demand]:
+            return [replace(one, pods=one.pods - fewer) if one is demand else one for one in outcome.demands]
+
+        fewer = _smallest(1, demand.pods - 1, lambda n: _enough(offers, with_fewer(n), outcome.resource))
+        if fewer:
+            yield (
+                f"workloads.{demand.workload}: replicas: {demand.pods - fewer} instead of {demand.pods} "
+                f"({counted(fewer, 'pod')} fewer)"
+            )
+
+
+def _smaller_requests(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
+    shared = all(offer.replicas > 1 for offer in _useful(offers, outcome))
+    for demand in outcome.demands:
+        if demand.workload not in outcome.pending:
+            continue
+
+        def with_less(less: int, demand: Demand = demand) -> list[Demand]:
+            return [
+                replace(one, request=one.request - less) if one is demand else one for one in outcome.demands
+            ]
+
+        less = _smallest(1, demand.request - 1, lambda n: _enough(offers, with_less(n), outcome.resource))
+        if less:
+            cost = (
+                "more than one slice promises a pod no more of a time-sliced card"
+                if shared
+                else f"{counted(less, 'card')} fewer for each pod"
+            )
+            change = f"gpus: {demand.request - less} instead of {demand.request}"
+            yield f"workloads.{demand.workload}: {change} ({cost})"
+
+
+def _more_machines(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
+    models = {offer.pool: offer for offer in reversed(_useful(offers, outcome))}
+    most = min(MOST, sum(demand.pods for demand in outcome.demands))
+    for _, model in sorted(models.items()):
+
+        def with_more(count: int, model: NodeOffer = model) -> list[NodeOffer]:
+            return [*offers, *(_another(model, f"{model.name} {number}") for number in range(count))]
+
+        count = _smallest(1, most, lambda n: _enough(with_more(n), outcome.demands, outcome.resource))
+        if count:
+            cards = counted(model.cards * count, "more card")
+            each = f"{model.replicas} slices each" if model.replicas > 1 else "not shared"
+            yield f"{counted(count, 'more host')} like {model.name} ({cards}, {each})"
+
+
+def _another(model: NodeOffer, name: str) -> NodeOffer:
+    return replace(model, name=name, labels={**model.labels, "kubernetes.io/hostname": name})

@@ -1,0 +1,24 @@
+"""What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
+
+from .keys import SshAccess, resolve_ssh
+from .load import parse, read_stack_file
+from .problem import Problem, SettingsError, render
+from .sharing import Profile
+from .stack import SECRET_KEYS, Gpu, Node, Settings
+from .workloads import Workload
+
+__all__ = [
+    "SECRET_KEYS",
+    "Gpu",
+    "Node",
+    "Problem",
+    "Profile",
+    "Settings",
+    "SettingsError",
+    "SshAccess",
+    "Workload",
+    "parse",
+    "read_stack_file",
+    "render",
+    "resolve_ssh",
+]

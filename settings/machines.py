@@ -1,0 +1,162 @@
+"""ssh, k3s and pools: the machines, how to reach them, what k3s they get."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
+
+from .base import Model, Strings
+from .names import Address, KeyPath, Name, NodeName, Product
+
+RELEASES = "https://github.com/k3s-io/k3s/releases/download"
+INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
+HOST_KEY = r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}( .*)?"
+
+Sha256 = Annotated[str, StringConstraints(pattern=re.compile(r"^[0-9a-f]{64}$"))]
+HttpsOrFile = Annotated[
+    str, StringConstraints(pattern=re.compile(r"^(https://[^/\s]+|file:///)[^\s]*[^/\s]$"))
+]
+Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Ssh(Model):
+    """How machines are reached; a host may override user, port and key."""
+
+    user: str = Field(
+        default="root", min_length=1, description="the login name on the machines", examples=["root"]
+    )
+    port: Port = Field(default=22, description="sshd's port, 1 to 65535", examples=[22])
+    private_key_file: KeyPath | None = Field(
+        default=None, description="the path of the private key file", examples=["~/.ssh/id_ed25519"]
+    )
+    known_hosts_file: KeyPath = Field(
+        default="~/.ssh/known_hosts",
+        description="the path of the file with the machines' host keys",
+        examples=["~/.ssh/known_hosts"],
+    )
+
+
+def _install_script(data: dict[str, Any]) -> str:
+    mirror, version = data["mirror"], data["version"]
+    return (
+        f"{mirror}/{version}/install.sh"
+        if mirror.startswith("file:")
+        else INSTALL_SCRIPT.format(version=version)
+    )
+
+
+class K3s(Model):
+    """Which k3s, from where, with which settings."""
+
+    version: Annotated[str, StringConstraints(pattern=re.compile(r"^v\d+\.\d+\.\d+\+k3s\d+$"))] = Field(
+        description="the k3s release, vX.Y.Z+k3sN (a channel such as `stable` would change under you)",
+        examples=["v1.36.2+k3s1"],
+    )
+    mirror: HttpsOrFile = Field(
+        default=RELEASES,
+        description="where releases come from: https://… or file:///… without a slash at the end",
+        examples=[RELEASES],
+    )
+    install_script_url: HttpsOrFile = Field(
+        default_factory=_install_script,
+        description="where k3s's install.sh comes from: https://… or file:///…",
+        examples=[INSTALL_SCRIPT.format(version="v1.36.2+k3s1")],
+    )
+    install_script_sha256: Sha256 | None = Field(
+        default=None,
+        description="the SHA-256 of install.sh, 64 lower-case hex digits",
+        examples=["(what sha256sum prints)"],
+    )
+    binary_sha256: dict[Literal["amd64", "arm64"], Sha256] = Field(
+        default={},
+        description="the SHA-256 of the k3s binary for amd64 and arm64, 64 lower-case hex digits each",
+        examples=["{amd64: (what sha256sum prints)}"],
+    )
+    disable: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
+        default=(), description="k3s components to leave out", examples=["[traefik]"]
+    )
+    tls_san: Strings = Field(
+        default=(),
+        description="further names and addresses for the API server's certificate",
+        examples=["[k3s.example.org]"],
+    )
+    config: dict[str, JsonValue] = Field(
+        default={},
+        description="further keys of k3s's config.yaml, for all nodes",
+        examples=["{kubelet-arg: [max-pods=200]}"],
+    )
+    start_timeout_seconds: int = Field(
+        default=300, ge=1, description="seconds k3s may take to start", examples=[300]
+    )
+    max_unavailable: int = Field(
+        default=1, ge=1, description="how many agents change at one time", examples=[1]
+    )
+    generation: int = Field(
+        default=0, ge=0, description="raise it to make converge run again on all machines", examples=[1]
+    )
+
+
+class PoolGpu(Model):
+    """The cards of each machine of a pool: all machines of a pool have the same."""
+
+    product: Product = Field(
+        description="the card as in the node label nvidia.com/gpu.product, without -SHARED",
+        examples=["NVIDIA-GeForce-RTX-2080-Ti"],
+    )
+    count: int = Field(ge=1, description="physical cards in each machine, at least 1", examples=[1])
+    memory_mib: int = Field(
+        alias="memoryMiB", ge=1, description="MiB of one card, as nvidia-smi shows it", examples=[11264]
+    )
+    profile: str | None = Field(
+        default=None, description="one of sharing.profiles, or none", examples=["none"]
+    )
+
+
+class Host(Model):
+    """One machine; what it does not say comes from `ssh`."""
+
+    address: Address = Field(description="the machine's IPv4 address", examples=["10.0.0.11"])
+    user: str | None = Field(
+        default=None, min_length=1, description="the login name on this machine", examples=["root"]
+    )
+    port: Port | None = Field(
+        default=None, description="sshd's port on this machine, 1 to 65535", examples=[22]
+    )
+    host_key: Annotated[str, StringConstraints(pattern=re.compile(f"^{HOST_KEY}$"))] | None = Field(
+        default=None,
+        description="the machine's public host key, as in /etc/ssh/ssh_host_ed25519_key.pub",
+        examples=["ssh-ed25519 AAAA..."],
+    )
+    private_key_file: KeyPath | None = Field(
+        default=None,
+        description="the path of the private key file for this machine",
+        examples=["~/.ssh/id_ed25519"],
+    )
+
+
+def _address_alone(value: Any) -> Any:
+    """`gpu-1: 10.0.0.21` is short for `gpu-1: {address: 10.0.0.21}`."""
+    return {"address": value} if isinstance(value, str) else value
+
+
+class Pool(Model):
+    """Machines of one kind."""
+
+    role: Literal["server", "agent"] = Field(
+        description="server (runs the control plane, and pods) or agent", examples=["agent"]
+    )
+    hosts: Annotated[
+        dict[NodeName, Annotated[Host, BeforeValidator(_address_alone)]], Field(min_length=1)
+    ] = Field(
+        description="the machines, `name: address` or `name: {address: …, port: …}`",
+        examples=["{gpu-1: 10.0.0.21}"],
+    )
+    gpu: PoolGpu | None = Field(
+        default=None,
+        description="the cards in each machine of this pool",
+        examples=["{product: NVIDIA-GeForce-RTX-2080-Ti, count: 1, memoryMiB: 11264}"],
+    )
+
+
+Pools = dict[Name, Pool]

@@ -1,0 +1,131 @@
+"""The kinds of text a stack file holds: names, labels, addresses, paths. Each refuses with a remedy."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+NO_SHARING = "none"
+"""The profile that shares nothing: always there, never to be defined."""
+
+DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+LABEL_LIMIT = 63
+PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
+"""A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
+
+
+def refused(expected: str, remedy: str) -> PydanticCustomError:
+    """An error whose expectation and remedy reach the user as they are."""
+    return PydanticCustomError("refused", "{expected}", {"expected": expected, "remedy": remedy})
+
+
+def _suggestion(text: str) -> str:
+    return re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:LABEL_LIMIT].strip("-") or "node-1"
+
+
+def _kubernetes_name(what: str, pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if pattern.fullmatch(text) and len(text) <= LABEL_LIMIT:
+            return text
+        dots = ", dots" if pattern is DNS_SUBDOMAIN else ""
+        raise refused(
+            f"{what}: lower-case letters, digits{dots} and '-', a letter or digit at both ends, "
+            f"at most {LABEL_LIMIT} characters (RFC 1123)",
+            f"write {_suggestion(text)}",
+        )
+
+    return check
+
+
+def _label_value(text: str) -> str:
+    if text == "" or (LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT):
+        return text
+    raise refused(
+        f"a Kubernetes label value: letters, digits, '.', '_' and '-', at most {LABEL_LIMIT} characters",
+        "write the value as `kubectl get node --show-labels` shows it",
+    )
+
+
+def _label_key(text: str) -> str:
+    prefix, _, name = text.rpartition("/")
+    well_prefixed = DNS_SUBDOMAIN.fullmatch(prefix) if "/" in text else True
+    if well_prefixed and len(prefix) <= 253 and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
+        return text
+    raise refused("a Kubernetes label key, such as accelerator or nvidia.com/gpu.product", "correct the key")
+
+
+def _profile_name(text: str) -> str:
+    if text == NO_SHARING:
+        raise refused(
+            f"another name: the profile {NO_SHARING} is always there and shares nothing",
+            f"rename the profile, or remove it and write `profile: {NO_SHARING}` in the pool",
+        )
+    if LABEL_VALUE.fullmatch(text) and len(text) <= PROFILE_LIMIT:
+        return text
+    raise refused(
+        "a name of letters, digits, '.', '_' and '-', a letter or digit at both ends, at most "
+        f"{PROFILE_LIMIT} characters (with its hash it becomes a ConfigMap key and a node label's value)",
+        "choose such a name, for instance 2080ti-12gb",
+    )
+
+
+def _product(text: str) -> str:
+    if text.endswith("-SHARED"):
+        raise refused(
+            "the product without -SHARED, which NVIDIA's feature discovery adds by itself to a shared card",
+            f"write {text.removesuffix('-SHARED')}",
+        )
+    if LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT:
+        return text
+    as_label = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:LABEL_LIMIT].strip("-._")
+    raise refused(
+        "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space",
+        f"write {as_label or 'NVIDIA-GeForce-RTX-2080-Ti'}",
+    )
+
+
+def _address(text: str) -> str:
+    example = "write for instance 10.0.0.11"
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise refused(
+            "the machine's IPv4 address (k3s takes it as node-ip, so a DNS name does not do)", example
+        ) from None
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        raise refused("an address at which the other nodes reach this machine", example)
+    return text
+
+
+def _resource(text: str) -> str:
+    domain, _, name = text.partition("/")
+    if name and DNS_SUBDOMAIN.fullmatch(domain) and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
+        return text
+    raise refused(
+        "an extended resource, such as nvidia.com/gpu or nvidia.com/gpu.shared", "write nvidia.com/gpu"
+    )
+
+
+def _key_path(text: str) -> str:
+    if "\n" in text or not text.strip():
+        raise refused(
+            "the path of a key file, not the key itself (this value is not shown)",
+            "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(_kubernetes_name("a Kubernetes name", DNS_LABEL))]
+NodeName = Annotated[str, AfterValidator(_kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN))]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+ProfileName = Annotated[str, AfterValidator(_profile_name)]
+Product = Annotated[str, AfterValidator(_product)]
+Address = Annotated[str, AfterValidator(_address)]
+Resource = Annotated[str, AfterValidator(_resource)]
+KeyPath = Annotated[str, AfterValidator(_key_path)]

@@ -1,0 +1,265 @@
+"""Rules that span keys. Each takes what could be read of the file and yields Problems; none stops another."""
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .names import NO_SHARING
+from .problem import Problem
+from .schema import Loc, dotted
+from .stack import Settings
+from .translate import nearest, show
+from .workloads import Workload
+
+OWNED_K3S_KEYS = re.compile(
+    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-ip|tls-san|disable|cluster-init"
+)
+"""Keys of k3s's config.yaml the program writes itself."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What could be read. Damaged paths were left out of `settings`: there, absence proves nothing."""
+
+    settings: Settings
+    raw: Mapping[str, Any]
+    damaged: frozenset[Loc]
+
+    def intact(self, *prefix: str) -> bool:
+        """Nothing at or below this path, and no key above it, was left out."""
+        return not any(loc[: len(prefix)] == prefix or prefix[: len(loc)] == loc for loc in self.damaged)
+
+
+def check(draft: Draft) -> list[Problem]:
+    """All problems of all rules."""
+    return [problem for rule in RULES for problem in rule(draft)]
+
+
+def one_server(draft: Draft) -> Iterator[Problem]:
+    """The first version installs exactly one server."""
+    servers = [node.name for node in draft.settings.nodes if node.role == "server"]
+    if len(servers) > 1:
+        yield Problem(
+            "pools",
+            f"{len(servers)} server hosts: {', '.join(servers)}",
+            "exactly one host in pools of role server: this version supports one server",
+            f"keep one of them, for instance {servers[0]}, and move the others to a pool of role agent",
+        )
+    if not servers and draft.intact("pools"):
+        yield Problem(
+            "pools",
+            "no server host",
+            "exactly one host in pools of role server",
+            "add a pool `control: {role: server, hosts: {server-1: 10.0.0.11}}`, or give a pool role: server",
+        )
+
+
+def unique_hosts(draft: Draft) -> Iterator[Problem]:
+    """A host's name is its node's name and its resources' name; an address is one machine."""
+    by_name, by_address = defaultdict(list), defaultdict(list)
+    for node in draft.settings.nodes:
+        path = f"pools.{node.pool}.hosts.{node.name}"
+        by_name[node.name].append(path)
+        by_address[node.address].append(path)
+    for name, (first, *others) in by_name.items():
+        for path in others:
+            yield Problem(
+                path,
+                f"the name {name}, which {first} has already",
+                "a name of its own for each machine, over all pools",
+                "rename one of the two",
+            )
+    for address, (first, *others) in by_address.items():
+        for path in others:
+            yield Problem(
+                path,
+                f"the address {address}, which {first} has already",
+                "an address of its own for each machine",
+                "correct one of the two addresses",
+            )
+
+
+def ssh_key_once(draft: Draft) -> Iterator[Problem]:
+    """One way to the private key: a file, or a secret."""
+    secret = "sshPrivateKey" in draft.settings.secrets
+    in_secret = "pulumi config set --secret sshPrivateKey < KEYFILE"
+    if secret and draft.settings.ssh.private_key_file:
+        yield Problem(
+            "ssh.privateKeyFile",
+            "a key file, and the secret sshPrivateKey as well",
+            "one of the two",
+            "remove ssh.privateKeyFile, or run: pulumi config rm sshPrivateKey",
+        )
+    bare = [node.name for node in draft.settings.nodes if not node.private_key_file]
+    if not secret and bare and draft.intact("ssh") and draft.intact("pools"):
+        yield Problem(
+            "ssh.privateKeyFile",
+            f"no private key for {', '.join(bare)}",
+            "ssh.privateKeyFile, or the secret sshPrivateKey",
+            f"add `privateKeyFile: ~/.ssh/id_ed25519` to ssh, or run: {in_secret}",
+        )
+
+
+def install_script_checked(draft: Draft) -> Iterator[Problem]:
+    """A script from the network runs as root only with a digest somebody vouched for."""
+    k3s = draft.settings.k3s
+    if k3s.mirror.startswith("file:") or k3s.install_script_sha256 or not draft.intact("k3s"):
+        return
+    yield Problem(
+        "k3s.installScriptSha256",
+        "nothing: the key is missing",
+        "the SHA-256 of install.sh, because it comes over the network and runs as root",
+        "read the script, then write what this prints:\n"
+        f"curl -fsSL {shlex.quote(k3s.install_script_url)} | sha256sum",
+    )
+
+
+def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
+    """k3s.config may not hold what the program writes itself."""
+    instead = {"tls-san": "write k3s.tlsSan instead", "disable": "write k3s.disable instead"}
+    for key in draft.settings.k3s.config:
+        bare = key.removesuffix("+")  # `key+` appends
+        if OWNED_K3S_KEYS.fullmatch(bare):
+            yield Problem(
+                f"k3s.config.{key}",
+                f"the key {key}",
+                "keys the program does not write itself",
+                instead.get(bare, "remove it: the program writes it"),
+            )
+
+
+def runtimes_stay(draft: Draft) -> Iterator[Problem]:
+    """k3s's `runtimes` brings the RuntimeClass nvidia, which the operator's pods ask for."""
+    gpu_nodes = [node.name for node in draft.settings.nodes if node.gpu]
+    if "runtimes" in draft.settings.k3s.disable and gpu_nodes:
+        yield Problem(
+            "k3s.disable",
+            "runtimes",
+            f"runtimes enabled: GPU nodes ({', '.join(gpu_nodes)}) need its RuntimeClass nvidia",
+            "remove runtimes from the list",
+        )
+
+
+def profiles_exist(draft: Draft) -> Iterator[Problem]:
+    """Pools and sharing.default name profiles that are there, be it with an error of their own."""
+    sharing = draft.raw.get("sharing")
+    written = sharing.get("profiles") if isinstance(sharing, Mapping) else None
+    names = {NO_SHARING, *(map(str, written) if isinstance(written, Mapping) else ())}
+    asked = [
+        (f"pools.{name}.gpu.profile", pool.gpu.profile)
+        for name, pool in draft.settings.pools.items()
+        if pool.gpu and pool.gpu.profile
+    ]
+    asked.append(("sharing.default", draft.settings.sharing.default))
+    for path, name in asked:
+        if name not in names:
+            like = nearest(name, names)
+            yield Problem(
+                path,
+                show(name),
+                f"one of the profiles: {', '.join(sorted(names))}",
+                (f"write {like}" if like else f"write {NO_SHARING}") + f", or define sharing.profiles.{name}",
+            )
+
+
+def shared_once(draft: Draft) -> Iterator[Problem]:
+    """The same resource twice: the plugin takes the larger number, feature discovery reports the first."""
+    for name, profile in draft.settings.sharing.profiles.items():
+        seen: set[str] = set()
+        for index, item in enumerate(profile.time_slicing.resources if profile.time_slicing else ()):
+            if item.name in seen:
+                yield Problem(
+                    f"sharing.profiles.{name}.timeSlicing.resources[{index}].name",
+                    f"{item.name} a second time",
+                    "each resource once: NVIDIA's plugin takes the larger, the labels the first",
+                    "remove one of the two entries",
+                )
+            seen.add(item.name)
+
+
+def single_requests(draft: Draft) -> Iterator[Problem]:
+    """failRequestsGreaterThanOne: the kubelet fails such a pod, its Deployment makes another, without end."""
+    for name, workload in draft.settings.workloads.items():
+        for node, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
+            yield Problem(
+                f"workloads.{name}.gpus",
+                f"{workload.gpus}, on {node} with failRequestsGreaterThanOne",
+                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), and its Deployment\n"
+                "makes another, without end",
+                "write gpus: 1 (more slices promise a pod no more of the card), or remove\n"
+                f"sharing.profiles.{profile}.timeSlicing.failRequestsGreaterThanOne",
+            )
+            break  # one node says it
+
+
+def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str, str]]:
+    """Nodes the workload may go to, and their profiles, that fail requests greater than one."""
+    for node in settings.nodes:
+        profile = settings.sharing.profiles.get(node.gpu.profile) if node.gpu else None
+        slicing = profile.time_slicing if profile else None
+        if not node.gpu or not slicing or not slicing.fail_requests_greater_than_one:
+            continue
+        labels = {"kubernetes.io/hostname": node.name, "accelerator": node.gpu.product}
+        reachable = all(labels.get(key, value) == value for key, value in workload.node_selector.items())
+        if reachable and workload.resource in {slicing.slice_name(item.name) for item in slicing.resources}:
+            yield node.name, node.gpu.profile
+
+
+def operator_values_are_ours(draft: Draft) -> Iterator[Problem]:
+    """Helm values may not set what the program sets."""
+    owned = {
+        (
+            "devicePlugin",
+            "config",
+        ): "remove it and write sharing.profiles",
+        ("driver", "enabled"): "remove it and write gpuOperator.driver: host or operator",
+        ("toolkit", "enabled"): "remove it and write gpuOperator.toolkit: host or operator",
+    }
+    for path, remedy in owned.items():
+        if _has(draft.settings.gpu_operator.values, path):
+            yield Problem(
+                dotted(("gpuOperator", "values", *path)),
+                "a value of a field the program sets itself",
+                "values the program does not set",
+                remedy,
+            )
+
+
+def _has(values: Any, path: tuple[str, ...]) -> bool:
+    if not path:
+        return True
+    return isinstance(values, Mapping) and path[0] in values and _has(values[path[0]], path[1:])
+
+
+def k3s_keeps_its_template(draft: Draft) -> Iterator[Problem]:
+    """CONTAINERD_CONFIG as in old guides: NVIDIA's toolkit overwrites k3s's template (gpu-operator #992)."""
+    toolkit = draft.settings.gpu_operator.values.get("toolkit")
+    variables = toolkit.get("env") if isinstance(toolkit, dict) else None
+    for index, variable in enumerate(variables if isinstance(variables, list) else ()):
+        if not isinstance(variable, dict) or variable.get("name") != "CONTAINERD_CONFIG":
+            continue
+        if str(variable.get("value")).endswith(".tmpl"):
+            yield Problem(
+                f"gpuOperator.values.toolkit.env[{index}]",
+                f"CONTAINERD_CONFIG={variable.get('value')}",
+                "no template of k3s: the toolkit overwrites it, and k3s then starts without its network",
+                "remove this variable: k3s finds the NVIDIA runtime by itself",
+            )
+
+
+RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    one_server,
+    unique_hosts,
+    ssh_key_once,
+    install_script_checked,
+    k3s_config_is_ours,
+    runtimes_stay,
+    profiles_exist,
+    shared_once,
+    single_requests,
+    operator_values_are_ours,
+    k3s_keeps_its_template,
+)
