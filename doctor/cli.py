@@ -1,0 +1,159 @@
+"""What the command line says and takes; see `python -m doctor --help`."""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from doctor.finding import Report, as_json, as_text
+from doctor.told import Refused, inventory, promise, read_inventory, read_promise
+
+PROJECT = "k3s-gpu-sharing"
+COULD_NOT_LOOK = 2
+
+_EPILOG = """\
+exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
+
+--from-graph is for the Pulumi program: what to look at comes as JSON in K3SGPU_INVENTORY (hosts) or
+K3SGPU_PROMISE (cluster), the SSH key or the kubeconfig on the standard input.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one look and returns the exit status. Mistakes of the user are one line and status 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except Refused as refusal:
+        print(f"doctor: {refusal}", file=sys.stderr)
+        return COULD_NOT_LOOK
+    except KeyboardInterrupt:
+        print("doctor: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m doctor",
+        description="Looks and judges, never changes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    looks = parser.add_subparsers(required=True, metavar="hosts|cluster")
+    hosts = looks.add_parser("hosts", help="machines over SSH, before an install")
+    hosts.set_defaults(run=_hosts)
+    cluster = looks.add_parser("cluster", help="a cluster over its API, afterwards")
+    cluster.set_defaults(run=_cluster)
+    cluster.add_argument("--kubeconfig", metavar="FILE", help="the cluster to look at; - is stdin")
+    cluster.add_argument("--wait", action="store_true", help="wait until everything is as promised")
+    for look in (hosts, cluster):
+        source = look.add_mutually_exclusive_group(required=True)
+        source.add_argument("--file", metavar="FILE", help="the stack file, Pulumi.<stack>.yaml")
+        source.add_argument("--from-graph", action="store_true", help="for the Pulumi program, see below")
+        look.add_argument("--json", action="store_true", help="for programs: one flat JSON object")
+    return parser
+
+
+def _hosts(options: argparse.Namespace) -> int:
+    # Imported here: each look needs one of two large libraries.
+    from doctor.hosts import look
+    from doctor.keys import keys_for
+
+    if options.from_graph:
+        told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
+    else:
+        told = _inventory_of(options.file)
+        lacks_key = any(not host["privateKeyFile"] for host in told["hosts"])
+        given = sys.stdin.read() if lacks_key and not sys.stdin.isatty() else ""
+    return _tell(look(told, keys_for(told, given)), options)
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from doctor.api import kubeconfig
+    from doctor.gate import look, wait
+
+    if options.from_graph:
+        told = read_promise(_from_environment("K3SGPU_PROMISE", "cluster"))
+        config = kubeconfig(sys.stdin.read(), "the standard input")
+    else:
+        if not options.kubeconfig:
+            raise Refused("--file needs --kubeconfig FILE: the cluster to look at is never guessed")
+        told = _promise_of(options.file)
+        config = kubeconfig(*_text_of(options.kubeconfig))
+    patient = options.wait or options.from_graph
+    report = wait(told, config, _progress) if patient else look(told, config)
+    return _tell(report, options)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _tell(report: Report, options: argparse.Namespace) -> int:
+    """Prints the report once; errors of a look inside the graph go where Pulumi looks for them."""
+    text = json.dumps(as_json(report), indent=2) if options.json else as_text(report)
+    print(text, file=sys.stderr if options.from_graph and report.errors else sys.stdout)
+    return report.exit_code
+
+
+def _from_environment(variable: str, look: str) -> Any:
+    text = os.environ.get(variable)
+    if not text:
+        raise Refused(
+            f"{variable} is not set; --from-graph is for the Pulumi program. "
+            f"By hand: python -m doctor {look} --file Pulumi.dev.yaml"
+        )
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Refused(f"{variable} holds no JSON: {error}") from None
+
+
+def _text_of(file: str) -> tuple[str, str]:
+    """The text of a file ("-": the standard input), and what to call it."""
+    if file == "-":
+        return sys.stdin.read(), "the standard input"
+    try:
+        return Path(file).expanduser().read_text(), file
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise Refused(f"{file} cannot be read: {reason}") from None
+
+
+def _stack_of(file: str) -> str:
+    match = re.fullmatch(r"Pulumi\.(.+)\.ya?ml", Path(file).name)
+    if not match:
+        raise Refused(f"{file}: a stack file is called Pulumi.<stack>.yaml; machines are marked with it")
+    return match[1]
+
+
+def _settings_of(file: str) -> Any:
+    from settings import SettingsError, read_stack_file
+
+    try:
+        return read_stack_file(file)
+    except SettingsError as error:
+        raise Refused(f"{file}:\n{error}") from None
+
+
+def _inventory_of(file: str) -> dict[str, Any]:
+    from settings import SettingsError, resolve_ssh
+
+    stack, settings = _stack_of(file), _settings_of(file)
+    try:
+        # Relative paths in a stack file count from the project's folder, where pulumi runs: here.
+        access = resolve_ssh(settings, Path.cwd())
+    except SettingsError as error:
+        raise Refused(f"{file}:\n{error}") from None
+    return inventory(settings, access, PROJECT, stack)
+
+
+def _promise_of(file: str) -> dict[str, Any]:
+    from capacity import offers
+
+    settings = _settings_of(file)
+    return promise(settings, offers(settings))

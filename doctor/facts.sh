@@ -1,0 +1,111 @@
+#!/bin/sh
+# Reads what doctor has to know about this machine and prints it as "name<TAB>value" lines; a name may
+# come several times. Changes nothing, needs no package, judges nothing: the rules are elsewhere.
+#
+# $1  how it runs: root, sudo (a login with passwordless sudo), or none (a login without)
+# $2  in front of every path read; empty on a machine, a folder of captured files in tests
+# $3  with none: what sudo said
+LC_ALL=C
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+set -u
+
+say() { printf '%s\t%s\n' "$1" "$(printf '%s' "$2" | tr '\t\n' '  ')"; }
+each() { while IFS= read -r line; do [ -z "$line" ] || say "$1" "$line"; done; }
+text() { [ ! -r "$1" ] || cat "$1" 2>/dev/null; }
+bounded() {
+    if command -v timeout >/dev/null 2>&1; then timeout -k 1 "$@"; else shift && "$@"; fi
+}
+
+root=${2-}
+
+# A function, so that nothing runs before all of it has arrived and nothing in it eats the rest from stdin.
+look() {
+    # First, before anything that may be slow: the clock is compared with the moment this line arrives.
+    say time "$(date -u +%s)"
+
+    say privileges "${1-none}"
+    [ -z "${3-}" ] || say sudo-said "$3"
+
+    say kernel "$(uname -s)"
+    say arch "$(uname -m)"
+    say hostname "$(uname -n)"
+    say os "$(text "$root/etc/os-release" | sed -n 's/^PRETTY_NAME=//p' | tr -d '"')"
+    [ ! -d "$root/run/systemd/system" ] || say systemd running
+    say machine-id "$(text "$root/etc/machine-id")"
+    say cpus "$(grep -c '^processor' "$root/proc/cpuinfo" 2>/dev/null)"
+    say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' "$root/proc/meminfo" 2>/dev/null)"
+
+    for tool in curl wget sha256sum flock timeout mktemp awk sed grep cut cmp od tee; do
+        ! command -v "$tool" >/dev/null 2>&1 || say tool "$tool"
+    done
+
+    say cgroup-fs "$(stat -fc %T "$root/sys/fs/cgroup" 2>/dev/null)"
+    say cgroup-controllers "$(text "$root/sys/fs/cgroup/cgroup.controllers")"
+
+    # k3s keeps its data under /var/lib/rancher; the nearest folder that exists shows the file system.
+    for dir in "$root/var/lib/rancher/k3s" "$root/var/lib/rancher" "$root/var/lib"; do
+        [ -d "$dir" ] || continue
+        say disk-free-kib "$(df -Pk "$dir" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+        break
+    done
+
+    ! command -v ip >/dev/null 2>&1 || ip -o addr show 2>/dev/null |
+        awk '{ sub("/.*", "", $4); print $4 }' | each address
+    awk '$2 == "00000000" && $8 == "00000000" { print $1; exit }' "$root/proc/net/route" 2>/dev/null |
+        each default-route
+    awk '$1 == "00000000000000000000000000000000" && $2 == "00" && $10 != "lo" { print $10; exit }' \
+        "$root/proc/net/ipv6_route" 2>/dev/null | each default-route
+
+    # Listening TCP ports in the kernel's own hexadecimal, and who holds them where ss can say.
+    cat "$root/proc/net/tcp" "$root/proc/net/tcp6" 2>/dev/null |
+        awk '$4 == "0A" { n = split($2, part, ":"); print part[n] }' | sort -u | each listens
+    ! command -v ss >/dev/null 2>&1 || bounded 5 ss -Htlnp 2>/dev/null | head -n 200 |
+        awk '{ n = split($4, part, ":"); if (split($0, name, "\"") > 1) print part[n] " " name[2] }' |
+        sort -u | each listener
+
+    # Ours, and anything else of Kubernetes.
+    text "$root/etc/k3s-gpu-sharing/owner" | sed -n 's/^\([a-z-]*\)=/\1 /p' | each owner
+    for bin in /usr/local/bin/k3s /opt/bin/k3s /usr/bin/k3s; do
+        [ -x "$root$bin" ] || continue
+        say k3s-binary "$bin"
+        say k3s-version "$(bounded 5 "$root$bin" --version 2>/dev/null | awk 'NR == 1 { print $3 }')"
+        break
+    done
+    for unit in "$root"/etc/systemd/system/k3s*.service; do
+        [ -e "$unit" ] || continue
+        unit=${unit##*/}
+        say k3s-unit "$unit $(bounded 5 systemctl is-active "$unit" 2>/dev/null)"
+    done
+    for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf /var/lib/rancher/rke2 \
+        /var/snap/microk8s /var/lib/k0s; do
+        [ ! -e "$root$path" ] || say kubernetes "$path"
+    done
+
+    ! bounded 5 systemctl is-active --quiet firewalld 2>/dev/null || say firewall firewalld
+    ! grep -qs '^ENABLED=yes' "$root/etc/ufw/ufw.conf" || say firewall ufw
+
+    # GPUs as the PCI bus shows them: VGA (0300) and 3D (0302) controllers of vendor 10de.
+    for device in "$root"/sys/bus/pci/devices/*; do
+        [ "$(text "$device/vendor")" = 0x10de ] || continue
+        case $(text "$device/class") in
+        0x0300* | 0x0302*) say pci-gpu "${device##*/} $(text "$device/device")" ;;
+        esac
+    done
+    [ ! -d "$root/sys/module/nouveau" ] || say nouveau loaded
+    [ ! -d "$root/sys/module/nvidia" ] || say nvidia-module "$(text "$root/sys/module/nvidia/version")"
+    [ ! -d "$root/run/nvidia/driver/usr" ] || say operator-driver /run/nvidia/driver
+    # Eight cards without persistence mode take more than ten seconds to answer.
+    if command -v nvidia-smi >/dev/null 2>&1; then
+        answer=$(bounded 20 nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>&1)
+        say nvidia-smi-status "$?"
+        printf '%s\n' "$answer" | head -n 64 | each nvidia-smi
+    fi
+    for dir in /usr/bin /usr/local/bin /usr/local/nvidia/toolkit; do
+        [ ! -x "$root$dir/nvidia-container-runtime" ] || say toolkit "$dir/nvidia-container-runtime"
+    done
+
+    say end ok
+}
+
+look "$@" </dev/null

@@ -1,0 +1,128 @@
+"""The rules about cards: what the stack file declares against what the machine shows."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from doctor.machine import Fault, Machine, Plan
+
+# One line of nvidia-smi --query-gpu=name,memory.total; memory is [N/A] where it is the system's.
+_CARD = re.compile(r"(.+), (?:(\d+) MiB|\[.*\])")
+
+# What nvidia-smi's status means (its manual, RETURN VALUE), as far as it is met in practice.
+_STATUS = {
+    9: "the driver is not loaded: sudo modprobe nvidia; after an update of the kernel reinstall it",
+    14: "a card's infoROM is corrupt: the card works, but the operator takes this for no driver; "
+    "reset or replace the card",
+    18: "driver and library are of two versions: reboot",
+    124: "it hangs: a card has fallen off the bus; look at dmesg, then reboot",
+}
+
+
+def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    if machine.gpu is None:
+        yield from _undeclared(machine)
+    elif plan.driver == "host":
+        yield from _with_driver(machine)
+    else:
+        yield from _without_driver(machine)
+
+
+def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    if machine.gpu and plan.toolkit == "host" and not machine.facts.all("toolkit"):
+        yield Fault(
+            "no nvidia-container-runtime in /usr/bin, /usr/local/bin or /usr/local/nvidia/toolkit",
+            "NVIDIA's container toolkit, because the stack file says gpuOperator.toolkit: host",
+            "install the package nvidia-container-toolkit from NVIDIA's repository, then k3s finds it\n"
+            "or gpuOperator: {toolkit: operator} in the stack file",
+        )
+
+
+def cards(machine: Machine) -> list[tuple[str, str]]:
+    """Product in feature discovery's form (blanks become '-') and MiB of each card the driver shows."""
+    found = (_CARD.fullmatch(line) for line in machine.facts.all("nvidia-smi"))
+    return [(match[1].replace(" ", "-"), match[2] or "") for match in found if match]
+
+
+def _undeclared(machine: Machine) -> Iterator[Fault]:
+    shown = cards(machine) if machine.facts.number("nvidia-smi-status") == 0 else []
+    number = len(shown) or len(machine.facts.all("pci-gpu"))
+    if number:
+        product, memory = shown[0] if shown else ("<product>", "<MiB>")
+        yield Fault(
+            f"{number} NVIDIA {'card' if number == 1 else 'cards'}, and its pool declares none",
+            "gpu: in the pool, if pods are to use them",
+            f"gpu: {{product: {product}, count: {number}, memoryMiB: {memory}}} in {machine.name}'s pool",
+            "warning",
+        )
+
+
+def _with_driver(machine: Machine) -> Iterator[Fault]:
+    status = machine.facts.number("nvidia-smi-status")
+    if status is None:
+        on_bus = len(machine.facts.all("pci-gpu"))
+        yield Fault(
+            f"no nvidia-smi, so no driver ({_plural(on_bus)} on the PCI bus)",
+            "NVIDIA's driver, because the stack file says gpuOperator.driver: host",
+            "install it (Ubuntu: sudo ubuntu-drivers install --gpgpu) and reboot\n"
+            "or gpuOperator: {driver: operator} in the stack file",
+        )
+        return
+    if status != 0:
+        said = machine.facts.one("nvidia-smi")
+        yield Fault(
+            f"nvidia-smi ends with status {status}" + (f": {said}" if said else ""),
+            "status 0: the operator takes any other for no driver, and waits for ever",
+            _STATUS.get(status, f"{machine.ssh} nvidia-smi; a reboot helps after an update of the driver"),
+        )
+        return
+    yield from _declared_cards(machine)
+
+
+def _declared_cards(machine: Machine) -> Iterator[Fault]:
+    assert machine.gpu
+    shown = cards(machine)
+    want, product = machine.gpu["count"], machine.gpu["product"]
+    if len(shown) != want:
+        yield Fault(
+            f"{_plural(len(shown))} in nvidia-smi",
+            f"{want}, as declared: what the nodes will offer is computed from it",
+            f"count: {len(shown)} in the pool, if that is right; else look at dmesg for the missing card",
+        )
+    if others := Counter(name for name, _ in shown if name != product):
+        yield Fault(
+            ", ".join(f"{number} × {name}" for name, number in others.items()),
+            f"{product}, as declared: labels and selectors are made from it",
+            f"product: {next(iter(others))} in the pool"
+            + (", and a pool of its own for each product" if len({name for name, _ in shown}) > 1 else ""),
+        )
+
+
+def _without_driver(machine: Machine) -> Iterator[Fault]:
+    assert machine.gpu
+    on_bus, want = len(machine.facts.all("pci-gpu")), machine.gpu["count"]
+    if on_bus != want:
+        yield Fault(
+            f"{_plural(on_bus)} on the PCI bus",
+            f"{want}, as declared: what the nodes will offer is computed from it",
+            f"count: {on_bus} in the pool, if that is right; in a virtual machine pass the cards through",
+        )
+    if machine.facts.one("nouveau"):
+        yield Fault(
+            "the nouveau driver is loaded and holds the cards",
+            "none, so that the operator's driver can take them",
+            f"{machine.ssh} \"printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | "
+            "sudo tee /etc/modprobe.d/nouveau.conf; sudo update-initramfs -u || sudo dracut --force; "
+            'sudo reboot"',
+        )
+    if (loaded := machine.facts.one("nvidia-module")) and not machine.facts.one("operator-driver"):
+        yield Fault(
+            f"NVIDIA's driver {loaded} is already loaded on the host",
+            "none, because the stack file says gpuOperator.driver: operator",
+            "gpuOperator: {driver: host} in the stack file\nor remove the driver's packages and reboot",
+            "warning",
+        )
+
+
+def _plural(number: int) -> str:
+    return f"{number} NVIDIA {'card' if number == 1 else 'cards'}"

@@ -1,0 +1,63 @@
+"""The look at machines: ask all, judge all, one report."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import asyncssh
+
+from doctor.finding import Report
+from doctor.machine import Machine, Plan
+from doctor.reach import unreached
+from doctor.rules import gib, judge
+from doctor.ssh import Answer, Failure, ask_all
+
+
+def look(inventory: Mapping[str, Any], keys: Mapping[str, asyncssh.SSHKey]) -> Report:
+    """Asks every machine of the inventory at one moment and judges them together.
+
+    `keys`: the private key to log in with, by host name. Takes at most CONNECT_S + FACTS_S a hundred
+    machines, however dead they are. Raises Refused when the inventory's host keys cannot be read.
+    """
+    answers = asyncio.run(ask_all(inventory["hosts"], keys))
+    return report(inventory, answers, {name: _public(key) for name, key in keys.items()})
+
+
+def report(
+    inventory: Mapping[str, Any],
+    answers: Mapping[str, Answer | Failure],
+    public_keys: Mapping[str, str],
+) -> Report:
+    """The verdict over what the machines said."""
+    plan = Plan.of(inventory)
+    findings, machines, subjects = [], [], {}
+    for spec in inventory["hosts"]:
+        answer = answers[spec["name"]]
+        if isinstance(answer, Failure):
+            findings.append(unreached(spec, answer, public_keys[spec["name"]]))
+            subjects[spec["name"]] = spec["address"]
+        else:
+            machine = Machine(spec, answer.facts, answer.clock, answer.peer)
+            machines.append(machine)
+            subjects[machine.name] = _about(machine, plan)
+    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan)])
+
+
+def _about(machine: Machine, plan: Plan) -> str:
+    facts = machine.facts
+    memory = facts.number("memory-kib")
+    k3s = facts.one("k3s-version")
+    parts = [
+        machine.spec["address"],
+        facts.one("os"),
+        facts.one("arch"),
+        f"{facts.one('cpus')} CPUs" if facts.one("cpus") else "",
+        gib(memory) if memory else "",
+        f"{machine.gpu['count']} × {machine.gpu['product']}" if machine.gpu else "",
+        f"k3s {k3s}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _public(key: asyncssh.SSHKey) -> str:
+    return key.export_public_key().decode().strip()

@@ -1,0 +1,244 @@
+"""Asks machines over SSH: all at one moment, each within a deadline, each with its host key checked."""
+
+import asyncio
+import os
+import shlex
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncssh
+
+from doctor import facts
+from doctor.told import Refused
+
+CONNECT_S = 15  # TCP, key exchange and login together
+FACTS_S = 30  # from the question to its last answer
+AT_ONCE = 100
+MOST_OUTPUT = 256 * 1024  # characters; a machine that says more is not answering this question
+
+# The login's own shell may be any; what follows is for sh, and becomes root where it can.
+_ASK = """\
+if [ "$(id -u)" = 0 ]; then exec sh -s root ""; fi
+if said=$(sudo -n sh -c : 2>&1 </dev/null); then exec sudo -n sh -s sudo ""; fi
+exec sh -s none "" "$said"
+"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why nothing could be learnt: what is to be told about it is the rules' work."""
+
+    kind: str
+    """name | refused | unreachable | timeout | not-ssh | host-key | login | facts"""
+    detail: str
+    found_key: str = ""
+    """host-key: the key that the machine showed, as a public key line."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far a machine's clock is ahead of ours, in seconds: somewhere between the two.
+
+    It was read between our question and the arrival of its answer, so a slow connection widens the
+    range and moves nothing.
+    """
+
+    earliest: float
+    latest: float
+
+    def distance(self, offset: float) -> float:
+        """Seconds by which this clock surely differs from one that is `offset` ahead of ours."""
+        return max(self.earliest - offset, offset - self.latest, 0.0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one machine said. `peer` is the address that was connected to."""
+
+    facts: facts.Facts
+    clock: Clock | None
+    peer: str
+
+
+def load_key(text: str, where: str) -> asyncssh.SSHKey:
+    """A private key from its text. Raises Refused, naming `where` it came from."""
+    try:
+        return asyncssh.import_private_key(text)
+    except asyncssh.KeyImportError as error:
+        if "assphrase" in str(error):
+            raise Refused(
+                f"the SSH key from {where} is protected by a passphrase; give one without: "
+                "ssh-keygen -p -f <a copy of it>"
+            ) from None
+        raise Refused(f"the SSH key from {where} cannot be read: {error}") from None
+
+
+async def ask_all(
+    hosts: Sequence[Mapping[str, Any]], keys: Mapping[str, asyncssh.SSHKey]
+) -> dict[str, Answer | Failure]:
+    """Asks every host at once (at most AT_ONCE connections) and returns what each said, by name."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(host: Mapping[str, Any]) -> Answer | Failure:
+        async with slots:
+            return await ask(host, keys[host["name"]])
+
+    answers = await asyncio.gather(*(one(host) for host in hosts))
+    return {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
+
+
+async def ask(host: Mapping[str, Any], key: asyncssh.SSHKey) -> Answer | Failure:
+    """Connects to one host, runs facts.sh there and returns what it said, or why it could not be asked."""
+    connected = await _connect(host, key)
+    if isinstance(connected, Failure):
+        return connected
+    try:
+        return await _facts(connected)
+    finally:
+        connected.abort()
+
+
+class _Pinned(asyncssh.SSHClient):
+    """Accepts the one host key that the inventory names, and remembers another one for the report."""
+
+    def __init__(self, expected: asyncssh.SSHKey) -> None:
+        self.expected = expected
+        self.shown: asyncssh.SSHKey | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        self.shown = key
+        return key == self.expected
+
+
+async def _connect(host: Mapping[str, Any], key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection | Failure:
+    try:
+        expected = asyncssh.import_public_key(host["hostKey"])
+    except asyncssh.KeyImportError as error:
+        raise Refused(f"host {host['name']}: host key {host['hostKey']!r} cannot be read: {error}") from None
+    pinned = _Pinned(expected)
+    step = "no answer on the network: a firewall that drops, a wrong address, or a machine that is off"
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            sock = await _dial(host["address"], host["port"])
+            step = "the connection was accepted, but nothing there spoke SSH"
+            try:
+                return await _login(host, key, pinned, sock)
+            except asyncssh.HostKeyNotVerifiable:
+                return _other_key(pinned.shown)
+            except asyncssh.KeyExchangeFailed as error:
+                # It may have no key of the expected type at all; then show what it has.
+                sock = await _dial(host["address"], host["port"])
+                shown = await asyncssh.get_server_host_key(host["address"], sock=sock, config=None)
+                if shown is None or shown == expected:
+                    return Failure("not-ssh", str(error))
+                return _other_key(shown)
+    except TimeoutError:
+        return Failure("timeout", f"{step} (waited {CONNECT_S} s)")
+    except socket.gaierror as error:
+        return Failure("name", error.strerror or str(error))
+    except asyncssh.PermissionDenied as error:
+        return Failure("login", error.reason)
+    except asyncssh.Error as error:
+        return Failure("not-ssh", error.reason)
+    except ConnectionRefusedError:
+        return Failure("refused", "the machine is there, but nothing listens on that port")
+    except OSError as error:
+        return Failure("unreachable", os.strerror(error.errno) if error.errno else str(error))
+
+
+async def _dial(address: str, port: int) -> socket.socket:
+    """A TCP connection by itself, so that a silent network and a silent sshd are told apart."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+    last: OSError = OSError(f"no address for {address}")
+    for family, kind, protocol, _, target in found:
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, target)
+            return sock
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:
+            sock.close()
+            raise
+    raise last
+
+
+async def _login(
+    host: Mapping[str, Any], key: asyncssh.SSHKey, pinned: _Pinned, sock: socket.socket
+) -> asyncssh.SSHClientConnection:
+    """The handshake. Nothing of this computer's own SSH configuration, agent or known_hosts takes part."""
+    return await asyncssh.connect(
+        host["address"],
+        host["port"],
+        sock=sock,
+        username=host["user"],
+        client_keys=[key],
+        agent_path=None,
+        config=None,
+        preferred_auth="publickey",
+        # Empty, not None: None would mean that keys are not checked. The client decides.
+        known_hosts=([], [], []),
+        client_factory=lambda: pinned,
+        server_host_key_algs=_algorithms(pinned.expected),
+    )
+
+
+def _algorithms(key: asyncssh.SSHKey) -> list[str]:
+    """Asks only for the type that is pinned: a machine has keys of several types, all of them right."""
+    kind = key.get_algorithm()
+    return ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] if kind == "ssh-rsa" else [kind]
+
+
+def _other_key(shown: asyncssh.SSHKey | None) -> Failure:
+    if shown is None:
+        return Failure("not-ssh", "it showed no host key")
+    return Failure("host-key", shown.get_fingerprint(), shown.export_public_key().decode().strip())
+
+
+async def _facts(connection: asyncssh.SSHClientConnection) -> Answer | Failure:
+    lines: list[str] = []
+    clock = None
+    status: int | None = None
+    try:
+        async with asyncio.timeout(FACTS_S):
+            process = await connection.create_process(
+                f"sh -c {shlex.quote(_ASK)}", stderr=asyncssh.STDOUT, errors="replace"
+            )
+            asked = time.time()
+            # A login that runs no commands is gone already; what it said is read below.
+            with suppress(OSError):
+                process.stdin.write(facts.SCRIPT.read_text())
+                process.stdin.write_eof()
+            size = 0
+            async for line in process.stdout:
+                if clock is None and line.startswith("time\t") and line[5:].strip().isdecimal():
+                    now = int(line[5:])
+                    clock = Clock(earliest=now - time.time(), latest=now + 1 - asked)
+                size += len(line)
+                if size > MOST_OUTPUT:
+                    return Failure("facts", f"more than {MOST_OUTPUT} characters came back")
+                lines.append(line)
+            status = (await process.wait()).exit_status
+    except TimeoutError:
+        return Failure("facts", f"no end after {FACTS_S} s; the last it said was {_last(lines)}")
+    except (asyncssh.Error, OSError) as error:
+        return Failure("facts", f"the connection broke ({error}); the last it said was {_last(lines)}")
+    known = facts.parse("".join(lines))
+    if not known.complete:
+        return Failure("facts", f"ended with status {status}; the last it said was {_last(lines)}")
+    peer = ""
+    with suppress(TypeError, IndexError):
+        peer = str(connection.get_extra_info("peername")[0])
+    return Answer(known, clock, peer)
+
+
+def _last(lines: Sequence[str]) -> str:
+    said = [line.strip() for line in lines if line.strip()]
+    return repr(said[-1][:120].replace("\t", " ")) if said else "nothing"

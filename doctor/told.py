@@ -1,0 +1,112 @@
+"""What doctor is told: the inventory (machines to look at) and the promise (what the cluster must show).
+
+Both are plain JSON, because the Pulumi program hands them over in an environment variable.
+Neither holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from capacity import NodeOffer
+    from settings import Settings, SshAccess
+
+OPERATOR_NAMESPACE = "gpu-operator"
+CONFIG_MAP = "time-slicing-config"
+
+# What feature discovery says about sharing (NVIDIA/k8s-device-plugin internal/lm), and the one label
+# this program sets to choose a profile. gpu.memory is left out: cards of one product differ in it.
+PROMISED_LABELS = (
+    "nvidia.com/device-plugin.config",
+    "nvidia.com/gpu.count",
+    "nvidia.com/gpu.product",
+    "nvidia.com/gpu.replicas",
+    "nvidia.com/gpu.sharing-strategy",
+)
+
+
+class Refused(Exception):
+    """Input that cannot be used. Its text is one line for the user; doctor exits with 2."""
+
+
+def inventory(
+    settings: Settings, ssh_access: Mapping[str, SshAccess], project: str, stack: str
+) -> dict[str, Any]:
+    """The machines of a stack as doctor is told about them, sorted by name.
+
+    `ssh_access` is what `settings.resolve_ssh` found out: the host key that each machine must show.
+    `knownHostsFile` is where that key stands, null when it stands in the stack file itself: remedies name it.
+    """
+    known_hosts = settings.ssh.known_hosts_file
+    return {
+        "owner": {"project": project, "stack": stack},
+        "k3sVersion": settings.k3s.version,
+        "mirror": settings.k3s.mirror,
+        "driver": settings.gpu_operator.driver,
+        "toolkit": settings.gpu_operator.toolkit,
+        "hosts": [
+            {
+                "name": node.name,
+                "role": node.role,
+                "address": node.address,
+                "port": node.port,
+                "user": node.user,
+                "hostKey": ssh_access[node.name].host_key,
+                "knownHostsFile": None if node.host_key else known_hosts,
+                "privateKeyFile": node.private_key_file,
+                "gpu": {"count": node.gpu.count, "product": node.gpu.product} if node.gpu else None,
+            }
+            for node in settings.nodes
+        ],
+    }
+
+
+def promise(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
+    """What the cluster must show once sharing is in place, from what capacity says the nodes will offer."""
+    return {
+        "timeoutSeconds": settings.gpu_operator.ready_timeout_seconds,
+        "namespace": OPERATOR_NAMESPACE,
+        "configMap": CONFIG_MAP,
+        "nodes": [
+            {"name": offer.name, "resources": dict(offer.resources), "labels": _promised_labels(offer)}
+            for offer in offers
+        ],
+    }
+
+
+def _promised_labels(offer: NodeOffer) -> dict[str, str]:
+    labels = offer.labels | offer.discovered
+    return {name: labels[name] for name in PROMISED_LABELS if name in labels}
+
+
+def read_inventory(data: object) -> dict[str, Any]:
+    """Checks an inventory from outside for the fields the rules use. Raises Refused."""
+    told = _fields(data, "the inventory", owner=dict, k3sVersion=str, hosts=list, driver=str, toolkit=str)
+    _fields(told["owner"], "the inventory's owner", project=str, stack=str)
+    if not told["hosts"]:
+        raise Refused("the inventory names no host; there is nothing to look at")
+    for host in told["hosts"]:
+        texts = dict.fromkeys(("name", "address", "user", "role", "hostKey"), str)
+        _fields(host, "a host of the inventory", port=int, **texts)
+        if host.get("gpu"):
+            _fields(host["gpu"], f"gpu of host {host['name']} in the inventory", count=int, product=str)
+    return told
+
+
+def read_promise(data: object) -> dict[str, Any]:
+    """Checks a promise from outside for the fields the rules use. Raises Refused."""
+    told = _fields(data, "the promise", timeoutSeconds=int, namespace=str, nodes=list)
+    for node in told["nodes"]:
+        _fields(node, "a node of the promise", name=str, resources=dict, labels=dict)
+    return told
+
+
+def _fields(data: object, what: str, **wanted: type) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise Refused(f"{what} is {type(data).__name__}; a JSON object was expected")
+    for name, kind in wanted.items():
+        if not isinstance(data.get(name), kind):
+            raise Refused(f"{what}: {name} is {data.get(name)!r}; expected: {kind.__name__}")
+    return data

@@ -1,0 +1,276 @@
+"""What doctor takes and says: the command line, the report, and what it is told by a stack file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+import doctor
+from doctor import cli, hosts
+from doctor.cli import main
+from doctor.finding import Finding, Report, as_json, as_text
+from doctor.keys import keys_for
+from doctor.told import Refused, read_inventory, read_promise
+
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+PRIVATE, PUBLIC = KEY.export_private_key().decode(), KEY.export_public_key().decode().strip()
+HOST = {
+    "name": "gpu-1", "role": "agent", "address": "10.0.0.21", "port": 22, "user": "root", "hostKey": PUBLIC,
+    "knownHostsFile": None, "privateKeyFile": None, "gpu": {"count": 1, "product": "Tesla-T4"},
+}  # fmt: skip
+INVENTORY = {
+    "owner": {"project": "k3s-gpu-sharing", "stack": "dev"}, "k3sVersion": "v1.36.2+k3s1",
+    "mirror": "https://example.org", "driver": "host", "toolkit": "host", "hosts": [HOST],
+}  # fmt: skip
+PROMISE = {"timeoutSeconds": 1, "namespace": "gpu-operator", "nodes": []}
+STACK = f"""\
+config:
+  k3s-gpu-sharing:ssh: {{privateKeyFile: keys/id, knownHostsFile: keys/known_hosts}}
+  k3s-gpu-sharing:k3s: {{version: v1.36.2+k3s1, installScriptSha256: {"0" * 64}}}
+  k3s-gpu-sharing:pools:
+    control: {{role: server, hosts: {{server-1: 10.0.0.11}}}}
+    rtx:
+      role: agent
+      hosts: {{gpu-1: {{address: 10.0.0.21, port: 2222, user: me, hostKey: "{PUBLIC}"}}}}
+      gpu: {{product: Tesla-T4, count: 2, memoryMiB: 15360, profile: slices}}
+  k3s-gpu-sharing:sharing:
+    profiles:
+      slices:
+        timeSlicing: {{renameByDefault: true, resources: [{{name: nvidia.com/gpu, replicas: 4}}]}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/id").write_text(PRIVATE)
+    (tmp_path / "keys/id").chmod(0o600)
+    (tmp_path / "keys/known_hosts").write_text(f"10.0.0.11 {PUBLIC}\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text(STACK)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ---- the report
+
+ERROR = Finding("b", "disk", "none", "some", "rm this\nrm that")
+WARNING = Finding("a", "memory", "little", "more", "buy some", "warning")
+
+
+def test_errors_come_first_and_the_rest_is_one_line_each():
+    report = Report("doctor hosts", {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, [WARNING, ERROR])
+    assert as_text(report) == (
+        "doctor hosts: 1 error, 1 warning\n"
+        "\n"
+        "b  10.0.0.2\n"
+        "  ERROR disk: none\n"
+        "      needed: some\n"
+        "      do:     rm this\n"
+        "              rm that\n"
+        "\n"
+        "a  10.0.0.1\n"
+        "  warning memory: little\n"
+        "      needed: more\n"
+        "      do:     buy some\n"
+        "\n"
+        "ok  c  10.0.0.3"
+    )
+    assert report.exit_code == 1
+
+
+def test_errors_of_one_machine_come_before_its_warnings():
+    text = as_text(Report("t", {"b": ""}, [Finding("b", "x", "", "", "", "warning"), ERROR]))
+    assert text.index("ERROR disk") < text.index("warning x")
+
+
+def test_many_machines_in_order_share_a_line():
+    report = Report("t", {f"gpu-{number}": "" for number in range(100)}, [])
+    assert as_text(report) == "t: all in order\nin order: 100 (gpu-0 … gpu-99)"
+
+
+def test_warnings_alone_are_no_failure():
+    assert Report("t", {}, [WARNING]).exit_code == 0
+
+
+def test_json_is_flat():
+    told = json.loads(json.dumps(as_json(Report("t", {"b": "x"}, [ERROR], ["a note"]))))
+    assert told == {
+        "title": "t", "ok": False, "errors": 1, "warnings": 0, "subjects": {"b": "x"}, "notes": ["a note"],
+        "findings": [
+            {"host": "b", "check": "disk", "severity": "error", "found": "none", "needed": "some",
+             "remedy": "rm this\nrm that"}
+        ],
+    }  # fmt: skip
+
+
+# ---- what it is told
+
+
+def test_an_inventory_from_a_stack_file(project):
+    told = cli._inventory_of("Pulumi.dev.yaml")
+    assert read_inventory(json.loads(json.dumps(told))) == told
+    gpu, server = told["hosts"]
+    assert told["owner"] == {"project": "k3s-gpu-sharing", "stack": "dev"}
+    assert (told["k3sVersion"], told["driver"], told["toolkit"]) == ("v1.36.2+k3s1", "host", "host")
+    assert (gpu["name"], gpu["port"], gpu["user"], gpu["role"]) == ("gpu-1", 2222, "me", "agent")
+    assert gpu["gpu"] == {"count": 2, "product": "Tesla-T4"}
+    assert (gpu["knownHostsFile"], server["knownHostsFile"]) == (None, "keys/known_hosts")
+    assert gpu["hostKey"].split()[:2] == server["hostKey"].split()[:2] == PUBLIC.split()[:2]
+    assert server["gpu"] is None
+    assert PRIVATE not in json.dumps(told)
+
+
+def test_a_promise_from_a_stack_file(project):
+    told = cli._promise_of("Pulumi.dev.yaml")
+    assert read_promise(json.loads(json.dumps(told))) == told
+    gpu, server = told["nodes"]
+    assert gpu["resources"] == {"nvidia.com/gpu.shared": 8, "nvidia.com/gpu": 0}
+    assert gpu["labels"]["nvidia.com/gpu.replicas"] == "4"
+    assert gpu["labels"]["nvidia.com/gpu.product"] == "Tesla-T4"
+    assert gpu["labels"]["nvidia.com/device-plugin.config"].startswith("slices-")
+    assert "nvidia.com/gpu.memory" not in gpu["labels"]
+    assert server == {"name": "server-1", "resources": {}, "labels": {}}
+    assert (told["timeoutSeconds"], told["namespace"]) == (900, "gpu-operator")
+
+
+def test_the_program_does_not_pay_for_the_libraries():
+    code = "import sys, doctor; print(*(name for name in ('asyncssh', 'lightkube') if name in sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""
+    assert doctor.__all__ == ["inventory", "promise"]
+
+
+def test_keys(tmp_path):
+    file = tmp_path / "id"
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    file.write_bytes(other.export_private_key())
+    two = {"hosts": [HOST, {**HOST, "name": "gpu-2", "privateKeyFile": str(file)}]}
+    keys = keys_for(two, PRIVATE)
+    assert keys["gpu-1"] == KEY
+    assert keys["gpu-2"] == other
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "expected"),
+    [
+        ("", None, "host gpu-1 has no ssh.privateKeyFile, and no key came on the standard input"),
+        ("", "/nowhere/id", "/nowhere/id cannot be read: No such file"),
+        ("not a key", None, "the SSH key from the standard input cannot be read"),
+        (
+            KEY.export_private_key("pkcs8-pem", passphrase="secret").decode(),
+            None,
+            "the standard input is protected by a passphrase",
+        ),
+    ],
+)
+def test_keys_that_cannot_be_used(given, file, expected):
+    with pytest.raises(Refused, match=expected):
+        keys_for({"hosts": [{**HOST, "privateKeyFile": file}]}, given)
+
+
+# ---- the command line
+
+
+class Typed:
+    """A standard input with something in it, which is no terminal."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def read(self) -> str:
+        return self.text
+
+    def isatty(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ("hosts --from-graph", {}, "K3SGPU_INVENTORY is not set"),
+        ("cluster --from-graph", {}, "K3SGPU_PROMISE is not set"),
+        ("hosts --from-graph", {"K3SGPU_INVENTORY": "{"}, "K3SGPU_INVENTORY holds no JSON"),
+        ("hosts --from-graph", {"K3SGPU_INVENTORY": "[]"}, "the inventory is list"),
+        ("hosts --from-graph", {"K3SGPU_INVENTORY": "{}"}, "the inventory: owner is None; expected: dict"),
+        ("hosts --from-graph", {"K3SGPU_INVENTORY": json.dumps({**INVENTORY, "hosts": []})}, "names no host"),
+        (
+            "hosts --from-graph",
+            {"K3SGPU_INVENTORY": json.dumps({**INVENTORY, "hosts": [{**HOST, "port": "22"}]})},
+            "a host of the inventory: port is '22'; expected: int",
+        ),
+        (
+            "hosts --from-graph",
+            {"K3SGPU_INVENTORY": json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})},
+            "no key came on the standard input",
+        ),
+        ("cluster --from-graph", {"K3SGPU_PROMISE": '{"nodes": 1}'}, "the promise: timeoutSeconds is None"),
+        ("cluster --from-graph", {"K3SGPU_PROMISE": json.dumps(PROMISE)}, "from the standard input is empty"),
+        ("hosts --file stack.yaml", {}, "a stack file is called Pulumi.<stack>.yaml"),
+        ("hosts --file Pulumi.none.yaml", {}, "Pulumi.none.yaml"),
+        ("cluster --file Pulumi.none.yaml", {}, "--file needs --kubeconfig FILE"),
+        ("cluster --file Pulumi.none.yaml --kubeconfig k", {}, "Pulumi.none.yaml"),
+        ("cluster --file Pulumi.dev.yaml --kubeconfig nowhere", {}, "nowhere cannot be read: No such file"),
+    ],
+)
+def test_mistakes_are_told_and_end_with_2(project, monkeypatch, capsys, arguments, environment, expected):
+    monkeypatch.setattr(sys, "stdin", Typed(""))
+    for name in ("K3SGPU_INVENTORY", "K3SGPU_PROMISE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("doctor: ")
+    assert expected in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_host_key_that_is_none(monkeypatch, capsys):
+    monkeypatch.setenv(
+        "K3SGPU_INVENTORY", json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})
+    )
+    monkeypatch.setattr(sys, "stdin", Typed(PRIVATE))
+    assert main(["hosts", "--from-graph"]) == 2
+    assert "host gpu-1: host key 'ssh-dss x' cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["", "hosts", "hosts --file a --from-graph", "machines --file a"])
+def test_usage(arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("findings", "code", "stream"), [([], 0, "out"), ([WARNING], 0, "out"), ([ERROR], 1, "err")]
+)
+def test_the_graph_gets_errors_on_stderr_and_the_rest_on_stdout(monkeypatch, capsys, findings, code, stream):
+    given = {}
+
+    def look(told, keys):
+        given.update(told=told, keys=keys)
+        return Report("doctor hosts", {"gpu-1": "x"}, findings)
+
+    monkeypatch.setattr(hosts, "look", look)
+    monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
+    monkeypatch.setattr(sys, "stdin", Typed(PRIVATE))
+    assert main(["hosts", "--from-graph"]) == code
+    said = capsys.readouterr()
+    assert "doctor hosts: " in getattr(said, stream)
+    assert PRIVATE.splitlines()[1] not in said.out + said.err
+    assert given == {"told": INVENTORY, "keys": {"gpu-1": KEY}}
+
+
+def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project, monkeypatch, capsys):
+    class Silent(Typed):
+        def read(self) -> str:
+            raise AssertionError("read from a standard input that may never end")
+
+    monkeypatch.setattr(hosts, "look", lambda told, keys: Report("doctor hosts", {}, [ERROR]))
+    monkeypatch.setattr(sys, "stdin", Silent(""))
+    assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["errors"] == 1

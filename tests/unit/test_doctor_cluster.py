@@ -1,0 +1,499 @@
+"""The look at a cluster: rules over plain dictionaries, and the wait against a small API of our own."""
+
+import copy
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from doctor import api, gate
+from doctor.api import Snapshot, kubeconfig
+from doctor.diagnosis import findings, notes
+from doctor.finding import as_text
+from doctor.promises import DAEMON_SETS, Unkept, unkept
+from doctor.told import Refused
+
+PLUGIN, DISCOVERY = DAEMON_SETS
+PROMISE: dict[str, Any] = {
+    "timeoutSeconds": 3,
+    "namespace": "gpu-operator",
+    "configMap": "time-slicing-config",
+    "nodes": [
+        {
+            "name": "gpu-1",
+            "resources": {"nvidia.com/gpu": 6},
+            "labels": {"nvidia.com/gpu.replicas": "6", "nvidia.com/gpu.product": "NVIDIA-H200-SHARED"},
+        },
+        {"name": "server-1", "resources": {}, "labels": {}},
+    ],
+}
+NO_GPU = {**PROMISE, "nodes": PROMISE["nodes"][1:]}
+
+
+def conditions(**statuses: tuple[str, str]) -> list[dict[str, str]]:
+    return [
+        {"type": kind, "status": status, "reason": reason, "message": f"about {kind}"}
+        for kind, (status, reason) in statuses.items()
+    ]
+
+
+def node(name: str, **status: Any) -> dict[str, Any]:
+    ready = conditions(Ready=("True", "KubeletReady"))
+    return {
+        "metadata": {"name": name, "labels": {}},
+        "status": {"conditions": ready, "allocatable": {}, **status},
+    }
+
+
+def daemon_set(name: str) -> dict[str, Any]:
+    annotations = {"deprecated.daemonset.template.generation": "2"}
+    return {
+        "metadata": {"name": name, "generation": 2, "annotations": annotations},
+        "status": {"observedGeneration": 2},
+    }
+
+
+def pod(owner: str, on: str = "gpu-1", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": f"{owner}-abcde",
+            "labels": {"pod-template-generation": "2"},
+            "ownerReferences": [{"kind": "DaemonSet", "name": owner}],
+        },
+        "spec": {"nodeName": on},
+        "status": {"phase": "Running", "conditions": conditions(Ready=("True", "")), **status},
+    }
+
+
+def cluster() -> dict[str, Any]:
+    """A cluster that keeps PROMISE."""
+    gpu_1 = node("gpu-1", allocatable={"nvidia.com/gpu": "6", "cpu": "4"})
+    gpu_1["metadata"]["labels"] = dict(PROMISE["nodes"][0]["labels"])
+    policy = {
+        "metadata": {"name": "cluster-policy"},
+        "status": {"state": "ready", "conditions": conditions(Ready=("True", "Reconciled"))},
+    }
+    return {
+        "nodes": [gpu_1, node("server-1")],
+        "clusterpolicies": [policy],
+        "daemonsets": [daemon_set(name) for name in DAEMON_SETS],
+        "pods": [pod(name) for name in DAEMON_SETS],
+        "events": [],
+    }
+
+
+def seen(state: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        nodes={item["metadata"]["name"]: item for item in state["nodes"]},
+        policies=state["clusterpolicies"],
+        daemon_sets={item["metadata"]["name"]: item for item in state["daemonsets"]},
+        pods=state["pods"],
+    )
+
+
+def broken(change: Callable[[dict[str, Any]], object], promise: dict[str, Any] = PROMISE) -> list[str]:
+    state = cluster()
+    change(state)
+    return [str(one) for one in unkept(promise, seen(state))]
+
+
+def test_a_cluster_that_keeps_its_promise():
+    assert broken(lambda state: None) == []
+
+
+def test_without_gpus_only_nodes_count():
+    state = cluster()
+    state.update(clusterpolicies=[], daemonsets=[], pods=[])
+    assert unkept(NO_GPU, seen(state)) == []
+
+
+def gpu_1(state: dict[str, Any]) -> dict[str, Any]:
+    return state["nodes"][0]
+
+
+def plugin_pod(**status: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda state: state["pods"].__setitem__(0, pod(PLUGIN, **status))
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"conditions": [], "containerStatuses": [{"name": "nvidia-device-plugin", "state": state}]}
+
+
+def in_init(container: str) -> dict[str, Any]:
+    running = [{"name": container, "state": {"running": {}}}]
+    return {"phase": "Pending", "conditions": [], "initContainerStatuses": running}
+
+
+def operator_says(state: str, ready: tuple[str, str]) -> Callable[[dict[str, Any]], object]:
+    return lambda s: s["clusterpolicies"][0]["status"].update(state=state, conditions=conditions(Ready=ready))
+
+
+def plugin(found: str) -> str:
+    return f"gpu-1 DaemonSet {PLUGIN} found {found}, want its newest pod Ready, no other"
+
+
+def discovery(found: str) -> str:
+    return f"gpu-1 DaemonSet {DISCOVERY} found {found}, want its pod Ready"
+
+
+def operator(found: str) -> str:
+    return f"ClusterPolicy status found {found}, want ready, Ready=True (Reconciled)"
+
+
+CASES = [
+    (lambda s: s["nodes"].pop(0), "gpu-1 node found not in the cluster (there: server-1), want Ready"),
+    (
+        lambda s: gpu_1(s)["status"].update(conditions=conditions(Ready=("False", "KubeletNotReady"))),
+        "gpu-1 node found not Ready: about Ready, want Ready",
+    ),
+    (
+        lambda s: s["nodes"][1]["status"].update(conditions=[]),
+        "server-1 node found not Ready: no condition, want Ready",
+    ),
+    (
+        lambda s: gpu_1(s)["status"]["allocatable"].update({"nvidia.com/gpu": "1"}),
+        "gpu-1 nvidia.com/gpu found 1, want 6",
+    ),
+    (lambda s: gpu_1(s)["status"].update(allocatable={}), "gpu-1 nvidia.com/gpu found 0, want 6"),
+    (
+        lambda s: gpu_1(s)["metadata"]["labels"].pop("nvidia.com/gpu.replicas"),
+        "gpu-1 label nvidia.com/gpu.replicas found not set, want 6",
+    ),
+    (
+        lambda s: gpu_1(s)["metadata"]["labels"].update({"nvidia.com/gpu.product": "NVIDIA-H200"}),
+        "gpu-1 label nvidia.com/gpu.product found NVIDIA-H200, want NVIDIA-H200-SHARED",
+    ),
+    (
+        lambda s: s["clusterpolicies"].clear(),
+        "ClusterPolicy status found none in the cluster, want one that is ready",
+    ),
+    (lambda s: s["clusterpolicies"][0].pop("status"), operator("not set, Ready=not set (no reason)")),
+    (operator_says("ready", ("True", "NoGPUNodes")), operator("ready, Ready=True (NoGPUNodes)")),
+    (operator_says("notReady", ("False", "Error")), operator("notReady, Ready=False (Error)")),
+    (lambda s: s["daemonsets"].pop(), discovery("not there")),
+    (lambda s: s["pods"].pop(), discovery("no pod on this node")),
+    (lambda s: s["pods"][1]["spec"].update(nodeName="server-1"), discovery("no pod on this node")),
+    (
+        lambda s: s["daemonsets"][0]["status"].update(observedGeneration=1),
+        plugin("a change that has not begun to roll out"),
+    ),
+    (
+        lambda s: s["pods"][0]["metadata"]["labels"].update({"pod-template-generation": "1"}),
+        plugin("a pod of the form before the last change"),
+    ),
+    (
+        lambda s: s["pods"][0]["metadata"].update(deletionTimestamp="2026-11-23T12:00:00Z"),
+        plugin("a pod that is leaving"),
+    ),
+    (
+        plugin_pod(**waiting("CrashLoopBackOff", "back-off 10s")),
+        plugin("nvidia-device-plugin CrashLoopBackOff: back-off 10s"),
+    ),
+    (plugin_pod(**in_init("toolkit-validation")), plugin("Pending, still in toolkit-validation")),
+    (plugin_pod(phase="Pending", conditions=[]), plugin("Pending, not Ready")),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), CASES)
+def test_a_promise_that_is_not_kept(change, expected):
+    assert broken(change) == [expected]
+
+
+def test_an_ignored_policy_beside_the_active_one():
+    ignored = {"metadata": {"name": "second"}, "status": {"state": "ignored"}}
+    assert broken(lambda s: s["clusterpolicies"].insert(0, ignored)) == []
+
+
+@pytest.mark.parametrize(
+    ("allocatable", "expected"),
+    [
+        ({"nvidia.com/gpu.shared": "6"}, []),
+        ({"nvidia.com/gpu.shared": "6", "nvidia.com/gpu": "0"}, []),
+        ({"nvidia.com/gpu.shared": "6", "nvidia.com/gpu": "1"}, ["gpu-1 nvidia.com/gpu found 1, want 0"]),
+    ],
+)
+def test_a_renamed_resource_leaves_its_old_name_at_0(allocatable, expected):
+    promise = copy.deepcopy(PROMISE)
+    promise["nodes"][0]["resources"] = {"nvidia.com/gpu.shared": 6, "nvidia.com/gpu": 0}
+    assert broken(lambda s: gpu_1(s)["status"].update(allocatable=allocatable), promise) == expected
+
+
+# ---- why
+
+
+def remedies(change: Callable[[dict[str, Any]], object], events: tuple[str, ...] = ()) -> dict[str, str]:
+    state = cluster()
+    change(state)
+    told = findings(PROMISE, seen(state), unkept(PROMISE, seen(state)), events)
+    return {finding.check: finding.remedy for finding in told}
+
+
+def fewer(state: dict[str, Any]) -> None:
+    gpu_1(state)["status"]["allocatable"]["nvidia.com/gpu"] = "1"
+
+
+def none_and(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
+    def both(state: dict[str, Any]) -> None:
+        gpu_1(state)["status"]["allocatable"].clear()
+        change(state)
+
+    return both
+
+
+@pytest.mark.parametrize(
+    ("change", "events", "expected"),
+    [
+        (fewer, (), "rollout restart ds/nvidia-device-plugin-daemonset ds/gpu-feature-discovery"),
+        (none_and(lambda s: None), (), "kubectl -n gpu-operator logs ds/nvidia-device-plugin-daemonset"),
+        (
+            none_and(lambda s: None),
+            ('x: FailedCreatePodSandBox: no runtime for "nvidia" is configured',),
+            "sudo systemctl restart k3s-agent",
+        ),
+        (none_and(plugin_pod(**waiting("ImagePullBackOff"))), (), "cannot pull an image"),
+        (none_and(plugin_pod(**waiting("CrashLoopBackOff"))), (), "does not start with its sharing file"),
+        (
+            none_and(plugin_pod(**in_init("driver-validation"))),
+            (),
+            "nvidia-smi must end with status 0",
+        ),
+        (
+            none_and(operator_says("ready", ("True", "NFDLabelsMissing"))),
+            (),
+            "sees no NVIDIA card anywhere",
+        ),
+        (none_and(lambda s: s["clusterpolicies"].clear()), (), "operator is not installed"),
+        (none_and(lambda s: s["daemonsets"].clear()), (), "logs deploy/gpu-operator"),
+        (none_and(lambda s: s["pods"].clear()), (), "kubectl get node gpu-1 -L nvidia.com/gpu.present"),
+    ],
+)  # fmt: skip
+def test_what_people_do_about_it(change, events, expected):
+    assert expected in remedies(change, events)["nvidia.com/gpu"]
+
+
+def test_a_missing_node_sends_to_its_journal():
+    assert "journalctl" in remedies(lambda s: s["nodes"].pop(0))["node"]
+
+
+def test_labels_of_a_node_share_one_finding():
+    told = remedies(lambda s: gpu_1(s)["metadata"].update(labels={}))
+    assert list(told) == ["labels"]
+
+
+def test_another_nodes_trouble_is_not_this_nodes_evidence():
+    promise = copy.deepcopy(PROMISE)
+    promise["nodes"].append({**copy.deepcopy(PROMISE["nodes"][0]), "name": "gpu-2"})
+    state = cluster()
+    fewer(state)
+    told = findings(
+        promise, seen(state), [*unkept(promise, seen(state)), Unkept("gpu-2", "x", "ErrImagePull", "y")], ()
+    )
+    assert "rollout restart" in next(f.remedy for f in told if f.host == "gpu-1")
+
+
+def test_notes_say_what_the_operator_and_the_pods_say():
+    state = cluster()
+    plugin_pod(**waiting("CrashLoopBackOff"))(state)
+    state["pods"].append(pod("cuda-validator", phase="Succeeded", conditions=[]))
+    assert notes(seen(state), ["gpu-1"], ["pod-x: Failed: why"]) == [
+        "operator, Ready=True: about Ready",
+        f"pod {PLUGIN}-abcde on gpu-1: nvidia-device-plugin CrashLoopBackOff",
+        "event: pod-x: Failed: why",
+    ]
+
+
+# ---- the wait, against an API
+
+
+class Api:
+    """Serves a cluster as lists over HTTP; `broken` answers 500, `hangs` never."""
+
+    def __init__(self) -> None:
+        self.state, self.broken, self.hangs, self.looks = cluster(), False, False, 0
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                kind = self.path.partition("?")[0].rsplit("/", 1)[1]
+                fake.looks += kind == "nodes"
+                while fake.hangs:
+                    time.sleep(0.05)
+                items = fake.state.get(kind)
+                code = 500 if fake.broken else 404 if items is None else 200
+                body = (
+                    {"items": items, "metadata": {}} if code == 200 else {"message": "broken", "code": code}
+                )
+                # A kind that is not known gets no Status object, but plain text.
+                data = b"404 page not found\n" if code == 404 else json.dumps(body).encode()
+                self.send_response(code)
+                self.send_header("Content-Type", "text/plain" if code == 404 else "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def config(self) -> Any:
+        return kubeconfig(config_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
+
+
+def config_text(server: str) -> str:
+    return json.dumps(
+        {
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"token": "not-a-real-token"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch) -> None:
+    monkeypatch.setattr(gate, "EVERY_S", (0.1, 0.1))
+
+
+@pytest.fixture
+def served() -> Iterator[Api]:
+    fake = Api()
+    yield fake
+    fake.hangs = False
+    fake.server.shutdown()
+
+
+def test_one_look(served):
+    report = gate.look(PROMISE, served.config)
+    assert report.exit_code == 0
+    assert (
+        as_text(report)
+        == "doctor cluster: all in order\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
+    )
+
+
+def test_one_look_at_less(served):
+    fewer(served.state)
+    served.state["events"] = [
+        {"type": "Warning", "reason": "BackOff", "message": "why",
+         "involvedObject": {"name": "p"}, "lastTimestamp": t}
+        for t in ("2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z")
+    ]  # fmt: skip
+    report = gate.look(PROMISE, served.config)
+    text = as_text(report)
+    assert report.exit_code == 1
+    assert "gpu-1  promised: Ready, nvidia.com/gpu 6" in text
+    assert "ERROR nvidia.com/gpu: 1\n      needed: 6" in text
+    assert text.count("event: p: BackOff: why") == 1
+
+
+def test_an_operator_that_is_not_there(served):
+    served.state.update(clusterpolicies=None, daemonsets=[], pods=[])
+    checks = [finding.check for finding in gate.look(PROMISE, served.config).findings]
+    assert checks[0] == "status"
+
+
+def test_waiting_until_it_is_so(served):
+    fewer(served.state)
+    lines: list[str] = []
+
+    def later() -> None:
+        time.sleep(0.5)
+        served.state = cluster()
+
+    threading.Thread(target=later, daemon=True).start()
+    assert gate.wait(PROMISE, served.config, lines.append).exit_code == 0
+    assert [line.partition(": ")[2] for line in lines] == ["gpu-1 nvidia.com/gpu found 1, want 6"]
+    assert served.looks >= 3
+
+
+def test_the_deadline(served):
+    fewer(served.state)
+    began = time.monotonic()
+    report = gate.wait({**PROMISE, "timeoutSeconds": 1}, served.config, lambda _: None)
+    assert time.monotonic() - began < 4
+    assert report.exit_code == 1
+    assert as_text(report).startswith("doctor cluster after 1 s: 1 error")
+
+
+def test_an_api_that_vanishes_for_a_while(served):
+    fewer(served.state)
+    lines: list[str] = []
+
+    def later() -> None:
+        time.sleep(0.3)
+        served.broken = True
+        time.sleep(0.5)
+        served.broken, served.state = False, cluster()
+
+    threading.Thread(target=later, daemon=True).start()
+    assert gate.wait(PROMISE, served.config, lines.append).exit_code == 0
+    assert any("refuses" in line for line in lines)
+
+
+def test_an_api_that_vanishes_and_stays_away(served):
+    fewer(served.state)
+
+    def later() -> None:
+        time.sleep(0.3)
+        served.broken = True
+
+    threading.Thread(target=later, daemon=True).start()
+    report = gate.wait({**PROMISE, "timeoutSeconds": 1}, served.config, lambda _: None)
+    assert [finding.host for finding in report.findings] == ["gpu-1", "API server"]
+
+
+def test_an_api_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(gate, "PATIENCE_S", 0.2)
+    began = time.monotonic()
+    with pytest.raises(Refused, match=r"http://127.0.0.1:1: .*Is the cluster up"):
+        gate.wait(
+            {**PROMISE, "timeoutSeconds": 900}, kubeconfig(config_text("http://127.0.0.1:1"), "a test"), print
+        )
+    assert time.monotonic() - began < 4
+
+
+def test_an_api_that_accepts_and_never_answers(served, monkeypatch):
+    monkeypatch.setattr(api, "LOOK_S", 0.4)
+    served.hangs = True
+    began = time.monotonic()
+    with pytest.raises(Refused, match="did not answer within"):
+        gate.look(PROMISE, served.config)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is empty"),
+        ("just words", "no mapping"),
+        ("a: [", "is no YAML"),
+        ("apiVersion: v1", "cannot be used"),
+        ("clusters: []\ncontexts: []\ncurrent-context: x", "Context 'x' not found"),
+        (
+            (
+                "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
+                "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x"
+            ),
+            "names no user",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(text, expected):
+    with pytest.raises(Refused, match=expected):
+        kubeconfig(text, "a test")
+
+
+def test_a_kubeconfig_with_broken_certificates():
+    data = json.loads(config_text("https://127.0.0.1:1"))
+    data["clusters"][0]["cluster"]["certificate-authority-data"] = "bm90IGEgY2VydGlmaWNhdGU="
+    with pytest.raises(Refused, match="certificates cannot be used"):
+        gate.look(PROMISE, kubeconfig(json.dumps(data), "a test"))

@@ -1,0 +1,163 @@
+"""facts.sh under a folder that looks like a machine, with stand-ins for the commands it asks."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from doctor.facts import SCRIPT, Facts, parse
+
+SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
+
+FILES = {
+    "etc/os-release": 'ID=ubuntu\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
+    "etc/machine-id": "3f1c\n",
+    "etc/k3s-gpu-sharing/owner": "project=k3s-gpu-sharing\nstack=dev\nhost=gpu-1\nmachine-id=3f1c\n",
+    "etc/systemd/system/k3s-agent.service": "[Unit]\n",
+    "etc/ufw/ufw.conf": "ENABLED=yes\n",
+    "etc/kubernetes/kubelet.conf": "",
+    "proc/cpuinfo": "processor\t: 0\nprocessor\t: 1\n",
+    "proc/meminfo": "MemTotal:        2028536 kB\nMemFree: 1 kB\n",
+    "proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+    "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n"
+    "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
+    "proc/net/tcp": "  sl  local_address rem_address   st\n"
+    "   0: 0100007F:192C 00000000:0000 0A 0\n   1: 0A00000A:D431 0B00000A:192B 01 0\n",
+    "proc/net/tcp6": "  sl  local_address\n   0: 00000000000000000000000000000000:192B 0:0000 0A 0\n",
+    "sys/module/nouveau/version": "1",
+    "sys/module/nvidia/version": "580.126.20\n",
+    "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
+    "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
+    "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n",
+    "sys/bus/pci/devices/0000:01:00.0/device": "0x1e04\n",
+    "sys/bus/pci/devices/0000:01:00.1/vendor": "0x10de\n",
+    "sys/bus/pci/devices/0000:01:00.1/class": "0x040300\n",
+    "sys/bus/pci/devices/0000:02:00.0/vendor": "0x10de\n",
+    "sys/bus/pci/devices/0000:02:00.0/class": "0x030200\n",
+    "sys/bus/pci/devices/0000:02:00.0/device": "0x2330\n",
+    "sys/bus/pci/devices/0000:03:00.0/vendor": "0x8086\n",
+    "sys/bus/pci/devices/0000:03:00.0/class": "0x030000\n",
+}
+PROGRAMS = {
+    "usr/local/bin/k3s": 'echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26"',
+    "usr/bin/nvidia-container-runtime": "exit 0",
+    "bin/nvidia-smi": 'echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14',
+    "bin/systemctl": 'case "$*" in "is-active k3s-agent.service") echo active ;; *) exit 3 ;; esac',
+    "bin/ip": 'echo "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0"',
+    "bin/ss": 'printf "LISTEN 0 128 *:6443 *:* users:((\\"kube-apiserver\\",pid=7,fd=3))\\n"',
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name, text in PROGRAMS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    for folder in ("run/systemd/system", "var/lib/rancher"):
+        (tmp_path / folder).mkdir(parents=True)
+    return tmp_path
+
+
+def look(root: Path, shell: str = "sh", how: str = "root", said: str = "") -> Facts:
+    command = ["busybox", "sh"] if shell == "busybox" else [shell]
+    ran = subprocess.run(
+        [*command, "-s", how, str(root), said],
+        input=SCRIPT.read_text(), capture_output=True, text=True, timeout=30, check=True,
+        env={"PATH": f"{root}/bin:/usr/bin:/bin", "LANG": "de_DE.UTF-8"},
+    )  # fmt: skip
+    assert ran.stderr == ""
+    return parse(ran.stdout)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_machine_says(machine, shell):
+    facts = look(machine, shell)
+    assert facts.complete
+    said = {name: facts.all(name) for name in facts.values}
+    for name, value in {
+        "privileges": ("root",),
+        "os": ("Ubuntu 24.04.2 LTS",),
+        "systemd": ("running",),
+        "machine-id": ("3f1c",),
+        "cpus": ("2",),
+        "memory-kib": ("2028536",),
+        "address": ("10.0.0.10",),
+        "default-route": ("eth0",),
+        "listens": ("192B", "192C"),
+        "listener": ("6443 kube-apiserver",),
+        "owner": ("project k3s-gpu-sharing", "stack dev", "host gpu-1", "machine-id 3f1c"),
+        "k3s-binary": ("/usr/local/bin/k3s",),
+        "k3s-version": ("v1.36.2+k3s1",),
+        "k3s-unit": ("k3s-agent.service active",),
+        "kubernetes": ("/etc/kubernetes/kubelet.conf",),
+        "firewall": ("ufw",),
+        "pci-gpu": ("0000:01:00.0 0x1e04", "0000:02:00.0 0x2330"),
+        "nouveau": ("loaded",),
+        "nvidia-module": ("580.126.20",),
+        "nvidia-smi-status": ("14",),
+        "nvidia-smi": ("NVIDIA GeForce RTX 2080 Ti, 11264 MiB", "WARNING: infoROM"),
+        "toolkit": ("/usr/bin/nvidia-container-runtime",),
+        "cgroup-controllers": ("cpuset cpu io memory pids",),
+    }.items():
+        assert said.get(name) == value, name
+    assert {"awk", "sed", "sha256sum"} <= set(facts.all("tool"))
+    assert facts.number("disk-free-kib")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_machine_with_nothing_on_it(tmp_path, shell):
+    facts = look(tmp_path, shell, how="none", said="sudo: a password\tis required\n")
+    assert facts.complete
+    assert facts.one("sudo-said") == "sudo: a password is required"
+    for name in (
+        "owner",
+        "k3s-binary",
+        "pci-gpu",
+        "systemd",
+        "default-route",
+        "nvidia-smi-status",
+        "toolkit",
+    ):
+        assert facts.all(name) == (), name
+
+
+def test_it_changes_nothing(machine):
+    def state():
+        return {path: path.stat().st_mtime_ns for path in sorted(machine.rglob("*"))}
+
+    before = state()
+    look(machine)
+    assert state() == before
+
+
+def test_the_time_comes_first(machine):
+    assert next(iter(look(machine).values)) == "time"
+
+
+def test_a_program_that_reads_the_standard_input_does_not_eat_the_script(machine):
+    (machine / "bin/nvidia-smi").write_text("#!/bin/sh\ncat >/dev/null\nexit 0\n")
+    facts = look(machine)
+    assert facts.complete
+    assert facts.number("nvidia-smi-status") == 0
+
+
+def test_lines_of_a_login_shell_are_passed_over():
+    facts = parse("Last login: Mon\nkernel\tLinux\n\nNot a fact\tx\nos\t \ntool\ta\ntool\tb\n")
+    assert facts.values == {"kernel": ("Linux",), "tool": ("a", "b")}
+    assert not facts.complete
+    assert facts.number("kernel") is None
+    assert facts.one("os") == ""
+
+
+def test_shellcheck():
+    checked = subprocess.run(
+        [shutil.which("shellcheck", path=f"{Path('.venv/bin').resolve()}:/usr/bin") or "shellcheck",
+         "--severity", "style", "--shell", "sh", str(SCRIPT)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout

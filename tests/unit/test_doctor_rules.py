@@ -1,0 +1,280 @@
+"""Every rule for machines: a machine that is in order, and what is said when one fact is not."""
+
+import pytest
+
+from doctor.facts import Facts, parse
+from doctor.hosts import report
+from doctor.machine import Machine, Plan, release
+from doctor.rules import CROSS_RULES, RULES, TOOLS, judge
+from doctor.ssh import Answer, Clock
+
+DEBIAN = f"""\
+privileges\troot
+kernel\tLinux
+arch\tx86_64
+os\tDebian GNU/Linux 12 (bookworm)
+systemd\trunning
+machine-id\taaaa
+cpus\t4
+memory-kib\t8000000
+cgroup-fs\tcgroup2fs
+cgroup-controllers\tcpuset cpu io memory hugetlb pids rdma misc
+disk-free-kib\t68775260
+address\t127.0.0.1
+address\t10.0.0.11
+address\tfe80::1%eth0
+default-route\teth0
+listens\t0016
+{chr(10).join(f"tool{chr(9)}{tool}" for tool in [*TOOLS, "curl"])}
+end\tok
+"""
+GPU = """\
+pci-gpu\t0000:01:00.0 0x1e04
+nvidia-module\t580.126.20
+nvidia-smi-status\t0
+nvidia-smi\tNVIDIA GeForce RTX 2080 Ti, 11264 MiB
+toolkit\t/usr/bin/nvidia-container-runtime
+"""
+OURS = """\
+owner\tproject k3s-gpu-sharing
+owner\tstack dev
+owner\thost node-1
+owner\tmachine-id aaaa
+k3s-binary\t/usr/local/bin/k3s
+k3s-version\tv1.36.2+k3s1
+k3s-unit\tk3s.service active
+listens\t192B
+listens\t280A
+"""
+CARD = {"count": 1, "product": "NVIDIA-GeForce-RTX-2080-Ti"}
+PLAN = Plan(
+    project="k3s-gpu-sharing", stack="dev", k3s_version="v1.36.2+k3s1", mirror="https://example.org",
+    driver="host", toolkit="host",
+)  # fmt: skip
+
+
+def facts(text: str = DEBIAN, **changes: str | tuple[str, ...] | None) -> Facts:
+    """The facts of `text`, with some values replaced (None: not said); `a_b` is the fact a-b."""
+    values = dict(parse(text).values)
+    for name, value in changes.items():
+        key = name.replace("_", "-")
+        values.pop(key, None)
+        if value is not None:
+            values[key] = (value,) if isinstance(value, str) else value
+    return Facts(values)
+
+
+def machine(known: Facts, name="node-1", role="server", clock=None, peer="", **spec) -> Machine:
+    told = {
+        "name": name, "role": role, "address": "10.0.0.11", "port": 22, "user": "root", "gpu": None, **spec,
+    }  # fmt: skip
+    return Machine(told, known, clock, peer)
+
+
+def said(thing: Machine, plan: Plan = PLAN) -> dict[str, str]:
+    """What is wrong with one machine: severity and text by check."""
+    return {f.check: f"{f.severity}: {f.found} | {f.needed} | {f.remedy}" for f in judge([thing], plan)}
+
+
+def plan(**changes) -> Plan:
+    return Plan(**{**vars(PLAN), **changes})
+
+
+@pytest.mark.parametrize(
+    ("thing", "wanted"),
+    [
+        (machine(facts()), PLAN),
+        (machine(facts(), role="agent"), PLAN),
+        (machine(facts(DEBIAN + GPU), gpu=CARD), PLAN),
+        (machine(facts(DEBIAN + OURS)), PLAN),
+        (machine(facts(arch="aarch64", privileges="sudo")), PLAN),
+        (machine(facts(tool=tuple(TOOLS))), plan(mirror="file:///srv/k3s")),
+        (machine(facts(tool=(*TOOLS, "wget"))), PLAN),
+        (machine(facts(DEBIAN + OURS, k3s_unit="k3s.service activating")), PLAN),
+        (machine(facts(DEBIAN + OURS, k3s_version="v1.35.9+k3s4")), PLAN),
+        (machine(facts(address=None)), PLAN),
+        (machine(facts(), address="node-1.example.org", peer="10.0.0.11"), PLAN),
+        (machine(facts(DEBIAN + GPU, toolkit=None), gpu=CARD), plan(toolkit="operator")),
+        (
+            machine(facts(pci_gpu="0000:01:00.0 0x1e04"), gpu=CARD),
+            plan(driver="operator", toolkit="operator"),
+        ),
+        (
+            machine(facts(DEBIAN + GPU, operator_driver="/run/nvidia/driver"), gpu=CARD),
+            plan(driver="operator"),
+        ),
+        (
+            machine(
+                facts(DEBIAN + GPU, nvidia_smi="NVIDIA GB10, [N/A]"),
+                gpu={"count": 1, "product": "NVIDIA-GB10"},
+            ),
+            PLAN,
+        ),
+    ],
+)
+def test_in_order(thing, wanted):
+    assert said(thing, wanted) == {}
+
+
+CASES = [
+    # rule, facts, more of the machine, plan, what is said
+    ("privileges", facts(privileges="none", sudo_said="sudo: a password is required"), {"user": "me"}, {},
+     ["error: me is not root", "sudo: a password is required", "me ALL=(ALL) NOPASSWD: ALL"]),
+    ("system", facts(kernel="Darwin"), {}, {}, ["error: kernel Darwin", "Linux"]),
+    ("system", facts(arch="armv7l"), {}, {}, ["error: machine type armv7l", "x86_64 or aarch64"]),
+    ("system", facts(systemd=None), {}, {}, ["error: Debian GNU/Linux 12 (bookworm) does not run systemd"]),
+    ("tools", facts(tool=("curl", *(tool for tool in TOOLS if tool != "flock"))), {}, {},
+     ["error: not there: flock", "sudo apt-get install -y util-linux"]),
+    ("tools", facts(tool=tuple(TOOLS), os="Rocky Linux 10.0"), {}, {},
+     ["error: not there: curl or wget", "sudo dnf install -y curl"]),
+    ("cgroup", facts(cgroup_fs="tmpfs"), {}, {}, ["error: cgroup v1", "unified_cgroup_hierarchy=1"]),
+    ("cgroup", facts(cgroup_fs="tmpfs"), {}, {"k3s_version": "v1.34.3+k3s1"}, ["warning: cgroup v1"]),
+    ("cgroup", facts(cgroup_controllers="cpuset cpu io pids"), {}, {}, ["warning:", "not there: memory"]),
+    ("cgroup", facts(cgroup_controllers=None), {}, {}, ["warning:", "not there: cpu, cpuset, memory, pids"]),
+    ("owner", facts(k3s_binary="/usr/local/bin/k3s", k3s_version="v1.33.1+k3s1"), {}, {},
+     ["error: k3s v1.33.1+k3s1 that this program did not install", "k3s-uninstall.sh"]),
+    ("owner", facts(k3s_unit="k3s-agent.service inactive"), {}, {}, ["error: k3s of some version"]),
+    ("owner", facts(DEBIAN + OURS.replace("stack dev", "stack prod")), {}, {},
+     ["error: this machine is host node-1 of stack prod", "pulumi up --stack prod", "or leave it there"]),
+    ("owner", facts(DEBIAN + OURS.replace("project k3s", "project other")), {}, {},
+     ["project other-gpu-sharing"]),
+    ("owner", facts(DEBIAN + OURS), {"name": "node-9"}, {},
+     ["error: this machine is already host node-1 of this stack", "call it node-1 again",
+      "add it as node-9"]),
+    ("owner", facts(DEBIAN + OURS, machine_id="bbbb"), {}, {},
+     ["error: its marker was written by another machine (machine-id aaaa, here bbbb)", "if it is a copy"]),
+    ("owner", facts(DEBIAN + OURS), {"role": "agent"}, {}, ["error: it runs k3s.service", "agent"]),
+    ("owner", facts(kubernetes="/etc/kubernetes/kubelet.conf"), {}, {},
+     ["error: kubeadm", "/etc/kubernetes/kubelet"]),
+    ("owner", facts(kubernetes="/var/snap/microk8s"), {}, {}, ["error: MicroK8s: /var/snap/microk8s"]),
+    ("version", facts(DEBIAN + OURS, k3s_version="v1.36.10+k3s1"), {}, {},
+     ["error: k3s v1.36.10+k3s1 is installed", "v1.36.2+k3s1 or older", "version: v1.36.10+k3s1"]),
+    ("version", facts(DEBIAN + OURS, k3s_version="v1.36.2+k3s2"), {}, {}, ["error: k3s v1.36.2+k3s2"]),
+    ("ports", facts(listens=("0016", "192B", "280A"), listener="6443 nginx"), {}, {},
+     ["error: taken: 6443 (by nginx), 10250 (by something)", "6443 for the API server", "sport = :6443"]),
+    ("ports", facts(listens="2808"), {"role": "agent"}, {}, ["error: taken: 10248"]),
+    ("ports", facts(DEBIAN + OURS, k3s_unit="k3s.service failed"), {}, {}, ["error: taken: 6443"]),
+    ("address", facts(), {"address": "192.0.2.9"}, {},
+     ["error: 192.0.2.9 is on no interface", "it has 10.0.0.11 |", "address: 10.0.0.11 for node-1"]),
+    ("address", facts(), {"address": "a.example", "peer": "192.0.2.9"}, {},
+     ["error: 192.0.2.9 is on no interface"]),
+    ("route", facts(default_route=None), {}, {}, ["error: no default route", "ip route add default"]),
+    ("memory", facts(memory_kib="1000000"), {}, {}, ["warning: 1.0 GiB of memory", "about 2 GiB"]),
+    ("memory", facts(memory_kib="500000"), {"role": "agent"}, {},
+     ["warning: 0.5 GiB of memory", "about 1 GiB"]),
+    ("disk", facts(disk_free_kib="4000000"), {}, {}, ["error: 3.8 GiB free", "5 GiB at the least"]),
+    ("disk", facts(DEBIAN + OURS, disk_free_kib="4000000"), {}, {}, ["warning: 3.8 GiB free"]),
+    ("disk", facts(disk_free_kib="8000000"), {}, {}, ["warning: 7.6 GiB free", "10 GiB"]),
+    ("disk", facts(DEBIAN + GPU, disk_free_kib="30000000"), {"gpu": CARD}, {},
+     ["warning: 28.6 GiB free", "40 GiB"]),
+    ("firewall", facts(firewall="ufw"), {}, {}, ["warning: ufw is active", "ufw allow from 10.42.0.0/16"]),
+    ("firewall", facts(firewall="firewalld"), {}, {}, ["warning: firewalld", "firewall-cmd --reload"]),
+    ("gpu", facts(DEBIAN + GPU), {}, {},
+     ["warning: 1 NVIDIA card, and its pool declares none",
+      "gpu: {product: NVIDIA-GeForce-RTX-2080-Ti, count: 1, memoryMiB: 11264}"]),
+    ("gpu", facts(pci_gpu=("0000:01:00.0 0x1e04", "0000:02:00.0 0x1e04")), {}, {},
+     ["warning: 2 NVIDIA cards"]),
+    ("gpu", facts(toolkit="/usr/bin/nvidia-container-runtime"), {"gpu": CARD}, {},
+     ["error: no nvidia-smi, so no driver (0 NVIDIA cards on the PCI bus)", "driver: operator"]),
+    ("gpu", facts(DEBIAN + GPU, nvidia_smi_status="14"), {"gpu": CARD}, {},
+     ["error: nvidia-smi ends with status 14", "infoROM", "takes any other for no driver"]),
+    ("gpu", facts(DEBIAN + GPU, nvidia_smi_status="124", nvidia_smi=None), {"gpu": CARD}, {}, ["it hangs"]),
+    ("gpu", facts(DEBIAN + GPU, nvidia_smi_status="255"), {"gpu": CARD}, {},
+     ["error: nvidia-smi ends with status 255"]),
+    ("gpu", facts(DEBIAN + GPU), {"gpu": {**CARD, "count": 2}}, {},
+     ["error: 1 NVIDIA card in nvidia-smi", "2, as declared", "count: 1"]),
+    ("gpu", facts(DEBIAN + GPU), {"gpu": {"count": 1, "product": "Tesla-T4"}}, {},
+     ["error: 1 × NVIDIA-GeForce-RTX-2080-Ti", "Tesla-T4, as declared",
+      "product: NVIDIA-GeForce-RTX-2080-Ti"]),
+    ("gpu", facts(DEBIAN + GPU, nvidia_smi=("Tesla T4, 15360 MiB", "Quadro P600, 2048 MiB")),
+     {"gpu": {"count": 2, "product": "Tesla-T4"}}, {}, ["error: 1 × Quadro-P600", "a pool of its own"]),
+    ("gpu", facts(toolkit="x"), {"gpu": CARD}, {"driver": "operator"},
+     ["error: 0 NVIDIA cards on the PCI bus"]),
+    ("gpu", facts(pci_gpu="0000:01:00.0 0x1e04", nouveau="loaded", toolkit="x"), {"gpu": CARD},
+     {"driver": "operator"}, ["error: the nouveau driver is loaded", "blacklist nouveau"]),
+    ("gpu", facts(DEBIAN + GPU), {"gpu": CARD}, {"driver": "operator"},
+     ["warning: NVIDIA's driver 580.126.20 is already loaded", "driver: host"]),
+    ("toolkit", facts(DEBIAN + GPU, toolkit=None), {"gpu": CARD}, {},
+     ["error: no nvidia-container-runtime", "toolkit: operator"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "known", "spec", "changes", "expected"), CASES)
+def test_out_of_order(check, known, spec, changes, expected):
+    found = said(machine(known, **spec), plan(**changes))
+    assert list(found) == [check]
+    for text in expected:
+        assert text in found[check]
+
+
+def test_every_rule_has_a_failing_case():
+    assert {case[0] for case in CASES} == set(RULES)
+    assert set(CROSS_RULES) == {"machine-id", "clock"}
+
+
+@pytest.mark.parametrize("name", ["aaaa", "bbbb"])
+def test_machine_ids(name):
+    two = [machine(facts(), name="a"), machine(facts(machine_id=name), name="b")]
+    found = [(f.host, f.check) for f in judge(two, PLAN)]
+    assert found == ([("a", "machine-id"), ("b", "machine-id")] if name == "aaaa" else [])
+
+
+def test_machines_that_do_not_say_their_id_are_not_the_same():
+    assert judge([machine(facts(machine_id=None), name=name) for name in "ab"], PLAN) == []
+
+
+def ahead(seconds, wide=1.0):
+    return Clock(earliest=seconds, latest=seconds + wide)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "wrong"),
+    [
+        ([0], []),
+        ([29], []),
+        ([35], ["0"]),
+        ([-35], ["0"]),
+        ([0, 100], ["1"]),
+        ([100, 100, 101], []),  # the machines agree; it is this computer that is wrong
+        ([0, 1, -2, -90], ["3"]),
+        ([0, 20, 40, 60], ["3"]),
+    ],
+)
+def test_clocks(clocks, wrong):
+    machines = [machine(facts(machine_id=str(n)), name=str(n), clock=ahead(s)) for n, s in enumerate(clocks)]
+    found = [f for f in judge(machines, PLAN) if f.check == "clock"]
+    assert [f.host for f in found] == wrong
+
+
+def test_a_slow_answer_is_no_wrong_clock():
+    slow = machine(facts(), clock=Clock(earliest=-45, latest=1))
+    assert judge([slow], PLAN) == []
+
+
+def test_a_clock_says_which_way_it_is_off():
+    (found,) = judge([machine(facts(), clock=ahead(-95.5))], PLAN)
+    assert "94 s behind" in found.found
+    assert "timedatectl set-ntp true" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("v1.36.2+k3s1", (1, 36, 2, 1)), ("v1.37.0-rc1+k3s2", (1, 37, 0, 2)), ("", None), ("v1.36.2", None)],
+)
+def test_release(text, value):
+    assert release(text) == value
+
+
+def test_the_report_about_a_machine():
+    inventory = {
+        "owner": {"project": "k3s-gpu-sharing", "stack": "dev"}, "k3sVersion": "v1.36.2+k3s1",
+        "driver": "host", "toolkit": "host",
+        "hosts": [machine(facts(), gpu=CARD).spec],
+    }  # fmt: skip
+    answers = {"node-1": Answer(facts(DEBIAN + GPU + OURS), None, "10.0.0.11")}
+    verdict = report(inventory, answers, {})
+    assert verdict.exit_code == 0
+    assert verdict.subjects["node-1"] == (
+        "10.0.0.11, Debian GNU/Linux 12 (bookworm), x86_64, 4 CPUs, 7.6 GiB, "
+        "1 × NVIDIA-GeForce-RTX-2080-Ti, k3s v1.36.2+k3s1 (ours)"
+    )
