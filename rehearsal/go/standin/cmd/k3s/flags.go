@@ -1,0 +1,98 @@
+package main
+
+import "strings"
+
+// kind is how a flag takes its value.
+type kind int
+
+const (
+	text    kind = iota // one value
+	list                // may be repeated; a list in the configuration file
+	boolean             // present, or true/false
+)
+
+// flag is one of k3s's options.
+type flag struct {
+	kind   kind
+	played bool // has the effect it has in k3s; else accepted with a note in the log
+}
+
+// The names are those of k3s v1.36 (docs.k3s.io/cli/server and /cli/agent), by
+// whether the stand-in gives them their effect.
+const (
+	nodeTexts    = "node-name token token-file server"
+	nodeLists    = "node-ip node-external-ip node-label node-taint"
+	nodeTextsOff = `resolv-conf flannel-iface flannel-conf flannel-cni-conf private-registry pause-image
+		snapshotter default-runtime container-runtime-endpoint image-service-endpoint vpn-auth vpn-auth-file
+		image-credential-provider-bin-dir image-credential-provider-config lb-server-port v vmodule log
+		nonroot-devices alsologtostderr`
+	nodeListsOff = "kubelet-arg kube-proxy-arg airgap-extra-registry node-internal-dns node-external-dns"
+	nodeBoolsOff = `debug selinux protect-kernel-defaults prefer-bundled-bin disable-default-registry-endpoint
+		disable-apiserver-lb enable-pprof`
+
+	serverTexts = `agent-token agent-token-file cluster-domain write-kubeconfig write-kubeconfig-mode
+		write-kubeconfig-group service-node-port-range`
+	serverLists = `tls-san cluster-cidr service-cidr disable kube-apiserver-arg kube-scheduler-arg
+		kube-controller-manager-arg`
+	serverBools    = "secrets-encryption disable-agent"
+	serverTextsOff = `advertise-address advertise-port flannel-backend egress-selector-mode servicelb-namespace
+		helm-job-image system-default-registry default-local-storage-path etcd-snapshot-name
+		etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-snapshot-dir secrets-encryption-provider
+		kine-tls supervisor-metrics`
+	serverListsOff = "cluster-dns etcd-arg kube-cloud-controller-manager-arg"
+	serverBoolsOff = `tls-san-security disable-network-policy disable-cloud-controller disable-kube-proxy
+		disable-helm-controller disable-scheduler flannel-ipv6-masq flannel-external-ip embedded-registry
+		etcd-disable-snapshots etcd-snapshot-compress etcd-expose-metrics`
+
+	// refusedTexts would make a cluster of another shape: not played, and refused.
+	refusedTexts = `data-dir bind-address https-listen-port datastore-endpoint datastore-cafile datastore-certfile
+		datastore-keyfile cluster-reset-restore-path`
+	refusedBools = "cluster-init cluster-reset rootless docker with-node-id disable-apiserver disable-controller-manager disable-etcd"
+)
+
+// aliases are k3s's one-letter forms.
+var aliases = map[string]string{"t": "token", "s": "server", "d": "data-dir", "i": "node-ip", "o": "write-kubeconfig", "c": "config"}
+
+// environment lists the variables k3s reads where neither flag nor file says anything.
+var environment = map[string]string{
+	"K3S_TOKEN": "token", "K3S_TOKEN_FILE": "token-file", "K3S_URL": "server", "K3S_NODE_NAME": "node-name",
+	"K3S_AGENT_TOKEN": "agent-token", "K3S_AGENT_TOKEN_FILE": "agent-token-file",
+	"K3S_KUBECONFIG_OUTPUT": "write-kubeconfig", "K3S_KUBECONFIG_MODE": "write-kubeconfig-mode",
+	"K3S_KUBECONFIG_GROUP": "write-kubeconfig-group", "K3S_CLUSTER_INIT": "cluster-init", "K3S_DATA_DIR": "data-dir",
+	"K3S_DATASTORE_ENDPOINT": "datastore-endpoint",
+}
+
+// flagsOf is the table of what a verb accepts.
+func flagsOf(verb string) map[string]flag {
+	table := map[string]flag{"config": {text, true}}
+	add := func(kind kind, played bool, names string) {
+		for _, name := range strings.Fields(names) {
+			table[name] = flag{kind, played}
+		}
+	}
+	add(text, true, nodeTexts)
+	add(list, true, nodeLists)
+	add(text, false, nodeTextsOff)
+	add(list, false, nodeListsOff)
+	add(boolean, false, nodeBoolsOff)
+	add(text, true, refusedTexts)
+	add(boolean, true, refusedBools)
+	if verb == "server" {
+		add(text, true, serverTexts)
+		add(list, true, serverLists)
+		add(boolean, true, serverBools)
+		add(text, false, serverTextsOff)
+		add(list, false, serverListsOff)
+		add(boolean, false, serverBoolsOff)
+	}
+	return table
+}
+
+// refusals are the keys of a shape that is not played, for one verb.
+func refusals(verb string) []string {
+	refused := strings.Fields(refusedTexts + " " + refusedBools)
+	if verb == "server" {
+		refused = append(refused, "server") // a second server
+	}
+	return refused
+}
