@@ -1,0 +1,49 @@
+{{- define "gpu-operator.labels" -}}
+app.kubernetes.io/name: gpu-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "gpu-operator.image" -}}
+{{- $i := index . 0 -}}{{- $fallback := index . 1 -}}
+{{ $i.repository }}/{{ $i.image }}:{{ $i.version | default $fallback }}
+{{- end }}
+
+{{/* The fields of one component that the controller reads, in the ClusterPolicy's own spelling. */}}
+{{- define "gpu-operator.component" -}}
+{{- $c := index . 0 -}}{{- $fallback := index . 1 -}}
+{{- if hasKey $c "enabled" }}
+enabled: {{ $c.enabled }}
+{{- end }}
+repository: {{ $c.repository }}
+image: {{ $c.image }}
+version: {{ $c.version | default $fallback | quote }}
+{{- with $c.imagePullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+{{- with $c.imagePullSecrets }}
+imagePullSecrets: {{ toJson . }}
+{{- end }}
+{{- with $c.args }}
+args: {{ toJson . }}
+{{- end }}
+{{- with $c.env }}
+env: {{ toJson . }}
+{{- end }}
+{{- with $c.resources }}
+resources: {{ toJson . }}
+{{- end }}
+{{- if $c.hostNetwork }}
+hostNetwork: true
+{{- end }}
+{{- end }}
+
+{{- define "gpu-operator.nfd.name" -}}
+{{ .Release.Name }}-node-feature-discovery
+{{- end }}
+
+{{- define "gpu-operator.nfd.image" -}}
+registry.k8s.io/nfd/node-feature-discovery:v0.18.3
+{{- end }}

@@ -1,0 +1,142 @@
+package node
+
+import (
+	"log"
+	"maps"
+	"slices"
+	"time"
+
+	spec "github.com/NVIDIA/k8s-device-plugin/api/config/v1"
+
+	"k3s-gpu-sharing/rehearsal/gpusim/internal/gpu"
+	"k3s-gpu-sharing/rehearsal/gpusim/internal/kube"
+)
+
+const (
+	configInit    = "config-manager-init"
+	configSidecar = "config-manager"
+	configLabel   = "nvidia.com/device-plugin.config"
+)
+
+// session is the life of one pod that reads a sharing file: the device plugin's or feature discovery's. It plays
+// the config manager (init container and sidecar) and the program itself up to its parsed configuration.
+type session struct {
+	uid       string
+	process   string // container of the program
+	configMap string // "" without config manager
+	fallback  string // DEFAULT_CONFIG
+	env       gpu.Env
+	validate  func(*spec.Config) error
+
+	mounted  bool
+	mount    mount
+	started  bool   // the init container has passed
+	label    string // the label the sidecar acted on last
+	linked   string // the file that config.yaml points to; "" is no file
+	init     crash
+	sidecar  crash
+	program  crash
+	config   *spec.Config // what the program runs with; nil while it does not run
+	loadedAt time.Time
+}
+
+func newSession(pod kube.Pod, process string, validate func(*spec.Config) error) *session {
+	s := &session{uid: pod.Metadata.UID, process: process, validate: validate}
+	if program, ok := pod.Container(process); ok {
+		s.env.MIGStrategy, _ = program.Value("MIG_STRATEGY")
+		s.env.MPSRoot, _ = program.Value("MPS_ROOT")
+	}
+	if manager, ok := pod.Container(configInit); ok {
+		s.fallback, _ = manager.Value("DEFAULT_CONFIG")
+		i := slices.IndexFunc(manager.VolumeMounts, func(m kube.Mount) bool { return m.Path == "/available-configs" })
+		if i >= 0 {
+			s.configMap = manager.VolumeMounts[i].Name // the operator names the volume like the ConfigMap
+		}
+	}
+	return s
+}
+
+// inputs are what a session sees of the world in one step.
+type inputs struct {
+	label   string            // nvidia.com/device-plugin.config of the node
+	files   map[string]string // live content of the ConfigMap, nil while it is missing
+	lag     time.Duration
+	backoff time.Duration
+	now     time.Time
+}
+
+// advance plays what the pod's containers do next.
+func (s *session) advance(in inputs, logger *log.Logger) {
+	if s.configMap == "" {
+		s.started = true
+	} else if !s.mountFiles(in) {
+		return // the pod waits for its volume
+	} else {
+		s.runConfigManager(in, logger)
+	}
+	if s.started && s.config == nil && !s.program.waits(in.now) {
+		s.load(in, logger)
+	}
+}
+
+// wake is the time until a container is started again or a changed file shows, 0 when nothing is to come.
+func (s *session) wake(in inputs) time.Duration {
+	return soonest(s.init.left(in.now), s.sidecar.left(in.now), s.program.left(in.now), s.mount.left(in.lag, in.now))
+}
+
+// mountFiles sets up or refreshes the ConfigMap volume and says whether it is there.
+func (s *session) mountFiles(in inputs) bool {
+	if !s.mounted && in.files != nil {
+		s.mounted, s.mount.data = true, maps.Clone(in.files)
+	}
+	s.mount.refresh(in.files, in.lag, in.now)
+	return s.mounted
+}
+
+func (s *session) runConfigManager(in inputs, logger *log.Logger) {
+	current, name := &s.sidecar, configSidecar
+	if !s.started {
+		current, name = &s.init, configInit
+	}
+	labelMoved := s.started && in.label != s.label
+	if current.waits(in.now) || s.started && current.err == nil && !labelMoved {
+		return
+	}
+	key, err := choose(in.label, s.fallback, s.mount.data)
+	if err != nil {
+		logger.Printf("%s: %s: %v", s.process, name, err)
+		current.failed(err, in.backoff, in.now)
+		return
+	}
+	current.healed()
+	s.label = in.label
+	if !s.started || key != s.linked {
+		logger.Printf("%s: %s: config %q (label %q, default %q)", s.process, name, key, in.label, s.fallback)
+		s.config = nil // SIGHUP: the program reads its file again, in the same pod
+	}
+	s.started, s.linked = true, key
+}
+
+func (s *session) load(in inputs, logger *log.Logger) {
+	config, err := gpu.ParseConfig(s.mount.data[s.linked], s.env)
+	if err == nil && s.validate != nil {
+		err = s.validate(config)
+	}
+	if err != nil {
+		logger.Printf("%s: error starting: %v", s.process, err)
+		s.program.failed(err, in.backoff, in.now)
+		return
+	}
+	s.program.healed()
+	s.config, s.loadedAt = config, in.now
+}
+
+func soonest(waits ...time.Duration) time.Duration {
+	first := time.Duration(0)
+	for _, wait := range waits {
+		if wait > 0 && (first == 0 || wait < first) {
+			first = wait
+		}
+	}
+	return first
+}

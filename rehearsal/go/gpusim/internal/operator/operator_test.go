@@ -1,0 +1,197 @@
+package operator
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"k3s-gpu-sharing/rehearsal/gpusim/internal/kube"
+)
+
+func policy(t *testing.T, spec string) Policy {
+	t.Helper()
+	p := Policy{Metadata: kube.Meta{Name: "cluster-policy", UID: "u"}}
+	if err := json.Unmarshal([]byte(spec), &p.Spec); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const (
+	plain     = `{"operator": {"runtimeClass": "nvidia"}, "devicePlugin": {"repository": "r", "image": "i", "version": "v"}, "mig": {"strategy": "single"}}`
+	shared    = `{"operator": {"runtimeClass": "nvidia"}, "devicePlugin": {"repository": "r", "image": "i", "version": "v", "config": {"name": "time-slicing-config", "default": "a"}}, "mig": {"strategy": "single"}}`
+	sharedToo = `{"operator": {"runtimeClass": "nvidia"}, "devicePlugin": {"repository": "r", "image": "i", "version": "v", "config": {"name": "time-slicing-config", "default": "b"}}, "mig": {"strategy": "single"}}`
+)
+
+func find(t *testing.T, name string) operand {
+	t.Helper()
+	for _, o := range operands {
+		if o.name == name {
+			return o
+		}
+	}
+	t.Fatalf("no operand %s", name)
+	return operand{}
+}
+
+// podOf returns the pod template as an API server would store it.
+func podOf(t *testing.T, set object) kube.Pod {
+	t.Helper()
+	text, err := json.Marshal(set["spec"].(object)["template"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pod kube.Pod
+	if err := json.Unmarshal(text, &pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func TestSharingAddsTheConfigManager(t *testing.T) {
+	plugin := find(t, "nvidia-device-plugin-daemonset")
+	if _, there := podOf(t, plugin.daemonSet(policy(t, plain), "ns")).Container("config-manager"); there {
+		t.Error("config manager without a ConfigMap")
+	}
+	pod := podOf(t, plugin.daemonSet(policy(t, shared), "ns"))
+	for _, name := range []string{"config-manager-init", "config-manager"} {
+		manager, there := pod.Container(name)
+		if value, _ := manager.Value("DEFAULT_CONFIG"); !there || value != "a" {
+			t.Errorf("%s: DEFAULT_CONFIG %q", name, value)
+		}
+		if mount := manager.VolumeMounts[1]; mount.Name != "time-slicing-config" {
+			t.Errorf("%s: volume %q", name, mount.Name)
+		}
+	}
+	main, _ := pod.Container("nvidia-device-plugin")
+	for name, want := range map[string]string{"CONFIG_FILE": "/config/config.yaml", "MIG_STRATEGY": "single", "MPS_ROOT": "/run/nvidia/mps"} {
+		if got, _ := main.Value(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestNameAndDefaultRollOnlyWhatShares(t *testing.T) {
+	var rolled []string
+	for _, o := range operands {
+		hashes := map[any]bool{}
+		for _, spec := range []string{plain, shared, sharedToo} {
+			set := o.daemonSet(policy(t, spec), "ns")
+			hashes[set["metadata"].(object)["annotations"].(object)[hashAnnotation]] = true
+		}
+		if len(hashes) == 3 {
+			rolled = append(rolled, o.name)
+		} else if len(hashes) != 1 {
+			t.Errorf("%s: %d hashes", o.name, len(hashes))
+		}
+	}
+	want := []string{"nvidia-device-plugin-daemonset", "nvidia-device-plugin-mps-control-daemon", "gpu-feature-discovery"}
+	if !reflect.DeepEqual(rolled, want) {
+		t.Errorf("rolled: %v", rolled)
+	}
+}
+
+func TestComponentsOwnEnvironmentWins(t *testing.T) {
+	spec := `{"devicePlugin": {"env": [{"name": "MIG_STRATEGY", "value": "none"}, {"name": "X", "value": "1"}]}, "mig": {"strategy": "single"}}`
+	main, _ := podOf(t, find(t, "nvidia-device-plugin-daemonset").daemonSet(policy(t, spec), "ns")).Container("nvidia-device-plugin")
+	if value, _ := main.Value("MIG_STRATEGY"); value != "none" {
+		t.Errorf("MIG_STRATEGY %q", value)
+	}
+	if value, _ := main.Value("X"); value != "1" {
+		t.Errorf("X %q", value)
+	}
+}
+
+func TestNodeLabels(t *testing.T) {
+	node := func(labels ...string) kube.Node {
+		n := kube.Node{Metadata: kube.Meta{Labels: map[string]string{}}}
+		for _, label := range labels {
+			key, value, _ := strings.Cut(label, "=")
+			n.Metadata.Labels[key] = value
+		}
+		return n
+	}
+	const pci = "feature.node.kubernetes.io/pci-10de.present=true"
+	spec := policy(t, `{"migManager": {"config": {"default": "all-disabled"}}}`).Spec
+	if got := nodeLabels(node(pci), spec); len(got) != 9 || got[present] != "true" || got["nvidia.com/gpu.deploy.device-plugin"] != "true" {
+		t.Errorf("GPU node: %v", got)
+	}
+	if got := nodeLabels(node(), spec); len(got) != 0 {
+		t.Errorf("node without GPU: %v", got)
+	}
+	if got := nodeLabels(node(pci, "nvidia.com/gpu.deploy.device-plugin=false"), spec); got["nvidia.com/gpu.deploy.device-plugin"] != nil {
+		t.Errorf("preset value changed: %v", got)
+	}
+	got := nodeLabels(node(pci, "nvidia.com/gpu.deploy.operands=false", "nvidia.com/gpu.deploy.dcgm=true"), spec)
+	if want := map[string]any{present: "true", "nvidia.com/gpu.deploy.dcgm": nil}; !reflect.DeepEqual(got, want) {
+		t.Errorf("operands=false: %v", got)
+	}
+	if got := nodeLabels(node(pci, "nvidia.com/mig.capable=true"), spec); got[migManager] != "true" || got["nvidia.com/mig.config"] != "all-disabled" {
+		t.Errorf("MIG: %v", got)
+	}
+	if got := nodeLabels(node("nvidia.com/gpu.present=true", "nvidia.com/gpu.deploy.dcgm=true"), spec); got[present] != "false" || len(got) != 2 {
+		t.Errorf("GPU gone: %v", got)
+	}
+}
+
+func TestStatusSaysWhatTheVendorSays(t *testing.T) {
+	for _, test := range []struct {
+		outcome                     outcome
+		state, ready, error, reason string
+		message                     string
+	}{
+		{outcome{}, "ready", "True", "False", "NFDLabelsMissing", "No NFD labels found"},
+		{outcome{features: true}, "ready", "True", "False", "NoGPUNodes", "No GPU node found"},
+		{outcome{features: true, gpus: true}, "ready", "True", "False", "Reconciled", "successfully reconciled"},
+		{outcome{features: true, gpus: true, notReady: []string{"state-operator-validation", "state-device-plugin"}}, "notReady", "False", "True",
+			"OperandNotReady", "ClusterPolicy is not ready, states not ready: [state-operator-validation state-device-plugin]"},
+		{outcome{failure: "Failed to reconcile x: y"}, "notReady", "False", "True", "ReconcileFailed", "Failed to reconcile x: y"},
+	} {
+		got := test.outcome.status("ns", Status{}, "now")
+		ready, failed := got.Conditions[0], got.Conditions[1]
+		said := ready
+		if failed.Status == "True" {
+			said = failed
+		}
+		if got.State != test.state || ready.Status != test.ready || failed.Status != test.error || said.Reason != test.reason || !strings.Contains(said.Message, test.message) {
+			t.Errorf("%+v: %+v", test.outcome, got)
+		}
+	}
+}
+
+func TestConditionKeepsItsTime(t *testing.T) {
+	first := outcome{}.status("ns", Status{}, "then")
+	if again := (outcome{features: true}).status("ns", first, "now"); again.Conditions[0].LastTransitionTime != "then" {
+		t.Error(again)
+	}
+	if again := (outcome{failure: "x"}).status("ns", first, "now"); again.Conditions[0].LastTransitionTime != "now" {
+		t.Error(again)
+	}
+}
+
+func TestReadyHasTheVendorsBlindSpots(t *testing.T) {
+	set := func(generation, observed int64, desired, updated, unavailable int) kube.DaemonSet {
+		return kube.DaemonSet{Metadata: kube.Meta{Generation: generation},
+			Status: kube.DaemonSetStatus{ObservedGeneration: observed, Desired: desired, Updated: updated, Unavailable: unavailable}}
+	}
+	for _, test := range []struct {
+		why   string
+		set   kube.DaemonSet
+		since time.Duration
+		want  bool
+	}{
+		{"new, nothing scheduled yet", set(1, 0, 0, 0, 0), time.Hour, true},
+		{"new, pods starting", set(1, 1, 2, 2, 1), time.Hour, false},
+		{"well", set(1, 1, 2, 2, 0), time.Hour, true},
+		{"just changed", set(2, 1, 2, 0, 0), 0, true},
+		{"rolling", set(2, 2, 2, 1, 1), time.Hour, true},
+		{"rolled, new pod not ready for a moment", set(2, 2, 2, 2, 1), time.Second, true},
+		{"rolled, new pod fails", set(2, 2, 2, 2, 1), time.Minute, false},
+	} {
+		if got := ready(test.set, test.since); got != test.want {
+			t.Errorf("%s: %v", test.why, got)
+		}
+	}
+}
