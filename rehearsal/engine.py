@@ -9,7 +9,7 @@ import runpy
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,9 @@ class Engine:
         """What an `up` would do: counts by operation. Raises EngineFailed."""
         return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
 
-    def up(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
-        """Makes it so: counts by operation. Raises EngineFailed."""
-        return self._run("up", show).summary.resource_changes or {}
+    def up(self, show: Callable[[str], Any] = print, targets: Sequence[str] = ()) -> Mapping[str, int]:
+        """Makes it so, or so far as `targets` (URNs, with * and **) go: counts by operation. Raises EngineFailed."""
+        return self._run("up", show, target=list(targets) or None).summary.resource_changes or {}
 
     def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
         """Takes everything away: counts by operation. Raises EngineFailed."""
@@ -65,22 +65,15 @@ class Engine:
         """Whether this stack was ever brought up here."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").exists()
 
-    def _run(self, operation: str, show: Callable[[str], Any]) -> Any:
-        said: list[str] = []
-
+    def _run(self, operation: str, show: Callable[[str], Any], **options: Any) -> Any:
         def listen(line: str) -> None:
-            said.append(line)
             show(line.rstrip("\n"))
 
         try:
-            return getattr(self._stack(), operation)(on_output=listen)
-        except automation.CommandError as error:
-            # What the engine prints reaches `listen`; what it says before it starts does not.
-            if not any("error" in line for line in said):
-                show(str(error))
-            raise EngineFailed(
-                f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
-            ) from None
+            return getattr(self._stack(), operation)(on_output=listen, on_error=listen, **options)
+        except automation.CommandError:
+            reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
+            raise EngineFailed(reasons) from None
 
     def _stack(self) -> automation.Stack:
         config_file = self._prepare()
@@ -115,13 +108,23 @@ class Engine:
         shutil.copy(ROOT / "Pulumi.yaml", project / "Pulumi.yaml")
         copy = project / f"Pulumi.{self.stack}.yaml"
         kept = yaml.safe_load(copy.read_text()) if copy.exists() else {}
-        wanted = yaml.safe_load(self.stack_file.read_text())
-        if "encryptionsalt" in kept:
-            wanted = {"encryptionsalt": kept["encryptionsalt"], **wanted}
+        wanted = {**kept, "config": self._config()}
         copy.write_text(yaml.safe_dump(wanted, sort_keys=False))
         if not self.exists():
             self._cli("stack", "init", self.stack)
         return copy
+
+    def _config(self) -> dict[str, Any]:
+        """The stack file's configuration. Raises EngineFailed for secrets, whose passphrase is not the one here."""
+        config = yaml.safe_load(self.stack_file.read_text())["config"]
+        locked = sorted(key for key, value in config.items() if isinstance(value, dict) and "secure" in value)
+        if locked:
+            raise EngineFailed(
+                f"{self.stack_file.name}: {', '.join(locked)}: found a value encrypted for another backend; "
+                "a rehearsal has a passphrase of its own.\nRehearse a copy of the file without it; "
+                "for sshPrivateKey write ssh.privateKeyFile instead."
+            )
+        return config
 
     def _cli(self, *arguments: str) -> None:
         done = subprocess.run(
@@ -149,13 +152,18 @@ class Engine:
 
 
 class _Command(automation.PulumiCommand):
-    """The CLI, told that the stack file lies elsewhere than beside Pulumi.yaml."""
+    """The CLI, made to read and write the copy of the stack file and never the original."""
 
     config_file: Path
 
-    def run(self, args: list[str], *rest: Any, **options: Any) -> automation.CommandResult:
-        there = ["--config-file", str(self.config_file)] if args[0] in CONFIGURED else []
-        return super().run([*args, *there], *rest, **options)
+    def run(
+        self, args: list[str], cwd: str, additional_env: Mapping[str, str], *rest: Any, **options: Any
+    ) -> automation.CommandResult:
+        if args[0] in CONFIGURED:
+            args = [*args, "--config-file", str(self.config_file)]
+        else:
+            cwd = str(self.config_file.parent)
+        return super().run(args, cwd, additional_env, *rest, **options)
 
 
 def _program() -> None:

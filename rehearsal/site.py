@@ -1,6 +1,6 @@
 """One rehearsed stack: its machines, its engine, and what they say in the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,12 @@ class Site:
         wanted = [machine(node, settings) for node in settings.nodes]
         return machines.up(self.stack, wanted, self.state, tools, progress)
 
-    def up(self, tools: toolbox.Tools, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+    def up(
+        self, tools: toolbox.Tools, show: Callable[[str], Any] = print, targets: Sequence[str] = ()
+    ) -> Mapping[str, int]:
         """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
         run = self.engine(tools)
-        changes = run.up(show)
+        changes = run.up(show, targets)
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(run.outputs()["kubeconfig"])
         return changes

@@ -1,0 +1,149 @@
+"""What a machine pretends to have of GPUs: a file that says so, and the commands and PCI devices that go with
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+MACHINE_FILES = Path(__file__).parent / "machinefiles"
+DRIVER_COMMANDS = ("nvidia-smi",)
+TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
+DRIVER = "580.126.20"  # the driver that GPU Operator v26.3.3 installs by default
+CUDA = "13.0"  # what nvidia-smi of driver 580 prints
+VENDOR = "0x10de"  # NVIDIA, in the PCI ID database
+DISPLAY_CLASS = "0x030000"  # VGA compatible controller
+RTX_2080_TI = "0x1e07"  # PCI device id
+
+# systemd-nspawn mounts the computer's own sysfs over anything it is asked to bind below /sys. So the declared
+# devices are bound elsewhere, and a unit of the machine mounts them in place early in its boot.
+PCI_SOURCE = "/run/pci-devices"
+PCI_UNIT = "sys-bus-pci-devices.mount"  # the name says where: systemd.mount(5)
+PCI_UNIT_TEXT = f"""[Unit]
+Description=The PCI devices that this machine is declared to have
+DefaultDependencies=no
+Before=local-fs.target
+
+[Mount]
+What={PCI_SOURCE}
+Where=/sys/bus/pci/devices
+Type=none
+Options=bind,ro
+"""
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """The simulated cards of one machine, all alike.
+
+    `product` is what the node label nvidia.com/gpu.product says without sharing ("NVIDIA-GeForce-
+    RTX-2080-Ti"); `name` is what nvidia-smi says, and is `product` with blanks for hyphens where it is not
+    given. `memory_mib` is a card's. `driver` None and `toolkit` False are a host where the GPU operator
+    installs them.
+    """
+
+    product: str
+    count: int
+    memory_mib: int
+    driver: str | None = DRIVER
+    toolkit: bool = True
+    name: str | None = None
+    device_id: str = RTX_2080_TI
+
+    def cards(self, machine: str) -> list[tuple[str, str]]:
+        """(PCI address, UUID) of each card; the same at each boot of `machine`."""
+        return [
+            (f"0000:{index + 1:02x}:00.0", f"GPU-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{index}.{machine}')}")
+            for index in range(self.count)
+        ]
+
+
+def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
+    """The texts of /etc/standin/gpus.json and of its twin for POSIX shells, gpus.env."""
+    cards = gpus.cards(machine)
+    name = gpus.name or gpus.product.replace("-", " ")
+    document = {
+        "product": gpus.product,
+        "name": name,
+        "count": gpus.count,
+        "memoryMiB": gpus.memory_mib,
+        "driver": gpus.driver,
+        "toolkit": gpus.toolkit,
+        "cuda": CUDA,
+        "uuids": [card for _, card in cards],
+        "busIds": [address for address, _ in cards],
+    }
+    variables = {
+        "PRODUCT": gpus.product,
+        "NAME": name,
+        "COUNT": gpus.count,
+        "MEMORY_MIB": gpus.memory_mib,
+        "DRIVER": gpus.driver or "",
+        "CUDA": CUDA,
+        "UUIDS": " ".join(document["uuids"]),
+        "BUS_IDS": " ".join(document["busIds"]),
+    }
+    shell = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
+    return json.dumps(document, indent=2) + "\n", shell
+
+
+def install(gpus: Gpus | None, machine: str, root: Path, pci: Path) -> bool:
+    """Makes `root` and the folder `pci`, which the machine sees at /sys/bus/pci/devices, say what `gpus`
+    says.
+
+    Says whether anything was changed. Works on a running machine, too.
+    """
+    folder = root / "etc/standin"
+    document, shell = describe(gpus, machine) if gpus else ("", "")
+    present = (folder / "gpus.json").read_text() if (folder / "gpus.json").exists() else ""
+    if present == document:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    for command in DRIVER_COMMANDS + TOOLKIT_COMMANDS:
+        (root / "usr/bin" / command).unlink(missing_ok=True)
+    for device in pci.iterdir():  # the folder itself stays: a running machine has it mounted
+        shutil.rmtree(device)
+    if gpus:
+        folder.mkdir()
+        (folder / "gpus.env").write_text(shell)
+        for command in commands(gpus):
+            shutil.copy(MACHINE_FILES / command, root / "usr/bin" / command)
+        for address, _ in gpus.cards(machine):
+            write_device(pci / address, gpus)
+        (folder / "gpus.json").write_text(document)  # last: it says that all of this is done
+    return True
+
+
+def commands(gpus: Gpus) -> tuple[str, ...]:
+    """The stand-in commands that a host with `gpus` has installed."""
+    return (DRIVER_COMMANDS if gpus.driver else ()) + (TOOLKIT_COMMANDS if gpus.toolkit else ())
+
+
+def install_pci_unit(root: Path) -> None:
+    """Makes the machine with the root file system `root` show its declared PCI devices and no others."""
+    units = root / "etc/systemd/system"
+    wants = units / "local-fs.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    (units / PCI_UNIT).write_text(PCI_UNIT_TEXT)
+    link = wants / PCI_UNIT
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"../{PCI_UNIT}")
+
+
+def write_device(folder: Path, gpus: Gpus) -> None:
+    """Writes one PCI device as sysfs shows it; with the nvidia driver bound where the host has one."""
+    folder.mkdir()
+    for name, value in (
+        ("vendor", VENDOR),
+        ("device", gpus.device_id),
+        ("class", DISPLAY_CLASS),
+        ("revision", "0xa1"),
+    ):
+        (folder / name).write_text(value + "\n")
+    if gpus.driver:
+        (folder / "driver").symlink_to("../../../bus/pci/drivers/nvidia")

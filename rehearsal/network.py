@@ -1,0 +1,177 @@
+"""The rehearsal's network: one bridge of this host, and one network namespace a machine with an eth0 in it.
+
+Machines reach each other and this host, and nothing else. Addresses and routes are set from outside, before
+the machine boots, so nothing inside has to configure a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+import shutil
+from pathlib import Path
+
+from rehearsal.process import RehearsalError, run
+
+BRIDGE = "k3sgpu0"
+NETWORK = ipaddress.ip_network("10.77.0.0/24")
+GATEWAY = ipaddress.ip_address("10.77.0.1")
+# A bridge takes the lowest hardware address of its ports, which changes as machines come and go and makes
+# neighbours' ARP entries wrong for a while; one of its own stays.
+BRIDGE_HARDWARE_ADDRESS = "02:6b:33:73:67:01"
+NAMESPACES = Path("/run/netns")
+BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+FORWARD_RULE = ("FORWARD", "-i", BRIDGE, "-o", BRIDGE, "-j", "ACCEPT")
+SECONDS = 20
+
+
+def check_address(where: str, address: str) -> None:
+    """Raises RehearsalError unless a machine may have `address`."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        parsed = None
+    taken = {NETWORK.network_address, NETWORK.broadcast_address, GATEWAY}
+    if parsed is None or parsed not in NETWORK or parsed in taken:
+        raise RehearsalError(
+            f"{where}: found address {address!r}, expected one from 10.77.0.2 to 10.77.0.254: a rehearsal "
+            f"has its machines in {NETWORK} of this computer, which is {GATEWAY} there itself; "
+            "for hosts that exist already use `pulumi up` instead"
+        )
+
+
+def interface(name: str) -> str:
+    """The name of the host's end of the link of machine `name`; a hash, to fit in 15 characters."""
+    return "kg" + hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def hardware_address(address: str) -> str:
+    """The Ethernet address that goes with `address`.
+
+    A machine made anew keeps it: neighbours would go on sending to another one for up to a minute.
+    """
+    return "02:6b:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
+
+
+def connect(name: str, address: str) -> None:
+    """Makes the namespace of machine `name` anew, linked to the bridge, with `address` on eth0."""
+    make_bridge()
+    disconnect(name)
+    run(["ip", "netns", "add", name], timeout=SECONDS)
+    link = interface(name)
+    peer = ["peer", "name", "eth0", "address", hardware_address(address), "netns", name]
+    run(["ip", "link", "add", link, "type", "veth", *peer], timeout=SECONDS)
+    run(["ip", "link", "set", link, "master", BRIDGE, "up"], timeout=SECONDS)
+    inside = "\n".join(
+        [
+            "link set lo up",
+            f"address add {address}/{NETWORK.prefixlen} dev eth0",
+            "link set eth0 up",
+            f"route add default via {GATEWAY}",
+        ]
+    )
+    run(["ip", "-netns", name, "-batch", "-"], stdin=inside, timeout=SECONDS)
+
+
+def disconnect(name: str) -> None:
+    """Removes the namespace and the link of machine `name`, as far as they are there."""
+    if link_exists(interface(name)):
+        run(["ip", "link", "delete", interface(name)], timeout=SECONDS)
+    if (NAMESPACES / name).exists():
+        run(["ip", "netns", "delete", name], timeout=SECONDS)
+
+
+def make_bridge() -> None:
+    """Makes the bridge where it is missing. Raises RehearsalError when another network has its addresses."""
+    if not link_exists(BRIDGE):
+        refuse_taken_network()
+        try:
+            run(
+                ["ip", "link", "add", BRIDGE, "address", BRIDGE_HARDWARE_ADDRESS, "type", "bridge"],
+                timeout=SECONDS,
+            )
+        except RehearsalError as error:
+            raise RehearsalError(
+                f"this host's kernel made no bridge; expected one with the features bridge and veth: {error}"
+            ) from error
+        # Nothing can loop here, so a new machine need not wait until the bridge has made sure of that.
+        run(["ip", "link", "set", BRIDGE, "type", "bridge", "forward_delay", "0"], timeout=SECONDS)
+    run(["ip", "address", "replace", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", BRIDGE], timeout=SECONDS)
+    run(["ip", "link", "set", BRIDGE, "up"], timeout=SECONDS)
+    let_machines_talk()
+
+
+def remove_unused_bridge() -> None:
+    """Removes the bridge when no machine is linked to it any more."""
+    if link_exists(BRIDGE) and not any(Path(f"/sys/class/net/{BRIDGE}/brif").iterdir()):
+        stop_letting_machines_talk()
+        run(["ip", "link", "delete", BRIDGE], timeout=SECONDS)
+
+
+def refuse_taken_network() -> None:
+    """Raises RehearsalError when a route of this host already leads to some of the machines' addresses."""
+    for route in json.loads(run(["ip", "-json", "route", "show"], timeout=SECONDS) or "[]"):
+        destination = ipaddress.ip_network(
+            "0.0.0.0/0" if route["dst"] == "default" else route["dst"], strict=False
+        )
+        # A wider route, of a VPN for instance, does no harm: the narrower one to the bridge wins.
+        if isinstance(destination, ipaddress.IPv4Network) and destination.subnet_of(NETWORK):  # type: ignore[arg-type]
+            raise RehearsalError(
+                f"this host's network: found a route to {route['dst']} by {route.get('dev', 'a gateway')}, "
+                f"expected {NETWORK} to be free for the rehearsal's machines; disconnect that network first"
+            )
+
+
+def let_machines_talk() -> None:
+    """Allows traffic from machine to machine where this host's firewall sees bridged frames and would drop
+    them.
+
+    Docker does both: it turns bridge filtering on and sets the FORWARD policy to DROP. The rule covers this
+    one bridge and goes with it.
+    """
+    if rule_needed() and not rule_present():
+        run(["iptables", "--wait", "10", "-I", *FORWARD_RULE], timeout=SECONDS)
+
+
+def stop_letting_machines_talk() -> None:
+    """Removes the rule of let_machines_talk where it is there."""
+    if shutil.which("iptables") and rule_present():
+        run(["iptables", "--wait", "10", "-D", *FORWARD_RULE], timeout=SECONDS)
+
+
+def rule_needed() -> bool:
+    """Whether bridged frames pass this host's iptables."""
+    return (
+        shutil.which("iptables") is not None
+        and BRIDGE_FILTER.exists()
+        and BRIDGE_FILTER.read_text().strip() == "1"
+    )
+
+
+def rule_present() -> bool:
+    """Whether the rule of let_machines_talk is in place."""
+    try:
+        run(["iptables", "--wait", "10", "-C", *FORWARD_RULE], timeout=SECONDS)
+    except RehearsalError:
+        return False
+    return True
+
+
+def link_exists(name: str) -> bool:
+    """Whether this host has a network interface `name`."""
+    return Path("/sys/class/net", name).exists()
+
+
+def namespaces(prefix: str) -> list[str]:
+    """The named network namespaces that begin with `prefix`."""
+    if not NAMESPACES.is_dir():
+        return []
+    return sorted(path.name for path in NAMESPACES.iterdir() if path.name.startswith(prefix))
+
+
+def links() -> list[str]:
+    """The bridge and the host's ends of machines' links that are there."""
+    own = re.compile(rf"{BRIDGE}|kg[0-9a-f]{{12}}")
+    return sorted(path.name for path in Path("/sys/class/net").iterdir() if own.fullmatch(path.name))
