@@ -17,7 +17,9 @@ set -eu
 umask 077
 LC_ALL=C
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
+# What kubectl learns of the API would otherwise stay in somebody's home.
+KUBECACHEDIR=/run/k3s-gpu-sharing/kubectl
+export LC_ALL PATH KUBECACHEDIR
 """
 
 

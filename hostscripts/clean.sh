@@ -54,5 +54,5 @@ if [ -n "$left" ]; then
     exit 1
 fi
 rm -f "$out"
-rm -rf $own /usr/local/lib/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
+rm -rf $own /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
 echo "$3: clean"

@@ -1,0 +1,180 @@
+"""The article's cluster, step by step on one stack: each test starts from where the one before it ended."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal import machines
+
+from .stage import Stage, eventually, stack_config, stage
+
+AGENT, SERVER = "gpu-1", "server-1"
+CLUSTER_ONLY = "urn:pulumi:story::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
+ONE_GPU_POD = json.dumps(
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "gpu-operator-test", "namespace": "default"},
+        "spec": {
+            "restartPolicy": "OnFailure",
+            "containers": [
+                {
+                    "name": "cuda-vector-add",
+                    "image": "nvcr.io/nvidia/cloud-native/gpu-operator-validator:v22.9.0",
+                    "resources": {"limits": {"nvidia.com/gpu": "1"}},
+                }
+            ],
+        },
+    }
+)
+# Everything k3s, the operator or this program would leave on a machine.
+TRACES = "/etc /usr/local /var/lib /opt /root /run/k3s /run/nvidia /run/flannel"
+LISTING = (
+    f"find {TRACES} -xdev -not -path '/opt/standin*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/dbus/*'"
+    " -not -path '/root/.ssh*' -not -path '/etc/standin*' 2>/dev/null | sort"
+)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    config = stack_config("dev")
+    config["pools"]["control"]["hosts"] = {SERVER: "10.77.0.111"}
+    config["pools"]["rtx"]["hosts"] = {AGENT: "10.77.0.121"}
+    with stage("story", tmp_path_factory.mktemp("story"), config) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def booted(story: Stage) -> dict[str, machines.Booted]:
+    return story.machines_up()
+
+
+@pytest.fixture(scope="module")
+def untouched(story: Stage, booted: dict[str, machines.Booted]) -> dict[str, set[str]]:
+    """By machine: its files before the first `up`."""
+    return {name: set(story.on(machine, LISTING).splitlines()) for name, machine in booted.items()}
+
+
+def test_first_preview_knows_no_kubeconfig_and_shows_everything(story: Stage, untouched):
+    assert story.preview() == {"create": 23}
+    assert "4 of 6 slices taken" in "\n".join(story.said)
+
+
+def test_before_the_operator_a_pod_with_a_gpu_is_pending(story: Stage, booted):
+    story.up(CLUSTER_ONLY)
+    story.kubectl("apply", "--filename", "-", stdin=ONE_GPU_POD)
+
+    def message() -> str:
+        pod = story.get("pod", "gpu-operator-test")
+        conditions = {c["type"]: c for c in pod["status"].get("conditions", [])}
+        return conditions.get("PodScheduled", {}).get("message", "")
+
+    wanted = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu"
+    eventually(f"a message that begins {wanted!r}", lambda: message().startswith(wanted))
+    story.kubectl("delete", "pod", "gpu-operator-test")
+
+
+def test_up_ends_as_the_article_ends(story: Stage, booted):
+    story.up()
+    nodes = {node["metadata"]["name"]: node for node in story.get("nodes")["items"]}
+    assert set(nodes) == {AGENT, SERVER}
+    for node in nodes.values():
+        ready = {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"]
+        assert ready == "True"
+    gpu = nodes[AGENT]
+    assert gpu["status"]["capacity"]["nvidia.com/gpu"] == "6"
+    assert gpu["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    assert gpu["metadata"]["labels"]["nvidia.com/gpu.product"] == "NVIDIA-GeForce-RTX-2080-Ti-SHARED"
+    pods = story.get("pods", "--selector", "app=nvidia-plugin-test-2")["items"]
+    assert [pod["status"]["phase"] for pod in pods] == ["Running", "Running"]
+    assert {pod["spec"]["nodeName"] for pod in pods} == {AGENT}
+    told = story.site.told(story.tools)
+    assert "6 capacity, 6 allocatable, 4 allocated" in told
+    assert "nvidia-plugin-test-2: 2 of 2 Running" in told
+    assert "4 of 6 slices taken" in told
+
+
+def test_a_second_up_changes_nothing(story: Stage, booted):
+    before = [story.on(machine, "cat /etc/k3s-gpu-sharing/applied") for machine in booted.values()]
+    assert story.up() == {"same": 23}
+    assert before == [story.on(machine, "cat /etc/k3s-gpu-sharing/applied") for machine in booted.values()]
+
+
+def test_six_slices_become_eight_and_no_workload_notices(story: Stage, booted):
+    pods = {pod["metadata"]["uid"] for pod in story.get("pods")["items"]}
+    plugin = story.get("pods", "--namespace", "gpu-operator")["items"]
+    profile = story.config["sharing"]["profiles"]["2080ti-12gb"]
+    profile["timeSlicing"]["resources"][0]["replicas"] = 8
+    changes = story.up()
+    # ConfigMap, the node's label, the gate; and nothing else.
+    assert changes == {"update": 3, "same": 20}
+    assert story.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "8"
+    assert {pod["metadata"]["uid"] for pod in story.get("pods")["items"]} == pods
+    now = story.get("pods", "--namespace", "gpu-operator")["items"]
+    assert {pod["metadata"]["uid"] for pod in now} == {pod["metadata"]["uid"] for pod in plugin}
+
+
+def test_one_setting_of_k3s_replaces_nothing(story: Stage, booted):
+    before, starts = story.resources(), {name: starts_of(story, one) for name, one in booted.items()}
+    story.config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    # The server's converge and the agent's upkeep.
+    assert story.up() == {"update": 2, "same": 21}
+    after = story.resources()
+    assert {name: r["created"] for name, r in before.items()} == {n: r["created"] for n, r in after.items()}
+    assert {name for name, one in booted.items() if starts_of(story, one) != starts[name]} == {AGENT, SERVER}
+    assert "max-pods=200" in story.on(booted[AGENT], "cat /etc/rancher/k3s/config.yaml")
+
+
+def starts_of(story: Stage, machine: machines.Booted) -> str:
+    return story.on(machine, "systemctl show --property InvocationID --value 'k3s*'")
+
+
+def test_a_renamed_key_wipes_no_machine(story: Stage, booted):
+    hosts = story.config["pools"]["rtx"]["hosts"]
+    start = starts_of(story, booted[AGENT])
+    hosts["gpu-a"] = hosts.pop(AGENT)
+    try:
+        said = story.refused(story.up)
+    finally:
+        hosts[AGENT] = hosts.pop("gpu-a")
+    assert "gpu-1" in said and "keep" in said
+    assert starts_of(story, booted[AGENT]) == start
+    assert story.on(booted[AGENT], "systemctl is-active k3s-agent") == "active"
+    assert story.up().get("same", 0) >= 22
+
+
+def test_no_secret_lies_open_anywhere(story: Stage, booted):
+    server = booted[SERVER]
+    dir_ = "/var/lib/rancher/k3s/server"
+    secrets = {
+        "private key": (story.site.state / "id_ed25519").read_text().splitlines()[2],
+        "server token": story.on(server, f"cat {dir_}/token").rsplit(":", 1)[1],
+        "agent token": story.on(server, f"cat {dir_}/agent-token").rsplit(":", 1)[1],
+        "client key": re.findall(r"client-key-data: (\S+)", story.site.kubeconfig.read_text())[0][100:160],
+    }
+    places = {"the state": story.site.engine(story.tools).state(), "the engine's words": "\n".join(story.said)}
+    for name, machine in booted.items():
+        places[f"{name}: journal"] = story.on(machine, "journalctl --no-pager --output cat")
+        places[f"{name}: process arguments"] = story.on(machine, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+        places[f"{name}: files that everybody reads"] = story.on(
+            machine,
+            "find /etc /usr/local /var/lib /run /tmp -xdev -type f -perm /004 -size -200k "
+            "-not -path '/var/lib/dpkg/*' -exec cat {} + | tr -d '\\0'",
+        )
+    assert all(places.values())
+    for place, text in places.items():
+        for secret, value in secrets.items():
+            assert value not in text, f"{secret} in {place}"
+
+
+def test_destroy_leaves_clean_machines(story: Stage, booted, untouched):
+    story.destroy()
+    assert story.resources() == {}
+    for name, machine in booted.items():
+        left = set(story.on(machine, LISTING).splitlines()) - untouched[name]
+        assert left == set(), name
+        units = "systemctl list-units --all --no-legend 'k3s*'"
+        assert story.on(machine, units) == ""
+        assert story.on(machine, "ps -e -o comm= | grep -c -E '^(k3s|kube|kwok|kine|gpusim)' || :") == "0"

@@ -1,0 +1,141 @@
+"""What goes wrong in life: killed runs, half-made clusters, machines and keys that are not as declared."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal import machines
+from rehearsal.engine import ROOT
+
+from .stage import Stage, eventually, stack_config, stage
+
+AGENT, SERVER = "gpu-1", "server-1"
+BOUNDED_SECONDS = 120
+
+
+@pytest.fixture
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    config = stack_config("dev")
+    config["pools"]["control"]["hosts"] = {SERVER: "10.77.0.131"}
+    config["pools"]["rtx"]["hosts"] = {AGENT: "10.77.0.141"}
+    with stage("life", tmp_path_factory.mktemp("life"), config) as one:
+        yield one
+
+
+def in_a_process_of_its_own(life: Stage) -> subprocess.Popen[str]:
+    """An `up` that can be killed as a whole."""
+    life.write()
+    code = (
+        "import sys; from pathlib import Path; from rehearsal import toolbox; from rehearsal.site import Site\n"
+        "Site(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])).up(toolbox.prepare())"
+    )
+    arguments = [life.site.stack, life.site.stack_file, life.site.state]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def is_there(life: Stage, machine: machines.Booted, path: str) -> bool:
+    return life.on(machine, f"test -e {path} && echo yes || echo no") == "yes"
+
+
+def test_the_next_up_heals_a_killed_one(life: Stage):
+    booted = life.machines_up()
+    server = booted[SERVER]
+    run = in_a_process_of_its_own(life)
+    eventually("the server's unit to start", lambda: is_there(life, server, "/etc/rancher/k3s/config.yaml"))
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    # The machine finishes what it had begun, deaf to the hang-up.
+    eventually("the server to become ready by itself", lambda: is_there(life, server, "/etc/k3s-gpu-sharing/applied"))
+    start = life.on(server, "systemctl show --property InvocationID --value k3s")
+    life.site.engine(life.tools).cancel()
+    life.up()
+    assert life.on(server, "systemctl show --property InvocationID --value k3s") == start
+    assert life.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    assert set(life.up()) == {"same"}
+
+
+def test_an_up_that_failed_half_way_is_destroyed_cleanly(life: Stage):
+    booted = life.machines_up()
+    agent = booted[AGENT]
+    # The server's port does not answer the agent: k3s would try for ever.
+    life.on(agent, f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
+    life.config["k3s"]["startTimeoutSeconds"] = 10
+    said = life.refused(life.up)
+    assert "gpu-1: k3s (agent) was not ready after 10 s" in said
+    assert "port 6443 of the server is not reachable from here" in said
+    assert is_there(life, agent, "/usr/local/bin/k3s")
+    life.on(agent, "iptables -F OUTPUT")
+    life.destroy()
+    assert life.resources() == {}
+    for machine in booted.values():
+        for path in ("/usr/local/bin/k3s", "/etc/rancher", "/var/lib/rancher/k3s", "/etc/k3s-gpu-sharing"):
+            assert not is_there(life, machine, path), f"{machine.host}: {path}"
+
+
+def test_all_that_is_wrong_with_machines_is_told_at_once_and_in_time(life: Stage, tmp_path: Path):
+    """No machine there, another machine's key, a login that is refused: one report, nothing touched."""
+    booted = life.machines_up()
+    hosts = life.config["pools"]["rtx"]["hosts"]
+    wrong_key = tmp_path / "wrong"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", wrong_key], check=True)
+    other_host = (wrong_key.with_suffix(".pub")).read_text().rsplit(" ", 1)[0]
+    hosts["gpu-2"] = {"address": "10.77.0.142", "hostKey": other_host}  # nobody has this address
+    hosts[AGENT] = {"address": booted[AGENT].address, "hostKey": other_host}
+    life.config["pools"]["control"]["hosts"][SERVER] = {
+        "address": booted[SERVER].address,
+        "privateKeyFile": str(wrong_key),
+    }
+    began = time.monotonic()
+    said = life.refused(life.up)
+    assert time.monotonic() - began < BOUNDED_SECONDS
+    for host, words in {"gpu-2": "no route", AGENT: "host-key", SERVER: "login"}.items():
+        assert host in said and words in said.lower(), f"{host}: {words}"
+    for machine in booted.values():
+        assert not is_there(life, machine, "/etc/k3s-gpu-sharing")
+
+
+def test_a_machine_with_somebody_elses_k3s_is_refused_and_left_alone(life: Stage):
+    booted = life.machines_up()
+    life.on(booted[AGENT], "printf '#!/bin/sh\\necho k3s version v1.30.0+k3s1\\n' >/usr/local/bin/k3s && chmod +x /usr/local/bin/k3s")
+    said = life.refused(life.up)
+    assert AGENT in said and "not installed by" in said.lower() or "foreign" in said.lower() or "owner" in said.lower()
+    life.destroy()
+    assert is_there(life, booted[AGENT], "/usr/local/bin/k3s")
+
+
+def test_an_agent_leaves_pods_first_then_k3s_then_node(life: Stage):
+    life.config["pools"]["rtx"]["hosts"]["gpu-2"] = "10.77.0.142"
+    booted = life.machines_up()
+    life.up()
+    assert len(life.get("nodes")["items"]) == 3
+    del life.config["pools"]["rtx"]["hosts"]["gpu-2"]
+    life.up()
+    assert {node["metadata"]["name"] for node in life.get("nodes")["items"]} == {AGENT, SERVER}
+    assert not is_there(life, booted["gpu-2"], "/usr/local/bin/k3s")
+    pods = life.get("pods", "--selector", "app=nvidia-plugin-test-2")["items"]
+    eventually("both pods on the remaining node", lambda: {p["spec"].get("nodeName") for p in pods} == {AGENT})
+
+
+def test_slices_that_never_come_are_diagnosed_and_the_next_up_heals(life: Stage):
+    """The declaration says one card, the machine has it, but the file that the plugin gets is refused by it."""
+    life.config["gpuOperator"]["readyTimeoutSeconds"] = 15
+    life.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
+    life.machines_up()
+    said = life.refused(life.up)
+    assert "gpu-1" in said and "nvidia.com/gpu" in said and "15 s" in said
+    del life.config["gpuOperator"]["values"]
+    life.up()
+    assert life.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
