@@ -1,0 +1,14 @@
+"""`python -m rehearsal.plugins.kubernetes ENGINE_ADDRESS`: what the engine starts."""
+
+import sys
+
+from rehearsal.plugins.kubernetes.provider import KubernetesStandIn
+from rehearsal.plugins.server import serve
+
+
+def main() -> None:
+    serve(KubernetesStandIn, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()
