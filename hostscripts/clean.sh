@@ -35,7 +35,7 @@ wait $! || :
 
 # /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
 rm -rf /etc/rancher/node
-rmdir /etc/rancher 2>/dev/null || :
+rmdir /etc/rancher /var/lib/rancher 2>/dev/null || :
 # What the GPU Operator's containers leave on the host.
 if [ "$(cat $own/toolkit-before)" = no ]; then
     rm -rf /usr/local/nvidia

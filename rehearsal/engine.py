@@ -4,6 +4,7 @@ The Automation API runs `__main__.py` as an inline program, so the engine is all
 language plugin, no account. State lies in `file://`, secrets behind a passphrase made here.
 """
 
+import json
 import os
 import runpy
 import secrets
@@ -49,10 +50,6 @@ class Engine:
         """Takes everything away: counts by operation. Raises EngineFailed."""
         return self._run("destroy", show).summary.resource_changes or {}
 
-    def cancel(self) -> None:
-        """Removes the lock that a killed run has left."""
-        self._cli("cancel", "--yes", "--stack", self.stack)
-
     def outputs(self) -> dict[str, Any]:
         """The stack's exports, secrets in plain text."""
         return {name: output.value for name, output in self._stack().outputs().items()}
@@ -69,11 +66,23 @@ class Engine:
         def listen(line: str) -> None:
             show(line.rstrip("\n"))
 
+        if self.exists() and not any(running(lock) for lock in self._locks()):
+            self._forget_locks(show)
         try:
             return getattr(self._stack(), operation)(on_output=listen, on_error=listen, **options)
         except automation.CommandError:
             reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
             raise EngineFailed(reasons) from None
+
+    def _locks(self) -> list[Path]:
+        """The engine's locks on this stack; a run takes one and removes it when it ends."""
+        return sorted((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
+
+    def _forget_locks(self, show: Callable[[str], Any]) -> None:
+        """Takes away what killed runs have left; their work on the machines is found and finished by this one."""
+        if self._locks():
+            show("an earlier run was killed; its lock is taken away")
+            self._cli("cancel", "--yes", "--stack", self.stack)
 
     def _stack(self) -> automation.Stack:
         config_file = self._prepare()
@@ -164,6 +173,11 @@ class _Command(automation.PulumiCommand):
         else:
             cwd = str(self.config_file.parent)
         return super().run(args, cwd, additional_env, *rest, **options)
+
+
+def running(lock: Path) -> bool:
+    """Whether the process that took this lock still runs on this computer."""
+    return Path(f"/proc/{json.loads(lock.read_text())['pid']}").exists()
 
 
 def _program() -> None:

@@ -1,0 +1,70 @@
+"""The components' plain functions: values in, values out."""
+
+import pytest
+import yaml
+
+from components.gpu_operator import chart_values, overlay
+from components.k3s_cluster import kubeconfig_for
+from components.ssh import connection
+
+KUBECONFIG = """
+apiVersion: v1
+clusters: [{name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: ZGVmYXVsdA==}}]
+contexts: [{name: default, context: {cluster: default, user: default}}]
+current-context: default
+users: [{name: default, user: {client-key-data: bG9jYWxob3N0}}]
+"""
+
+
+def test_kubeconfig_names_server_and_cluster_and_keeps_the_rest():
+    config = yaml.safe_load(kubeconfig_for(KUBECONFIG, "10.0.0.1", "lab"))
+    assert config["clusters"] == [
+        {
+            "name": "lab",
+            "cluster": {"server": "https://10.0.0.1:6443", "certificate-authority-data": "ZGVmYXVsdA=="},
+        }
+    ]
+    assert config["contexts"] == [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}]
+    assert config["current-context"] == "lab"
+    assert config["users"] == [{"name": "lab", "user": {"client-key-data": "bG9jYWxob3N0"}}]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "{clusters: []}", "{clusters: [{}]}", "a: [", "[1]"])
+def test_what_is_no_kubeconfig_is_refused_without_being_quoted(text: str):
+    with pytest.raises(ValueError, match=r"k3s\.yaml") as refusal:
+        kubeconfig_for(text, "10.0.0.1", "lab")
+    assert text == "" or text not in str(refusal.value)
+
+
+def test_overlay_joins_maps_and_nothing_else():
+    base = {"driver": {"enabled": True, "version": "580"}, "list": [1, 2], "kept": 1}
+    top = {"driver": {"enabled": False}, "list": [3]}
+    assert overlay(base, top) == {"driver": {"enabled": False, "version": "580"}, "list": [3], "kept": 1}
+    assert base["driver"] == {"enabled": True, "version": "580"}
+
+
+def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
+    values = chart_values(
+        {
+            "version": "v26.3.3",
+            "chart": "gpu-operator",
+            "driver": False,
+            "toolkit": True,
+            "values": {"dcgmExporter": {"enabled": False}},
+            "timeout_seconds": 1,
+        }
+    )
+    assert values == {
+        "dcgmExporter": {"enabled": False},
+        "driver": {"enabled": False},
+        "toolkit": {
+            "enabled": True,
+            "env": [{"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"}],
+        },
+        "migManager": {"enabled": False},
+    }
+
+
+def test_a_connection_without_a_host_key_is_refused():
+    with pytest.raises(ValueError, match=r"10\.0\.0\.1"):
+        connection(address="10.0.0.1", user="root", port=22, host_key=" ", private_key="key")

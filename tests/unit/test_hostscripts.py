@@ -1,0 +1,60 @@
+"""Rendering: what a script is sent as, and that no shell trips over it."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import hostscripts
+
+JOBS = sorted(path.stem for path in Path(hostscripts.__file__).parent.glob("*.sh"))
+
+
+def sh(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", script], input=stdin, capture_output=True, text=True, timeout=20)
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostscripts, "source", lambda job: 'printf %s "$TEXT"\n')
+
+
+@pytest.mark.parametrize("text", ["plain", "it's", 'say "hi"', "a\nb", "$HOME `id` \\n", "", "K10::x"])
+def test_variables_reach_the_script_as_they_are(echo: None, text: str):
+    assert sh(hostscripts.render("job", TEXT=text)).stdout == text
+
+
+def test_sudo_wraps_the_whole_script(echo: None):
+    words = shlex.split(hostscripts.render("job", sudo=True, TEXT="it's"))
+    assert words[:5] == ["exec", "sudo", "-n", "/bin/sh", "-c"]
+    assert sh(words[5]).stdout == "it's"
+
+
+def test_same_input_same_text():
+    values = {"PROJECT": "p", "STACK": "s", "HOST": "h"}
+    assert hostscripts.render("clean-ward", **values) == hostscripts.render("clean-ward", **values)
+
+
+def test_a_name_that_sh_would_not_take_is_refused():
+    with pytest.raises(ValueError, match="not-a-name"):
+        hostscripts.render("forget", **{"not-a-name": "x"})
+
+
+@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("sudo", [False, True])
+def test_every_script_parses(job: str, sudo: bool):
+    script = hostscripts.render(job, sudo=sudo, HOST="gpu-1")
+    checked = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_scripts_are_strict_and_private(job: str):
+    script = hostscripts.render(job)
+    assert script.startswith("set -eu\numask 077\n")
+
+
+def test_the_clean_ward_without_anything_of_ours_does_nothing():
+    done = sh(hostscripts.render("clean-ward", PROJECT="p", STACK="s", HOST="gpu-1"))
+    assert done.returncode == 0 and "nothing of ours" in done.stdout

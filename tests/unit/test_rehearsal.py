@@ -1,0 +1,97 @@
+"""The rehearsal's own words and files: what it reports, and how it treats a stack file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rehearsal import providers, report
+from rehearsal.engine import Engine, EngineFailed, running
+from rehearsal.progress import Progress
+
+
+def node(name: str, slices: str | None = None, ready: str = "True") -> dict:
+    resources = {"nvidia.com/gpu": slices} if slices else {}
+    labels = {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"} if slices else {}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "status": {
+            "nodeInfo": {"kubeletVersion": "v1.36.2+k3s1"},
+            "conditions": [{"type": "Ready", "status": ready}],
+            "capacity": resources,
+            "allocatable": resources,
+        },
+    }
+
+
+def pod(name: str, on: str | None, gpus: str | None, phase: str = "Running") -> dict:
+    limits = {"nvidia.com/gpu": gpus} if gpus else {"cpu": "1"}
+    return {
+        "metadata": {"name": name, "labels": {"app": "test"}},
+        "spec": {
+            "containers": [{"resources": {"limits": limits}}, {}],
+            **({"nodeName": on} if on else {}),
+        },
+        "status": {"phase": phase},
+    }
+
+
+def test_summary_says_what_the_article_says():
+    deployment = {"metadata": {"name": "test"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 2}}
+    pods = [
+        pod("a", "gpu-1", "2"),
+        pod("b", "gpu-1", "2"),
+        pod("c", None, "2"),
+        pod("d", "gpu-1", "1", "Succeeded"),
+    ]
+    nodes = [node("gpu-1", "6"), node("server-1", ready="Unknown")]
+    assert report.summary(nodes, [deployment], pods, ["test"]).splitlines() == [
+        "gpu-1: Ready, v1.36.2+k3s1",
+        "  nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
+        "  nvidia.com/gpu.product: NVIDIA-H200-SHARED",
+        "server-1: NotReady, v1.36.2+k3s1",
+        "test: 2 of 2 Running",
+    ]
+
+
+def test_seats_are_pods_that_hold_slices():
+    seats = report.seats([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
+    assert [(seat.pod, seat.workload, seat.node, seat.count) for seat in seats] == [("a", "test", "gpu-1", 2)]
+
+
+def test_a_stack_file_with_anothers_secrets_is_refused_by_name(tmp_path: Path):
+    stack_file = tmp_path / "Pulumi.lab.yaml"
+    stack_file.write_text("config: {k3s-gpu-sharing:sshPrivateKey: {secure: abc}}")
+    engine = Engine("lab", stack_file, tmp_path / "engine", Path("/nonexistent/pulumi"))
+    with pytest.raises(EngineFailed, match=r"Pulumi\.lab\.yaml: k3s-gpu-sharing:sshPrivateKey"):
+        engine.preview()
+
+
+def test_a_lock_is_stale_when_its_process_is_gone(tmp_path: Path):
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"pid": os.getpid()}))
+    assert running(lock)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lock.write_text(json.dumps({"pid": ended.pid}))
+    assert not running(lock)
+
+
+def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    official = tmp_path / "official"
+    official.mkdir()
+    (official / "pulumi-resource-command").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(official))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(providers, "downloaded", lambda *arguments: None)
+    folder = tmp_path / "plugins"
+    origins = providers.provide(folder, Path("/nonexistent/pulumi"), Progress())
+    assert origins == {
+        "command": f"Pulumi's ({official / 'pulumi-resource-command'})",
+        "kubernetes": "stand-in",
+    }
+    assert (folder / "pulumi-resource-command").resolve() == official / "pulumi-resource-command"
+    assert "stand-in" in (folder / "pulumi-resource-kubernetes").read_text()
