@@ -75,7 +75,8 @@ def cluster(
         },
         "disable": k3s.disable,
         "tls_san": k3s.tls_san,
-        "config": k3s.config,
+        "config": k3s.node_config,
+        "server_config": k3s.server_config,
         "preflight": {"inventory": json.dumps(inventory, sort_keys=True), "private_key": private_key},
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "max_unavailable": k3s.max_unavailable,
@@ -134,6 +135,7 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
             "image": workload.image,
             "command": workload.command,
             "args": workload.args,
+            "capabilities": workload.capabilities,
             "node_selector": workload.node_selector,
         }
         for name, workload in sorted(settings.workloads.items())

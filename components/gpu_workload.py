@@ -23,6 +23,8 @@ class GpuWorkloadArgs(TypedDict):
     image: str
     command: Sequence[str]
     args: Sequence[str]
+    capabilities: Sequence[str]
+    """Linux capabilities on top of the usual ones."""
     node_selector: Mapping[str, str]
 
 
@@ -69,8 +71,7 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
                 # Limits alone: Kubernetes takes them for requests, and for an extended resource
                 # the two may not differ.
                 "resources": {"limits": {args["resource"]: str(args["gpus"])}},
-                # dcgmproftester reads the card's counters, which needs it.
-                "security_context": {"capabilities": {"add": ["SYS_ADMIN"]}},
+                "security_context": {"capabilities": {"add": list(args["capabilities"])}},
             }
         ],
     }

@@ -17,7 +17,8 @@ from pulumi_command import local, remote
 
 import hostscripts
 
-API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
+from .kubeconfig import API_PORT, expiry_warning, kubeconfig_for
+
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
 
@@ -60,12 +61,14 @@ class K3sClusterArgs(TypedDict):
     tls_san: Sequence[str]
     config: Mapping[str, object]
     """Further keys of k3s's config.yaml, for all nodes."""
+    server_config: Mapping[str, object]
+    """Further keys that only a server understands."""
     preflight: PreflightArgs
     start_timeout_seconds: int
     max_unavailable: int
     """How many running agents a change may touch at the same time."""
     generation: int
-    """A number without meaning: another one makes preflight and kubeconfig run again."""
+    """A number without meaning: another one makes preflight, converge and kubeconfig run again."""
 
 
 class K3sCluster(pulumi.ComponentResource):
@@ -106,6 +109,7 @@ class K3sCluster(pulumi.ComponentResource):
         self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
             lambda text: kubeconfig_for(text, server["address"], cluster)
         )
+        self.kubeconfig.apply(self._warn_in_time)
         self.provider = kubernetes.Provider(
             name,
             kubeconfig=self.kubeconfig,
@@ -117,6 +121,11 @@ class K3sCluster(pulumi.ComponentResource):
             opts=ResourceOptions(parent=self),
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})
+
+    def _warn_in_time(self, kubeconfig: str) -> None:
+        warning = expiry_warning(kubeconfig)
+        if warning:
+            pulumi.log.warn(warning, resource=self)
 
     def _server(self, host: HostArgs) -> remote.Command:
         clean = self._clean(host, [])
@@ -232,6 +241,7 @@ class K3sCluster(pulumi.ComponentResource):
             BINARY_SHA256_AMD64=pins.get("amd64", ""),
             BINARY_SHA256_ARM64=pins.get("arm64", ""),
             TIMEOUT=args["start_timeout_seconds"],
+            GENERATION=args["generation"],
             CONFIG=yaml.safe_dump(config, sort_keys=True),
             CLEAN=hostscripts.source("clean"),
         )
@@ -241,6 +251,7 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """The server's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
         **args["config"],
+        **args["server_config"],
         "node-name": host["name"],
         "agent-token-file": AGENT_TOKEN_FILE,
         "tls-san": [host["address"], *args["tls_san"]],
@@ -257,23 +268,6 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
         "server": f"https://{args['server']['address']}:{API_PORT}",
         "token-file": AGENT_TOKEN_FILE,
     }
-
-
-def kubeconfig_for(text: str, address: str, cluster: str) -> str:
-    """k3s's kubeconfig with the server's address instead of the loopback one, its entries named `cluster`.
-
-    Raises ValueError when `text` is no kubeconfig; the message never quotes it.
-    """
-    try:
-        config = yaml.safe_load(text)
-        config["clusters"][0]["cluster"]["server"] = f"https://{address}:{API_PORT}"
-        context = config["contexts"][0]
-        config["clusters"][0]["name"] = config["users"][0]["name"] = context["name"] = cluster
-        context["context"].update(cluster=cluster, user=cluster)
-    except (yaml.YAMLError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError("/etc/rancher/k3s/k3s.yaml on the server is not a kubeconfig") from error
-    config["current-context"] = cluster
-    return yaml.safe_dump(config, sort_keys=True)
 
 
 def _owner(host: HostArgs) -> dict[str, str]:

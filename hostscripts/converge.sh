@@ -6,6 +6,7 @@
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
 #               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
 #               TIMEOUT              seconds that k3s may take to become ready
+#               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
 # stdin:        the agent token for ROLE=agent (empty: the one already here is kept)
 

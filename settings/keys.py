@@ -122,7 +122,7 @@ def _private_key(node: Node, settings: Settings, base_dir: Path) -> str | Proble
             found, remedy = _with_passphrase(path)
         else:
             found = f"{path}: not a private key (its contents are not shown)"
-            remedy = "name the private key, not its .pub; for an old format: ssh-keygen -p -f FILE writes a new one"
+            remedy = "name the private key, not its .pub; ssh-keygen -p -f FILE rewrites an old format"
     own = node.private_key_file != settings.ssh.private_key_file
     place = f"pools.{node.pool}.hosts.{node.name}.privateKeyFile" if own else "ssh.privateKeyFile"
     return Problem(place, found, "a readable private key without a passphrase", remedy)

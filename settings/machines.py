@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
+from .k3s_flags import SERVER_KEYS, bare
 from .names import Address, KeyPath, Name, NodeName, Product
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
@@ -83,7 +84,7 @@ class K3s(Model):
     )
     config: dict[str, JsonValue] = Field(
         default={},
-        description="further keys of k3s's config.yaml, for all nodes",
+        description="further keys of k3s's config.yaml, each for the nodes that understand it",
         examples=["{kubelet-arg: [max-pods=200]}"],
     )
     start_timeout_seconds: int = Field(
@@ -93,8 +94,18 @@ class K3s(Model):
         default=1, ge=1, description="how many agents change at one time", examples=[1]
     )
     generation: int = Field(
-        default=0, ge=0, description="raise it to make converge run again on all machines", examples=[1]
+        default=0, ge=0, description="raise it to look at, converge and read all machines again", examples=[1]
     )
+
+    @property
+    def node_config(self) -> dict[str, JsonValue]:
+        """What of `config` goes to every node."""
+        return {key: value for key, value in self.config.items() if bare(key) not in SERVER_KEYS}
+
+    @property
+    def server_config(self) -> dict[str, JsonValue]:
+        """What of `config` only servers understand; an agent would log it and restart for nothing."""
+        return {key: value for key, value in self.config.items() if bare(key) in SERVER_KEYS}
 
 
 class PoolGpu(Model):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
 from .names import NO_SHARING
 from .problem import Problem
 from .schema import Loc, dotted
@@ -60,10 +61,10 @@ def one_server(draft: Draft) -> Iterator[Problem]:
 def unique_hosts(draft: Draft) -> Iterator[Problem]:
     """A host's name is its node's name and its resources' name; an address is one machine."""
     by_name, by_address = defaultdict(list), defaultdict(list)
-    for node in draft.settings.nodes:
-        path = f"pools.{node.pool}.hosts.{node.name}"
-        by_name[node.name].append(path)
-        by_address[node.address].append(path)
+    for pool_name, pool in draft.settings.pools.items():
+        for name, host in pool.hosts.items():
+            by_name[name].append(f"pools.{pool_name}.hosts.{name}")
+            by_address[host.address].append(f"pools.{pool_name}.hosts.{name}")
     for name, (first, *others) in by_name.items():
         for path in others:
             yield Problem(
@@ -118,16 +119,21 @@ def install_script_checked(draft: Draft) -> Iterator[Problem]:
 
 
 def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
-    """k3s.config may not hold what the program writes itself."""
+    """k3s.config holds keys that k3s knows and that the program does not write itself."""
     instead = {"tls-san": "write k3s.tlsSan instead", "disable": "write k3s.disable instead"}
+    known = NODE_KEYS | SERVER_KEYS
     for key in draft.settings.k3s.config:
-        bare = key.removesuffix("+")  # `key+` appends
-        if OWNED_K3S_KEYS.fullmatch(bare):
+        path, name = f"k3s.config.{key}", bare(key)
+        if OWNED_K3S_KEYS.fullmatch(name):
+            expected = "keys the program does not write itself"
+            yield Problem(path, f"the key {key}", expected, instead.get(name, "remove it: the program writes it"))
+        elif name not in known:
+            like = nearest(name, sorted(known))
             yield Problem(
-                f"k3s.config.{key}",
-                f"the key {key}",
-                "keys the program does not write itself",
-                instead.get(bare, "remove it: the program writes it"),
+                path,
+                f"the unknown key {key}",
+                "an option of `k3s server` or `k3s agent`, without the dashes; k3s would start and ignore this one",
+                f"write {like} instead of {name}" if like else "remove it; docs.k3s.io/cli/server has the list",
             )
 
 
@@ -187,7 +193,7 @@ def single_requests(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 f"workloads.{name}.gpus",
                 f"{workload.gpus}, on {node} with failRequestsGreaterThanOne",
-                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), and its Deployment\n"
+                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), the Deployment\n"
                 "makes another, without end",
                 "write gpus: 1 (more slices promise a pod no more of the card), or remove\n"
                 f"sharing.profiles.{profile}.timeSlicing.failRequestsGreaterThanOne",

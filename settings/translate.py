@@ -146,7 +146,7 @@ def spelled(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
 
     Cut off is what the file does not have, such as `address` of a host written as `name: address`.
     """
-    bad_key = bool(loc) and loc[-1] == "[key]"
+    bad_key = len(loc) > 1 and loc[-1] == "[key]"
     path: list[int | str] = []
     here: Any = raw
     for part in loc[:-1] if bad_key else loc:

@@ -25,6 +25,11 @@ def _args(data: dict[str, Any]) -> tuple[str, ...]:
     return ARTICLE_ARGS if data["image"] == ARTICLE_IMAGE and data["command"] == ARTICLE_COMMAND else ()
 
 
+def _capabilities(data: dict[str, Any]) -> tuple[str, ...]:
+    """The article's program reads the card's counters, which the kernel grants to SYS_ADMIN alone."""
+    return ("SYS_ADMIN",) if data["image"] == ARTICLE_IMAGE else ()
+
+
 class Workload(Model):
     """A Deployment: so many pods, each with so many slices."""
 
@@ -46,6 +51,11 @@ class Workload(Model):
         default_factory=_args,
         description="the command's arguments, a list",
         examples=['["nvidia-smi -l 30"]'],
+    )
+    capabilities: Strings = Field(
+        default_factory=_capabilities,
+        description="Linux capabilities the container gets on top of the usual ones",
+        examples=["[SYS_ADMIN]"],
     )
     node_selector: dict[LabelKey, LabelValue] = Field(
         default={},

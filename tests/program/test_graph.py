@@ -35,6 +35,11 @@ def commands(graph: g.Graph) -> list[g.Registered]:
     return [r for r in graph if r.type == "command:remote:Command"]
 
 
+def changes(before: g.Graph, after: g.Graph) -> list[str]:
+    """Names of resources whose inputs differ."""
+    return sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
+
+
 def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
     assert sorted((r.type, r.name) for r in dev) == sorted(
         [
@@ -256,6 +261,14 @@ def test_workload_is_the_articles_and_cannot_deadlock(dev: g.Graph):
     container = pod["containers"][0]
     assert container["image"] == "nvidia/samples:dcgmproftester-2.0.10-cuda11.0-ubuntu18.04"
     assert container["resources"] == {"limits": {"nvidia.com/gpu": "2"}}
+    assert container["securityContext"] == {"capabilities": {"add": ["SYS_ADMIN"]}}
+
+
+def test_a_workload_of_ones_own_gets_no_capability(in_project: Path):
+    config = stack_config("dev")
+    config["workloads"]["nvidia-plugin-test-2"]["image"] = "registry.example/mine:1"
+    pod = g.run(config).of("nvidia-plugin-test-2", "Deployment").inputs["spec"]["template"]["spec"]
+    assert pod["containers"][0]["securityContext"]["capabilities"]["add"] == []
 
 
 def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
@@ -263,8 +276,7 @@ def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
     config = stack_config("dev")
     config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
     after = g.run(config)
-    changed = sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
-    assert changed == ["cluster-agent-gpu-1", "cluster-server-server-1", "cluster-upkeep-gpu-1"]
+    assert changes(before, after) == ["cluster-agent-gpu-1", "cluster-server-server-1", "cluster-upkeep-gpu-1"]
 
 
 def test_another_generation_looks_and_reads_again(in_project: Path):
@@ -272,8 +284,20 @@ def test_another_generation_looks_and_reads_again(in_project: Path):
     config = stack_config("dev")
     config["k3s"]["generation"] = 1
     after = g.run(config)
-    changed = {r.name for r in before if r.inputs != after.resources[r.urn].inputs}
-    assert changed == {"cluster-preflight", "cluster-kubeconfig"}
+    assert changes(before, after) == [
+        "cluster-agent-gpu-1",  # its create, which is ignored
+        "cluster-kubeconfig",
+        "cluster-preflight",
+        "cluster-server-server-1",
+        "cluster-upkeep-gpu-1",
+    ]
+
+
+def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["config"] = {"flannel-backend": "host-gw"}
+    assert changes(before, g.run(config)) == ["cluster-server-server-1"]
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -1,10 +1,16 @@
 """The components' plain functions: values in, values out."""
 
+import base64
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from components.gpu_operator import chart_values, overlay
-from components.k3s_cluster import kubeconfig_for
+from components.kubeconfig import expiry_warning, kubeconfig_for
 from components.ssh import connection
 
 KUBECONFIG = """
@@ -68,3 +74,29 @@ def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
 def test_a_connection_without_a_host_key_is_refused():
     with pytest.raises(ValueError, match=r"10\.0\.0\.1"):
         connection(address="10.0.0.1", user="root", port=22, host_key=" ", private_key="key")
+
+
+def certificate_until(ends: datetime) -> str:
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:admin")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(ends - timedelta(days=365))
+        .not_valid_after(ends)
+        .sign(key, None)
+    )
+    return base64.b64encode(built.public_bytes(Encoding.PEM)).decode()
+
+
+@pytest.mark.parametrize(("days", "warned"), [(61, False), (59, True), (-1, True)])
+def test_an_administrator_is_warned_60_days_before_the_certificate_ends(days: int, warned: bool):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    user = {"client-certificate-data": certificate_until(now + timedelta(days=days))}
+    said = expiry_warning(yaml.safe_dump({"users": [{"user": user}]}), now)
+    assert (said is not None) == warned
+    if said:
+        assert f"{now + timedelta(days=days):%Y-%m-%d}" in said and "k3s.generation" in said

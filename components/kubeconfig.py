@@ -1,0 +1,43 @@
+"""k3s's kubeconfig: made to work from elsewhere, and asked how long it will work."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import yaml
+from cryptography import x509
+
+API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
+# k3s's client certificates last a year; the rest of this is the time to act in.
+WARN_BEFORE = timedelta(days=60)
+
+
+def kubeconfig_for(text: str, address: str, cluster: str) -> str:
+    """k3s's kubeconfig with the server's address instead of the loopback one, its entries named `cluster`.
+
+    Raises ValueError when `text` is no kubeconfig; the message never quotes it.
+    """
+    try:
+        config = yaml.safe_load(text)
+        config["clusters"][0]["cluster"]["server"] = f"https://{address}:{API_PORT}"
+        context = config["contexts"][0]
+        config["clusters"][0]["name"] = config["users"][0]["name"] = context["name"] = cluster
+        context["context"].update(cluster=cluster, user=cluster)
+    except (yaml.YAMLError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError("/etc/rancher/k3s/k3s.yaml on the server is not a kubeconfig") from error
+    config["current-context"] = cluster
+    return yaml.safe_dump(config, sort_keys=True)
+
+
+def expiry_warning(kubeconfig: str, now: datetime | None = None) -> str | None:
+    """What to say when the administrator's certificate in a kubeconfig ends within 60 days; None otherwise."""
+    user = yaml.safe_load(kubeconfig)["users"][0]["user"]
+    if "client-certificate-data" not in user:
+        return None
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    ends = certificate.not_valid_after_utc
+    if ends - (now or datetime.now(UTC)) > WARN_BEFORE:
+        return None
+    return (
+        f"the cluster's administrator certificate ends on {ends:%Y-%m-%d}. Restart k3s on the server, which "
+        "renews it (systemctl restart k3s), then raise k3s.generation in the stack file and run up."
+    )
