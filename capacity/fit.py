@@ -86,17 +86,15 @@ def _seats(outcome: Outcome) -> list[Seat]:
 
 
 def _pending(nodes: Sequence[NodeOffer], outcome: Outcome) -> list[Pending]:
-    return [
-        Pending(
-            pod_name(one.workload, one.pods - left),
-            one.workload,
-            outcome.resource,
-            one.request,
-            verdict(one, nodes, outcome.free),
-        )
-        for one in outcome.demands
-        for left in reversed(range(outcome.pending.get(one.workload, 0)))
-    ]
+    pods = []
+    for one in outcome.demands:
+        if left := outcome.pending.get(one.workload):
+            message = verdict(one, nodes, outcome.free)
+            pods += [
+                Pending(pod_name(one.workload, number), one.workload, outcome.resource, one.request, message)
+                for number in range(one.pods - left + 1, one.pods + 1)
+            ]
+    return pods
 
 
 def _as_told(problems: list[Problem], setting: str) -> tuple[Problem, ...]:

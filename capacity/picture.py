@@ -12,6 +12,8 @@ from .offer import NodeOffer
 WIDTH = 100
 MOST_NAMES = 40
 """With more pods than this, the legend has a line a workload instead of a line a pod."""
+MOST_CARDS = 64
+"""With more cards than this, the map has a line a node instead of a row a card."""
 
 
 def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
@@ -23,11 +25,13 @@ def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
     planned = seats is None
     shown = fit.seats if seats is None else seats
     marks = _marks(shown)
-    nodes = [
-        _node(offer, [seat for seat in shown if seat.node == offer.name], marks)
-        for offer in fit.offers
-        if offer.cards
-    ]
+    gpu_nodes = [offer for offer in fit.offers if offer.cards]
+    if sum(offer.cards for offer in gpu_nodes) > MOST_CARDS:
+        nodes = [[_line(offer, shown) for offer in gpu_nodes]]
+    else:
+        nodes = [
+            _node(offer, [seat for seat in shown if seat.node == offer.name], marks) for offer in gpu_nodes
+        ]
     tail = [*_totals(fit.offers, shown), *(_pending(fit.pending) if planned else [])]
     blocks = [*nodes, _without_gpu(fit.offers), _legend(shown, marks), tail]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -59,6 +63,13 @@ def _letter(index: int) -> str:
     """A … Z, AA, AB, …"""
     rest, last = divmod(index, len(ascii_uppercase))
     return (_letter(rest - 1) if rest else "") + ascii_uppercase[last]
+
+
+def _line(offer: NodeOffer, seats: Sequence[Seat]) -> str:
+    taken = sum(seat.count for seat in seats if seat.node == offer.name)
+    total, cards = offer.cards * offer.replicas, f"{offer.cards} x {offer.product}, profile {offer.profile}"
+    bar = "#" * (taken * 20 // total) if taken <= total else "#" * 20
+    return f"{offer.name:<16} [{bar:.<20}] {taken} of {total}  {cards}"[:WIDTH]
 
 
 def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> list[str]:

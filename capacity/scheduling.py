@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .offer import NodeOffer
-from .packing import Group, Packing, pack
+from .packing import Group, Packing, has_placement, pack
 
 KNOWN_LABELS = frozenset(
     {
@@ -68,24 +68,44 @@ class Outcome:
 def schedule(offers: Sequence[NodeOffer], demands: Iterable[Demand], resource: str) -> Outcome:
     """Place the demands for one resource on what the nodes offer of it."""
     asked = tuple(demand for demand in demands if demand.resource == resource)
-    room = {offer.name: offer.resources.get(resource, 0) for offer in offers}
-    groups = [
-        Group(one.workload, one.pods, one.request, frozenset(o.name for o in offers if may_run_on(one, o)))
-        for one in asked
-    ]
+    room, groups = _room(offers, resource), _groups(offers, asked)
     packing = pack(groups, room)
     free = dict(room)
     for group in groups:
-        for node in packing.seats.get(group.name, ()):
+        for node in packing.seats[group.name]:
             free[node] -= group.request
     return Outcome(resource, asked, packing, free)
 
 
+def all_fit(offers: Sequence[NodeOffer], demands: Sequence[Demand], resource: str) -> bool:
+    """Whether there is room for all demands for the resource, selectors taken as far as they are known."""
+    return has_placement(_groups(offers, demands), _room(offers, resource))
+
+
+def _room(offers: Sequence[NodeOffer], resource: str) -> dict[str, int]:
+    return {offer.name: offer.resources.get(resource, 0) for offer in offers}
+
+
+def _groups(offers: Sequence[NodeOffer], demands: Sequence[Demand]) -> list[Group]:
+    labels = {offer.name: offer.all_labels for offer in offers}
+    return [
+        Group(
+            one.workload,
+            one.pods,
+            one.request,
+            frozenset(name for name in labels if _matches(one, labels[name])),
+        )
+        for one in demands
+    ]
+
+
 def may_run_on(demand: Demand, offer: NodeOffer) -> bool:
     """Whether the selector lets the pods onto the node, as far as the labels are known."""
-    return all(
-        offer.all_labels.get(key) == value for key, value in demand.selector.items() if key in KNOWN_LABELS
-    )
+    return _matches(demand, offer.all_labels)
+
+
+def _matches(demand: Demand, labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in demand.selector.items() if key in KNOWN_LABELS)
 
 
 def verdict(demand: Demand, offers: Sequence[NodeOffer], free: Mapping[str, int]) -> str:

@@ -4,24 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from .offer import NO_SHARING, NodeOffer
-from .scheduling import Demand, Outcome, may_run_on, schedule
+from .scheduling import Demand, Outcome, all_fit, may_run_on
 
 MOST = 4096
 """Larger numbers (slices of a card, machines) are no way out."""
+SHOWN = 3
+"""Workloads, and pools, for which a change is worked out."""
 
 
 def ways_out(offers: Sequence[NodeOffer], outcome: Outcome) -> list[str]:
-    """Each way alone is enough, in whatever order the pods come; one step less of it is not sure to be."""
+    """Each way alone makes room for all pods; one step less of it does not."""
     return [
         *_more_slices(offers, outcome),
         *_fewer_pods(offers, outcome),
         *_smaller_requests(offers, outcome),
         *_more_machines(offers, outcome),
     ]
-
-
-def _enough(offers: Sequence[NodeOffer], demands: Sequence[Demand], resource: str) -> bool:
-    return schedule(offers, demands, resource).packing.fits is True
 
 
 def counted(number: int, noun: str) -> str:
@@ -31,8 +29,12 @@ def counted(number: int, noun: str) -> str:
 
 def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
     """The smallest number in low..high for which a condition holds that, once true, stays true."""
-    if low > high or not holds(high):
+    step = 1
+    while low <= high and not holds(min(low + step - 1, high)):
+        low, step = low + step, step * 2
+    if low > high:
         return None
+    high = min(low + step - 1, high)
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
@@ -64,7 +66,7 @@ def _more_slices(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]
                 for offer in offers
             ]
 
-        needed = _smallest(now + 1, most, lambda count: _enough(with_slices(count), demands, resource))
+        needed = _smallest(now + 1, most, lambda count: all_fit(with_slices(count), demands, resource))
         if needed is None:
             continue
         cost = _memory_cost(mine, now, needed)
@@ -81,15 +83,18 @@ def _memory_cost(mine: Sequence[NodeOffer], now: int, needed: int) -> str:
     return f"{each} MiB for each slice, which nothing enforces; more sharers take turns on the card"
 
 
+def _stuck(outcome: Outcome) -> list[Demand]:
+    """The first few workloads with Pending pods: a list for each of fifty would help nobody."""
+    return [demand for demand in outcome.demands if demand.workload in outcome.pending][:SHOWN]
+
+
 def _fewer_pods(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
-    for demand in outcome.demands:
-        if demand.workload not in outcome.pending:
-            continue
+    for demand in _stuck(outcome):
 
         def with_fewer(fewer: int, demand: Demand = demand) -> list[Demand]:
             return [replace(one, pods=one.pods - fewer) if one is demand else one for one in outcome.demands]
 
-        fewer = _smallest(1, demand.pods - 1, lambda n: _enough(offers, with_fewer(n), outcome.resource))
+        fewer = _smallest(1, demand.pods - 1, lambda n: all_fit(offers, with_fewer(n), outcome.resource))
         if fewer:
             yield (
                 f"workloads.{demand.workload}: replicas: {demand.pods - fewer} instead of {demand.pods} "
@@ -99,16 +104,14 @@ def _fewer_pods(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
 
 def _smaller_requests(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
     shared = all(offer.replicas > 1 for offer in _useful(offers, outcome))
-    for demand in outcome.demands:
-        if demand.workload not in outcome.pending:
-            continue
+    for demand in _stuck(outcome):
 
         def with_less(less: int, demand: Demand = demand) -> list[Demand]:
             return [
                 replace(one, request=one.request - less) if one is demand else one for one in outcome.demands
             ]
 
-        less = _smallest(1, demand.request - 1, lambda n: _enough(offers, with_less(n), outcome.resource))
+        less = _smallest(1, demand.request - 1, lambda n: all_fit(offers, with_less(n), outcome.resource))
         if less:
             cost = (
                 "more than one slice promises a pod no more of a time-sliced card"
@@ -122,12 +125,12 @@ def _smaller_requests(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator
 def _more_machines(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]:
     models = {offer.pool: offer for offer in reversed(_useful(offers, outcome))}
     most = min(MOST, sum(demand.pods for demand in outcome.demands))
-    for _, model in sorted(models.items()):
+    for _, model in sorted(models.items())[:SHOWN]:
 
         def with_more(count: int, model: NodeOffer = model) -> list[NodeOffer]:
             return [*offers, *(_another(model, f"{model.name} {number}") for number in range(count))]
 
-        count = _smallest(1, most, lambda n: _enough(with_more(n), outcome.demands, outcome.resource))
+        count = _smallest(1, most, lambda n: all_fit(with_more(n), outcome.demands, outcome.resource))
         if count:
             cards = counted(model.cards * count, "more card")
             each = f"{model.replicas} slices each" if model.replicas > 1 else "not shared"

@@ -29,7 +29,7 @@ def kubeconfig_for(text: str, address: str, cluster: str) -> str:
 
 
 def expiry_warning(kubeconfig: str, now: datetime | None = None) -> str | None:
-    """What to say when the administrator's certificate in a kubeconfig ends within 60 days; None otherwise."""
+    """What to say when a kubeconfig's client certificate ends within 60 days; None otherwise."""
     user = yaml.safe_load(kubeconfig)["users"][0]["user"]
     if "client-certificate-data" not in user:
         return None

@@ -43,7 +43,7 @@ class Engine:
         return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
 
     def up(self, show: Callable[[str], Any] = print, targets: Sequence[str] = ()) -> Mapping[str, int]:
-        """Makes it so, or so far as `targets` (URNs, with * and **) go: counts by operation. Raises EngineFailed."""
+        """Makes it so, as far as `targets` (URNs with wildcards) go: counts by operation. Raises EngineFailed."""
         return self._run("up", show, target=list(targets) or None).summary.resource_changes or {}
 
     def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
@@ -79,7 +79,7 @@ class Engine:
         return sorted((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
 
     def _forget_locks(self, show: Callable[[str], Any]) -> None:
-        """Takes away what killed runs have left; their work on the machines is found and finished by this one."""
+        """Takes away what killed runs have left; this run finds and finishes their work on the machines."""
         if self._locks():
             show("an earlier run was killed; its lock is taken away")
             self._cli("cancel", "--yes", "--stack", self.stack)
@@ -124,7 +124,7 @@ class Engine:
         return copy
 
     def _config(self) -> dict[str, Any]:
-        """The stack file's configuration. Raises EngineFailed for secrets, whose passphrase is not the one here."""
+        """The stack file's configuration. Raises EngineFailed for secrets: their passphrase is another one."""
         config = yaml.safe_load(self.stack_file.read_text())["config"]
         locked = sorted(key for key, value in config.items() if isinstance(value, dict) and "secure" in value)
         if locked:

@@ -126,14 +126,18 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
         path, name = f"k3s.config.{key}", bare(key)
         if OWNED_K3S_KEYS.fullmatch(name):
             expected = "keys the program does not write itself"
-            yield Problem(path, f"the key {key}", expected, instead.get(name, "remove it: the program writes it"))
+            yield Problem(
+                path, f"the key {key}", expected, instead.get(name, "remove it: the program writes it")
+            )
         elif name not in known:
             like = nearest(name, sorted(known))
             yield Problem(
                 path,
                 f"the unknown key {key}",
-                "an option of `k3s server` or `k3s agent`, without the dashes; k3s would start and ignore this one",
-                f"write {like} instead of {name}" if like else "remove it; docs.k3s.io/cli/server has the list",
+                "an option of `k3s server` or `k3s agent`, without the dashes; k3s would ignore this one",
+                f"write {like} instead of {name}"
+                if like
+                else "remove it; docs.k3s.io/cli/server has the list",
             )
 
 

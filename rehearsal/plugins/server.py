@@ -151,7 +151,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ConfigureResponse:
         self.log.write(
             DEBUG,
-            f"{self.name} {self.version} is a stand-in for the official plugin: for rehearsals, not for production",
+            f"{self.name} {self.version} is a stand-in for the official plugin, made for rehearsals only",
         )
         self.configure(dict(request.variables))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)

@@ -115,7 +115,7 @@ class Recorder(mocks.MockMonitor):
         super().__init__(mocks_)
         self._graph = graph
 
-    def RegisterResource(self, request):  # noqa: N802 - the wire's name
+    def RegisterResource(self, request):
         response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             assert response.urn not in self._graph.resources, f"registered twice: {response.urn}"

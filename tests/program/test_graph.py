@@ -276,7 +276,11 @@ def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
     config = stack_config("dev")
     config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
     after = g.run(config)
-    assert changes(before, after) == ["cluster-agent-gpu-1", "cluster-server-server-1", "cluster-upkeep-gpu-1"]
+    assert changes(before, after) == [
+        "cluster-agent-gpu-1",
+        "cluster-server-server-1",
+        "cluster-upkeep-gpu-1",
+    ]
 
 
 def test_another_generation_looks_and_reads_again(in_project: Path):

@@ -1,4 +1,4 @@
-"""A stack of a test's own on the rehearsal's machines: its stack file, what the engine said, and what is seen."""
+"""A stack of a test's own: its stack file, what the engine said of it, and what its machines show."""
 
 import contextlib
 import json
@@ -90,7 +90,13 @@ class Stage:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl's stdout."""
-        command = [self.tools.kubectl, "--kubeconfig", self.site.kubeconfig, "--request-timeout=20s", *arguments]
+        command = [
+            self.tools.kubectl,
+            "--kubeconfig",
+            self.site.kubeconfig,
+            "--request-timeout=20s",
+            *arguments,
+        ]
         return subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=60, check=True
         ).stdout.strip()

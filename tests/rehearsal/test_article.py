@@ -32,8 +32,8 @@ ONE_GPU_POD = json.dumps(
 # Everything k3s, the operator or this program would leave on a machine.
 TRACES = "/etc /usr/local /var/lib /opt /root /run/k3s /run/nvidia /run/flannel"
 LISTING = (
-    f"find {TRACES} -xdev -not -path '/opt/standin*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/dbus/*'"
-    " -not -path '/root/.ssh*' -not -path '/etc/standin*' 2>/dev/null | sort"
+    f"find {TRACES} -xdev -not -path '/opt/standin*' -not -path '/var/lib/systemd/*'"
+    " -not -path '/var/lib/dbus/*' -not -path '/root/.ssh*' -not -path '/etc/standin*' 2>/dev/null | sort"
 )
 
 
@@ -154,7 +154,10 @@ def test_no_secret_lies_open_anywhere(story: Stage, booted):
         "agent token": story.on(server, f"cat {dir_}/agent-token").rsplit(":", 1)[1],
         "client key": re.findall(r"client-key-data: (\S+)", story.site.kubeconfig.read_text())[0][100:160],
     }
-    places = {"the state": story.site.engine(story.tools).state(), "the engine's words": "\n".join(story.said)}
+    places = {
+        "the state": story.site.engine(story.tools).state(),
+        "the engine's words": "\n".join(story.said),
+    }
     for name, machine in booted.items():
         places[f"{name}: journal"] = story.on(machine, "journalctl --no-pager --output cat")
         places[f"{name}: process arguments"] = story.on(machine, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")

@@ -32,7 +32,8 @@ def in_a_process_of_its_own(life: Stage) -> subprocess.Popen[str]:
     """An `up` that can be killed as a whole."""
     life.write()
     code = (
-        "import sys; from pathlib import Path; from rehearsal import toolbox; from rehearsal.site import Site\n"
+        "import sys; from pathlib import Path\n"
+        "from rehearsal import toolbox; from rehearsal.site import Site\n"
         "Site(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])).up(toolbox.prepare())"
     )
     arguments = [life.site.stack, life.site.stack_file, life.site.state]
@@ -58,7 +59,9 @@ def test_the_next_up_heals_a_killed_one(life: Stage):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     # The machine finishes what it had begun, deaf to the hang-up.
-    eventually("the server to become ready by itself", lambda: is_there(life, server, "/etc/k3s-gpu-sharing/applied"))
+    eventually(
+        "the server to become ready by itself", lambda: is_there(life, server, "/etc/k3s-gpu-sharing/applied")
+    )
     start = life.on(server, "systemctl show --property InvocationID --value k3s")
     life.up()
     assert "an earlier run was killed; its lock is taken away" in life.said
@@ -126,12 +129,16 @@ def test_an_agent_leaves_pods_first_then_k3s_then_node(life: Stage):
     life.up()
     assert {node["metadata"]["name"] for node in life.get("nodes")["items"]} == {AGENT, SERVER}
     assert not is_there(life, booted["gpu-2"], "/usr/local/bin/k3s")
-    pods = life.get("pods", "--selector", "app=nvidia-plugin-test-2")["items"]
-    eventually("both pods on the remaining node", lambda: {p["spec"].get("nodeName") for p in pods} == {AGENT})
+
+    def nodes_of_pods() -> set[str]:
+        pods = life.get("pods", "--selector", "app=nvidia-plugin-test-2")["items"]
+        return {pod["spec"].get("nodeName") for pod in pods}
+
+    eventually("both pods on the remaining node", lambda: nodes_of_pods() == {AGENT})
 
 
 def test_slices_that_never_come_are_diagnosed_and_the_next_up_heals(life: Stage):
-    """The declaration says one card, the machine has it, but the file that the plugin gets is refused by it."""
+    """The operator runs without its device plugin, so nothing makes the card allocatable."""
     life.config["gpuOperator"]["readyTimeoutSeconds"] = 15
     life.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
     life.machines_up()

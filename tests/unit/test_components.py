@@ -15,7 +15,8 @@ from components.ssh import connection
 
 KUBECONFIG = """
 apiVersion: v1
-clusters: [{name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: ZGVmYXVsdA==}}]
+clusters:
+- {name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: ZGVmYXVsdA==}}
 contexts: [{name: default, context: {cluster: default, user: default}}]
 current-context: default
 users: [{name: default, user: {client-key-data: bG9jYWxob3N0}}]

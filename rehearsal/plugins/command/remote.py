@@ -1,4 +1,4 @@
-"""Runs a script on another machine over SSH, as command:remote:Command does, after a check of its host key."""
+"""Runs a script on another machine over SSH, as command:remote:Command does. Host keys are checked."""
 
 from __future__ import annotations
 

@@ -137,9 +137,8 @@ class Api:
         try:
             response = self._client.request(method, path, params=query, content=content, headers=headers)
         except httpx2.HTTPError as error:
-            raise Unreachable(
-                f"no answer from the API server at {self.server}: {type(error).__name__}: {str(error).lower()}"
-            ) from None
+            reason = f"{type(error).__name__}: {str(error).lower()}"
+            raise Unreachable(f"no answer from the API server at {self.server}: {reason}") from None
         answer = response.json() if "json" in response.headers.get("content-type", "") else {}
         if response.is_success:
             return answer

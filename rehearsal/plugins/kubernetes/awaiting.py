@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rehearsal.plugins.kubernetes import jsonpath
@@ -178,20 +178,19 @@ def _owned(obj: Object, owner: Object) -> bool:
 
 def _pod_troubles(api: Api, owner: Object) -> list[str]:
     """Why the pods of `owner` are not ready: the scheduler's words, or the container's."""
-    troubles = []
-    for pod in api.list("v1", "Pod", owner["metadata"]["namespace"]):
-        if not _owned(pod, owner):
-            continue
-        name = pod["metadata"]["name"]
-        status = pod.get("status", {})
-        for condition in status.get("conditions") or []:
-            if condition["type"] == "PodScheduled" and condition["status"] != "True":
-                troubles.append(f"[Pod {name}]: {condition.get('message', '')}")
-        for container in status.get("containerStatuses") or []:
-            waiting = container.get("state", {}).get("waiting") or {}
-            if waiting and waiting.get("reason") != "ContainerCreating":
-                troubles.append(f"[Pod {name}]: [{waiting.get('reason')}] {waiting.get('message', '')}")
-    return troubles
+    pods = [pod for pod in api.list("v1", "Pod", owner["metadata"]["namespace"]) if _owned(pod, owner)]
+    return [f"[Pod {pod['metadata']['name']}]: {trouble}" for pod in pods for trouble in _troubles(pod)]
+
+
+def _troubles(pod: Object) -> Iterator[str]:
+    status = pod.get("status", {})
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] != "True":
+            yield condition.get("message", "not scheduled yet")
+    for container in status.get("containerStatuses") or []:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting and waiting.get("reason") != "ContainerCreating":
+            yield f"[{waiting.get('reason')}] {waiting.get('message', '')}"
 
 
 def _job(live: Object) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The annotation pulumi.com/waitFor: `jsonpath={.path}`, `jsonpath={.path}=value`, `condition=Type[=Status]`."""
+"""The annotation pulumi.com/waitFor: `jsonpath={.path}[=value]` or `condition=Type[=Status]`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Condition:
     def look(self, live: dict[str, Any]) -> tuple[bool, str]:
         """Whether `live` fulfils it, and what was found instead.
 
-        A status of an earlier generation never does. Raises Failure when the path leads to an object or a list
-        that is to be compared with a value.
+        A status of an earlier generation never does. Raises Failure when an object or a list is to be
+        compared with a value.
         """
         generation = live["metadata"].get("generation", 0)
         if live.get("status", {}).get("observedGeneration", generation) < generation:
@@ -44,7 +44,7 @@ class Condition:
 
 
 def conditions(annotation: str) -> list[Condition]:
-    """What an annotation's text asks for; all of it has to be fulfilled. Raises Failure when it cannot be read."""
+    """What an annotation asks for; all of it has to be fulfilled. Raises Failure when it cannot be read."""
     try:
         texts = json.loads(annotation)
     except ValueError:

@@ -95,7 +95,7 @@ def replaces(change: Change, fixed: list[Path]) -> bool:
 
 
 def normalised(value: Any, key: str = "") -> Any:
-    """Inputs in the form in which the API gives them back. Raises NotModelled for a quantity it would rewrite."""
+    """Inputs in the form in which the API returns them. Raises NotModelled for an amount it would rewrite."""
     if isinstance(value, dict):
         if key in ("limits", "requests"):
             return {name: _quantity(name, amount) for name, amount in value.items()}

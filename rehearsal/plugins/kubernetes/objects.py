@@ -12,7 +12,15 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2
 
 from rehearsal.plugins.kubernetes import NAME, awaiting, kinds, secrecy
-from rehearsal.plugins.kubernetes.api import BUILT_IN, CREATE_MANAGER, Api, ApiError, Object, UnknownKind, Unreachable
+from rehearsal.plugins.kubernetes.api import (
+    BUILT_IN,
+    CREATE_MANAGER,
+    Api,
+    ApiError,
+    Object,
+    UnknownKind,
+    Unreachable,
+)
 from rehearsal.plugins.server import Failure, InitFailed, NotModelled, diff_response, ignoring
 from rehearsal.plugins.values import changes, decode, encode, has_unknown, plain
 
@@ -43,7 +51,7 @@ class Options:
 
 
 class Objects:
-    """The objects of one API server. `api` is None when there is no answer from it: `unreachable` says why."""
+    """The objects of one API server. `api` is None when it does not answer: `unreachable` says why."""
 
     def __init__(
         self,
@@ -75,8 +83,8 @@ class Objects:
     def _placed(self, kind: kinds.Kind, values: Object) -> bool:
         """Whether the inputs get the default namespace.
 
-        Those of a custom resource's patch always do: the official plugin asks for the kind with "Patch" at its
-        end, which no server knows, and takes what is unknown to live in a namespace.
+        Those of a custom resource's patch always do: the official plugin asks for the kind with "Patch" at
+        its end, which no server knows, and takes what is unknown to live in a namespace.
         """
         return kind.custom or BUILT_IN[values["apiVersion"], values["kind"]][1]
 
@@ -132,7 +140,7 @@ class Objects:
         return provider_pb2.CreateResponse(id=_identity(live), properties=properties)
 
     def _create(self, api: Api, kind: kinds.Kind, obj: Object, manager: str, preview: bool) -> Object:
-        """Raises ApiError when it cannot be created. Something missing is waited for a while, as officially."""
+        """Raises ApiError when it cannot be created; what is missing may come, so it tries for a while."""
         delay = 1
         for attempt in range(CREATE_RETRIES + 1):
             try:
@@ -293,7 +301,7 @@ def _exists(error: ApiError) -> bool:
 def _not_created(urn: str, error: ApiError) -> str:
     text = f"resource {urn} was not created by the Kubernetes API server: {_explained(error)}"
     if _exists(error):
-        text += "\nDelete it, import it with the official plugin, or change only some of its fields by a Patch resource."
+        text += "\nDelete it, import it with the official plugin, or change fields of it by a Patch resource."
     if isinstance(error, UnknownKind):
         text += "\nIts CustomResourceDefinition has to be there first: depend on what installs it."
     return text

@@ -24,7 +24,9 @@ DEFAULT_SECONDS: Final = 300
 GRACE_SECONDS: Final = 60
 # What the official plugin writes into the inputs when the program does not: its zero values.
 DEFAULTS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("allowNullValues", "atomic", "cleanupOnFail", "createNamespace", "dependencyUpdate"), False),
+    **dict.fromkeys(
+        ("allowNullValues", "atomic", "cleanupOnFail", "createNamespace", "dependencyUpdate"), False
+    ),
     **dict.fromkeys(("devel", "disableCRDHooks", "disableOpenapiValidation", "disableWebhooks"), False),
     **dict.fromkeys(("forceUpdate", "lint", "recreatePods", "renderSubchartNotes", "replace"), False),
     **dict.fromkeys(("resetValues", "reuseValues", "skipAwait", "skipCrds", "verify", "waitForJobs"), False),
@@ -49,7 +51,9 @@ class Releases:
     def check(self, request: Any) -> provider_pb2.CheckResponse:
         inputs = decode(request.news)
         values = plain(inputs)
-        strange = [key for key, value in values.items() if key not in {*MODELLED, SDK_OWN} and value not in HARMLESS]
+        strange = [
+            key for key, value in values.items() if key not in {*MODELLED, SDK_OWN} and value not in HARMLESS
+        ]
         if strange:
             raise NotModelled(NAME, f"{', '.join(sorted(strange))} of a Release", "leave it out")
         if not values.get("name"):
