@@ -253,6 +253,7 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
         **args["config"],
         **args["server_config"],
         "node-name": host["name"],
+        "node-ip": host["address"],
         "agent-token-file": AGENT_TOKEN_FILE,
         "tls-san": [host["address"], *args["tls_san"]],
         "disable": list(args["disable"]),
@@ -265,6 +266,7 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     return {
         **args["config"],
         "node-name": host["name"],
+        "node-ip": host["address"],
         "server": f"https://{args['server']['address']}:{API_PORT}",
         "token-file": AGENT_TOKEN_FILE,
     }

@@ -43,7 +43,7 @@ class Engine:
         return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
 
     def up(self, show: Callable[[str], Any] = print, targets: Sequence[str] = ()) -> Mapping[str, int]:
-        """Makes it so, as far as `targets` (URNs with wildcards) go: counts by operation. Raises EngineFailed."""
+        """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed."""
         return self._run("up", show, target=list(targets) or None).summary.resource_changes or {}
 
     def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
@@ -124,7 +124,7 @@ class Engine:
         return copy
 
     def _config(self) -> dict[str, Any]:
-        """The stack file's configuration. Raises EngineFailed for secrets: their passphrase is another one."""
+        """What the stack file configures. Raises EngineFailed for secrets: their passphrase is another."""
         config = yaml.safe_load(self.stack_file.read_text())["config"]
         locked = sorted(key for key, value in config.items() if isinstance(value, dict) and "secure" in value)
         if locked:

@@ -10,8 +10,8 @@ NODE_KEYS = frozenset(
     flannel-iface image-credential-provider-bin-dir image-credential-provider-config image-service-endpoint
     kube-proxy-arg kubelet-arg lb-server-port log node-external-dns node-external-ip node-internal-dns node-ip
     node-label node-name node-taint nonroot-devices pause-image prefer-bundled-bin private-registry
-    protect-kernel-defaults resolv-conf rootless selinux server snapshotter token token-file v vmodule vpn-auth
-    vpn-auth-file with-node-id
+    protect-kernel-defaults resolv-conf rootless selinux server snapshotter token token-file v vmodule
+    vpn-auth vpn-auth-file with-node-id
     """.split()
 )
 """What server and agent understand."""

@@ -130,7 +130,7 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
                 path, f"the key {key}", expected, instead.get(name, "remove it: the program writes it")
             )
         elif name not in known:
-            like = nearest(name, sorted(known))
+            like = nearest(name, (one for one in sorted(known) if not OWNED_K3S_KEYS.fullmatch(one)))
             yield Problem(
                 path,
                 f"the unknown key {key}",

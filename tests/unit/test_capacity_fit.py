@@ -1,0 +1,228 @@
+"""Whether workloads fit, in the scheduler's words, and the ways out: each is tried out."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import capacity
+import settings as s
+from tests.unit.stack_files import GOOD, REMOVE, RESOURCES, with_
+
+SLICES = f"{RESOURCES}/0/replicas"
+RENAMED = {"sharing/profiles/six/timeSlicing/renameByDefault": True}
+ON_GPU_2 = {"kubernetes.io/hostname": "gpu-2"}
+NO_MATCH = "node(s) didn't match Pod's node affinity/selector"
+SECOND_NODE = {"pools/rtx/hosts/gpu-2": "10.0.0.22"}
+
+
+def fit_of(changes: dict[str, Any]) -> capacity.Fit:
+    """The good file: one server, one node with six slices, two pods of two; changed."""
+    return capacity.fit(s.parse(with_(changes)))
+
+
+def the_problem(fit: capacity.Fit) -> s.Problem:
+    """The only one there is."""
+    assert len(fit.problems) == 1, s.render(fit.problems)
+    return fit.problems[0]
+
+
+def test_the_article_fits() -> None:
+    fit = fit_of({})
+    assert fit.fits is True and fit.problems == () and fit.pending == ()
+    assert fit.placements == {"w#1": "gpu-1", "w#2": "gpu-1"}
+
+
+def test_without_workloads_everything_fits() -> None:
+    assert fit_of({"workloads": REMOVE}).fits is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "pending", "message"),
+    [
+        # The article's own message: one card, two pods.
+        (
+            {"pools/rtx/gpu/profile": "none", "workloads/w/gpus": 1},
+            1,
+            "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.",
+        ),
+        ({"workloads/w/replicas": 5}, 2, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."),
+        (
+            {"workloads/w/replicas": 4, "workloads/w/nodeSelector": {"accelerator": "NVIDIA-H200"}},
+            1,
+            f"0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 {NO_MATCH}.",
+        ),
+        (
+            {**SECOND_NODE, "workloads/w": {"replicas": 2, "gpus": 4, "nodeSelector": ON_GPU_2}},
+            1,
+            f"0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 {NO_MATCH}.",
+        ),
+        (
+            {"workloads/w/nodeSelector": {"accelerator": "other"}},
+            2,
+            f"0/2 nodes are available: 2 {NO_MATCH}.",
+        ),
+        ({"workloads/w/resource": "nvidia.com/gpu.shared"}, 2,
+         "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.shared."),
+        # Reasons are sorted as texts, so 10 comes before 2.
+        (
+            {
+                **{f"pools/rtx/hosts/gpu-{n}": f"10.0.1.{n}" for n in range(2, 11)},
+                "pools/old": {"role": "agent", "hosts": {"o": "10.0.2.1"},
+                              "gpu": {"product": "OLD", "count": 1, "memoryMiB": 1}},
+                "workloads/w": {"gpus": 7, "nodeSelector": {"accelerator": "NVIDIA-H200"}},
+            },
+            1,
+            f"0/12 nodes are available: 10 Insufficient nvidia.com/gpu, 2 {NO_MATCH}.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_schedulers_verdict(changes: dict[str, Any], pending: int, message: str) -> None:
+    fit = fit_of(changes)
+    assert fit.fits is False
+    assert [pod.message for pod in fit.pending] == [message] * pending
+    problem = the_problem(fit)
+    assert problem.severity == "error"
+    assert message in problem.found
+    assert f"{pending} " in problem.found
+
+
+@pytest.mark.parametrize("key", ["kubernetes.io/os", "kubernetes.io/hostname", "nvidia.com/gpu.replicas"])
+def test_labels_known_beforehand(key: str) -> None:
+    value = {"kubernetes.io/os": "linux", "kubernetes.io/hostname": "gpu-1", "nvidia.com/gpu.replicas": "6"}[
+        key
+    ]
+    assert fit_of({"workloads/w/nodeSelector": {key: value}}).fits is True
+    assert fit_of({"workloads/w/nodeSelector": {key: "other"}}).fits is False
+
+
+def test_the_product_label_says_shared() -> None:
+    selector = {"workloads/w/nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H200"}}
+    problem = the_problem(fit_of(selector))
+    assert problem.path == "workloads.w.nodeSelector"
+    assert "nvidia.com/gpu.product=NVIDIA-H200-SHARED" in problem.expected
+    assert "accelerator" in problem.remedy
+    assert fit_of({"workloads/w/nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"}}).fits is True
+
+
+def test_a_label_nobody_knows_is_not_decided() -> None:
+    fit = fit_of({"workloads/w/nodeSelector": {"zone": "a"}})
+    assert fit.fits is None
+    assert the_problem(fit).severity == "warning" and "w selects on zone" in the_problem(fit).found
+
+
+def test_a_label_nobody_knows_cannot_make_room() -> None:
+    assert fit_of({"workloads/w/nodeSelector": {"zone": "a"}, "workloads/w/replicas": 4}).fits is False
+
+
+def test_a_renamed_resource_has_its_new_name() -> None:
+    problem = the_problem(fit_of(RENAMED))
+    assert problem.path == "workloads.w.resource"
+    assert "gpu-1: 6 nvidia.com/gpu.shared (profile six)" in problem.expected
+    assert "write resource: nvidia.com/gpu.shared" in problem.remedy
+    assert fit_of({**RENAMED, "workloads/w/resource": "nvidia.com/gpu.shared"}).fits is True
+
+
+def test_without_any_gpu_the_remedy_is_one() -> None:
+    assert "add gpu:" in the_problem(fit_of({"pools/rtx/gpu": REMOVE})).remedy
+
+
+def test_pods_that_fit_in_some_order_only() -> None:
+    changes = {**SECOND_NODE, "workloads": {"small": {"replicas": 6}, "large": {"gpus": 6}}}
+    fit = fit_of(changes)
+    assert fit.fits is None and fit.pending == ()
+    assert the_problem(fit).severity == "warning" and "in some order" in the_problem(fit).found
+
+
+def test_every_kind_of_misfit_is_told_at_once() -> None:
+    fit = fit_of({
+        "workloads/w/replicas": 4,
+        "workloads/astray": {"nodeSelector": {"accelerator": "x"}},
+        "workloads/foreign": {"resource": "nvidia.com/gpu.shared"},
+    })  # fmt: skip
+    assert {problem.path for problem in fit.problems} == {
+        "workloads.w",
+        "workloads.astray.nodeSelector",
+        "workloads.foreign.resource",
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "severities"), [("enforce", ["error"]), ("warn", ["warning"]), ("off", [])]
+)
+def test_the_setting_changes_how_it_is_told_and_nothing_else(setting: str, severities: list[str]) -> None:
+    fit = fit_of({"workloads/w/replicas": 4, "fit": setting})
+    assert [problem.severity for problem in fit.problems] == severities
+    assert fit.fits is False and len(fit.pending) == 1
+
+
+# The ways out
+
+
+def ways(fit: capacity.Fit) -> list[str]:
+    """The lines of the remedy."""
+    return [line.removeprefix("- ") for line in the_problem(fit).remedy.splitlines()[1:]]
+
+
+def test_the_ways_out_are_numbers() -> None:
+    more_slices, fewer_pods, smaller, more_hosts = ways(fit_of({"workloads/w/replicas": 4}))
+    assert more_slices.startswith("sharing.profiles.six: replicas: 8 instead of 6 (23961 -> 17971 MiB")
+    assert fewer_pods == "workloads.w: replicas: 3 instead of 4 (1 pod fewer)"
+    assert smaller.startswith("workloads.w: gpus: 1 instead of 2")
+    assert more_hosts == "1 more host like gpu-1 (1 more card, 6 slices each)"
+
+
+def test_cards_that_are_not_shared_can_be() -> None:
+    first, *_ = ways(fit_of({"pools/rtx/gpu/profile": "none", "workloads/w/gpus": 1}))
+    assert first.startswith("share the cards of pool rtx: a profile with replicas: 2 (143771 -> 71885 MiB")
+
+
+def test_a_request_too_large_for_any_node_is_not_helped_by_more_nodes() -> None:
+    kinds = ways(fit_of({"workloads/w": {"gpus": 8}}))
+    assert [re.split(r"[:(]", way)[0] for way in kinds] == ["sharing.profiles.six", "workloads.w"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    slices=st.integers(2, 6), cards=st.integers(1, 3), hosts=st.integers(1, 3),
+    pods=st.integers(1, 30), gpus=st.integers(1, 8),
+)  # fmt: skip
+def test_each_way_out_is_one_and_none_is_larger_than_needed(
+    slices: int, cards: int, hosts: int, pods: int, gpus: int
+) -> None:
+    addresses = {f"gpu-{n}": f"10.0.0.{20 + n}" for n in range(hosts)}
+    base = {
+        "pools/rtx/hosts": addresses, "pools/rtx/gpu/count": cards, SLICES: slices,
+        "workloads/w": {"replicas": pods, "gpus": gpus},
+    }  # fmt: skip
+    fit = fit_of(base)
+    assert fit.fits is (pods <= hosts * (cards * slices // gpus))
+    for way in ways(fit) if fit.fits is False else []:
+        number = int(re.findall(r"(?:replicas: |gpus: |^)(\d+)", way)[0])
+        for step, enough in ((0, True), (1, False)):
+            assert fit_of({**base, **changed(way, number, step, addresses)}).fits is enough, (way, step)
+
+
+def changed(way: str, number: int, step: int, addresses: dict[str, str]) -> dict[str, Any]:
+    """What a way out says to write; with step 1, one less of it."""
+    if way.startswith("sharing"):
+        return {SLICES: number - step}
+    if way.startswith("workloads.w: replicas"):
+        return {"workloads/w/replicas": number + step}
+    if way.startswith("workloads.w: gpus"):
+        return {"workloads/w/gpus": number + step}
+    new = {f"new-{n}": f"10.0.1.{n}" for n in range(number - step)}
+    return {"pools/rtx/hosts": {**addresses, **new}}
+
+
+def test_many_machines_are_answered_soon() -> None:
+    hosts = {f"gpu-{n}": f"10.1.{n // 200}.{n % 200 + 1}" for n in range(300)}
+    workloads = {f"w{n}": {"replicas": 100, "gpus": 1 + n % 3} for n in range(20)}
+    fit = fit_of({"pools/rtx/hosts": hosts, "workloads": workloads})
+    assert fit.fits is False and the_problem(fit)
+
+
+def test_the_good_file_is_what_these_tests_take_it_for() -> None:
+    assert GOOD["workloads"] == {"w": {"replicas": 2, "gpus": 2}}

@@ -1,0 +1,134 @@
+"""What nodes offer, and the device plugin's files: deterministic, and the same as seen on a real card."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import capacity
+import settings as s
+from tests.unit.stack_files import RESOURCES, with_
+
+SLICING = "sharing/profiles/six/timeSlicing"
+PRODUCT = "nvidia.com/gpu.product"
+
+
+def gpu_node(changes: dict[str, Any]) -> capacity.NodeOffer:
+    """gpu-1 of the good stack file, changed."""
+    return next(offer for offer in capacity.offers(s.parse(with_(changes))) if offer.name == "gpu-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources", "replicas", "product", "strategy"),
+    [
+        ({}, {"nvidia.com/gpu": 6}, 6, "NVIDIA-H200-SHARED", "time-slicing"),
+        ({"pools/rtx/gpu/count": 4}, {"nvidia.com/gpu": 24}, 6, "NVIDIA-H200-SHARED", "time-slicing"),
+        ({"pools/rtx/gpu/profile": "none"}, {"nvidia.com/gpu": 1}, 1, "NVIDIA-H200", "none"),
+        (
+            {f"{SLICING}/renameByDefault": True, "workloads": {}},
+            {"nvidia.com/gpu": 0, "nvidia.com/gpu.shared": 6},
+            6,
+            "NVIDIA-H200",
+            "time-slicing",
+        ),
+    ],
+    ids=["sliced", "more cards", "whole", "renamed"],
+)
+def test_what_a_gpu_node_offers(
+    changes: dict[str, Any], resources: dict[str, int], replicas: int, product: str, strategy: str
+) -> None:
+    offer = gpu_node(changes)
+    assert offer.resources == resources
+    assert offer.replicas == replicas
+    # As gpu-feature-discovery v0.19.0 labelled a real H200 with these files.
+    assert offer.discovered == {
+        PRODUCT: product,
+        "nvidia.com/gpu.count": str(offer.cards),
+        "nvidia.com/gpu.replicas": str(replicas),
+        "nvidia.com/gpu.sharing-strategy": strategy,
+    }
+
+
+def test_a_node_without_a_gpu_offers_nothing() -> None:
+    server = next(offer for offer in capacity.offers(s.parse(with_({}))) if offer.name == "server-1")
+    assert (server.resources, server.cards, server.product, server.memory_mib) == ({}, 0, None, None)
+    assert server.labels == {"kubernetes.io/hostname": "server-1"}
+    assert server.discovered == {}
+
+
+def test_a_server_may_offer_as_well() -> None:
+    gpu = {"product": "A", "count": 2, "memoryMiB": 100}
+    offers = capacity.offers(s.parse(with_({"pools/control/gpu": gpu})))
+    assert [offer.resources for offer in offers] == [{"nvidia.com/gpu": 6}, {"nvidia.com/gpu": 2}]
+
+
+def test_labels_the_program_sets() -> None:
+    key = next(key for key in capacity.config_data(s.parse(with_({}))) if key != "none")
+    assert gpu_node({}).labels == {
+        "kubernetes.io/hostname": "gpu-1",
+        "accelerator": "NVIDIA-H200",
+        "nvidia.com/device-plugin.config": key,
+    }
+    assert gpu_node({"pools/rtx/gpu/profile": "none"}).labels["nvidia.com/device-plugin.config"] == "none"
+
+
+def text_of(changes: dict[str, Any]) -> str:
+    """The plugin's file for the profile six."""
+    return capacity.device_plugin_config(s.parse(with_({"workloads": {}, **changes})).sharing.profiles["six"])
+
+
+def test_the_plugins_file() -> None:
+    assert text_of({}) == (
+        "version: v1\nsharing:\n  timeSlicing:\n"
+        "    resources:\n    - name: nvidia.com/gpu\n      replicas: 6\n"
+    )
+    assert text_of({"sharing/profiles/six": {}}) == "version: v1\n"
+    flags = {f"{SLICING}/renameByDefault": True, f"{SLICING}/failRequestsGreaterThanOne": True}
+    slicing = yaml.safe_load(text_of(flags))["sharing"]["timeSlicing"]
+    assert slicing["renameByDefault"] is True and slicing["failRequestsGreaterThanOne"] is True
+
+
+def test_files_that_mean_the_same_are_the_same() -> None:
+    spelled = {f"{SLICING}/renameByDefault": False, f"{SLICING}/failRequestsGreaterThanOne": False}
+    assert text_of(spelled) == text_of({}) == text_of({f"{RESOURCES}/0/name": "gpu"})
+
+
+def test_keys_change_with_the_text_and_only_with_it() -> None:
+    six, eight = text_of({}), text_of({f"{RESOURCES}/0/replicas": 8})
+    assert capacity.config_key("a", six) == capacity.config_key("a", six) != capacity.config_key("a", eight)
+    assert capacity.config_key("none", "version: v1\n") == "none"
+
+
+def test_the_config_map_holds_every_profile() -> None:
+    data = capacity.config_data(s.parse(with_({"sharing/profiles/idle": {}})))
+    assert [key.rpartition("-")[0] or key for key in data] == ["idle", "none", "six"]
+    assert data["none"] == "version: v1\n"
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?", fullmatch=True).filter(
+    lambda name: name != "none"
+)
+
+
+@settings(max_examples=40)
+@given(NAMES, st.integers(2, 10_000), st.integers(1, 16))
+def test_any_profile_gives_a_usable_key_and_a_file_that_says_so(name: str, replicas: int, cards: int) -> None:
+    profile = {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": replicas}]}}
+    parsed = s.parse(
+        with_(
+            {
+                "sharing": {"profiles": {name: profile}},
+                "pools/rtx/gpu/profile": name,
+                "pools/rtx/gpu/count": cards,
+            }
+        )
+    )
+    offer = next(offer for offer in capacity.offers(parsed) if offer.cards)
+    key = offer.labels["nvidia.com/device-plugin.config"]
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", key)
+    (shared,) = yaml.safe_load(capacity.config_data(parsed)[key])["sharing"]["timeSlicing"]["resources"]
+    assert shared == {"name": "nvidia.com/gpu", "replicas": replicas}
+    assert offer.resources == {"nvidia.com/gpu": cards * replicas}

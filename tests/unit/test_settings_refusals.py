@@ -1,0 +1,433 @@
+"""Every refusal of a stack file: where, what was found, what was expected, what to write instead."""
+
+import pytest
+
+import settings as s
+from tests.unit.stack_files import REMOVE, RESOURCES, SLICING, the_problem, with_
+
+# What is refused: change, path, a piece of `found`, of `expected`, of `remedy`
+
+REFUSALS = {
+    # types are strict
+    "a quoted number": (
+        {f"{RESOURCES}/0/replicas": "6"},
+        f"{SLICING}.resources[0].replicas",
+        '"6"',
+        "whole number, without quotes",
+        "remove the quotes: replicas: 6",
+    ),
+    "a fraction": ({"workloads/w/gpus": 0.5}, "workloads.w.gpus", "0.5", "whole number", "gpus: 1"),
+    "a quoted truth": (
+        {"sharing/profiles/six/timeSlicing/renameByDefault": "true"},
+        f"{SLICING}.renameByDefault",
+        '"true"',
+        "true or false",
+        "remove the quotes: renameByDefault: true",
+    ),
+    "an unquoted label": (
+        {"workloads/w/nodeSelector": {"accelerator": True}},
+        "workloads.w.nodeSelector.accelerator",
+        "true",
+        "a text",
+        'put it in quotes: accelerator: "true"',
+    ),
+    "a number as version": ({"k3s/version": 1.36}, "k3s.version", "1.36", "vX.Y.Z+k3sN", "v1.36.2+k3s1"),
+    "a text for a list": (
+        {"k3s/disable": "traefik"},
+        "k3s.disable",
+        '"traefik"',
+        "a list",
+        "disable: [traefik]",
+    ),
+    "a list for a mapping": ({"workloads": ["w"]}, "workloads", "a list", "a mapping", "workloads: {"),
+    "a key without value": ({"pools/rtx/gpu": None}, "pools.rtx.gpu", "nothing", "a value", "gpu: {product"),
+    "a profile without value": (
+        {"sharing/profiles/idle": None},
+        "sharing.profiles.idle",
+        "nothing",
+        "{}",
+        "",
+    ),
+    # unknown, missing, misplaced
+    "a misspelt key": (
+        {"ssh/usr": "x"},
+        "ssh.usr",
+        "usr",
+        "knownHostsFile, port, privateKeyFile, user",
+        "write user",
+    ),
+    "a misspelt section": ({"worklods": {}}, "worklods", "worklods", "gpuOperator, k3s", "write workloads"),
+    "snake case": ({"ssh/known_hosts_file": "x"}, "ssh.known_hosts_file", "", "", "write knownHostsFile"),
+    "a missing address": (
+        {"pools/rtx/hosts/gpu-1": {}},
+        "pools.rtx.hosts.gpu-1.address",
+        "missing",
+        "IPv4",
+        "add `address: 10.0.0.11`",
+    ),
+    "no k3s": ({"k3s": REMOVE}, "k3s", "missing", "which k3s", "add `k3s: {version"),
+    "no version": (
+        {"k3s/version": REMOVE},
+        "k3s.version",
+        "missing",
+        "vX.Y.Z+k3sN",
+        "add `version: v1.36.2+k3s1`",
+    ),
+    "no pools": ({"pools": REMOVE}, "pools", "missing", "machines", "add `pools: {"),
+    "a key one level too high": (
+        {"sharing/profiles/six/renameByDefault": True},
+        "sharing.profiles.six.renameByDefault",
+        "unknown key",
+        "timeSlicing",
+        f"belongs at {SLICING}.renameByDefault",
+    ),
+    "a key one level too low": (
+        {f"{RESOURCES}/0/failRequestsGreaterThanOne": True},
+        f"{SLICING}.resources[0].failRequestsGreaterThanOne",
+        "",
+        "",
+        f"belongs at {SLICING}.failRequestsGreaterThanOne",
+    ),
+    "a key two levels too high": (
+        {"sharing/renameByDefault": True},
+        "sharing.renameByDefault",
+        "",
+        "",
+        "belongs at sharing.profiles.<name>.timeSlicing.renameByDefault",
+    ),
+    "a count beside gpu": (
+        {"pools/rtx/count": 1},
+        "pools.rtx.count",
+        "",
+        "",
+        "belongs at pools.rtx.gpu.count",
+    ),
+    "no hosts": (
+        {"pools/empty": {"role": "agent", "hosts": {}}},
+        "pools.empty.hosts",
+        "an empty mapping",
+        "machines",
+        "hosts: {gpu-1: 10.0.0.21}",
+    ),
+    # one of a few
+    "a role": ({"pools/rtx/role": "agnet"}, "pools.rtx.role", '"agnet"', "server, agent", "write agent"),
+    "a component": ({"k3s/disable": ["treafik"]}, "k3s.disable[0]", '"treafik"', "coredns", "write traefik"),
+    "a fit": ({"fit": "strict"}, "fit", '"strict"', "enforce, warn, off", "write"),
+    "an architecture": (
+        {"k3s/binarySha256": {"arm": "a" * 64}},
+        "k3s.binarySha256.arm",
+        "arm",
+        "amd64, arm64",
+        "write arm64",
+    ),
+    # names and addresses
+    "a node name": (
+        {"pools/rtx/hosts/GPU_2": "10.0.0.22"},
+        "pools.rtx.hosts.GPU_2",
+        '"GPU_2"',
+        "RFC 1123",
+        "gpu-2",
+    ),
+    "a long node name": (
+        {f"pools/rtx/hosts/{'a' * 64}": "10.0.0.22"},
+        f"pools.rtx.hosts.{'a' * 64}",
+        "",
+        "63",
+        "aaa",
+    ),
+    "a pool name": (
+        {"pools/R": {"role": "agent", "hosts": {"h": "10.0.0.9"}}},
+        "pools.R",
+        "",
+        "RFC 1123",
+        "write r",
+    ),
+    "a workload name": ({"workloads/W": {}}, "workloads.W", "", "RFC 1123", "write w"),
+    "a namespace": ({"workloads/w/namespace": "A"}, "workloads.w.namespace", "", "RFC 1123", "write a"),
+    "a resource": (
+        {"workloads/w/resource": "gpu"},
+        "workloads.w.resource",
+        '"gpu"',
+        "extended",
+        "nvidia.com/gpu",
+    ),
+    "a label key": (
+        {"workloads/w/nodeSelector": {"a b": "c"}},
+        "workloads.w.nodeSelector.a b",
+        "a b",
+        "label key",
+        "",
+    ),
+    "a label value": (
+        {"workloads/w/nodeSelector": {"a": "b c"}},
+        "workloads.w.nodeSelector.a",
+        "b c",
+        "label value",
+        "",
+    ),
+    "a DNS name": (
+        {"pools/rtx/hosts/gpu-1": "gpu-1.lan"},
+        "pools.rtx.hosts.gpu-1",
+        '"gpu-1.lan"',
+        "IPv4",
+        "10.0.0.11",
+    ),
+    "a loopback address": (
+        {"pools/rtx/hosts/gpu-1": "127.0.0.1"},
+        "pools.rtx.hosts.gpu-1",
+        "",
+        "other nodes",
+        "",
+    ),
+    "a product with spaces": (
+        {"pools/rtx/gpu/product": "NVIDIA H200"},
+        "pools.rtx.gpu.product",
+        "",
+        "nvidia-smi",
+        "write NVIDIA-H200",
+    ),
+    "a shared product": (
+        {"pools/rtx/gpu/product": "NVIDIA-H200-SHARED"},
+        "pools.rtx.gpu.product",
+        "",
+        "without -SHARED",
+        "write NVIDIA-H200",
+    ),
+    "a port": ({"ssh/port": 0}, "ssh.port", "0", "1 to 65535", "port: 22"),
+    "no cards": ({"pools/rtx/gpu/count": 0}, "pools.rtx.gpu.count", "0", "at least 1", "count: 1"),
+    "no gpus": ({"workloads/w/gpus": 0}, "workloads.w.gpus", "0", "at least 1", "gpus: 1"),
+    "a channel": ({"k3s/version": "stable"}, "k3s.version", "stable", "channel", "v1.36.2+k3s1"),
+    "plain http": ({"k3s/mirror": "http://m/x"}, "k3s.mirror", "http://m/x", "https://", "https://"),
+    "a short digest": (
+        {"k3s/installScriptSha256": "abc"},
+        "k3s.installScriptSha256",
+        "abc",
+        "64",
+        "sha256sum",
+    ),
+    # profiles and slices
+    "a profile called none": (
+        {"sharing/profiles/none": {}},
+        "sharing.profiles.none",
+        "none",
+        "always there",
+        "rename",
+    ),
+    "a profile name": (
+        {"sharing/profiles/a b": {}},
+        "sharing.profiles.a b",
+        "a b",
+        "ConfigMap key",
+        "2080ti",
+    ),
+    "a long profile name": (
+        {f"sharing/profiles/{'a' * 55}": {}},
+        f"sharing.profiles.{'a' * 55}",
+        "",
+        "54",
+        "",
+    ),
+    "one slice": (
+        {f"{RESOURCES}/0/replicas": 1},
+        f"{SLICING}.resources[0].replicas",
+        "1",
+        "number of replicas must be >= 2",
+        "leave the profile empty ({})",
+    ),
+    "no resources": (
+        {"sharing/profiles/six/timeSlicing": {}},
+        f"{SLICING}.resources",
+        "missing",
+        "no resources specified",
+        "add `resources:",
+    ),
+    "an empty list": (
+        {RESOURCES: []},
+        f"{SLICING}.resources",
+        "an empty list",
+        "no resources specified",
+        "resources:",
+    ),
+    "empty timeSlicing": (
+        {"sharing/profiles/six/timeSlicing": None},
+        SLICING,
+        "nothing",
+        "",
+        "timeSlicing: {",
+    ),
+    "another vendor": (
+        {f"{RESOURCES}/0/name": "amd.com/gpu"},
+        f"{SLICING}.resources[0].name",
+        "amd.com/gpu",
+        "without a word",
+        "nvidia.com/gpu",
+    ),
+    "a MIG resource": (
+        {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.5gb", "replicas": 2}},
+        f"{SLICING}.resources[1].name",
+        "mig-1g.5gb",
+        "without MIG",
+        "remove this entry",
+    ),
+    "twice the same": (
+        {f"{RESOURCES}/1": {"name": "gpu", "replicas": 3}},
+        f"{SLICING}.resources[1].name",
+        "a second time",
+        "each resource once",
+        "remove one",
+    ),
+    "devices": ({f"{RESOURCES}/0/devices": "all"}, f"{SLICING}.resources[0].devices", "", "", "ignores it"),
+    "rename": ({f"{RESOURCES}/0/rename": "x"}, f"{SLICING}.resources[0].rename", "", "", "renameByDefault"),
+    "the plugin's own file": (
+        {"sharing/profiles/six/version": "v1"},
+        "sharing.profiles.six.version",
+        "",
+        "",
+        "writes `version: v1` itself",
+    ),
+    "an unknown profile": (
+        {"pools/rtx/gpu/profile": "sicks"},
+        "pools.rtx.gpu.profile",
+        '"sicks"',
+        "none, six",
+        "define sharing.profiles.sicks",
+    ),
+    "a mistyped profile": ({"pools/rtx/gpu/profile": "sixx"}, "pools.rtx.gpu.profile", "", "", "write six,"),
+    "an unknown default": ({"sharing/default": "x"}, "sharing.default", '"x"', "none, six", "write none"),
+    "a greater request": (
+        {"sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True},
+        "workloads.w.gpus",
+        "2, on gpu-1",
+        "UnexpectedAdmissionError",
+        "write gpus: 1",
+    ),
+    # rules that span keys
+    "no server": ({"pools/control": REMOVE}, "pools", "no server host", "exactly one", "role: server"),
+    "two servers": (
+        {"pools/control/hosts/server-2": "10.0.0.12"},
+        "pools",
+        "server-1, server-2",
+        "this version supports one server",
+        "role agent",
+    ),
+    "a name twice": (
+        {"pools/more": {"role": "agent", "hosts": {"gpu-1": "10.0.0.22"}}},
+        "pools.more.hosts.gpu-1",
+        "pools.rtx.hosts.gpu-1",
+        "a name of its own",
+        "rename",
+    ),
+    "an address twice": (
+        {"pools/rtx/hosts/gpu-2": "10.0.0.11"},
+        "pools.rtx.hosts.gpu-2",
+        "pools.control.hosts.server-1",
+        "an address of its own",
+        "correct",
+    ),
+    "no key": (
+        {"ssh/privateKeyFile": REMOVE},
+        "ssh.privateKeyFile",
+        "gpu-1, server-1",
+        "sshPrivateKey",
+        "pulumi config set --secret sshPrivateKey",
+    ),
+    "no digest": (
+        {"k3s/mirror": REMOVE},
+        "k3s.installScriptSha256",
+        "missing",
+        "runs as root",
+        "| sha256sum",
+    ),
+    "an owned k3s key": ({"k3s/config": {"token-file": "/x"}}, "k3s.config.token-file", "", "", "remove it"),
+    "an unknown k3s key": (
+        {"k3s/config": {"kubelet-args": ["max-pods=200"]}},
+        "k3s.config.kubelet-args",
+        "unknown key",
+        "k3s server",
+        "write kubelet-arg",
+    ),
+    "an appended k3s key": ({"k3s/config": {"tls-san+": ["x"]}}, "k3s.config.tls-san+", "", "", "k3s.tlsSan"),
+    "no runtimes": (
+        {"k3s/disable": ["runtimes"]},
+        "k3s.disable",
+        "runtimes",
+        "RuntimeClass",
+        "remove runtimes",
+    ),
+    "the plugin's config": (
+        {"gpuOperator/values": {"devicePlugin": {"config": {"name": "x"}}}},
+        "gpuOperator.values.devicePlugin.config",
+        "",
+        "",
+        "sharing.profiles",
+    ),
+    "a driver by values": (
+        {"gpuOperator/values": {"driver": {"enabled": True}}},
+        "gpuOperator.values.driver.enabled",
+        "",
+        "",
+        "gpuOperator.driver",
+    ),
+    "k3s's template": (
+        {
+            "gpuOperator/values": {
+                "toolkit": {"env": [{"name": "CONTAINERD_CONFIG", "value": "/etc/config.toml.tmpl"}]}
+            }
+        },
+        "gpuOperator.values.toolkit.env[0]",
+        "config.toml.tmpl",
+        "network",
+        "remove this variable",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refused(case: str) -> None:
+    change, path, found, expected, remedy = REFUSALS[case]
+    problem = the_problem(change)
+    assert problem.path == path
+    assert found in problem.found
+    assert expected in problem.expected
+    assert remedy in problem.remedy
+    assert problem.severity == "error"
+
+
+# What looks like a refusal and is none
+
+ACCEPTED = {
+    "k3s keys that begin like an owned one": {
+        "k3s/config": {"disable-network-policy": True, "tls-san-security": True}
+    },
+    "a request of one where greater ones fail": {
+        "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,
+        "workloads/w/gpus": 1,
+    },
+    "a greater request that goes elsewhere": {
+        "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,
+        "pools/other": {
+            "role": "agent",
+            "hosts": {"gpu-2": "10.0.0.22"},
+            "gpu": {"product": "A", "count": 2, "memoryMiB": 1},
+        },
+        "workloads/w/nodeSelector": {"accelerator": "A"},
+    },
+    "a containerd configuration that is no template": {
+        "gpuOperator/values": {
+            "toolkit": {"env": [{"name": "CONTAINERD_CONFIG", "value": "/etc/containerd/config.toml"}]}
+        }
+    },
+    "keys of hosts alone": {
+        "ssh/privateKeyFile": REMOVE,
+        "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "privateKeyFile": "a"},
+        "pools/control/hosts/server-1": {"address": "10.0.0.11", "privateKeyFile": "b"},
+    },
+    "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
+    "no pods at all": {"workloads/w/replicas": 0},
+    "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_accepted(case: str) -> None:
+    s.parse(with_(ACCEPTED[case]))
