@@ -3,6 +3,7 @@
 Mocks show the shape of the graph: edges, options, names, secrets. That it works is the rehearsal's word.
 """
 
+import asyncio
 import json
 import runpy
 from collections.abc import Iterator, Mapping
@@ -141,6 +142,8 @@ def run(
     kubeconfig_known: bool = True,
 ) -> Graph:
     """Runs `__main__.py` on a configuration (un-namespaced keys). Raises what the program raises."""
+    # The SDK wants a current event loop; whoever used asyncio.run before has closed theirs.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     graph = Graph()
     machines = Machines(kubeconfig_known)
     mocks.set_mocks(
