@@ -30,13 +30,18 @@ class EngineFailed(Exception):
 @dataclass(frozen=True)
 class Engine:
     """One stack. `folder` holds its state, passphrase and a copy of its stack file; `path` is put in
-    front of PATH, for provider plugins and helm."""
+    front of PATH, for helm."""
 
     stack: str
     stack_file: Path
     folder: Path
     pulumi: Path
     path: tuple[Path, ...] = ()
+
+    @property
+    def home(self) -> Path:
+        """The engine's PULUMI_HOME."""
+        return self.folder / "home"
 
     def preview(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
         """What an `up` would do: counts by operation. Raises EngineFailed."""
@@ -95,7 +100,7 @@ class Engine:
         command.config_file = config_file
         workspace = automation.LocalWorkspace(
             work_dir=str(ROOT),
-            pulumi_home=str(self.folder / "home"),
+            pulumi_home=str(self.home),
             program=_program,
             env_vars=self._environment(),
             pulumi_command=command,
@@ -139,7 +144,7 @@ class Engine:
         done = subprocess.run(
             [self.pulumi, *arguments, "--non-interactive"],
             cwd=self.folder / "project",
-            env={**os.environ, **self._environment(), "PULUMI_HOME": str(self.folder / "home")},
+            env={**os.environ, **self._environment(), "PULUMI_HOME": str(self.home)},
             capture_output=True,
             text=True,
             timeout=120,

@@ -14,25 +14,23 @@ DOWNLOAD_SECONDS = 60
 ASK_AGAIN_SECONDS = 24 * 3600
 
 
-def provide(folder: Path, pulumi: Path, progress: Progress) -> dict[str, str]:
-    """Fills `folder` so that the engine, with it in front of PATH, finds every plugin.
+def provide(home: Path, pulumi: Path, progress: Progress) -> dict[str, str]:
+    """Fills the plugin cache of the engine whose PULUMI_HOME is `home`.
 
-    Returns by plugin name where it came from, for people to read.
+    Returns by plugin name where it came from, for people to read. A plugin on PATH goes before the cache.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    plugins.install(folder)
-    return {name: _better(name, folder, pulumi, progress) for name in plugins.NAMES}
-
-
-def _better(name: str, folder: Path, pulumi: Path, progress: Progress) -> str:
-    """Puts the official plugin in the stand-in's place, and says which of the two it is now."""
-    place = folder / f"pulumi-resource-{name}"
-    official = on_path(name) or cached(name) or downloaded(name, pulumi, progress)
-    if official is None:
-        return "stand-in"
-    place.unlink()
-    place.symlink_to(official)
-    return f"Pulumi's ({official})"
+    stand_ins = home / "stand-ins"
+    plugins.install(stand_ins)
+    origins = {}
+    for name in plugins.NAMES:
+        official = on_path(name) or cached(name) or downloaded(name, pulumi, progress)
+        place = home / "plugins" / f"resource-{name}-v{wanted(name)}"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        executable = f"pulumi-resource-{name}"
+        (place / executable).symlink_to(official or stand_ins / executable)
+        origins[name] = f"Pulumi's ({official})" if official else "stand-in"
+    return origins
 
 
 def on_path(name: str) -> Path | None:

@@ -43,12 +43,12 @@ class Site:
             stack_file=self.stack_file,
             folder=self.folder / "engine",
             pulumi=tools.pulumi,
-            path=(self.folder / "plugins", tools.helm.parent),
+            path=(tools.helm.parent,),
         )
 
     def provide(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:
         """Gives the engine its provider plugins: by name, where each came from."""
-        return providers.provide(self.folder / "plugins", tools.pulumi, progress)
+        return providers.provide(self.engine(tools).home, tools.pulumi, progress)
 
     def machines_up(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, machines.Booted]:
         """The machines of the stack file, by host. Raises RehearsalError, settings.SettingsError."""

@@ -87,11 +87,12 @@ def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(official))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(providers, "downloaded", lambda *arguments: None)
-    folder = tmp_path / "plugins"
-    origins = providers.provide(folder, Path("/nonexistent/pulumi"), Progress())
+    origins = providers.provide(tmp_path / "engine", Path("/nonexistent/pulumi"), Progress())
+    (command,) = (tmp_path / "engine/plugins").glob("resource-command-v*/pulumi-resource-command")
+    (kubernetes,) = (tmp_path / "engine/plugins").glob("resource-kubernetes-v*/pulumi-resource-kubernetes")
     assert origins == {
         "command": f"Pulumi's ({official / 'pulumi-resource-command'})",
         "kubernetes": "stand-in",
     }
-    assert (folder / "pulumi-resource-command").resolve() == official / "pulumi-resource-command"
-    assert "stand-in" in (folder / "pulumi-resource-kubernetes").read_text()
+    assert command.resolve() == official / "pulumi-resource-command"
+    assert "stand-in" in kubernetes.read_text()
