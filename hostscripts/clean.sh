@@ -23,7 +23,8 @@ flock -w 300 9 || {
     exit 1
 }
 
-out=$(mktemp /run/k3s-gpu-sharing.XXXXXX)
+mkdir -p /run/k3s-gpu-sharing
+out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
 (
     trap '' HUP PIPE TERM
     # k3s's own scripts know every mount and process of theirs; their exit code proves nothing.

@@ -26,16 +26,11 @@ fail() {
     exit 1
 }
 
-# put FILE MODE: stdin becomes FILE, whole or not at all; true when that changed anything
+# put FILE MODE: stdin becomes FILE, whole or not at all
 put() {
-    new=$1.k3s-gpu-sharing
-    cat >"$new"
-    chmod "$2" "$new"
-    if cmp -s "$new" "$1"; then
-        rm -f "$new"
-        return 1
+    if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then
+        fail "could not write $1" "is the disk full or read-only? see df -h and mount"
     fi
-    mv -f "$new" "$1"
 }
 
 # fetch URL FILE
@@ -77,25 +72,25 @@ machine-id=$machine"
     # The way out is laid before anything is installed, so that a failed install can be cleaned up too.
     mkdir -p $own $lib
     chmod 755 $own $lib
-    printf '%s' "$CLEAN" | put $lib/clean 755 || :
+    printf '%s' "$CLEAN" | put $lib/clean 755
     toolkit=no
     [ ! -e /usr/local/nvidia/toolkit ] || toolkit=yes
     [ -e $own/toolkit-before ] || printf '%s\n' $toolkit | put $own/toolkit-before 644
-    printf '%s\n' "$mine" | put $own/owner 644 || :
+    printf '%s\n' "$mine" | put $own/owner 644
 }
 
 configure() {
     mkdir -p $etc
     if [ "$ROLE" = agent ]; then
         if [ -n "$token" ]; then
-            printf '%s\n' "$token" | put $etc/agent-token 600 || :
+            printf '%s\n' "$token" | put $etc/agent-token 600
         fi
         [ -s $etc/agent-token ] || fail "no agent token came and none is here" "run up again; the token comes from the server"
     elif [ ! -s $etc/agent-token ]; then
         # Agents get a token of their own: the server's opens the whole cluster and its datastore.
-        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600 || :
+        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
     fi
-    printf '%s' "$CONFIG" | put $etc/config.yaml 600 || :
+    printf '%s' "$CONFIG" | put $etc/config.yaml 600
 }
 
 install_k3s() {
@@ -108,6 +103,7 @@ install_k3s() {
         return 0
     fi
     work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
     # A '+' in a path means itself, but some mirrors read it as a blank.
     case $MIRROR in
     file://*) release=$MIRROR/$VERSION ;;
@@ -130,7 +126,6 @@ install_k3s() {
         cat "$work/log" >&2
         fail "k3s's install script failed" "its own words are above"
     }
-    rm -rf "$work"
     said="installed $VERSION"
 }
 
@@ -165,11 +160,11 @@ state() {
 }
 
 cause() {
-    case $(journal 100) in
+    case "$ROLE $(journal 100)" in
     *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
     *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
     *"address already in use"*) echo "a port k3s needs is taken: see ss -ltnp" ;;
-    *"connection refused"* | *"i/o timeout"* | *"no route to host"*) echo "port 6443 of the server is not reachable from here: look at firewalls" ;;
+    agent*"connection refused"* | agent*"i/o timeout"* | agent*"no route to host"*) echo "port 6443 of the server is not reachable from here: look at firewalls" ;;
     *cgroup*v1*) echo "this kernel runs cgroup v1, which Kubernetes 1.35 and later refuse" ;;
     *) echo "read the journal lines above: journalctl -u $unit" ;;
     esac
@@ -180,19 +175,26 @@ converge() {
     claim
     configure
     install_k3s
-    # What k3s runs with. It reads its files at the start only, so a difference means a restart.
+    # What k3s runs with. It reads its files at the start only, so a difference means a restart; also of
+    # one that is still starting: with a wrong token it would do so for ever.
     want=$(cat $etc/config.yaml $etc/agent-token $k3s "$unit_file" | sha256sum | cut -d ' ' -f 1)
     begin=$(date +%s)
     before=none
-    if ! systemctl is-active --quiet "$unit"; then
+    case $(systemctl is-active "$unit" || :) in
+    active | activating | reloading)
+        if [ "$want" != "$(cat $own/started 2>/dev/null || :)" ]; then
+            before=$(invocation)
+            systemctl restart --no-block "$unit"
+            [ "$said" != "nothing to change" ] || said="restarted with a new configuration"
+        fi
+        ;;
+    *)
         systemctl reset-failed "$unit" 2>/dev/null || :
         systemctl start --no-block "$unit"
         [ "$said" != "nothing to change" ] || said="started"
-    elif [ "$want" != "$(cat $own/applied 2>/dev/null || :)" ]; then
-        before=$(invocation)
-        systemctl restart --no-block "$unit"
-        [ "$said" != "nothing to change" ] || said="restarted with a new configuration"
-    fi
+        ;;
+    esac
+    printf '%s\n' "$want" | put $own/started 644
     while last=$(state) && [ -n "$last" ]; do
         if [ $(($(date +%s) - begin)) -ge "$TIMEOUT" ]; then
             masked_journal
@@ -200,7 +202,6 @@ converge() {
         fi
         sleep 1
     done
-    printf '%s\n' "$want" | put $own/applied 644 || :
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
 }
 
@@ -211,7 +212,8 @@ token=
 # with its words in a file; the next run waits for the lock and finds everything done.
 exec 9>/run/lock/k3s-gpu-sharing.lock
 flock -w "$TIMEOUT" 9 || fail "another run has been at work here for $TIMEOUT s" "wait for it; it holds /run/lock/k3s-gpu-sharing.lock"
-out=$(mktemp /run/k3s-gpu-sharing.XXXXXX)
+mkdir -p /run/k3s-gpu-sharing
+out=$(mktemp /run/k3s-gpu-sharing/converge.XXXXXX)
 (
     trap '' HUP PIPE TERM
     converge

@@ -97,9 +97,9 @@ def test_up_ends_as_the_article_ends(story: Stage, booted):
 
 
 def test_a_second_up_changes_nothing(story: Stage, booted):
-    before = [story.on(machine, "cat /etc/k3s-gpu-sharing/applied") for machine in booted.values()]
+    before = [starts_of(story, machine) for machine in booted.values()]
     assert story.up() == {"same": 23}
-    assert before == [story.on(machine, "cat /etc/k3s-gpu-sharing/applied") for machine in booted.values()]
+    assert before == [starts_of(story, machine) for machine in booted.values()]
 
 
 def test_six_slices_become_eight_and_no_workload_notices(story: Stage, booted):

@@ -59,9 +59,8 @@ def test_the_next_up_heals_a_killed_one(life: Stage):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     # The machine finishes what it had begun, deaf to the hang-up.
-    eventually(
-        "the server to become ready by itself", lambda: is_there(life, server, "/etc/k3s-gpu-sharing/applied")
-    )
+    ready = "k3s kubectl get --raw /readyz >/dev/null 2>&1 && echo ready || :"
+    eventually("the server to become ready by itself", lambda: life.on(server, ready))
     start = life.on(server, "systemctl show --property InvocationID --value k3s")
     life.up()
     assert "an earlier run was killed; its lock is taken away" in life.said
@@ -80,12 +79,30 @@ def test_an_up_that_failed_half_way_is_destroyed_cleanly(life: Stage):
     assert "gpu-1: k3s (agent) was not ready after 10 s" in said
     assert "port 6443 of the server is not reachable from here" in said
     assert is_there(life, agent, "/usr/local/bin/k3s")
-    life.on(agent, "iptables -F OUTPUT")
     life.destroy()
     assert life.resources() == {}
     for machine in booted.values():
         for path in ("/usr/local/bin/k3s", "/etc/rancher", "/var/lib/rancher/k3s", "/etc/k3s-gpu-sharing"):
             assert not is_there(life, machine, path), f"{machine.host}: {path}"
+
+
+def test_an_agent_that_tries_for_ever_with_a_wrong_token_is_healed(life: Stage):
+    """k3s never ends with a wrong token: its unit stays `activating`, and a start alone changes nothing."""
+    booted = life.machines_up()
+    life.config["k3s"]["startTimeoutSeconds"] = 10
+    agent = booted[AGENT]
+    life.on(agent, f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
+    life.refused(life.up)
+    # What an earlier run would have left behind that was given another cluster's token.
+    life.on(
+        agent,
+        "cd /etc/rancher/k3s; printf 'K10%064d::node:wrong\\n' 0 >agent-token; "
+        "cat config.yaml agent-token /usr/local/bin/k3s /etc/systemd/system/k3s-agent.service "
+        "| sha256sum | cut -d ' ' -f 1 >/etc/k3s-gpu-sharing/started; systemctl restart --no-block k3s-agent",
+    )
+    life.on(agent, "iptables -F OUTPUT")
+    life.up()
+    assert life.on(agent, "systemctl is-active k3s-agent") == "active"
 
 
 def test_all_that_is_wrong_with_machines_is_told_at_once_and_in_time(life: Stage, tmp_path: Path):
