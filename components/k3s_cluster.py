@@ -250,6 +250,8 @@ class K3sCluster(pulumi.ComponentResource):
 def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """The server's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
+        # Only at its first start can k3s begin to encrypt Secrets at rest; later it cannot be turned on.
+        "secrets-encryption": True,
         **args["config"],
         **args["server_config"],
         "node-name": host["name"],

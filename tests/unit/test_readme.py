@@ -1,0 +1,30 @@
+"""What the README shows has to hold."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+NAMESPACE = "k3s-gpu-sharing:"
+
+
+def test_its_stack_file_is_accepted():
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    config = yaml.safe_load(text.replace("installScriptSha256: ...", f"installScriptSha256: {'a' * 64}"))[
+        "config"
+    ]
+    assert all(key.startswith(NAMESPACE) for key in config)
+    parsed = settings.parse({key.removeprefix(NAMESPACE): value for key, value in config.items()})
+    assert [node.name for node in parsed.nodes] == ["gpu-1", "gpu-2", "server-1"]
+
+
+def test_its_commands_exist():
+    targets = set(re.findall(r"^([a-z0-9]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z0-9]+)", README)) | set(
+        re.findall(r"^make ([a-z0-9]+)", README, re.MULTILINE)
+    )
+    assert named == targets - {"help"}
