@@ -100,8 +100,7 @@ class K3sCluster(pulumi.ComponentResource):
         first = self._server(server)
         tokens = self._tokens(first)
         agent_token = pulumi.Output.secret(tokens.stdout).apply(lambda text: json.loads(text)["agent"])
-        joins = {agent["name"]: self._agent(agent, first, agent_token) for agent in agents}
-        self._upkeep(agents, joins)
+        joins = self._agents(agents, first, agent_token)
         self.joined = {server["name"]: first, **joins}
 
         fetched = self._kubeconfig(first)
@@ -150,43 +149,48 @@ class K3sCluster(pulumi.ComponentResource):
             ),
         )
 
-    def _agent(
-        self, host: HostArgs, first: remote.Command, agent_token: pulumi.Output[str]
+    def _agents(
+        self, agents: Sequence[HostArgs], first: remote.Command, token: pulumi.Output[str]
+    ) -> dict[str, remote.Command]:
+        """Joins the machines beside each other; what changes on running ones goes through upkeep, in as
+        many lanes as may be unavailable at a time. By name: the join."""
+        lanes = self._args["max_unavailable"]
+        upkeeps: list[remote.Command] = []
+        joins: dict[str, remote.Command] = {}
+        for position, host in enumerate(agents):
+            before = [upkeeps[position - lanes]] if position >= lanes else []
+            # The order of leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
+            forget = self._ward("forget", host, first, after=first)
+            clean = self._clean(host, [forget])
+            upkeeps.append(self._upkeep(host, token, [self._preflight, clean, first, *before]))
+            joins[host["name"]] = self._join(host, token, upkeeps[-1])
+            self._ward("leave", host, first, after=joins[host["name"]])
+        return joins
+
+    def _upkeep(
+        self, host: HostArgs, token: pulumi.Output[str], after: Sequence[pulumi.Resource]
     ) -> remote.Command:
-        """Joins one machine. The order of leaving is the reverse of the dependencies:
-        pods away (leave), k3s away (clean), Node away (forget)."""
-        forget = self._ward("forget", host, first, after=first)
-        clean = self._clean(host, [forget])
-        join = remote.Command(
+        """What a change does to a running agent. Only an `update`, and in the state before the join: so it
+        costs nothing at the install, and a change after a half-failed install is not taken for the first."""
+        return remote.Command(
+            f"{self._name}-upkeep-{host['name']}",
+            connection=host["connection"],
+            update=self._converge(host, "agent"),
+            stdin=token,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+    def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
+        return remote.Command(
             f"{self._name}-agent-{host['name']}",
             connection=host["connection"],
             create=self._converge(host, "agent"),
-            # All agents join at once; what changes on a running one is upkeep's, a few at a time.
             update="true",
-            stdin=agent_token,
+            stdin=token,
             add_previous_output_in_env=False,
-            opts=ResourceOptions(
-                parent=self, depends_on=[self._preflight, clean, first], ignore_changes=["create"]
-            ),
+            opts=ResourceOptions(parent=self, depends_on=[upkeep], ignore_changes=["create"]),
         )
-        self._ward("leave", host, first, after=join)
-        return join
-
-    def _upkeep(self, agents: Sequence[HostArgs], joins: Mapping[str, remote.Command]) -> None:
-        """What a change does to running agents, in as many lanes as may be unavailable at a time."""
-        lanes = self._args["max_unavailable"]
-        done: list[remote.Command] = []
-        for position, host in enumerate(agents):
-            before = [done[position - lanes]] if position >= lanes else []
-            done.append(
-                remote.Command(
-                    f"{self._name}-upkeep-{host['name']}",
-                    connection=host["connection"],
-                    update=self._converge(host, "agent"),
-                    add_previous_output_in_env=False,
-                    opts=ResourceOptions(parent=self, depends_on=[joins[host["name"]], *before]),
-                )
-            )
 
     def _kubeconfig(self, first: remote.Command) -> remote.Command:
         """A Command of its own with inputs that ordinary changes never touch: whenever an input

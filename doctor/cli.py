@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +65,29 @@ def _hosts(options: argparse.Namespace) -> int:
     from doctor.keys import keys_for
 
     if options.from_graph:
+        _agent_answers(os.environ.get("SSH_AUTH_SOCK", ""))
         told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
     else:
         told = _inventory_of(options.file)
         lacks_key = any(not host["privateKeyFile"] for host in told["hosts"])
         given = sys.stdin.read() if lacks_key and not sys.stdin.isatty() else ""
     return _tell(look(told, keys_for(told, given)), options)
+
+
+def _agent_answers(path: str) -> None:
+    """Pulumi's command plugin dials the SSH agent named in its environment, even with a key of its own, and
+    fails on every host when nobody answers there: a shell that outlived its login. Raises Refused."""
+    if not path:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as agent:
+            agent.settimeout(5)
+            agent.connect(path)
+    except OSError as error:
+        raise Refused(
+            f"SSH_AUTH_SOCK is {path}, where no SSH agent answers ({error.strerror or error}); Pulumi's command plugin "
+            "would fail on every host. Run env -u SSH_AUTH_SOCK pulumi up"
+        ) from None
 
 
 def _cluster(options: argparse.Namespace) -> int:

@@ -186,14 +186,9 @@ async def _login(
         # Empty, not None: None would mean that keys are not checked. The client decides.
         known_hosts=([], [], []),
         client_factory=lambda: pinned,
-        server_host_key_algs=_algorithms(pinned.expected),
+        # Only the type that is pinned: a machine has keys of several types, all of them right.
+        server_host_key_algs=[pinned.expected.get_algorithm()],
     )
-
-
-def _algorithms(key: asyncssh.SSHKey) -> list[str]:
-    """Asks only for the type that is pinned: a machine has keys of several types, all of them right."""
-    kind = key.get_algorithm()
-    return ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] if kind == "ssh-rsa" else [kind]
 
 
 def _other_key(shown: asyncssh.SSHKey | None) -> Failure:

@@ -31,29 +31,47 @@ out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
     for script in k3s-uninstall.sh k3s-agent-uninstall.sh; do
         [ ! -x /usr/local/bin/$script ] || timeout 300 /usr/local/bin/$script || :
     done
+    # An install that failed early has no such script; what it put here is taken away piece by piece.
+    for unit in k3s k3s-agent; do
+        [ ! -e /etc/systemd/system/$unit.service ] || timeout 120 systemctl disable --now $unit || :
+        rm -f /etc/systemd/system/$unit.service /etc/systemd/system/$unit.service.env
+    done
+    systemctl daemon-reload || :
+    rm -rf /etc/rancher/k3s /usr/local/bin/k3s /usr/local/bin/k3s.new
 ) >"$out" 2>&1 </dev/null &
 wait $! || :
 
 # /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
 rm -rf /etc/rancher/node
-rmdir /etc/rancher /var/lib/rancher 2>/dev/null || :
-# What the GPU Operator's containers leave on the host.
-if [ "$(cat $own/toolkit-before)" = no ]; then
-    rm -rf /usr/local/nvidia
-fi
-rm -rf /run/nvidia /etc/containerd/conf.d/99-nvidia.toml /var/run/cdi/management.nvidia.com-gpu.yaml
 
+# What the GPU Operator's containers leave on the host, where it was not there before. Its driver mounts
+# the host's own file system below /run/nvidia: unmount first, and never delete across a mount.
 left=
-for path in /usr/local/bin/k3s /etc/rancher/k3s /var/lib/rancher/k3s /var/lib/kubelet \
-    /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
+while read -r path; do
+    awk -v path="$path" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts | sort -r |
+        while read -r mount; do umount -l "$mount" || :; done
+    if awk -v path="$path" '$2 == path || index($2, path "/") == 1 { found = 1 } END { exit !found }' /proc/self/mounts; then
+        left="$left $path"
+    else
+        rm -rf --one-file-system "$path"
+        rmdir "${path%/*}" 2>/dev/null || :
+    fi
+done <$own/absent-before
+
+for path in /usr/local/bin/k3s /etc/rancher/k3s /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
     [ ! -e $path ] || left="$left $path"
+done
+# These may be disks of their own, which stay, empty.
+for path in /var/lib/rancher/k3s /var/lib/kubelet; do
+    [ -z "$(find $path -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null || :)" ] || left="$left $path"
 done
 if [ -n "$left" ]; then
     tail -n 40 "$out" >&2
     rm -f "$out"
-    echo "$3: k3s's uninstall script left$left; look at what holds them (mount, ps), then run destroy again" >&2
+    echo "$3: still there:$left; look at what holds them (mount, ps), then run destroy again" >&2
     exit 1
 fi
 rm -f "$out"
+rmdir /var/lib/rancher/k3s /var/lib/kubelet /etc/rancher /var/lib/rancher 2>/dev/null || :
 rm -rf $own /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
 echo "$3: clean"

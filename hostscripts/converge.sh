@@ -8,7 +8,7 @@
 #               TIMEOUT              seconds that k3s may take to become ready
 #               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
-# stdin:        the agent token for ROLE=agent (empty: the one already here is kept)
+# stdin:        the agent token for ROLE=agent
 
 own=/etc/k3s-gpu-sharing
 lib=/usr/local/lib/k3s-gpu-sharing
@@ -73,19 +73,20 @@ machine-id=$machine"
     mkdir -p $own $lib
     chmod 755 $own $lib
     printf '%s' "$CLEAN" | put $lib/clean 755
-    toolkit=no
-    [ ! -e /usr/local/nvidia/toolkit ] || toolkit=yes
-    [ -e $own/toolkit-before ] || printf '%s\n' $toolkit | put $own/toolkit-before 644
+    # What the GPU Operator may bring to the host and would leave there; clean takes away what was not
+    # here before.
+    [ -e $own/absent-before ] || for path in /usr/local/nvidia/toolkit /run/nvidia \
+        /etc/containerd/conf.d/99-nvidia.toml /var/run/cdi/management.nvidia.com-gpu.yaml; do
+        [ -e $path ] || printf '%s\n' $path
+    done | put $own/absent-before 644
     printf '%s\n' "$mine" | put $own/owner 644
 }
 
 configure() {
     mkdir -p $etc
     if [ "$ROLE" = agent ]; then
-        if [ -n "$token" ]; then
-            printf '%s\n' "$token" | put $etc/agent-token 600
-        fi
-        [ -s $etc/agent-token ] || fail "no agent token came and none is here" "run up again; the token comes from the server"
+        [ -n "$token" ] || fail "no agent token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
+        printf '%s\n' "$token" | put $etc/agent-token 600
     elif [ ! -s $etc/agent-token ]; then
         # Agents get a token of their own: the server's opens the whole cluster and its datastore.
         od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
@@ -106,8 +107,9 @@ install_k3s() {
     trap 'rm -rf "$work"' EXIT
     # A '+' in a path means itself, but some mirrors read it as a blank.
     case $MIRROR in
-    file://*) release=$MIRROR/$VERSION ;;
-    *) release=$MIRROR/$(printf '%s' "$VERSION" | sed 's/+/%2B/g') ;;
+    file://*) release=$MIRROR/$VERSION skip="true" ;;
+    # The script still brings k3s's SELinux policy, on systems that have one.
+    *) release=$MIRROR/$(printf '%s' "$VERSION" | sed 's/+/%2B/g') skip="binary" ;;
     esac
     fetch "$release/$asset" "$work/k3s"
     if [ -z "$pin" ]; then
@@ -119,10 +121,13 @@ install_k3s() {
     fetch "$SCRIPT_URL" "$work/install.sh"
     [ -z "$SCRIPT_SHA256" ] || verify "$work/install.sh" "$SCRIPT_SHA256" "k3s's install script"
     chmod 755 "$work/k3s"
-    mv -f "$work/k3s" $k3s.new && mv -f $k3s.new $k3s
+    mv -f "$work/k3s" $k3s.new
+    mv -f $k3s.new $k3s
+    # A file keeps the label of where it was made, and systemd may not run one of a temporary folder.
+    ! command -v restorecon >/dev/null || restorecon $k3s
     # The script writes unit and uninstaller. It must not start k3s: it would block for ever on a
     # server that cannot be reached, and what is started is decided below.
-    INSTALL_K3S_SKIP_DOWNLOAD=true INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC=$ROLE sh "$work/install.sh" >"$work/log" 2>&1 || {
+    INSTALL_K3S_SKIP_DOWNLOAD=$skip INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC=$ROLE sh "$work/install.sh" >"$work/log" 2>&1 || {
         cat "$work/log" >&2
         fail "k3s's install script failed" "its own words are above"
     }
@@ -150,11 +155,11 @@ state() {
         printf 'unit %s is %s' "$unit" "$active"
         return
     }
-    [ "$ROLE" = agent ] || $k3s kubectl get --raw /readyz >/dev/null 2>&1 || {
+    [ "$ROLE" = agent ] || timeout 10 $k3s kubectl --request-timeout=5s get --raw /readyz >/dev/null 2>&1 || {
         printf 'the API server is not ready'
         return
     }
-    ready=$($k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig get node "$HOST" \
+    ready=$(timeout 10 $k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig get node "$HOST" \
         --request-timeout=5s --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1 || :)
     [ "$ready" = True ] || printf 'node %s is not Ready (%s)' "$HOST" "$(printf '%s' "$ready" | tail -n 1)"
 }

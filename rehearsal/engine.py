@@ -159,6 +159,8 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE": passphrase.read_text() if passphrase.exists() else "",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The command plugin dials every agent that is named here, and fails on one that is gone.
+            "SSH_AUTH_SOCK": "",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             # Installs mostly wait; the default, four for every core, would queue them on small machines.
             "PULUMI_PARALLEL": "32",

@@ -9,7 +9,7 @@ import asyncssh
 from .problem import Problem, SettingsError
 from .stack import Node, Settings
 
-PREFERENCE = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+PREFERENCE = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 """Which of a machine's known keys to expect: the first of these that is known."""
 
 

@@ -11,7 +11,8 @@ from .names import Address, KeyPath, Name, NodeName, Product
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
-HOST_KEY = r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) [A-Za-z0-9+/]+={0,2}( .*)?"
+# Not ssh-rsa: the provider would ask for its SHA-1 signatures, which today's servers refuse.
+HOST_KEY = r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( .*)?"
 
 Sha256 = Annotated[str, StringConstraints(pattern=re.compile(r"^[0-9a-f]{64}$"))]
 HttpsOrFile = Annotated[

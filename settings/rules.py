@@ -17,8 +17,9 @@ from .workloads import Workload
 
 OWNED_K3S_KEYS = re.compile(
     r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-ip|tls-san|disable|cluster-init"
+    r"|data-dir|https-listen-port|with-node-id|disable-agent"
 )
-"""Keys of k3s's config.yaml the program writes itself."""
+"""Keys of k3s's config.yaml the program decides itself; the last four it relies on being k3s's own."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
         if OWNED_K3S_KEYS.fullmatch(name):
             expected = "keys the program does not write itself"
             yield Problem(
-                path, f"the key {key}", expected, instead.get(name, "remove it: the program writes it")
+                path, f"the key {key}", expected, instead.get(name, "remove it: the program decides it")
             )
         elif name not in known:
             like = nearest(name, (one for one in sorted(known) if not OWNED_K3S_KEYS.fullmatch(one)))
@@ -260,6 +261,18 @@ def k3s_keeps_its_template(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def namespaces_are_the_workloads(draft: Draft) -> Iterator[Problem]:
+    """The program makes a workload's namespace; those of the operator and of Kubernetes are there already."""
+    for name, workload in draft.settings.workloads.items():
+        if workload.namespace == "gpu-operator" or workload.namespace.startswith("kube-"):
+            yield Problem(
+                f"workloads.{name}.namespace",
+                workload.namespace,
+                "a namespace of its own, or default: this one belongs to the operator or to Kubernetes",
+                "write for instance namespace: gpu-tests",
+            )
+
+
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     one_server,
     unique_hosts,
@@ -272,4 +285,5 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     single_requests,
     operator_values_are_ours,
     k3s_keeps_its_template,
+    namespaces_are_the_workloads,
 )

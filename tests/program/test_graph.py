@@ -75,7 +75,9 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
         ("cluster-server-server-1", "Command", {"cluster-preflight", "cluster-clean-server-1"}),
         ("cluster-tokens", "Command", {"cluster-server-server-1"}),
         ("cluster-agent-gpu-1", "Command", {"cluster-preflight", "cluster-tokens", "cluster-clean-gpu-1"}),
-        ("cluster-upkeep-gpu-1", "Command", {"cluster-agent-gpu-1"}),
+        # In the state before the join: a change after a half-failed install is a change.
+        ("cluster-agent-gpu-1", "Command", {"cluster-upkeep-gpu-1"}),
+        ("cluster-upkeep-gpu-1", "Command", {"cluster-preflight", "cluster-tokens", "cluster-clean-gpu-1"}),
         # What is deleted first depends on what is deleted later: pods away, k3s away, Node away.
         ("cluster-leave-gpu-1", "Command", {"cluster-agent-gpu-1", "cluster-clean-gpu-1"}),
         ("cluster-clean-gpu-1", "Command", {"cluster-forget-gpu-1"}),
@@ -143,6 +145,7 @@ def test_commands_hide_what_is_secret(dev: g.Graph):
         assert command.inputs["logging"] == "none"
         assert set(command.options.additionalSecretOutputs) >= {"stdout", "stderr"}
     assert isinstance(dev.of("cluster-agent-gpu-1").inputs["stdin"], g.Hidden)
+    assert isinstance(dev.of("cluster-upkeep-gpu-1").inputs["stdin"], g.Hidden)
     assert isinstance(dev.of("gpu-sharing-ready").inputs["stdin"], g.Hidden)
     assert isinstance(dev.of("cluster", "kubernetes").inputs["kubeconfig"], g.Hidden)
 

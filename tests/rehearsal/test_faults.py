@@ -86,6 +86,46 @@ def test_an_up_that_failed_half_way_is_destroyed_cleanly(life: Stage):
             assert not is_there(life, machine, path), f"{machine.host}: {path}"
 
 
+def test_a_release_with_a_wrong_checksum_is_never_run_and_destroyed_cleanly(life: Stage):
+    booted = life.machines_up()
+    life.config["k3s"]["binarySha256"] = {"amd64": "0" * 63 + "1"}
+    said = life.refused(life.up)
+    assert "server-1: the k3s binary of v1.36.2+k3s1 has sha256" in said
+    assert not is_there(life, booted[SERVER], "/usr/local/bin/k3s")
+    life.destroy()
+    for path in ("/etc/rancher", "/etc/k3s-gpu-sharing", "/usr/local/lib/k3s-gpu-sharing"):
+        assert not is_there(life, booted[SERVER], path)
+
+
+def test_what_the_operator_leaves_goes_and_what_was_there_stays(life: Stage):
+    """Its driver mounts the host's own folders below /run/nvidia: nothing may be deleted through them."""
+    booted = life.machines_up()
+    agent = booted[AGENT]
+    life.on(agent, "mkdir -p /etc/containerd/conf.d && echo theirs >/etc/containerd/conf.d/99-nvidia.toml")
+    life.up()
+    life.on(
+        agent,
+        "mkdir -p /usr/local/nvidia/toolkit /run/nvidia/driver/var/log && echo kept >/var/log/kept"
+        " && mount --bind /var/log /run/nvidia/driver/var/log",
+    )
+    life.destroy()
+    assert not is_there(life, agent, "/usr/local/nvidia") and not is_there(life, agent, "/run/nvidia")
+    assert life.on(agent, "cat /var/log/kept /etc/containerd/conf.d/99-nvidia.toml") == "kept\ntheirs"
+
+
+def test_a_change_after_a_half_failed_install_reaches_every_agent(life: Stage):
+    life.config["pools"]["rtx"]["hosts"].update({"gpu-2": "10.77.0.142", "gpu-3": "10.77.0.143"})
+    life.config["k3s"]["startTimeoutSeconds"] = 10
+    booted = life.machines_up()
+    life.on(booted["gpu-2"], f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
+    life.refused(life.up)
+    life.on(booted["gpu-2"], "iptables -F OUTPUT")
+    life.config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    life.up()
+    for name in (AGENT, "gpu-2", "gpu-3"):
+        assert "max-pods=200" in life.on(booted[name], "cat /etc/rancher/k3s/config.yaml")
+
+
 def test_an_agent_that_tries_for_ever_with_a_wrong_token_is_healed(life: Stage):
     """k3s never ends with a wrong token: its unit stays `activating`, and a start alone changes nothing."""
     booted = life.machines_up()

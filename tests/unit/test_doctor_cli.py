@@ -274,3 +274,11 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
     monkeypatch.setattr(sys, "stdin", Silent(""))
     assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["errors"] == 1
+
+
+def test_an_ssh_agent_that_is_gone_is_told_before_pulumi_fails_on_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.1"))
+    assert main(["hosts", "--from-graph"]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "agent.1") in said and "env -u SSH_AUTH_SOCK pulumi up" in said

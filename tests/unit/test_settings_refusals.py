@@ -48,6 +48,28 @@ REFUSALS = {
         "{}",
         "",
     ),
+    # what the program relies on
+    "another data dir": (
+        {"k3s/config": {"data-dir": "/mnt/k3s"}},
+        "k3s.config.data-dir",
+        "data-dir",
+        "does not write itself",
+        "remove it",
+    ),
+    "the operator's namespace": (
+        {"workloads/w/namespace": "gpu-operator"},
+        "workloads.w.namespace",
+        "gpu-operator",
+        "a namespace of its own",
+        "namespace: gpu-tests",
+    ),
+    "a namespace of Kubernetes": (
+        {"workloads/w/namespace": "kube-system"},
+        "workloads.w.namespace",
+        "kube-system",
+        "belongs to",
+        "namespace: gpu-tests",
+    ),
     # unknown, missing, misplaced
     "a misspelt key": (
         {"ssh/usr": "x"},
