@@ -133,7 +133,7 @@ class K3sCluster(pulumi.ComponentResource):
             connection=host["connection"],
             create=self._converge(host, "server"),
             add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=[self._preflight, clean]),
+            opts=ResourceOptions(parent=self, depends_on=[clean]),
         )
 
     def _tokens(self, first: remote.Command) -> remote.Command:
@@ -159,10 +159,10 @@ class K3sCluster(pulumi.ComponentResource):
         joins: dict[str, remote.Command] = {}
         for position, host in enumerate(agents):
             before = [upkeeps[position - lanes]] if position >= lanes else []
-            # The order of leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
+            # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
             forget = self._ward("forget", host, first, after=first)
             clean = self._clean(host, [forget])
-            upkeeps.append(self._upkeep(host, token, [self._preflight, clean, first, *before]))
+            upkeeps.append(self._upkeep(host, token, [clean, first, *before]))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
             self._ward("leave", host, first, after=joins[host["name"]])
         return joins
@@ -213,7 +213,8 @@ class K3sCluster(pulumi.ComponentResource):
             connection=host["connection"],
             delete=hostscripts.render("clean-ward", sudo=host["sudo"], **_owner(host)),
             add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=list(after)),
+            # After the look: a ward for a machine that could never be reached could never be run.
+            opts=ResourceOptions(parent=self, depends_on=[self._preflight, *after]),
         )
 
     def _ward(

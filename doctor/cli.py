@@ -85,8 +85,8 @@ def _agent_answers(path: str) -> None:
             agent.connect(path)
     except OSError as error:
         raise Refused(
-            f"SSH_AUTH_SOCK is {path}, where no SSH agent answers ({error.strerror or error}); Pulumi's command plugin "
-            "would fail on every host. Run env -u SSH_AUTH_SOCK pulumi up"
+            f"SSH_AUTH_SOCK is {path}, where no SSH agent answers ({error.strerror or error}); "
+            "Pulumi's command plugin would fail on every host. Run env -u SSH_AUTH_SOCK pulumi up"
         ) from None
 
 

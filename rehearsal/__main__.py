@@ -25,7 +25,8 @@ def main() -> int:
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     site = Site(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
     try:
-        site.settings()  # a mistake in the stack file costs nobody ten minutes of building
+        if arguments.command != "down":
+            look_at_stack_file(site)
         return COMMANDS[arguments.command](site, Progress())
     except (RehearsalError, SettingsError, EngineFailed) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -56,36 +57,50 @@ def preview(site: Site, progress: Progress) -> int:
     tools = toolbox.prepare(progress)
     site.machines_up(tools, progress)
     site.provide(tools, progress)
-    print(in_words(site.engine(tools).preview()))
+    print(f"stack {site.stack}: {in_words(site.engine(tools).preview(), 'to ')}")
     return 0
 
 
 def down(site: Site, progress: Progress) -> int:
     """Destroys the stack, takes its machines away, and looks for what is left."""
     tools = toolbox.prepare(progress)
-    if site.engine(tools).exists():
-        site.machines_up(tools, progress)  # their wards need them, also after a reboot of this computer
-        site.provide(tools, progress)
-    site.down(tools, progress)
+    failure = site.destroy(tools, progress)
+    site.clear(progress)
     left = machines.leftovers(site.stack)
     if left:
         raise RehearsalError("left behind, which is a fault of the rehearsal:\n  " + "\n  ".join(left))
+    if failure:
+        raise RehearsalError(f"{failure}.\nIts machines and its state are thrown away all the same.")
     print(f"stack {site.stack}: destroyed, machines gone, nothing left behind")
     return 0
 
 
 def doctor(site: Site, progress: Progress) -> int:
     """Both of doctor's looks: at the machines, and at the cluster where there is one."""
+    if not machines.status(site.stack):
+        raise RehearsalError(f"there are no machines of stack {site.stack} yet: make up STACK={site.stack}")
     looks = [["hosts", "--file", str(site.stack_file)]]
     if site.kubeconfig.exists():
         looks.append(["cluster", "--file", str(site.stack_file), "--kubeconfig", str(site.kubeconfig)])
     return max(subprocess.run([sys.executable, "-m", "doctor", *look]).returncode for look in looks)
 
 
-def in_words(counts: Mapping[str, int]) -> str:
-    """Counts by operation as people say them; `same` is the engine's word for unchanged."""
-    words = {"same": "unchanged", "create": "created", "update": "updated", "delete": "deleted"}
+def in_words(counts: Mapping[str, int], to: str = "") -> str:
+    """Counts by operation as people say them, done or (`to`) planned; `same` is the word for unchanged."""
+    done = {"create": "created", "update": "updated", "delete": "deleted"}
+    words = {"same": "unchanged"} | ({op: to + op for op in done} if to else done)
     return ", ".join(f"{count} {words.get(str(op), op)}" for op, count in sorted(counts.items())) or "nothing"
+
+
+def look_at_stack_file(site: Site) -> None:
+    """A mistake in it costs nobody ten minutes of building. Raises RehearsalError, SettingsError."""
+    if not site.stack_file.exists():
+        there = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
+        raise RehearsalError(
+            f"there is no {site.stack_file.name}; found stack files for {', '.join(there)}.\n"
+            f"Write STACK=<one of them>, or: cp Pulumi.dev.yaml {site.stack_file.name}"
+        )
+    site.settings()
 
 
 def next_steps(site: Site) -> str:

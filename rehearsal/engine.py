@@ -57,7 +57,7 @@ class Engine:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's exports, secrets in plain text."""
-        return {name: output.value for name, output in self._stack().outputs().items()}
+        return {name: output.value for name, output in self._stack(refresh=False).outputs().items()}
 
     def state(self) -> str:
         """The checkpoint as it lies on the disk: secrets are encrypted."""
@@ -74,7 +74,9 @@ class Engine:
         if self.exists() and not any(running(lock) for lock in self._locks()):
             self._forget_locks(show)
         try:
-            return getattr(self._stack(), operation)(on_output=listen, on_error=listen, **options)
+            return getattr(self._stack(operation != "destroy"), operation)(
+                on_output=listen, on_error=listen, **options
+            )
         except automation.CommandError:
             reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
             raise EngineFailed(reasons) from None
@@ -89,8 +91,8 @@ class Engine:
             show("an earlier run was killed; its lock is taken away")
             self._cli("cancel", "--yes", "--stack", self.stack)
 
-    def _stack(self) -> automation.Stack:
-        config_file = self._prepare()
+    def _stack(self, refresh: bool) -> automation.Stack:
+        config_file = self._prepare(refresh)
         # The Automation API wants a folder with bin/pulumi in it.
         link = self.folder / "bin" / "pulumi"
         link.parent.mkdir(exist_ok=True)
@@ -107,8 +109,9 @@ class Engine:
         )
         return automation.Stack.select(self.stack, workspace)
 
-    def _prepare(self) -> Path:
-        """The stack exists in the backend, and a copy of its stack file lies in this folder.
+    def _prepare(self, refresh: bool) -> Path:
+        """The stack exists in the backend, and a copy of its stack file lies in this folder, made anew to
+        `refresh`: what there is can be destroyed whatever has become of the file.
 
         A copy, because the engine writes the salt of the passphrase into the stack file, and the
         original belongs to its author."""
@@ -121,9 +124,9 @@ class Engine:
             passphrase.write_text(secrets.token_urlsafe(32))
         shutil.copy(ROOT / "Pulumi.yaml", project / "Pulumi.yaml")
         copy = project / f"Pulumi.{self.stack}.yaml"
-        kept = yaml.safe_load(copy.read_text()) if copy.exists() else {}
-        wanted = {**kept, "config": self._config()}
-        copy.write_text(yaml.safe_dump(wanted, sort_keys=False))
+        if refresh:
+            kept = yaml.safe_load(copy.read_text()) if copy.exists() else {}
+            copy.write_text(yaml.safe_dump({**kept, "config": self._config()}, sort_keys=False))
         if not self.exists():
             self._cli("stack", "init", self.stack)
         return copy

@@ -75,12 +75,30 @@ class Site:
             link.unlink(missing_ok=True)
             link.symlink_to(target)
 
-    def down(self, tools: toolbox.Tools, progress: Progress, show: Callable[[str], Any] = print) -> None:
-        """Destroys the stack and takes its machines away. Raises EngineFailed, RehearsalError."""
+    def destroy(
+        self, tools: toolbox.Tools, progress: Progress, show: Callable[[str], Any] = print
+    ) -> str | None:
+        """Destroys the stack, if it ever was up: None, or why that failed. Its machines are booted again
+        where they are off, for the wards run on them. Raises RehearsalError, settings.SettingsError."""
         run = self.engine(tools)
-        if run.exists():
+        if not run.exists():
+            return None
+        known = machines.status(self.stack)
+        if not known or not all(machine.running for machine in known):
+            self.machines_up(tools, progress)
+        self.provide(tools, progress)
+        try:
             run.destroy(show)
+        except engine.EngineFailed as error:
+            return str(error)
+        return None
+
+    def clear(self, progress: Progress) -> None:
+        """Takes the machines and everything else of this stack away. Raises RehearsalError."""
         machines.down(self.stack, self.state, progress)
+        for link in (self.state / "kubeconfig", self.state / "kubectl"):
+            if link.is_symlink() and self.folder in link.readlink().parents:
+                link.unlink()
         if self.folder.exists():
             toolbox.cache.remove_tree(self.folder)
 

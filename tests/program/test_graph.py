@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from . import graph as g
-from .conftest import ROOT, stack_config
+from .conftest import stack_config
 
-STACKS = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
+# The project's own; a user's stack files lie beside them and name files of theirs.
+STACKS = ("dev", "single")
 
 
 @pytest.fixture

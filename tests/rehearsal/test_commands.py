@@ -25,7 +25,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[str]):
     assert command.preview(single.site, Progress()) == 0
-    assert "18 created" in capfd.readouterr().out
+    assert "18 to create" in capfd.readouterr().out
 
     assert command.up(single.site, Progress()) == 0
     said = capfd.readouterr().out
@@ -53,6 +53,18 @@ def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[s
     assert "nothing left behind" in capfd.readouterr().out
     assert machines.leftovers("onebox") == []
     assert not single.site.folder.exists()
+    assert not (single.site.state / "kubeconfig").is_symlink()
+
+
+def test_down_needs_no_stack_file(single: Stage, capfd: pytest.CaptureFixture[str]):
+    assert command.up(single.site, Progress()) == 0
+    text = single.site.stack_file.read_text()
+    single.site.stack_file.write_text("config: {}")
+    try:
+        assert command.down(single.site, Progress()) == 0
+    finally:
+        single.site.stack_file.write_text(text)
+    assert "nothing left behind" in capfd.readouterr().out
 
 
 def test_a_machine_outside_the_rehearsals_network_is_refused(single: Stage):

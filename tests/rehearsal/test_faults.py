@@ -165,6 +165,9 @@ def test_all_that_is_wrong_with_machines_is_told_at_once_and_in_time(life: Stage
         assert host in said and words in said.lower(), f"{host}: {words}"
     for machine in booted.values():
         assert not is_there(life, machine, "/etc/k3s-gpu-sharing")
+    # Nothing is in the state that would have to reach a machine that cannot be reached.
+    life.destroy()
+    assert life.resources() == {}
 
 
 def test_a_machine_with_somebody_elses_k3s_is_refused_and_left_alone(life: Stage):

@@ -1,3 +1,3 @@
 """Stand-in for the `command` plugin: command:local:Command and command:remote:Command."""
 
-VERSION = "1.2.1-standin"
+VERSION = "1.2.1+standin"
