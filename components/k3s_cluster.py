@@ -98,12 +98,14 @@ class K3sCluster(pulumi.ComponentResource):
             opts=ResourceOptions(parent=self),
         )
         first = self._server(server)
-        tokens = self._tokens(first)
+        tokens = self._read("tokens", first)
         agent_token = pulumi.Output.secret(tokens.stdout).apply(lambda text: json.loads(text)["agent"])
         joins = self._agents(agents, first, agent_token)
         self.joined = {server["name"]: first, **joins}
 
-        fetched = self._kubeconfig(first)
+        # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
+        # outputs become unknown, and with them the Provider of the whole cluster.
+        fetched = self._read("kubeconfig", first, GENERATION=args["generation"])
         cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
         self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
             lambda text: kubeconfig_for(text, server["address"], cluster)
@@ -136,12 +138,13 @@ class K3sCluster(pulumi.ComponentResource):
             opts=ResourceOptions(parent=self, depends_on=[clean]),
         )
 
-    def _tokens(self, first: remote.Command) -> remote.Command:
+    def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
+        """What only the server knows: its stdout is a secret and reaches no log."""
         server = self._args["server"]
         return remote.Command(
-            f"{self._name}-tokens",
+            f"{self._name}-{job}",
             connection=server["connection"],
-            create=hostscripts.render("tokens", sudo=server["sudo"]),
+            create=hostscripts.render(job, sudo=server["sudo"], **variables),
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=ResourceOptions(
@@ -190,21 +193,6 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=token,
             add_previous_output_in_env=False,
             opts=ResourceOptions(parent=self, depends_on=[upkeep], ignore_changes=["create"]),
-        )
-
-    def _kubeconfig(self, first: remote.Command) -> remote.Command:
-        """A Command of its own with inputs that ordinary changes never touch: whenever an input
-        changes all outputs become unknown, and with them the Provider of the whole cluster."""
-        server = self._args["server"]
-        return remote.Command(
-            f"{self._name}-kubeconfig",
-            connection=server["connection"],
-            create=hostscripts.render("kubeconfig", sudo=server["sudo"], GENERATION=self._args["generation"]),
-            logging=remote.Logging.NONE,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(
-                parent=self, depends_on=[first], additional_secret_outputs=["stdout", "stderr"]
-            ),
         )
 
     def _clean(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:

@@ -71,8 +71,7 @@ class Engine:
         def listen(line: str) -> None:
             show(line.rstrip("\n"))
 
-        if self.exists() and not any(running(lock) for lock in self._locks()):
-            self._forget_locks(show)
+        self._forget_stale_locks(show)
         try:
             return getattr(self._stack(operation != "destroy"), operation)(
                 on_output=listen, on_error=listen, **options
@@ -81,13 +80,11 @@ class Engine:
             reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
             raise EngineFailed(reasons) from None
 
-    def _locks(self) -> list[Path]:
-        """The engine's locks on this stack; a run takes one and removes it when it ends."""
-        return sorted((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
-
-    def _forget_locks(self, show: Callable[[str], Any]) -> None:
-        """Takes away what killed runs have left; this run finds and finishes their work on the machines."""
-        if self._locks():
+    def _forget_stale_locks(self, show: Callable[[str], Any]) -> None:
+        """Takes away what killed runs have left; this run finds and finishes their work on the machines.
+        A run takes a lock on its stack and removes it when it ends."""
+        locks = list((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
+        if locks and not any(running(lock) for lock in locks):
             show("an earlier run was killed; its lock is taken away")
             self._cli("cancel", "--yes", "--stack", self.stack)
 
