@@ -46,11 +46,11 @@ rm -rf /etc/rancher/node
 
 # What the GPU Operator's containers leave on the host, where it was not there before. Its driver mounts
 # the host's own file system below /run/nvidia: unmount first, and never delete across a mount.
+mounts() { awk -v path="$1" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts; }
 left=
 while read -r path; do
-    awk -v path="$path" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts | sort -r |
-        while read -r mount; do umount -l "$mount" || :; done
-    if awk -v path="$path" '$2 == path || index($2, path "/") == 1 { found = 1 } END { exit !found }' /proc/self/mounts; then
+    mounts "$path" | sort -r | while read -r mount; do umount -l "$mount" || :; done
+    if [ -n "$(mounts "$path")" ]; then
         left="$left $path"
     else
         rm -rf --one-file-system "$path"
