@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -63,10 +64,21 @@ class Probe:
     steps: tuple[Step, ...]
 
 
+class EngineStopped(Exception):
+    """An operation ended before it came to any resource: it says nothing of the plugins. Its text is the
+    engine's own."""
+
+
 def run(probe: Probe, around: Surroundings) -> dict[str, Any]:
-    """What each step showed, by the steps' names."""
+    """What each step showed, by the steps' names. Raises EngineStopped, with nothing left in the cluster."""
     stack = _stack(probe, around)
-    return {step.name: _run_step(stack, step, around) for step in probe.steps}
+    try:
+        return {step.name: _run_step(stack, step, around) for step in probe.steps}
+    except EngineStopped:
+        with contextlib.suppress(automation.CommandError):
+            stack.cancel()  # there is no lock where it ended by itself
+        stack.destroy()
+        raise
 
 
 def _run_step(stack: automation.Stack, step: Step, around: Surroundings) -> dict[str, Any]:
@@ -81,11 +93,13 @@ def _run_step(stack: automation.Stack, step: Step, around: Surroundings) -> dict
         options["continue_on_error"] = True
     try:
         getattr(stack, step.operation)(**options)
-        result = "succeeded"
-    except automation.CommandError:
-        result = "failed"
+        result, words = "succeeded", ""
+    except automation.CommandError as error:
+        result, words = "failed", str(error)
     shown = normal.Shown(around)
     seen: dict[str, Any] = {"result": result, "resources": shown.resources(events)}
+    if words and not seen["resources"]:
+        raise EngineStopped(f"{step.name}: {words}")
     if step.operation != "preview":
         seen["state"] = shown.state(_state(stack, around))
     if step.observe:
