@@ -1,4 +1,4 @@
-# What a person types here. Everything but `test`, `check` and `fit` rehearses: it needs Linux and root.
+# What a person types here. Everything but `test`, `check`, `fit` and `prove` rehearses: it needs Linux and root.
 STACK ?= dev
 PYTHON := .venv/bin/python
 REHEARSAL := $(PYTHON) -m rehearsal
@@ -7,7 +7,7 @@ REHEARSAL := $(PYTHON) -m rehearsal
 # recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit doctor test e2e check
+.PHONY: help venv up preview down fit doctor prove test e2e check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -29,6 +29,9 @@ fit: venv ## do the workloads fit? arithmetic alone
 
 doctor: venv ## look at the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)
+
+prove: venv ## what this machine's NVIDIA cards really offer, against what the stack file promises
+	@$(PYTHON) -m rehearsal.prove --file Pulumi.$(STACK).yaml
 
 test: venv ## every test that needs neither root nor machines
 	@$(PYTHON) -m pytest

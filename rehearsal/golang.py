@@ -64,6 +64,15 @@ K3S = Program(module="standin", target="./cmd/k3s", usually="20 s", what="buildi
 GPUSIM = Program(
     module="gpusim", target="./cmd/gpusim", usually="20 s", what="building the simulator of GPUs"
 )
+NVIDIA = Program(
+    module="nvidia",
+    target="tool",
+    usually="2 min",
+    what="building NVIDIA's device plugin and feature discovery v0.19.0",
+    cgo=True,
+)
+PROOF = Program(module="proof", target="./cmd/proof", usually="20 s", what="building the kubelet of a proof")
+OURS = (K3S, GPUSIM, PROOF)
 
 
 @dataclass(frozen=True)
