@@ -1,5 +1,6 @@
 """A mistake, told so that its reader can mend it: where, what was found, what was expected, what to write."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,11 +29,17 @@ class SettingsError(Exception):
 
 
 def render(problems: Iterable[Problem]) -> str:
-    """The text a user sees: how many, then every problem, errors first. Empty when there is none."""
-    ordered = sorted(problems, key=lambda problem: problem.severity != "error")
+    """The text a user sees: how many, then every problem, errors first, by path. Empty when there is none."""
+    ordered = sorted(problems, key=_place)
     if not ordered:
         return ""
     return "\n\n".join([_count(ordered), *(_one(problem) for problem in ordered)])
+
+
+def _place(problem: Problem) -> tuple[bool, list[str | int]]:
+    """Sorts what belongs together side by side; resources[10] comes after resources[9]."""
+    parts = re.split(r"(\d+)", problem.path)
+    return problem.severity != "error", [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _count(problems: list[Problem]) -> str:

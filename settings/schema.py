@@ -14,7 +14,8 @@ def dotted(loc: Loc) -> str:
     """("pools", "rtx", "gpu") → "pools.rtx.gpu"; list items as `resources[0]`."""
     text = ""
     for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        key = str(part) or '""'
+        text += f"[{part}]" if isinstance(part, int) else f".{key}" if text else key
     return text
 
 

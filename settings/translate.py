@@ -76,7 +76,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Problem:
     """A key nobody knows. Its value is not shown: it may be a secret under a mistyped name."""
     known = list(known)
-    key = str(loc[-1])
+    key = dotted(loc[-1:])
     return Problem(
         path=dotted(loc),
         found=f"the unknown key {key}",
@@ -86,7 +86,7 @@ def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Proble
 
 
 def _remedy_for_unknown(root: type[BaseModel], loc: Loc, known: list[str]) -> str:
-    key, parent = str(loc[-1]), loc[:-1]
+    key, parent = dotted(loc[-1:]), loc[:-1]
     if home := next(homes_of(root, key, parent), None):
         return f"move it: the key belongs at {dotted(home)}"
     if key in FOREIGN:

@@ -1,5 +1,6 @@
 """A stack file as Pulumi reads it: YAML 1.2's true and false, no key twice, `secure:` values set apart."""
 
+import json
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -99,8 +100,16 @@ def _document(path: Path) -> dict[Any, Any]:
         mark = error.problem_mark or error.context_mark
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
         raise _unusable(place, str(error.problem or error.context), "YAML", "correct this line") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: more digits than Python takes for a number
         raise _unusable(str(path), str(error).splitlines()[0], "YAML", "correct the file") from None
+    except RecursionError:
+        raise _unfit(path, "values too deep inside each other") from None
+    try:
+        json.dumps(document)
+    except ValueError:
+        raise _unfit(path, "a value inside itself") from None
+    except TypeError as error:
+        raise _unfit(path, str(error)) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -108,6 +117,12 @@ def _document(path: Path) -> dict[Any, Any]:
             str(path), "no mapping", "a stack file with `config:`", "write `config:` and the keys below it"
         )
     return document
+
+
+def _unfit(path: Path, found: str) -> SettingsError:
+    return _unusable(
+        str(path), found, "what JSON can say, because Pulumi makes JSON of it", "write out plain values"
+    )
 
 
 def _unusable(path: str, found: str, expected: str, remedy: str) -> SettingsError:

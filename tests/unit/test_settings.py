@@ -105,6 +105,13 @@ def test_what_follows_only_from_another_problem_is_not_told() -> None:
     assert set(problems(broken_profile)) == {f"{SLICING}.resources[0].replicas"}  # not also: profile unknown
 
 
+def test_what_belongs_together_stands_together() -> None:
+    paths = ["pools.b", "k3s.a[10]", "pools.a", "k3s.a[9]", "host gpu-10", "host gpu-9"]
+    text = s.render(s.Problem(path, "f", "e", "r") for path in paths)
+    told = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
+    assert told == ["host gpu-9", "host gpu-10", "k3s.a[9]", "k3s.a[10]", "pools.a", "pools.b"]
+
+
 def test_rendering_counts_and_shows_every_part() -> None:
     warning = s.Problem("b", "f2", "e2", "r2", "warning")
     text = s.render([warning, s.Problem("a.b", "f1", "e1", "first\nsecond")])

@@ -1,0 +1,208 @@
+"""One broken stack file for every rule of the settings and of capacity, with what a user is told about it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from tests.unit.stack_files import with_
+from tests.unit.test_settings_refusals import REFUSALS
+
+NAMESPACE = "k3s-gpu-sharing:"
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+LOCKED = KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()
+HOST_KEY = " ".join(KEY.export_public_key().decode().split()[:2])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A stack file, and a piece of each of the four things that are said about it."""
+
+    text: str
+    path: str
+    found: str
+    expected: str
+    remedy: str
+    beside: Mapping[str, str | bytes] = field(default_factory=dict)
+    """Files in the project's folder, besides a good key and known hosts."""
+
+    def write(self, folder: Path) -> Path:
+        """The stack file, in a folder made a project's."""
+        good = {"key": KEY.export_private_key(), "known": f"10.0.0.11,10.0.0.21,10.0.0.22 {HOST_KEY}\n"}
+        for name, content in {**good, **self.beside}.items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        file = folder / "Pulumi.broken.yaml"
+        file.write_text(self.text)
+        return file
+
+
+def text_of(changes: Mapping[str, Any]) -> str:
+    """The good file, changed, as JSON, which is YAML."""
+    config = {NAMESPACE + key: value for key, value in with_(changes).items()}
+    return json.dumps({"config": config}, indent=1)
+
+
+def changed(
+    changes: Mapping[str, Any], path: str, found: str, expected: str, remedy: str, **beside: str | bytes
+) -> Broken:
+    """The good file with values of its settings replaced. `beside` changes the files next to it."""
+    return Broken(text_of({"ssh/knownHostsFile": "known", **changes}), path, found, expected, remedy, beside)
+
+
+def written(text: str, path: str, found: str, expected: str, remedy: str) -> Broken:
+    """A file as somebody has written it, below `config:` and a key that is nobody's."""
+    return Broken(f"config:\n  x:y: 1\n{text}", path, found, expected, remedy)
+
+
+REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.items()} | {
+    "a key instead of its path": changed(
+        {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
+        "ssh.privateKeyFile",
+        "not shown",
+        "not the key itself",
+        "pulumi config set --secret sshPrivateKey",
+    )
+}
+"""Single keys, and rules that span keys."""
+
+MISFITS = {
+    "too many pods": changed(
+        {"workloads/w/replicas": 4},
+        "workloads.w",
+        "1 of 4 pods stays Pending: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu",
+        "ask for 8 nvidia.com/gpu, the nodes offer 6",
+        "replicas: 8 instead of 6",
+    ),
+    "a resource nobody offers": changed(
+        {"workloads/w/resource": "nvidia.com/gpu.shared"},
+        "workloads.w.resource",
+        "nvidia.com/gpu.shared, which no node offers",
+        "gpu-1: 6 nvidia.com/gpu",
+        "write resource: nvidia.com/gpu",
+    ),
+    "a selector for no node": changed(
+        {"workloads/w/nodeSelector": {"accelerator": "NVIDIA-A100"}},
+        "workloads.w.nodeSelector",
+        "accelerator=NVIDIA-A100, which no node with nvidia.com/gpu has",
+        "gpu-1: accelerator=NVIDIA-H200",
+        "write one of these labels",
+    ),
+}
+"""What would stay Pending."""
+
+UNDECIDED = {
+    "a label of somebody else's": changed(
+        {"workloads/w/nodeSelector": {"rack": "7"}},
+        "workloads",
+        "w selects on rack",
+        "room for all",
+        "see to it that enough nodes carry the label",
+    ),
+}
+"""What capacity can only warn of."""
+
+UNREADABLE = {
+    "no mapping": Broken("- a\n", "Pulumi.broken.yaml", "no mapping", "`config:`", "write `config:`"),
+    "settings that are a list": Broken("config: []\n", "config", "no mapping", "below config:", "write"),
+    "an open bracket": written("  k3s-gpu-sharing:fit: [warn\n", "line 4, column 1", "','", "YAML", "line"),
+    "a tab": written("\tfit: warn\n", "line 3, column 1", "cannot start any token", "YAML", "line"),
+    "a key twice": written(
+        "  k3s-gpu-sharing:fit: warn\n  k3s-gpu-sharing:fit: off\n",
+        "line 4, column 3",
+        "the key k3s-gpu-sharing:fit a second time (first in line 3)",
+        "YAML",
+        "correct this line",
+    ),
+    "a control character": written("  a: \x01\n", "Pulumi.broken.yaml", "unacceptable character", "YAML", ""),
+    "a mapping inside itself": written(
+        "  k3s-gpu-sharing:ssh: &a {user: *a}\n", "Pulumi.broken.yaml", "inside itself", "JSON", "write out"
+    ),
+    "a number of 5000 digits": written(
+        f"  k3s-gpu-sharing:fit: {'9' * 5000}\n", "Pulumi.broken.yaml", "limit", "YAML", ""
+    ),
+    "brackets without end": written(
+        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deep", "Pulumi makes JSON", "plain values"
+    ),
+    "bytes": written("  a: !!binary aaaa\n", "Pulumi.broken.yaml", "bytes", "Pulumi makes JSON", "plain"),
+    "a key without a namespace": written(
+        "  fit: warn\n", "config.fit", "without a namespace", NAMESPACE, "write k3s-gpu-sharing:fit"
+    ),
+    "an encrypted value inside an object": written(
+        "  k3s-gpu-sharing:ssh: {key: {secure: AAAB}}\n",
+        "ssh.key",
+        "an encrypted value inside an object",
+        "top-level keys of their own",
+        "pulumi config set --secret sshPrivateKey",
+    ),
+}
+"""What is no stack file, or is none that settings could be read from."""
+
+SECRETS = {
+    "a secret in plain text": Broken(
+        text_of({"sshPrivateKey": "-----BEGIN", "ssh": {"knownHostsFile": "known"}}),
+        "sshPrivateKey",
+        "a secret in plain text (not shown)",
+        "which Pulumi encrypts",
+        "pulumi config set --secret sshPrivateKey",
+    ),
+    "an encrypted section": Broken(
+        text_of({"workloads": {"secure": "AAAB"}}),
+        "workloads",
+        "an encrypted value",
+        "top-level keys of their own",
+        "write workloads without secure:",
+    ),
+    "a misspelt secret": Broken(
+        text_of({"sshPrivatKey": {"secure": "AAAB"}}),
+        "sshPrivatKey",
+        "the unknown key sshPrivatKey",
+        "sshPrivateKey",
+        "write sshPrivateKey",
+    ),
+    "a key in a file and in a secret": Broken(
+        text_of({"sshPrivateKey": {"secure": "AAAB"}}),
+        "ssh.privateKeyFile",
+        "the secret sshPrivateKey as well",
+        "one of the two",
+        "pulumi config rm sshPrivateKey",
+    ),
+}
+"""Secrets where they do not belong."""
+
+KEYS = {
+    "an unknown machine": changed(
+        {},
+        "host gpu-1",
+        "no host key for 10.0.0.21 port 22",
+        "a host key",
+        "ssh-keyscan -p 22 -t ed25519 10.0.0.21",
+        known=f"10.0.0.11 {HOST_KEY}\n",
+    ),
+    "known hosts that are none": changed(
+        {}, "ssh.knownHostsFile", "known", "the format of known_hosts", "correct the file", known=b"\xff\xfe"
+    ),
+    "a host key that is none": changed(
+        {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": "ssh-ed25519 AAAA"}},
+        "pools.rtx.hosts.gpu-1.hostKey",
+        "no public key",
+        "public host key",
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+    ),
+    "no such key file": changed(
+        {"ssh/privateKeyFile": "other"},
+        "ssh.privateKeyFile",
+        "No such file",
+        "a readable private key",
+        "ssh-keygen -t ed25519",
+    ),
+    "a key with a passphrase": changed(
+        {}, "ssh.privateKeyFile", "with a passphrase", "without a passphrase", "without one", key=LOCKED
+    ),
+    "a public key for a private one": changed(
+        {}, "ssh.privateKeyFile", "not a private key", "private key", "not its .pub", key=HOST_KEY
+    ),
+}
+"""Good settings whose SSH keys cannot be used."""
