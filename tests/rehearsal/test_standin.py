@@ -1,0 +1,152 @@
+"""The stand-in for k3s by itself, without this project's program: k3s's interface, as far as it is played."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rehearsal import golang, machines, toolbox
+from rehearsal.machines import Booted, Machine
+from rehearsal.process import run
+from rehearsal.progress import Progress
+from tests.rehearsal.stage import eventually
+from tests.rehearsal.test_machines import free_addresses
+
+STACK = f"k{os.getpid()}"
+OLDER, OURS, PATCH, MINOR = golang.K3S_RELEASES
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine, and k3s on it as an installer handles it."""
+
+    machine: Booted
+    role: str = "server"
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit of k3s."""
+        return "k3s" if self.role == "server" else "k3s-agent"
+
+    def on(self, command: str, stdin: str | None = None) -> str:
+        """Runs a shell command as root; its stdout."""
+        return machines.run(self.machine, command, stdin=stdin).strip()
+
+    def tries(self, command: str) -> str:
+        """What a command says that may fail."""
+        return self.on(f"({command}) 2>&1 || :")
+
+    def put(self, path: str, content: str) -> None:
+        """Writes a file for root alone."""
+        self.on(f"umask 077; mkdir -p {Path(path).parent}; cat >{path}", content)
+
+    def install(self, version: str, **config: object) -> None:
+        """Binary, configuration and unit; nothing is started."""
+        self.put("/etc/rancher/k3s/config.yaml", json.dumps(config))
+        self.replace(version)
+        self.on(
+            "INSTALL_K3S_SKIP_DOWNLOAD=true INSTALL_K3S_SKIP_START=true"
+            f" sh /opt/standin/release/{version}/install.sh {self.role} >/dev/null 2>&1"
+        )
+
+    def replace(self, version: str) -> None:
+        """Puts another release's binary in place."""
+        self.on(
+            f"cd /opt/standin/release/{version} && sha256sum --quiet -c sha256sum-*.txt"
+            " && cp k3s /usr/local/bin/k3s.new && mv /usr/local/bin/k3s.new /usr/local/bin/k3s"
+        )
+
+    def start(self) -> None:
+        """Starts or restarts k3s without waiting for it."""
+        self.on(f"systemctl restart --no-block {self.unit}")
+
+    def started(self) -> Host:
+        """Starts k3s and waits until it says that it is up."""
+        self.start()
+        eventually(
+            f"{self.unit} on {self.machine.host}",
+            lambda: self.tries(f"systemctl is-active {self.unit}") == "active",
+            START_SECONDS,
+        )
+        return self
+
+    def journal(self) -> str:
+        """What k3s said."""
+        return self.on(f"journalctl --unit {self.unit} --output cat --no-pager")
+
+    def says(self, text: str) -> None:
+        """Waits until the journal has `text`."""
+        what = f"{text!r} in the journal of {self.machine.host}"
+        eventually(what, lambda: text in self.journal(), START_SECONDS)
+
+    def kubectl(self, arguments: str) -> str:
+        """k3s's own kubectl: its stdout, or what it says where it fails."""
+        return self.tries(f"k3s kubectl --request-timeout=10s {arguments}")
+
+
+def version_of(server: Host, node: str) -> str:
+    """The release that a node's kubelet claims to be."""
+    return server.kubectl(
+        f"get node {node} --ignore-not-found -o jsonpath={{.status.nodeInfo.kubeletVersion}}"
+    )
+
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Booted]]:
+    """Machines without anything on them."""
+    tools = toolbox.prepare(Progress())
+    state = tmp_path_factory.mktemp("standin")
+    names = ["server-1", "agent-1"]
+    try:
+        wanted = [Machine(*each) for each in zip(names, free_addresses(len(names)), strict=True)]
+        yield machines.up(STACK, wanted, state, tools)
+    finally:
+        machines.down(STACK, state)
+    assert machines.leftovers(STACK) == []
+
+
+@pytest.fixture(scope="module")
+def server(booted: dict[str, Booted]) -> Host:
+    """The first server, up."""
+    host = Host(booted["server-1"])
+    host.install(OURS, **{"agent-token": "agents only"})
+    return host.started()
+
+
+@pytest.fixture(scope="module")
+def agent(booted: dict[str, Booted]) -> Host:
+    """A machine that is to be an agent."""
+    return Host(booted["agent-1"], "agent")
+
+
+def test_its_go_code() -> None:
+    go = golang.toolchain(Progress())
+    environment = {"GOTOOLCHAIN": "local", "GOWORK": "off"}
+    source = golang.GO_FOLDER / "standin"
+    run([go.command, "test", "./..."], timeout=golang.BUILD_SECONDS, cwd=source, env=environment)
+
+
+def test_an_agent_newer_than_its_server_waits_for_it(server: Host, agent: Host) -> None:
+    assert version_of(server, "server-1") == OURS
+    agent.put("/etc/rancher/k3s/agent-token", server.on("cat /var/lib/rancher/k3s/server/agent-token"))
+    url = f"https://{server.machine.address}:6443"
+    agent.install(PATCH, server=url, **{"token-file": "/etc/rancher/k3s/agent-token"})
+    agent.start()
+    agent.says(f"servers must be upgraded to at least {PATCH}")
+    assert server.kubectl("get node agent-1").endswith("not found")
+
+
+def test_another_release_is_another_binary_and_a_restart(server: Host, agent: Host) -> None:
+    server.replace(MINOR)
+    assert version_of(server, "server-1") == OURS  # nothing but the restart changes what runs
+    server.started()
+    eventually("server-1's new release", lambda: version_of(server, "server-1") == MINOR)
+    assert server.on("k3s --version").startswith(f"k3s version {MINOR} ")
+    assert json.loads(server.kubectl("get --raw /version"))["gitVersion"] == MINOR
+    eventually("agent-1", lambda: version_of(server, "agent-1") == PATCH, START_SECONDS)
