@@ -18,14 +18,14 @@ from components.k3s_cluster import K3sCluster
 config = pulumi.Config()
 settings = stack.read(config)
 access = stack.reach(settings, Path.cwd())
-private_key = config.get_secret(stack.PRIVATE_KEY)
+secrets = stack.secrets(config, settings)
 
 # Whether the workloads fit, said before anything is touched.
 stack.told_before(capacity.fit(settings))
 
 # Machines that answer SSH become a k3s cluster.
 inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
-cluster = K3sCluster("cluster", stack.cluster(settings, access, private_key, inventory))
+cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, inventory))
 
 # What lies in the cluster goes with the cluster.
 inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)

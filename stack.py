@@ -16,8 +16,6 @@ from components.gpu_sharing import GpuSharingArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_cluster import HostArgs, K3sClusterArgs
 
-PRIVATE_KEY = "sshPrivateKey"
-
 
 def read(config: pulumi.Config) -> s.Settings:
     """The stack's settings. Raises pulumi.RunError with every mistake of the stack file."""
@@ -44,6 +42,11 @@ def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
         raise pulumi.RunError(str(error)) from None
 
 
+def secrets(config: pulumi.Config, settings: s.Settings) -> dict[str, pulumi.Output[str]]:
+    """By name: the secret keys that are set."""
+    return {name: config.require_secret(name) for name in sorted(settings.secrets)}
+
+
 def told_before(fit: capacity.Fit) -> None:
     """Prints the slice map. Raises pulumi.RunError when the workloads cannot fit and that is enforced."""
     pulumi.log.info(capacity.picture(fit))
@@ -57,11 +60,11 @@ def told_before(fit: capacity.Fit) -> None:
 def cluster(
     settings: s.Settings,
     access: Mapping[str, s.SshAccess],
-    private_key: pulumi.Output[str] | None,
+    secrets: Mapping[str, pulumi.Output[str]],
     inventory: Mapping[str, Any],
 ) -> K3sClusterArgs:
-    """Arguments of K3sCluster. `private_key` is the stack's secret one, for hosts without a key file."""
-    hosts = {node.name: _host(node, access[node.name], private_key) for node in settings.nodes}
+    """Arguments of K3sCluster."""
+    hosts = {node.name: _host(node, access[node.name], secrets) for node in settings.nodes}
     k3s = settings.k3s
     return {
         "server": hosts[settings.server.name],
@@ -77,7 +80,10 @@ def cluster(
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
         "server_config": k3s.server_config,
-        "preflight": {"inventory": json.dumps(inventory, sort_keys=True), "private_key": private_key},
+        "preflight": {
+            "inventory": json.dumps(inventory, sort_keys=True),
+            "secrets": pulumi.Output.json_dumps(secrets),
+        },
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "max_unavailable": k3s.max_unavailable,
         "generation": k3s.generation,
@@ -142,17 +148,18 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
     }
 
 
-def _host(node: s.Node, access: s.SshAccess, private_key: pulumi.Output[str] | None) -> HostArgs:
+def _host(node: s.Node, access: s.SshAccess, secrets: Mapping[str, pulumi.Output[str]]) -> HostArgs:
     return {
         "name": node.name,
         "address": node.address,
         "sudo": node.user != "root",
+        "sudo_password": secrets.get("sudoPassword"),
         "connection": ssh.connection(
             address=node.address,
             user=node.user,
             port=node.port,
             host_key=access.host_key,
-            private_key=access.private_key or private_key or "",
+            private_key=access.private_key or secrets.get("sshPrivateKey") or "",
         ),
     }
 

@@ -29,7 +29,9 @@ class HostArgs(TypedDict):
     address: str
     connection: remote.ConnectionArgsDict
     sudo: bool
-    """The login is not root and has passwordless sudo."""
+    """The login is not root: what runs there runs under sudo."""
+    sudo_password: NotRequired[pulumi.Input[str] | None]
+    """What sudo asks for; without one it must ask for nothing."""
 
 
 class ReleaseArgs(TypedDict):
@@ -44,10 +46,11 @@ class ReleaseArgs(TypedDict):
 
 
 class PreflightArgs(TypedDict):
-    """What doctor is told: the inventory as JSON, and the SSH key where it is not a file."""
+    """What doctor is told: the inventory as JSON, and the secrets."""
 
     inventory: str
-    private_key: NotRequired[pulumi.Input[str] | None]
+    secrets: pulumi.Input[str]
+    """The stack's secrets that reaching a machine takes, as a JSON object."""
 
 
 class K3sClusterArgs(TypedDict):
@@ -93,7 +96,7 @@ class K3sCluster(pulumi.ComponentResource):
                 "K3SGPU_INVENTORY": args["preflight"]["inventory"],
                 "K3SGPU_GENERATION": str(args["generation"]),
             },
-            stdin=_secret(args["preflight"].get("private_key")),
+            stdin=pulumi.Output.secret(args["preflight"]["secrets"]),
             add_previous_output_in_env=False,
             opts=ResourceOptions(parent=self),
         )
@@ -128,28 +131,59 @@ class K3sCluster(pulumi.ComponentResource):
         if warning:
             pulumi.log.warn(warning, resource=self)
 
+    def _on(
+        self,
+        host: HostArgs,
+        name: str,
+        opts: ResourceOptions,
+        *,
+        stdin: pulumi.Input[str] | None = None,
+        logging: remote.Logging | None = None,
+        **scripts: str,
+    ) -> remote.Command:
+        """Every Command that runs on a machine: how it is reached and becomes root is decided here alone.
+
+        `scripts`: by operation (create, update, delete).
+        """
+        password = host.get("sudo_password") if host["sudo"] else None
+        if host["sudo"]:
+            with_password = password is not None
+            scripts = {
+                key: hostscripts.as_root(text, password=with_password) for key, text in scripts.items()
+            }
+        if password is not None:
+            stdin = pulumi.Output.all(password, stdin or "").apply(
+                lambda both: hostscripts.password_stdin(*both)
+            )
+        return remote.Command(
+            f"{self._name}-{name}",
+            connection=host["connection"],
+            create=scripts.get("create"),
+            update=scripts.get("update"),
+            delete=scripts.get("delete"),
+            stdin=None if stdin is None else pulumi.Output.secret(stdin),
+            logging=logging,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions.merge(ResourceOptions(parent=self), opts),
+        )
+
     def _server(self, host: HostArgs) -> remote.Command:
         clean = self._clean(host, [])
-        return remote.Command(
-            f"{self._name}-server-{host['name']}",
-            connection=host["connection"],
+        return self._on(
+            host,
+            f"server-{host['name']}",
+            ResourceOptions(depends_on=[clean]),
             create=self._converge(host, "server"),
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=[clean]),
         )
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
         """What only the server knows: its stdout is a secret and reaches no log."""
-        server = self._args["server"]
-        return remote.Command(
-            f"{self._name}-{job}",
-            connection=server["connection"],
-            create=hostscripts.render(job, sudo=server["sudo"], **variables),
+        return self._on(
+            self._args["server"],
+            job,
+            ResourceOptions(depends_on=[first], additional_secret_outputs=["stdout", "stderr"]),
+            create=hostscripts.render(job, **variables),
             logging=remote.Logging.NONE,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(
-                parent=self, depends_on=[first], additional_secret_outputs=["stdout", "stderr"]
-            ),
         )
 
     def _agents(
@@ -175,47 +209,42 @@ class K3sCluster(pulumi.ComponentResource):
     ) -> remote.Command:
         """What a change does to a running agent. Only an `update`, and in the state before the join: so it
         costs nothing at the install, and a change after a half-failed install is not taken for the first."""
-        return remote.Command(
-            f"{self._name}-upkeep-{host['name']}",
-            connection=host["connection"],
+        return self._on(
+            host,
+            f"upkeep-{host['name']}",
+            ResourceOptions(depends_on=list(after)),
             update=self._converge(host, "agent"),
             stdin=token,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=list(after)),
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
-        return remote.Command(
-            f"{self._name}-agent-{host['name']}",
-            connection=host["connection"],
+        return self._on(
+            host,
+            f"agent-{host['name']}",
+            ResourceOptions(depends_on=[upkeep], ignore_changes=["create"]),
             create=self._converge(host, "agent"),
             update="true",
             stdin=token,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=[upkeep], ignore_changes=["create"]),
         )
 
     def _clean(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
-        return remote.Command(
-            f"{self._name}-clean-{host['name']}",
-            connection=host["connection"],
-            delete=hostscripts.render("clean-ward", sudo=host["sudo"], **_owner(host)),
-            add_previous_output_in_env=False,
+        return self._on(
+            host,
+            f"clean-{host['name']}",
             # After the look: a ward for a machine that could never be reached could never be run.
-            opts=ResourceOptions(parent=self, depends_on=[self._preflight, *after]),
+            ResourceOptions(depends_on=[self._preflight, *after]),
+            delete=hostscripts.render("clean-ward", **_owner(host)),
         )
 
     def _ward(
         self, job: str, host: HostArgs, first: remote.Command, after: pulumi.Resource
     ) -> remote.Command:
         """What the server does when `host` leaves; nothing when the server leaves as well."""
-        server = self._args["server"]
-        return remote.Command(
-            f"{self._name}-{job}-{host['name']}",
-            connection=server["connection"],
-            delete=hostscripts.render(job, sudo=server["sudo"], HOST=host["name"]),
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self, depends_on=[after], deleted_with=first),
+        return self._on(
+            self._args["server"],
+            f"{job}-{host['name']}",
+            ResourceOptions(depends_on=[after], deleted_with=first),
+            delete=hostscripts.render(job, HOST=host["name"]),
         )
 
     def _converge(self, host: HostArgs, role: str) -> str:
@@ -224,7 +253,6 @@ class K3sCluster(pulumi.ComponentResource):
         config = server_config(host, args) if role == "server" else agent_config(host, args)
         return hostscripts.render(
             "converge",
-            sudo=host["sudo"],
             **_owner(host),
             ROLE=role,
             VERSION=release["version"],
@@ -269,7 +297,3 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
 
 def _owner(host: HostArgs) -> dict[str, str]:
     return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
-
-
-def _secret(value: pulumi.Input[str] | None) -> pulumi.Output[str] | None:
-    return None if value is None else pulumi.Output.secret(value)

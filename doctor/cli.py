@@ -17,10 +17,12 @@ PROJECT = "k3s-gpu-sharing"
 COULD_NOT_LOOK = 2
 
 _EPILOG = """\
+A stack with secrets: pulumi config --show-secrets --json | python -m doctor hosts --file Pulumi.<stack>.yaml
+
 exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
 
 --from-graph is for the Pulumi program: what to look at comes as JSON in K3SGPU_INVENTORY (hosts) or
-K3SGPU_PROMISE (cluster), the SSH key or the kubeconfig on the standard input.
+K3SGPU_PROMISE (cluster), secrets (a JSON object) or the kubeconfig on the standard input.
 """
 
 
@@ -62,16 +64,16 @@ def _parser() -> argparse.ArgumentParser:
 def _hosts(options: argparse.Namespace) -> int:
     # Imported here: each look needs one of two large libraries.
     from doctor.hosts import look
-    from doctor.keys import keys_for
+    from doctor.keys import logins_for, read_secrets
 
     if options.from_graph:
         _agent_answers(os.environ.get("SSH_AUTH_SOCK", ""))
         told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
     else:
         told = _inventory_of(options.file)
-        lacks_key = any(not host["privateKeyFile"] for host in told["hosts"])
-        given = sys.stdin.read() if lacks_key and not sys.stdin.isatty() else ""
-    return _tell(look(told, keys_for(told, given)), options)
+        wanted = any(not host["privateKeyFile"] or host["sudoPassword"] for host in told["hosts"])
+        given = sys.stdin.read() if wanted and not sys.stdin.isatty() else ""
+    return _tell(look(told, logins_for(told, read_secrets(given))), options)
 
 
 def _agent_answers(path: str) -> None:

@@ -2,9 +2,9 @@
 # Reads what doctor has to know about this machine and prints it as "name<TAB>value" lines; a name may
 # come several times. Changes nothing, needs no package, judges nothing: the rules are elsewhere.
 #
-# $1  how it runs: root, sudo (a login with passwordless sudo), or none (a login without)
+# $1  how it runs: root, sudo (a login that became root), none or wrong-password (a login that did not)
 # $2  in front of every path read; empty on a machine, a folder of captured files in tests
-# $3  with none: what sudo said
+# $3  with none and wrong-password: what sudo said
 LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH

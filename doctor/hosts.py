@@ -4,23 +4,21 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import asyncssh
-
 from doctor.finding import Report
 from doctor.machine import Machine, Plan
 from doctor.reach import unreached
 from doctor.rules import gib, judge
-from doctor.ssh import Answer, Failure, ask_all
+from doctor.ssh import Answer, Failure, Login, ask_all
 
 
-def look(inventory: Mapping[str, Any], keys: Mapping[str, asyncssh.SSHKey]) -> Report:
+def look(inventory: Mapping[str, Any], logins: Mapping[str, Login]) -> Report:
     """Asks every machine of the inventory at one moment and judges them together.
 
-    `keys`: the private key to log in with, by host name. Takes at most CONNECT_S + FACTS_S a hundred
+    `logins`: how to log in, by host name. Takes at most CONNECT_S + FACTS_S a hundred
     machines, however dead they are. Raises Refused when the inventory's host keys cannot be read.
     """
-    answers = asyncio.run(ask_all(inventory["hosts"], keys))
-    return report(inventory, answers, {name: _public(key) for name, key in keys.items()})
+    answers = asyncio.run(ask_all(inventory["hosts"], logins))
+    return report(inventory, answers, {name: login.public_key for name, login in logins.items()})
 
 
 def report(
@@ -57,7 +55,3 @@ def _about(machine: Machine, plan: Plan) -> str:
         f"k3s {k3s}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _public(key: asyncssh.SSHKey) -> str:
-    return key.export_public_key().decode().strip()

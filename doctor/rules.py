@@ -58,15 +58,21 @@ OTHERS = {
 
 
 def privileges(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    if machine.facts.one("privileges") != "none":
-        return
-    user = machine.spec["user"]
-    said = machine.facts.one("sudo-said")
-    yield Fault(
-        f"{user} is not root, and sudo wants a password or refuses" + (f": {said}" if said else ""),
-        "root, or sudo without a password",
-        f"{machine.ssh} -t \"echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/{user}\"",
-    )
+    user, how = machine.spec["user"], machine.facts.one("privileges")
+    said = f": {text}" if (text := machine.facts.one("sudo-said")) else ""
+    if how == "wrong-password":
+        yield Fault(
+            f"{user} is not root, and sudo refused the secret sudoPassword{said}",
+            "the password of this login, and sudo allowed to it",
+            f"pulumi config set --secret sudoPassword\n{machine.ssh} -t sudo -v   # must accept the password",
+        )
+    elif how == "none":
+        yield Fault(
+            f"{user} is not root, and sudo wants a password or refuses{said}",
+            "root, sudo without a password, or sudo with the secret sudoPassword",
+            "pulumi config set --secret sudoPassword\n"
+            f"or {machine.ssh} -t \"echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/{user}\"",
+        )
 
 
 def system(machine: Machine, plan: Plan) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
@@ -20,11 +20,15 @@ FACTS_S = 30  # from the question to its last answer
 AT_ONCE = 100
 MOST_OUTPUT = 256 * 1024  # characters; a machine that says more is not answering this question
 
-# The login's own shell may be any; what follows is for sh, and becomes root where it can.
+# The login's own shell may be any; what follows is for sh, and becomes root where it can. First on stdin is
+# a line with sudo's password, or an empty one. A wrong one is tried once: some systems lock a login out.
 _ASK = """\
+IFS= read -r password
 if [ "$(id -u)" = 0 ]; then exec sh -s root ""; fi
-if said=$(sudo -n sh -c : 2>&1 </dev/null); then exec sudo -n sh -s sudo ""; fi
-exec sh -s none "" "$said"
+if said=$(sudo -k -n sh -c : 2>&1 </dev/null); then exec sudo -n sh -s sudo ""; fi
+[ -n "$password" ] || exec sh -s none "" "$said"
+said=$(printf '%s\\n' "$password" | sudo -k -S -p '' sh -c : 2>&1) || exec sh -s wrong-password "" "$said"
+{ printf '%s\\n' "$password"; exec cat; } | sudo -k -S -p '' sh -s sudo ""
 """
 
 
@@ -64,6 +68,19 @@ class Answer:
     peer: str
 
 
+@dataclass(frozen=True)
+class Login:
+    """How to log in to one machine, and what its sudo asks for ("": nothing)."""
+
+    key: asyncssh.SSHKey = field(repr=False)
+    sudo_password: str = field(default="", repr=False)
+
+    @property
+    def public_key(self) -> str:
+        """The half of the key that the machine should know."""
+        return self.key.export_public_key().decode().strip()
+
+
 def load_key(text: str, where: str) -> asyncssh.SSHKey:
     """A private key from its text. Raises Refused, naming `where` it came from."""
     try:
@@ -78,26 +95,26 @@ def load_key(text: str, where: str) -> asyncssh.SSHKey:
 
 
 async def ask_all(
-    hosts: Sequence[Mapping[str, Any]], keys: Mapping[str, asyncssh.SSHKey]
+    hosts: Sequence[Mapping[str, Any]], logins: Mapping[str, Login]
 ) -> dict[str, Answer | Failure]:
     """Asks every host at once (at most AT_ONCE connections) and returns what each said, by name."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(host: Mapping[str, Any]) -> Answer | Failure:
         async with slots:
-            return await ask(host, keys[host["name"]])
+            return await ask(host, logins[host["name"]])
 
     answers = await asyncio.gather(*(one(host) for host in hosts))
     return {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
 
 
-async def ask(host: Mapping[str, Any], key: asyncssh.SSHKey) -> Answer | Failure:
+async def ask(host: Mapping[str, Any], login: Login) -> Answer | Failure:
     """Connects to one host, runs facts.sh there and returns what it said, or why it could not be asked."""
-    connected = await _connect(host, key)
+    connected = await _connect(host, login.key)
     if isinstance(connected, Failure):
         return connected
     try:
-        return await _facts(connected)
+        return await _facts(connected, login.sudo_password)
     finally:
         connected.abort()
 
@@ -197,7 +214,7 @@ def _other_key(shown: asyncssh.SSHKey | None) -> Failure:
     return Failure("host-key", shown.get_fingerprint(), shown.export_public_key().decode().strip())
 
 
-async def _facts(connection: asyncssh.SSHClientConnection) -> Answer | Failure:
+async def _facts(connection: asyncssh.SSHClientConnection, password: str) -> Answer | Failure:
     lines: list[str] = []
     clock = None
     status: int | None = None
@@ -209,7 +226,7 @@ async def _facts(connection: asyncssh.SSHClientConnection) -> Answer | Failure:
             asked = time.time()
             # A login that runs no commands is gone already; what it said is read below.
             with suppress(OSError):
-                process.stdin.write(facts.SCRIPT.read_text())
+                process.stdin.write(f"{password.rstrip()}\n{facts.SCRIPT.read_text()}")
                 process.stdin.write_eof()
             size = 0
             async for line in process.stdout:

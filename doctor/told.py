@@ -38,6 +38,7 @@ def inventory(
 
     `ssh_access` is what `settings.resolve_ssh` found out: the host key that each machine must show.
     `knownHostsFile` is where that key stands, null when it stands in the stack file itself: remedies name it.
+    `sudoPassword` says whether the stack has one for this host's sudo.
     """
     known_hosts = settings.ssh.known_hosts_file
     return {
@@ -56,6 +57,7 @@ def inventory(
                 "hostKey": ssh_access[node.name].host_key,
                 "knownHostsFile": None if node.host_key else known_hosts,
                 "privateKeyFile": node.private_key_file,
+                "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
                 "gpu": {"count": node.gpu.count, "product": node.gpu.product} if node.gpu else None,
             }
             for node in settings.nodes

@@ -22,21 +22,43 @@ KUBECACHEDIR=/run/k3s-gpu-sharing/kubectl
 export LC_ALL PATH KUBECACHEDIR
 """
 
+END_OF_PASSWORD = "-- end of the password --"
+
+# sudo takes the first line, unless it needs no password after all: then the line is still there, and
+# would be taken for what the script waits for.
+_DROP_PASSWORD = f"""\
+while IFS= read -r line; do [ "$line" != {shlex.quote(END_OF_PASSWORD)} ] || break; done
+unset line
+"""
+
 
 def source(job: str) -> str:
     """The text of `<job>.sh` as it lies in this folder."""
     return (_HERE / f"{job}.sh").read_text()
 
 
-def render(job: str, *, sudo: bool = False, **variables: str | int) -> str:
+def render(job: str, **variables: str | int) -> str:
     """The script of `job` with `variables` set in front of it, each quoted for sh.
 
-    `sudo`: the login is not root; the whole script then runs under `sudo -n` (passwordless).
     Raises ValueError for a variable name that sh would not take, FileNotFoundError for an unknown job.
     """
     for name in variables:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a variable name for a script: {name!r}")
     header = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
-    script = _PRELUDE + header + source(job)
-    return f"exec sudo -n /bin/sh -c {shlex.quote(script)}\n" if sudo else script
+    return _PRELUDE + header + source(job)
+
+
+def as_root(script: str, *, password: bool = False) -> str:
+    """`script` for a login that is not root: the whole of it under sudo, which asks for nothing.
+
+    `password`: sudo's password comes on stdin, as `password_stdin` makes it.
+    """
+    if password:
+        return f"exec sudo -k -S -p '' /bin/sh -c {shlex.quote(_DROP_PASSWORD + script)}\n"
+    return f"exec sudo -n /bin/sh -c {shlex.quote(script)}\n"
+
+
+def password_stdin(password: str, rest: str) -> str:
+    """The stdin for a script under `as_root(…, password=True)`: it sees `rest` alone."""
+    return f"{password.rstrip()}\n{END_OF_PASSWORD}\n{rest}"

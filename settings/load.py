@@ -48,7 +48,7 @@ def _secret_problems(raw: Mapping[str, object], secrets: Collection[str]) -> lis
             key,
             "a secret in plain text (not shown)",
             "a secret, which Pulumi encrypts",
-            f"pulumi config set --secret {key} < KEYFILE, and take a new key: this one was readable",
+            f"pulumi config set --secret {key} < FILE, and take a new one: this one was readable",
         )
         for key in SECRET_KEYS
         if key in raw

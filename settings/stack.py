@@ -12,7 +12,7 @@ from .names import Name
 from .sharing import GpuOperator, Sharing
 from .workloads import Workload
 
-SECRET_KEYS = ("sshPrivateKey",)
+SECRET_KEYS = ("sshPrivateKey", "sudoPassword")
 """Top-level keys that hold secrets. Settings know only whether they are set."""
 
 

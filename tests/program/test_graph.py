@@ -8,6 +8,8 @@ import pulumi
 import pytest
 import yaml
 
+import hostscripts
+
 from . import graph as g
 from .conftest import stack_config
 
@@ -327,7 +329,8 @@ def test_a_secret_key_instead_of_a_file(in_project: Path, key_pair: Path):
     graph = g.run(config, secrets={"sshPrivateKey": key_pair.read_text()})
     connection = graph.of("cluster-agent-gpu-1").inputs["connection"].value
     assert connection["privateKey"] == key_pair.read_text()
-    assert graph.of("cluster-preflight").inputs["stdin"] == g.Hidden(key_pair.read_text())
+    told = graph.of("cluster-preflight").inputs["stdin"]
+    assert json.loads(told.value) == {"sshPrivateKey": key_pair.read_text()}
 
 
 def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
@@ -335,7 +338,24 @@ def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
     config["ssh"]["user"] = "ubuntu"
     for command in commands(g.run(config)):
         texts = [command.inputs[key] for key in ("create", "update", "delete") if key in command.inputs]
-        assert all(text.startswith("exec sudo -n /bin/sh -c ") or text == "true" for text in texts)
+        assert all(text.startswith("exec sudo -n /bin/sh -c ") for text in texts)
+
+
+def test_sudos_password_goes_through_secret_stdin_alone(in_project: Path):
+    config = stack_config("dev")
+    config["pools"]["rtx"]["hosts"]["gpu-1"] = {"address": "10.77.0.21", "user": "ubuntu"}
+    graph = g.run(config, secrets={"sudoPassword": "sesame"})
+    assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {"sudoPassword": "sesame"}
+    for name in ("agent-gpu-1", "upkeep-gpu-1", "clean-gpu-1"):
+        command = graph.of(f"cluster-{name}")
+        token = "" if name == "clean-gpu-1" else "K10aa::node:agent-secret"
+        assert command.inputs["stdin"] == g.Hidden(f"sesame\n{hostscripts.END_OF_PASSWORD}\n{token}")
+        texts = [command.inputs[key] for key in ("create", "update", "delete") if key in command.inputs]
+        assert all(text.startswith("exec sudo -k -S -p '' /bin/sh -c ") for text in texts)
+        assert "sesame" not in "".join(texts)
+    # The server's login is root: it needs none, and is sent none.
+    assert all("stdin" not in command.inputs for command in commands(graph) if "server" in command.name)
+    assert "stdin" not in graph.of("cluster-leave-gpu-1").inputs
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ import doctor
 from doctor import cli, hosts
 from doctor.cli import main
 from doctor.finding import Finding, Report, as_json, as_text
-from doctor.keys import keys_for
+from doctor.keys import Secrets, logins_for, read_secrets
+from doctor.ssh import Login
 from doctor.told import Refused, read_inventory, read_promise
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PRIVATE, PUBLIC = KEY.export_private_key().decode(), KEY.export_public_key().decode().strip()
 HOST = {
     "name": "gpu-1", "role": "agent", "address": "10.0.0.21", "port": 22, "user": "root", "hostKey": PUBLIC,
-    "knownHostsFile": None, "privateKeyFile": None, "gpu": {"count": 1, "product": "Tesla-T4"},
+    "knownHostsFile": None, "privateKeyFile": None, "sudoPassword": False,
+    "gpu": {"count": 1, "product": "Tesla-T4"},
 }  # fmt: skip
 INVENTORY = {
     "owner": {"project": "k3s-gpu-sharing", "stack": "dev"}, "k3sVersion": "v1.36.2+k3s1",
@@ -120,6 +122,7 @@ def test_an_inventory_from_a_stack_file(project):
     assert (gpu["knownHostsFile"], server["knownHostsFile"]) == (None, "keys/known_hosts")
     assert gpu["hostKey"].split()[:2] == server["hostKey"].split()[:2] == PUBLIC.split()[:2]
     assert server["gpu"] is None
+    assert not gpu["sudoPassword"]  # the stack has none
     assert PRIVATE not in json.dumps(told)
 
 
@@ -143,32 +146,66 @@ def test_the_program_does_not_pay_for_the_libraries():
     assert doctor.__all__ == ["inventory", "promise"]
 
 
-def test_keys(tmp_path):
+def test_logins(tmp_path):
     file = tmp_path / "id"
     other = asyncssh.generate_private_key("ssh-ed25519")
     file.write_bytes(other.export_private_key())
-    two = {"hosts": [HOST, {**HOST, "name": "gpu-2", "privateKeyFile": str(file)}]}
-    keys = keys_for(two, PRIVATE)
-    assert keys["gpu-1"] == KEY
-    assert keys["gpu-2"] == other
+    told = {
+        "hosts": [
+            HOST,
+            {**HOST, "name": "gpu-2", "privateKeyFile": str(file)},
+            {**HOST, "name": "gpu-3", "sudoPassword": True},
+        ]
+    }
+    logins = logins_for(told, Secrets(PRIVATE, "sesame"))
+    assert logins == {"gpu-1": Login(KEY), "gpu-2": Login(other), "gpu-3": Login(KEY, "sesame")}
+    assert "sesame" not in repr(logins)
 
 
 @pytest.mark.parametrize(
-    ("given", "file", "expected"),
+    ("given", "host", "expected"),
     [
-        ("", None, "host gpu-1 has no ssh.privateKeyFile, and no key came on the standard input"),
-        ("", "/nowhere/id", "/nowhere/id cannot be read: No such file"),
-        ("not a key", None, "the SSH key from the standard input cannot be read"),
+        ({}, {}, "host gpu-1 has no ssh.privateKeyFile, and no secret sshPrivateKey came"),
+        ({}, {"privateKeyFile": "/nowhere/id"}, "/nowhere/id cannot be read: No such file"),
+        ({"private_key": "not a key"}, {}, "the SSH key from the secret sshPrivateKey cannot be read"),
+        ({"private_key": PRIVATE}, {"sudoPassword": True}, "gpu-1 needs the secret sudoPassword, and it did"),
         (
-            KEY.export_private_key("pkcs8-pem", passphrase="secret").decode(),
-            None,
-            "the standard input is protected by a passphrase",
+            {"private_key": KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()},
+            {},
+            "the secret sshPrivateKey is protected by a passphrase",
         ),
     ],
 )
-def test_keys_that_cannot_be_used(given, file, expected):
+def test_logins_that_cannot_be(given, host, expected):
     with pytest.raises(Refused, match=expected):
-        keys_for({"hosts": [{**HOST, "privateKeyFile": file}]}, given)
+        logins_for({"hosts": [{**HOST, **host}]}, Secrets(**given))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"sshPrivateKey": "a key", "sudoPassword": "sesame"},
+        # as `pulumi config --show-secrets --json` prints them
+        {
+            "k3s-gpu-sharing:sshPrivateKey": {"value": "a key", "secret": True},
+            "k3s-gpu-sharing:sudoPassword": {"value": "sesame", "secret": True},
+            "k3s-gpu-sharing:ssh": {
+                "value": '{"user": "me"}',
+                "objectValue": {"user": "me"},
+                "secret": False,
+            },
+        },
+    ],
+)
+def test_secrets_come_as_json(data):
+    assert read_secrets(json.dumps(data)) == Secrets("a key", "sesame")
+
+
+@pytest.mark.parametrize("text", ["sesame", "[]", PRIVATE])
+def test_secrets_in_another_form_are_refused_and_not_shown(text):
+    with pytest.raises(Refused, match="pulumi config --show-secrets --json") as refusal:
+        read_secrets(text)
+    assert text not in str(refusal.value)
 
 
 # ---- the command line
@@ -204,7 +241,7 @@ class Typed:
         (
             "hosts --from-graph",
             {"K3SGPU_INVENTORY": json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})},
-            "no key came on the standard input",
+            "no secret sshPrivateKey came on the standard input",
         ),
         ("cluster --from-graph", {"K3SGPU_PROMISE": '{"nodes": 1}'}, "the promise: timeoutSeconds is None"),
         ("cluster --from-graph", {"K3SGPU_PROMISE": json.dumps(PROMISE)}, "from the standard input is empty"),
@@ -233,7 +270,7 @@ def test_a_host_key_that_is_none(monkeypatch, capsys):
     monkeypatch.setenv(
         "K3SGPU_INVENTORY", json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})
     )
-    monkeypatch.setattr(sys, "stdin", Typed(PRIVATE))
+    monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
     assert main(["hosts", "--from-graph"]) == 2
     assert "host gpu-1: host key 'ssh-dss x' cannot be read" in capsys.readouterr().err
 
@@ -251,18 +288,18 @@ def test_usage(arguments):
 def test_the_graph_gets_errors_on_stderr_and_the_rest_on_stdout(monkeypatch, capsys, findings, code, stream):
     given = {}
 
-    def look(told, keys):
-        given.update(told=told, keys=keys)
+    def look(told, logins):
+        given.update(told=told, logins=logins)
         return Report("doctor hosts", {"gpu-1": "x"}, findings)
 
     monkeypatch.setattr(hosts, "look", look)
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
-    monkeypatch.setattr(sys, "stdin", Typed(PRIVATE))
+    monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
     assert main(["hosts", "--from-graph"]) == code
     said = capsys.readouterr()
     assert "doctor hosts: " in getattr(said, stream)
     assert PRIVATE.splitlines()[1] not in said.out + said.err
-    assert given == {"told": INVENTORY, "keys": {"gpu-1": KEY}}
+    assert given == {"told": INVENTORY, "logins": {"gpu-1": Login(KEY)}}
 
 
 def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project, monkeypatch, capsys):
@@ -270,7 +307,7 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
         def read(self) -> str:
             raise AssertionError("read from a standard input that may never end")
 
-    monkeypatch.setattr(hosts, "look", lambda told, keys: Report("doctor hosts", {}, [ERROR]))
+    monkeypatch.setattr(hosts, "look", lambda told, logins: Report("doctor hosts", {}, [ERROR]))
     monkeypatch.setattr(sys, "stdin", Silent(""))
     assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["errors"] == 1

@@ -119,7 +119,10 @@ def test_in_order(thing, wanted):
 CASES = [
     # rule, facts, more of the machine, plan, what is said
     ("privileges", facts(privileges="none", sudo_said="sudo: a password is required"), {"user": "me"}, {},
-     ["error: me is not root", "sudo: a password is required", "me ALL=(ALL) NOPASSWD: ALL"]),
+     ["error: me is not root", "sudo: a password is required", "me ALL=(ALL) NOPASSWD: ALL",
+      "pulumi config set --secret sudoPassword"]),
+    ("privileges", facts(privileges="wrong-password", sudo_said="sudo: 1 incorrect password attempt"),
+     {"user": "me"}, {}, ["error: me is not root, and sudo refused the secret sudoPassword: sudo: 1 incorr"]),
     ("system", facts(kernel="Darwin"), {}, {}, ["error: kernel Darwin", "Linux"]),
     ("system", facts(arch="armv7l"), {}, {}, ["error: machine type armv7l", "x86_64 or aarch64"]),
     ("system", facts(systemd=None), {}, {}, ["error: Debian GNU/Linux 12 (bookworm) does not run systemd"]),

@@ -11,7 +11,8 @@ import pytest
 
 from doctor import ssh
 from doctor.hosts import report
-from doctor.ssh import Answer, Clock, Failure
+from doctor.ssh import Answer, Clock, Failure, Login
+from tests.unit import sudo
 
 OURS = asyncssh.generate_private_key("ssh-ed25519")
 STRANGER = asyncssh.generate_private_key("ssh-ed25519")
@@ -61,16 +62,16 @@ async def sshd(shell=real_shell, host_keys=(HOST_KEY,)):
         server.close()
 
 
-def ask(key=OURS, port=None, more=None, **server):
+def ask(key=OURS, password="", port=None, more=None, **server):
     """Asks one machine and returns its spec with what came of it."""
 
     async def run():
         if port is not None:
             host = spec(port, **(more or {}))
-            return host, await ssh.ask(host, key)
+            return host, await ssh.ask(host, Login(key, password))
         async with sshd(**server) as served:
             host = spec(served, **(more or {}))
-            return host, await ssh.ask(host, key)
+            return host, await ssh.ask(host, Login(key, password))
 
     return asyncio.run(run())
 
@@ -93,6 +94,26 @@ def test_a_machine_that_answers():
     assert answer.clock
     assert answer.clock.earliest <= 0.0 <= answer.clock.latest
     assert answer.clock.latest - answer.clock.earliest <= time.time() - before + 1
+
+
+@pytest.mark.parametrize(
+    ("password", "free", "privileges", "said"),
+    [
+        ("sesame", False, "sudo", ""),
+        ("sesame", True, "sudo", ""),
+        ("", True, "sudo", ""),
+        ("", False, "none", "sudo: a password is required"),
+        ("wrong", False, "wrong-password", "sudo: 1 incorrect password attempt"),
+    ],
+)
+def test_a_login_becomes_root_where_it_can(tmp_path, monkeypatch, password, free, privileges, said):
+    sudo.install(tmp_path, monkeypatch, free=free)
+    _, answer = ask(password=password, more={"user": "me"})
+    assert isinstance(answer, Answer)
+    assert answer.facts.complete
+    assert answer.facts.one("privileges") == privileges
+    assert answer.facts.one("sudo-said") == said
+    assert "sesame" not in sudo.arguments(tmp_path)
 
 
 def test_a_slow_login_does_not_count_as_a_wrong_clock():
@@ -218,7 +239,7 @@ def test_a_server_that_speaks_something_else():
         server = await asyncio.start_server(web, "127.0.0.1", 0)
         async with server:
             host = spec(server.sockets[0].getsockname()[1])
-            return host, await ssh.ask(host, OURS)
+            return host, await ssh.ask(host, Login(OURS))
 
     assert "no usable SSH server" in told(*asyncio.run(run())).found
 
@@ -280,7 +301,7 @@ def test_all_are_asked_at_one_moment():
     async def run():
         async with sshd(shell=shell) as port:
             hosts = [spec(port, name=f"gpu-{number}") for number in range(8)]
-            return await ssh.ask_all(hosts, {host["name"]: OURS for host in hosts})
+            return await ssh.ask_all(hosts, {host["name"]: Login(OURS) for host in hosts})
 
     answers = asyncio.run(run())
     assert {answer.facts.one("seen") for answer in answers.values() if isinstance(answer, Answer)} == {"8"}
@@ -290,7 +311,7 @@ def test_one_dead_machine_does_not_hide_the_others():
     async def run():
         async with sshd() as port:
             hosts = [spec(port, name="gpu-1"), spec(1, name="gpu-2")]
-            return hosts, await ssh.ask_all(hosts, {host["name"]: OURS for host in hosts})
+            return hosts, await ssh.ask_all(hosts, {host["name"]: Login(OURS) for host in hosts})
 
     hosts, answers = asyncio.run(run())
     verdict = report(inventory(*hosts), answers, {host["name"]: line(OURS) for host in hosts})

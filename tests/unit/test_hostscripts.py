@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import hostscripts
+from tests.unit import sudo
 
 JOBS = sorted(path.stem for path in Path(hostscripts.__file__).parent.glob("*.sh"))
 
@@ -26,9 +27,27 @@ def test_variables_reach_the_script_as_they_are(echo: None, text: str):
 
 
 def test_sudo_wraps_the_whole_script(echo: None):
-    words = shlex.split(hostscripts.render("job", sudo=True, TEXT="it's"))
+    words = shlex.split(hostscripts.as_root(hostscripts.render("job", TEXT="it's")))
     assert words[:5] == ["exec", "sudo", "-n", "/bin/sh", "-c"]
     assert sh(words[5]).stdout == "it's"
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("rest", ["", "K10::token", "two\nlines\n"])
+def test_sudos_password_comes_first_on_stdin_and_the_script_gets_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: bool, rest: str
+):
+    sudo.install(tmp_path, monkeypatch, free=free)
+    script = hostscripts.as_root("cat\n", password=True)
+    done = sh(script, hostscripts.password_stdin("sesame\n", rest))
+    assert (done.returncode, done.stdout, done.stderr) == (0, rest, "")
+    assert "sesame" not in script + sudo.arguments(tmp_path)
+
+
+def test_a_wrong_password_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sudo.install(tmp_path, monkeypatch, free=False)
+    done = sh(hostscripts.as_root("echo ran\n", password=True), hostscripts.password_stdin("wrong", "token"))
+    assert done.returncode == 1 and done.stdout == "" and "token" not in done.stderr
 
 
 def test_same_input_same_text():
@@ -38,13 +57,12 @@ def test_same_input_same_text():
 
 def test_a_name_that_sh_would_not_take_is_refused():
     with pytest.raises(ValueError, match="not-a-name"):
-        hostscripts.render("forget", sudo=False, **{"not-a-name": "x"})
+        hostscripts.render("forget", **{"not-a-name": "x"})
 
 
 @pytest.mark.parametrize("job", JOBS)
-@pytest.mark.parametrize("sudo", [False, True])
-def test_every_script_parses(job: str, sudo: bool):
-    script = hostscripts.render(job, sudo=sudo, HOST="gpu-1")
+def test_every_script_parses(job: str):
+    script = hostscripts.render(job, HOST="gpu-1")
     checked = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
