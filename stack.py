@@ -85,6 +85,8 @@ def cluster(
             "secrets": pulumi.Output.json_dumps(secrets),
         },
         "start_timeout_seconds": k3s.start_timeout_seconds,
+        "drain_on_patch": k3s.drain_on_patch,
+        "drain_timeout_seconds": k3s.drain_timeout_seconds,
         "max_unavailable": k3s.max_unavailable,
         "generation": k3s.generation,
     }

@@ -68,6 +68,9 @@ class K3sClusterArgs(TypedDict):
     """Further keys that only a server understands."""
     preflight: PreflightArgs
     start_timeout_seconds: int
+    drain_on_patch: bool
+    """An upgrade within a minor version moves the pods away first, as one by a minor version always does."""
+    drain_timeout_seconds: int
     max_unavailable: int
     """How many running agents a change may touch at the same time."""
     generation: int
@@ -262,6 +265,8 @@ class K3sCluster(pulumi.ComponentResource):
             BINARY_SHA256_AMD64=pins.get("amd64", ""),
             BINARY_SHA256_ARM64=pins.get("arm64", ""),
             TIMEOUT=args["start_timeout_seconds"],
+            DRAIN_ON_PATCH="yes" if args["drain_on_patch"] else "",
+            DRAIN_TIMEOUT=args["drain_timeout_seconds"],
             GENERATION=args["generation"],
             CONFIG=yaml.safe_dump(config, sort_keys=True),
             CLEAN=hostscripts.source("clean"),

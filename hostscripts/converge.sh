@@ -6,6 +6,8 @@
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
 #               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
 #               TIMEOUT              seconds that k3s may take to become ready
+#               DRAIN_ON_PATCH       empty, or yes: move pods away not only before a minor upgrade
+#               DRAIN_TIMEOUT        seconds that the pods may take to go
 #               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
 # stdin:        the agent token for ROLE=agent
@@ -14,6 +16,7 @@ own=/etc/k3s-gpu-sharing
 lib=/usr/local/lib/k3s-gpu-sharing
 etc=/etc/rancher/k3s
 k3s=/usr/local/bin/k3s
+data=/var/lib/rancher/k3s
 case $ROLE in
 server) unit="k3s" other="k3s-agent" ;;
 agent) unit="k3s-agent" other="k3s" ;;
@@ -53,7 +56,10 @@ verify() {
     [ "$found" = "$2" ] || fail "$3 has sha256 $found, expected $2" "somebody changed it, or the pin in the stack file belongs to another version"
 }
 
-claim() {
+# With the kubelet's own identity, whose rights end at this node.
+node_kubectl() { timeout 20 $k3s kubectl --kubeconfig $data/agent/kubelet.kubeconfig --request-timeout=15s "$@"; }
+
+check_owner() {
     machine=$(cat /etc/machine-id)
     mine="project=$PROJECT
 stack=$STACK
@@ -69,6 +75,42 @@ machine-id=$machine"
     [ ! -e "/etc/systemd/system/$other.service" ] ||
         fail "this machine runs $other and the stack file makes it a $ROLE" \
             "a node's role cannot change in place: take the host out, run up, and add it again"
+}
+
+# number VERSION: v1.36.2+k3s1 as 1036002001, which grows with the version
+number() { printf '%s\n' "$1" | awk -F '[v.+]' '{ sub("k3s", "", $5); printf "%d%03d%03d%03d", $2, $3, $4, $5 }'; }
+minor() { echo $(($(number "$1") / 1000000)); }
+
+# What k3s cannot do is refused before anything is touched. Sets `installed`, the version on the disk.
+check_version() {
+    installed=
+    [ ! -x $k3s ] || installed=$($k3s --version | awk '$1 == "k3s" { print $3 }')
+    [ -n "$installed" ] && [ "$installed" != "$VERSION" ] || return 0
+    [ "$(number "$VERSION")" -ge "$(number "$installed")" ] ||
+        fail "k3s $installed is installed and the stack file says $VERSION: k3s cannot go back in place" \
+            "write version: $installed; docs/operations.md says how a snapshot of the older version is restored"
+    here=$(minor "$installed")
+    [ "$(minor "$VERSION")" -le $((here + 1)) ] ||
+        fail "from k3s $installed to $VERSION a minor version would be skipped, which Kubernetes does not support" \
+            "go to a release of v1.$((here % 1000 + 1)) first"
+    if [ "$ROLE" = server ]; then
+        # A node two steps behind could follow no more: its next step would be newer than this server.
+        behind=$($k3s kubectl --request-timeout=15s get nodes --output \
+            'jsonpath={range .items[*]}{.metadata.name} {.status.nodeInfo.kubeletVersion}{"\n"}{end}' 2>/dev/null |
+            while read -r node runs; do
+                [ $(($(minor "$runs") + 1)) -ge "$(minor "$VERSION")" ] || printf '%s (%s) ' "$node" "$runs"
+            done)
+        [ -z "$behind" ] || fail "nodes that run a version too old for a server of $VERSION: $behind" \
+            "bring them to $installed first (run up with it); take a node out that is gone for good"
+    else
+        server=$(node_kubectl get --raw /version 2>/dev/null | awk -F '"' '$2 == "gitVersion" { print $4 }')
+        [ -z "$server" ] || [ "$(minor "$VERSION")" -le "$(minor "$server")" ] ||
+            fail "the server runs $server and this agent would run $VERSION: an agent may not be newer" \
+                "upgrade the servers first: run up without --target"
+    fi
+}
+
+claim() {
     # The way out is laid before anything is installed, so that a failed install can be cleaned up too.
     mkdir -p $own $lib
     chmod 755 $own $lib
@@ -82,27 +124,13 @@ machine-id=$machine"
     printf '%s\n' "$mine" | put $own/owner 644
 }
 
-configure() {
-    mkdir -p $etc
-    if [ "$ROLE" = agent ]; then
-        [ -n "$token" ] || fail "no agent token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
-        printf '%s\n' "$token" | put $etc/agent-token 600
-    elif [ ! -s $etc/agent-token ]; then
-        # Agents get a token of their own: the server's opens the whole cluster and its datastore.
-        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
-    fi
-    printf '%s' "$CONFIG" | put $etc/config.yaml 600
-}
-
-install_k3s() {
+# The release of the stack file, checked, in a folder of its own: `work`.
+fetch_release() {
     case $(uname -m) in
     x86_64) arch=amd64 asset=k3s pin=$BINARY_SHA256_AMD64 ;;
     aarch64) arch=arm64 asset=k3s-arm64 pin=$BINARY_SHA256_ARM64 ;;
     *) fail "machine type $(uname -m)" "k3s and NVIDIA's images exist for x86_64 and aarch64" ;;
     esac
-    if [ -x $k3s ] && $k3s --version | grep -qF "k3s version $VERSION " && [ -e "$unit_file" ]; then
-        return 0
-    fi
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     # A '+' in a path means itself, but some mirrors read it as a blank.
@@ -120,6 +148,76 @@ install_k3s() {
     verify "$work/k3s" "$pin" "the k3s binary of $VERSION"
     fetch "$SCRIPT_URL" "$work/install.sh"
     [ -z "$SCRIPT_SHA256" ] || verify "$work/install.sh" "$SCRIPT_SHA256" "k3s's install script"
+}
+
+# Pods that have to go before an upgrade, as NAMESPACE/NAME|PHASE|DELETED|OWNER. Those of a DaemonSet would
+# come back at once, those of a Node are the kubelet's own.
+movable() {
+    all=$(node_kubectl get pods --all-namespaces --field-selector "spec.nodeName=$HOST" --output \
+        'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}|{.status.phase}|{.metadata.deletionTimestamp}|{.metadata.ownerReferences[*].kind}{"\n"}{end}') || return 1
+    printf '%s\n' "$all" | awk -F '|' 'NF && $2 != "Succeeded" && $2 != "Failed" && $4 != "DaemonSet" && $4 != "Node"'
+}
+
+# Evictions respect disruption budgets, and nothing is forced: with the deadline the upgrade ends.
+drain() {
+    pods=$(movable) || fail "the API server did not say which pods run here" "see journalctl -u $unit, then run up again"
+    bare=$(printf '%s\n' "$pods" | awk -F '|' 'NF && $4 == "" { print $1 }' | tr '\n' ' ')
+    [ -z "$bare" ] || fail "pods that nothing would make again on another node: $bare" "delete them, then run up again"
+    # A node that somebody else has cordoned stays so.
+    if [ -z "$(node_kubectl get node "$HOST" --output 'jsonpath={.spec.unschedulable}')" ]; then
+        : | put $own/cordoned 644
+        node_kubectl cordon "$HOST"
+    fi
+    until=$(($(date +%s) + DRAIN_TIMEOUT))
+    while [ -n "$pods" ]; do
+        if [ "$(date +%s)" -ge "$until" ]; then
+            uncordon
+            fail "still here after $DRAIN_TIMEOUT s: $(printf '%s\n' "$pods" | cut -d '|' -f 1 | tr '\n' ' '); the upgrade did not begin" \
+                "${refusal:-wait until they have ended}; look at kubectl get pdb -A, or raise k3s.drainTimeoutSeconds"
+        fi
+        for pod in $(printf '%s\n' "$pods" | awk -F '|' '$3 == "" { print $1 }'); do
+            refusal=$(printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"namespace":"%s","name":"%s"}}' "${pod%/*}" "${pod#*/}" |
+                node_kubectl create --raw "/api/v1/namespaces/${pod%/*}/pods/${pod#*/}/eviction" --filename - 2>&1 >/dev/null | tail -n 1)
+        done
+        sleep 1
+        if left=$(movable); then pods=$left; fi
+    done
+}
+
+uncordon() {
+    [ -e $own/cordoned ] || return 0
+    node_kubectl uncordon "$HOST" >/dev/null || fail "this node stayed cordoned" "run: kubectl uncordon $HOST"
+    rm -f $own/cordoned
+}
+
+# What an upgrade that went wrong is taken back to; docs/operations.md says how.
+snapshot() {
+    if [ -d $data/server/db/etcd ]; then
+        $k3s etcd-snapshot save --name "before-$VERSION" && return 0
+    else
+        # Only with k3s stopped are the files of its database of one moment. It starts again below.
+        mkdir -p $data/server/snapshots
+        timeout 180 systemctl stop "$unit" &&
+            tar -C $data/server -cf $data/server/snapshots/new db token &&
+            mv -f $data/server/snapshots/new "$data/server/snapshots/$installed.tar" && return 0
+        systemctl start --no-block "$unit"
+    fi
+    fail "no snapshot could be taken, so the upgrade did not begin; the node stays cordoned until a run goes through" "look at df -h $data"
+}
+
+configure() {
+    mkdir -p $etc
+    if [ "$ROLE" = agent ]; then
+        [ -n "$token" ] || fail "no agent token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
+        printf '%s\n' "$token" | put $etc/agent-token 600
+    elif [ ! -s $etc/agent-token ]; then
+        # Agents get a token of their own: the server's opens the whole cluster and its datastore.
+        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
+    fi
+    printf '%s' "$CONFIG" | put $etc/config.yaml 600
+}
+
+place_release() {
     chmod 755 "$work/k3s"
     mv -f "$work/k3s" $k3s.new
     mv -f $k3s.new $k3s
@@ -132,6 +230,28 @@ install_k3s() {
         fail "k3s's install script failed" "its own words are above"
     }
     said="installed $VERSION"
+}
+
+install_k3s() {
+    if [ "$installed" = "$VERSION" ] && [ -e "$unit_file" ]; then
+        configure
+        return 0
+    fi
+    fetch_release
+    # An upgrade of a node at work, and not the rest of an install.
+    if [ -n "$installed" ] && [ "$installed" != "$VERSION" ] && systemctl --quiet is-active "$unit"; then
+        if [ -n "$DRAIN_ON_PATCH" ] || [ "$(minor "$installed")" -ne "$(minor "$VERSION")" ]; then drain; fi
+        if [ "$ROLE" = server ]; then snapshot; fi
+    fi
+    configure
+    place_release
+}
+
+# What k3s looks for when it starts, to offer the RuntimeClass nvidia.
+runtimes() {
+    for dir in /usr/local/nvidia/toolkit /usr/local/bin /usr/bin; do
+        [ ! -x $dir/nvidia-container-runtime ] || printf '%s\n' $dir
+    done
 }
 
 journal() { journalctl --unit "$unit" --since "@$begin" --lines "$1" --no-pager --output cat 2>/dev/null; }
@@ -159,8 +279,7 @@ state() {
         printf 'the API server is not ready'
         return
     }
-    ready=$(timeout 10 $k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig get node "$HOST" \
-        --request-timeout=5s --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1 || :)
+    ready=$(node_kubectl get node "$HOST" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>&1 || :)
     [ "$ready" = True ] || printf 'node %s is not Ready (%s)' "$HOST" "$(printf '%s' "$ready" | tail -n 1)"
 }
 
@@ -177,12 +296,13 @@ cause() {
 
 converge() {
     said="nothing to change"
+    check_owner
+    check_version
     claim
-    configure
     install_k3s
     # What k3s runs with. It reads its files at the start only, so a difference means a restart; also of
     # one that is still starting: with a wrong token it would do so for ever.
-    want=$(cat $etc/config.yaml $etc/agent-token $k3s "$unit_file" | sha256sum | cut -d ' ' -f 1)
+    want=$({ cat $etc/config.yaml $etc/agent-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
     begin=$(date +%s)
     before=none
     case $(systemctl is-active "$unit" || :) in
@@ -207,6 +327,7 @@ converge() {
         fi
         sleep 1
     done
+    uncordon
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
 }
 

@@ -91,6 +91,17 @@ class K3s(Model):
     start_timeout_seconds: int = Field(
         default=300, ge=1, description="seconds k3s may take to start", examples=[300]
     )
+    drain_on_patch: bool = Field(
+        default=False,
+        description="true: upgrades within a minor version move the pods away first, too",
+        examples=[True],
+    )
+    drain_timeout_seconds: int = Field(
+        default=300,
+        ge=1,
+        description="seconds the pods of a node may take to go before an upgrade",
+        examples=[300],
+    )
     max_unavailable: int = Field(
         default=1, ge=1, description="how many agents change at one time", examples=[1]
     )

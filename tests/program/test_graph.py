@@ -289,6 +289,17 @@ def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
     ]
 
 
+def test_how_pods_leave_before_an_upgrade_reaches_every_machine(in_project: Path):
+    config = stack_config("dev")
+    config["k3s"].update(drainOnPatch=True, drainTimeoutSeconds=77)
+    graph = g.run(config)
+    for script in (
+        graph.of("cluster-server-server-1").inputs["create"],
+        graph.of("cluster-upkeep-gpu-1").inputs["update"],
+    ):
+        assert "DRAIN_ON_PATCH=yes\n" in script and "DRAIN_TIMEOUT=77\n" in script
+
+
 def test_another_generation_looks_and_reads_again(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")

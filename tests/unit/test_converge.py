@@ -1,0 +1,155 @@
+"""Parts of converge on a machine that is pretended: its files below a folder, its k3s a script."""
+
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import hostscripts
+
+# A k3s that knows its version, the nodes, the server's version and the pods; it notes what it was told.
+K3S = """\
+#!/bin/sh
+here={folder}
+case "$*" in
+--version) echo "k3s version $(cat $here/installed) (pretended)" ;;
+*"get nodes"*) cat $here/nodes ;;
+*"/version"*) printf '{{\\n  "gitVersion": "%s"\\n}}\\n' "$(cat $here/server)" ;;
+*"get pods"*) cat $here/pods ;;
+*"get node "*) cat $here/unschedulable ;;
+*eviction*) cat >/dev/null; echo "$*" >>$here/told; cat $here/refusal >&2; [ -s $here/refusal ] || : >$here/pods ;;
+*) echo "$*" >>$here/told ;;
+esac
+"""
+
+
+@dataclass
+class Pretended:
+    """A machine below `folder`."""
+
+    folder: Path
+
+    def says(self, **files: str) -> None:
+        """What its k3s answers."""
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+
+    def run(self, call: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs one function of converge, with the variables a stack file would set."""
+        functions = hostscripts.source("converge").split("\ntoken=\n")[0]
+        for path in ("/etc/k3s-gpu-sharing", "/usr/local/bin/k3s", "/usr/local/lib", "/var/lib/rancher"):
+            functions = functions.replace(f"={path}", f"={self.folder}{path}")
+        given = {
+            "HOST": "gpu-1",
+            "ROLE": "agent",
+            "VERSION": "v1.37.1+k3s1",
+            "DRAIN_TIMEOUT": "60",
+            **variables,
+        }
+        header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())
+        return subprocess.run(
+            ["sh", "-euc", header + functions + "\n" + call], capture_output=True, text=True, timeout=60
+        )
+
+    @property
+    def told(self) -> str:
+        """What its k3s was told to change."""
+        file = self.folder / "told"
+        return file.read_text() if file.exists() else ""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Pretended:
+    k3s = tmp_path / "usr/local/bin/k3s"
+    k3s.parent.mkdir(parents=True)
+    k3s.write_text(K3S.format(folder=tmp_path))
+    k3s.chmod(0o755)
+    (tmp_path / "etc/k3s-gpu-sharing").mkdir(parents=True)
+    pretended = Pretended(tmp_path)
+    pretended.says(
+        installed="v1.36.2+k3s1", nodes="", server="v1.37.1+k3s1", pods="", unschedulable="", refusal=""
+    )
+    return pretended
+
+
+REFUSED = {
+    "a downgrade": (
+        {"VERSION": "v1.36.1+k3s1"},
+        {},
+        ["v1.36.2+k3s1", "cannot go back", "version: v1.36.2+k3s1"],
+    ),
+    "an older build": ({"VERSION": "v1.36.2+k3s1"}, {"installed": "v1.36.2+k3s2"}, ["cannot go back"]),
+    "a skipped minor": ({"VERSION": "v1.38.0+k3s1"}, {}, ["a minor version would be skipped", "v1.37"]),
+    "an agent newer than its server": (
+        {},
+        {"server": "v1.36.2"},
+        ["may not be newer", "upgrade the servers first"],
+    ),
+    "a node left two behind": (
+        {"ROLE": "server"},
+        {"nodes": "gpu-7 v1.35.9+k3s1\ngpu-8 v1.36.2+k3s1\n"},
+        ["gpu-7 (v1.35.9+k3s1)", "bring them to v1.36.2+k3s1 first"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "says", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_k3s_cannot_do_is_refused(machine: Pretended, variables: dict, says: dict, words: list[str]):
+    machine.says(**says)
+    done = machine.run("check_version", **variables)
+    assert done.returncode == 1
+    for word in ("gpu-1: ", *words, "to do: "):
+        assert word in done.stderr
+    assert machine.told == ""
+
+
+@pytest.mark.parametrize("version", ["v1.36.2+k3s1", "v1.36.2+k3s2", "v1.36.10+k3s1", "v1.37.0+k3s1"])
+@pytest.mark.parametrize("role", ["server", "agent"])
+def test_what_k3s_can_do_is_not(machine: Pretended, version: str, role: str):
+    machine.says(nodes="gpu-1 v1.36.2+k3s1\n")
+    done = machine.run("check_version", VERSION=version, ROLE=role)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+PODS = """\
+default/a-1|Running||ReplicaSet
+kube-system/plugin|Running||DaemonSet
+kube-system/mirror|Running||Node
+default/done|Succeeded||Job
+"""
+
+
+def test_pods_are_evicted_and_the_node_is_given_back(machine: Pretended):
+    machine.says(pods=PODS)
+    done = machine.run("drain; uncordon; [ ! -e $own/cordoned ]")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("--request-timeout=15s ")[1] for line in machine.told.splitlines()]
+    assert lines == [
+        "cordon gpu-1",
+        "create --raw /api/v1/namespaces/default/pods/a-1/eviction --filename -",
+        "uncordon gpu-1",
+    ]
+
+
+def test_with_the_deadline_the_upgrade_ends_and_names_the_pods(machine: Pretended):
+    machine.says(pods=PODS, refusal="Cannot evict pod as it would violate the pod's disruption budget.")
+    done = machine.run("drain", DRAIN_TIMEOUT="1")
+    assert done.returncode == 1
+    assert "still here after 1 s: default/a-1 ; the upgrade did not begin" in done.stderr
+    assert "disruption budget" in done.stderr and "k3s.drainTimeoutSeconds" in done.stderr
+    assert "uncordon gpu-1" in machine.told and "done" not in machine.told
+
+
+def test_a_node_that_somebody_else_cordoned_stays_so(machine: Pretended):
+    machine.says(pods=PODS, unschedulable="true")
+    assert machine.run("drain; uncordon").returncode == 0
+    assert "cordon gpu-1" not in machine.told
+
+
+def test_a_pod_that_nothing_would_make_again_is_not_evicted(machine: Pretended):
+    machine.says(pods="default/bare|Running||\n")
+    done = machine.run("drain")
+    assert done.returncode == 1 and "default/bare" in done.stderr and "delete them" in done.stderr
+    assert machine.told == ""
