@@ -27,6 +27,9 @@ down: venv ## destroy the stack and take its machines away
 fit: venv ## do the workloads fit? arithmetic alone
 	@$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml
 
+schema: venv ## the JSON Schema of stack files, which editors read
+	@$(PYTHON) -m settings
+
 doctor: venv ## look at the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)
 

@@ -170,7 +170,10 @@ class Pool(Model):
         description="server (runs the control plane, and pods) or agent", examples=["agent"]
     )
     hosts: Annotated[
-        dict[NodeName, Annotated[Host, BeforeValidator(_address_alone)]], Field(min_length=1)
+        dict[
+            NodeName, Annotated[Host, BeforeValidator(_address_alone, json_schema_input_type=Address | Host)]
+        ],
+        Field(min_length=1),
     ] = Field(
         description="the machines, `name: address` or `name: {address: …, port: …}`",
         examples=["{gpu-1: 10.0.0.21}"],

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 NO_SHARING = "none"
@@ -120,12 +120,40 @@ def _key_path(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_kubernetes_name("a Kubernetes name", DNS_LABEL))]
-NodeName = Annotated[str, AfterValidator(_kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN))]
-LabelKey = Annotated[str, AfterValidator(_label_key)]
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-ProfileName = Annotated[str, AfterValidator(_profile_name)]
-Product = Annotated[str, AfterValidator(_product)]
-Address = Annotated[str, AfterValidator(_address)]
-Resource = Annotated[str, AfterValidator(_resource)]
-KeyPath = Annotated[str, AfterValidator(_key_path)]
+def _looks_like(pattern: str, limit: int | None = None) -> WithJsonSchema:
+    """What an editor can check of such a text."""
+    length = {"maxLength": limit} if limit else {}
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", **length})
+
+
+_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+
+Name = Annotated[
+    str,
+    AfterValidator(_kubernetes_name("a Kubernetes name", DNS_LABEL)),
+    _looks_like(DNS_LABEL.pattern, LABEL_LIMIT),
+]
+NodeName = Annotated[
+    str,
+    AfterValidator(_kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN)),
+    _looks_like(DNS_SUBDOMAIN.pattern, LABEL_LIMIT),
+]
+LabelKey = Annotated[
+    str, AfterValidator(_label_key), _looks_like(f"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}")
+]
+LabelValue = Annotated[
+    str, AfterValidator(_label_value), _looks_like(f"({LABEL_VALUE.pattern})?", LABEL_LIMIT)
+]
+ProfileName = Annotated[
+    str,
+    AfterValidator(_profile_name),
+    _looks_like(f"(?!{NO_SHARING}$){LABEL_VALUE.pattern}", PROFILE_LIMIT),
+]
+Product = Annotated[
+    str, AfterValidator(_product), _looks_like(f"(?!.*-SHARED$){LABEL_VALUE.pattern}", LABEL_LIMIT)
+]
+Address = Annotated[str, AfterValidator(_address), _looks_like(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
+Resource = Annotated[
+    str, AfterValidator(_resource), _looks_like(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
+]
+KeyPath = Annotated[str, AfterValidator(_key_path), _looks_like(r"[^\n]*[^\s][^\n]*")]

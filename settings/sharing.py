@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema, field_validator
 
 from .base import Model
 from .names import NO_SHARING, ProfileName, refused
@@ -75,12 +75,12 @@ def _at_least_two(replicas: int) -> int:
 class SharedResource(Model):
     """One resource and into how many slices each card of it is cut."""
 
-    name: Annotated[str, AfterValidator(_full_resource)] = Field(
+    name: Annotated[str, AfterValidator(_full_resource), WithJsonSchema({"enum": [GPU, "gpu"]})] = Field(
         description="the resource to share", examples=[GPU]
     )
-    replicas: Annotated[int, AfterValidator(_at_least_two)] = Field(
-        description="slices of each card, a whole number of at least 2", examples=[6]
-    )
+    replicas: Annotated[
+        int, AfterValidator(_at_least_two), WithJsonSchema({"type": "integer", "minimum": 2})
+    ] = Field(description="slices of each card, a whole number of at least 2", examples=[6])
 
 
 class TimeSlicing(Model):
