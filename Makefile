@@ -15,8 +15,8 @@ help: ## this list
 venv:
 	@sh rehearsal/venv.sh
 
-up: venv ## machines, cluster, operator, slices, workloads; again: only what changed
-	@$(REHEARSAL) up --stack $(STACK)
+up: venv ## machines, cluster, operator, slices, workloads; again: only what changed (TRACE=1: what took how long)
+	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
 
 preview: venv ## what `make up` would do, without doing it
 	@$(REHEARSAL) preview --stack $(STACK)

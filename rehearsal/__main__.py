@@ -13,6 +13,7 @@ from rehearsal.fidelity import parts
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress, duration
 from rehearsal.site import STATE, Site
+from rehearsal.trace import Trace
 from settings import SettingsError
 
 
@@ -21,12 +22,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rehearsal", description=__doc__)
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--stack", default="dev", help="the name in Pulumi.<stack>.yaml (dev)")
+    parser.add_argument("--trace", action="store_true", help="up: what took how long, and SSH connections")
     arguments = parser.parse_args()
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     site = Site(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
     try:
         if arguments.command != "down":
             look_at_stack_file(site)
+        if arguments.trace:
+            return up(site, Progress(), Trace())
         return COMMANDS[arguments.command](site, Progress())
     except (RehearsalError, SettingsError, EngineFailed) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -38,15 +42,17 @@ def main() -> int:
         return 1
 
 
-def up(site: Site, progress: Progress) -> int:
+def up(site: Site, progress: Progress, trace: Trace | None = None) -> int:
     """Machines, then the program, then what came of it."""
     began = time.monotonic()
     tools = toolbox.prepare(progress)
-    site.machines_up(tools, progress)
+    booted = site.machines_up(tools, progress)
     origins = site.provide(tools, progress)
-    counts = site.up(tools)
+    counts = site.up(tools, trace=trace)
     site.hand_over(tools)
     print(f"\n{site.told(tools)}\n\n{parts(tools, origins)}\n")
+    if trace:
+        print(f"{trace.text(booted)}\n")
     print(f"stack {site.stack} after {duration(time.monotonic() - began)}: {in_words(counts)}\n")
     print(next_steps(site))
     return 0

@@ -47,9 +47,16 @@ class Engine:
         """What an `up` would do: counts by operation. Raises EngineFailed."""
         return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
 
-    def up(self, show: Callable[[str], Any] = print, targets: Sequence[str] = ()) -> Mapping[str, int]:
-        """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed."""
-        return self._run("up", show, target=list(targets) or None).summary.resource_changes or {}
+    def up(
+        self,
+        show: Callable[[str], Any] = print,
+        targets: Sequence[str] = (),
+        on_event: Callable[[automation.EngineEvent], Any] | None = None,
+    ) -> Mapping[str, int]:
+        """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed.
+        `on_event` hears the engine's events as they come."""
+        done = self._run("up", show, target=list(targets) or None, on_event=on_event)
+        return done.summary.resource_changes or {}
 
     def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
         """Takes everything away: counts by operation. Raises EngineFailed."""

@@ -10,6 +10,7 @@ import settings as s
 from rehearsal import engine, machines, providers, report, toolbox
 from rehearsal.gpus import DRIVER, Gpus
 from rehearsal.progress import Progress
+from rehearsal.trace import Trace
 
 STATE = engine.ROOT / ".rehearsal"
 
@@ -57,11 +58,15 @@ class Site:
         return machines.up(self.stack, wanted, self.state, tools, progress)
 
     def up(
-        self, tools: toolbox.Tools, show: Callable[[str], Any] = print, targets: Sequence[str] = ()
+        self,
+        tools: toolbox.Tools,
+        show: Callable[[str], Any] = print,
+        targets: Sequence[str] = (),
+        trace: Trace | None = None,
     ) -> Mapping[str, int]:
         """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
         run = self.engine(tools)
-        changes = run.up(show, targets)
+        changes = run.up(show, targets, trace.hear if trace else None)
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(run.outputs()["kubeconfig"])
         return changes

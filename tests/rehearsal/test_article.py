@@ -2,11 +2,13 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from rehearsal import machines
+from rehearsal.trace import logins
 
 from .stage import Stage, eventually, stack_config, stage
 
@@ -63,7 +65,10 @@ def test_first_preview_knows_no_kubeconfig_and_shows_everything(story: Stage, un
 
 
 def test_before_the_operator_a_pod_with_a_gpu_is_pending(story: Stage, booted):
+    began = time.time()
     story.up(CLUSTER_ONLY)
+    # doctor's look and the join; for the server doctor, converge, tokens and kubeconfig.
+    assert logins(booted, began, time.time()) == {AGENT: 2, SERVER: 4}
     story.kubectl("apply", "--filename", "-", stdin=ONE_GPU_POD)
 
     def message() -> str:

@@ -7,6 +7,7 @@ import pytest
 from rehearsal import __main__ as command
 from rehearsal import machines
 from rehearsal.progress import Progress
+from rehearsal.trace import Trace
 
 from .stage import Stage, stack_config, stage
 
@@ -27,9 +28,11 @@ def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[s
     assert command.preview(single.site, Progress()) == 0
     assert "18 to create" in capfd.readouterr().out
 
-    assert command.up(single.site, Progress()) == 0
+    assert command.up(single.site, Progress(), Trace()) == 0
     said = capfd.readouterr().out
     for words in (
+        f"create  Command cluster-server-{HOST}",
+        f"SSH connections\n  {HOST}: 4\n",
         f"{HOST}: Ready",
         "nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "nvidia.com/gpu.product: NVIDIA-GeForce-RTX-2080-Ti-SHARED",
