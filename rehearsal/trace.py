@@ -16,7 +16,7 @@ LOGIN = "Accepted "
 
 @dataclass
 class Step:
-    """One resource's operation; seconds since the trace began."""
+    """One resource's operation; seconds since the engine's first event."""
 
     name: str
     operation: str
@@ -26,15 +26,16 @@ class Step:
 
 @dataclass
 class Trace:
-    """Listens to an `up`. Make it before, `text` afterwards."""
+    """Listens to an `up`, from the engine's first event to its last."""
 
-    began: float = field(default_factory=time.time)
+    began: float = 0
     ended: float = 0
     steps: dict[str, Step] = field(default_factory=dict)
 
     def hear(self, event: automation.EngineEvent) -> None:
         """One event of the engine. Resources that stay as they are take no step."""
         self.ended = time.time()
+        self.began = self.began or self.ended
         now = self.ended - self.began
         if event.resource_pre_event:
             metadata = event.resource_pre_event.metadata
