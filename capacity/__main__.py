@@ -41,7 +41,7 @@ def _json(result: Fit) -> str:
     return json.dumps(
         {
             "fits": result.fits,
-            "offers": [asdict(offer) for offer in result.offers],
+            "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
             "placements": result.placements,
             "pending": [asdict(pod) for pod in result.pending],
             "totals": {

@@ -36,7 +36,8 @@ class Pending:
 class Fit:
     """`fits`: True in whatever order the pods come, False in none, None not decided (a warning says why).
 
-    Seats are one placement among several: the scheduler chooses by itself.
+    Seats are one placement among several: the scheduler chooses by itself. The problems begin with what the
+    settings themselves are warned of.
     """
 
     offers: tuple[NodeOffer, ...]
@@ -67,7 +68,10 @@ def fit(settings: Settings) -> Fit:
         offers=nodes,
         seats=tuple(seat for outcome in outcomes for seat in _seats(outcome)),
         pending=tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome)),
-        problems=_as_told([problem for one in outcomes for problem in problems_of(nodes, one)], settings.fit),
+        problems=(
+            *settings.warnings,
+            *_as_told([problem for one in outcomes for problem in problems_of(nodes, one)], settings.fit),
+        ),
         fits=False if False in verdicts else None if None in verdicts else True,
     )
 

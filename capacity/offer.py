@@ -1,34 +1,88 @@
 """What each node will offer once its cards are shared, and the files that make it so."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import yaml
 
-from settings import Node, Profile, Settings
+from settings import GPU, NO_SHARING, Gpu, Node, Profile, Settings, memory_of, mig_resource
 
-GPU = "nvidia.com/gpu"
-NO_SHARING = "none"
+Way = Literal["time-slicing", "mps"]
+"""How feature discovery spells the two ways to share."""
+CONFIG_LABEL = "nvidia.com/device-plugin.config"
 HOSTNAME = "kubernetes.io/hostname"  # the kubelet's label
+
+
+@dataclass(frozen=True)
+class Share:
+    """One resource of a node: `devices` cards or MIG partitions, each on offer `replicas` times as `name`.
+
+    `resource` is its name without sharing. `memory_mib` is of one device; of a partition the part of its
+    nominal memory that is left for certain.
+    """
+
+    resource: str
+    name: str
+    devices: int
+    replicas: int
+    memory_mib: int
+    partition: str | None = None
+
+    @property
+    def count(self) -> int:
+        """What will be allocatable."""
+        return self.devices * self.replicas
+
+    @property
+    def mib_per_slice(self) -> int:
+        """MiB for each slice when all slices of a device take alike. Of the two ways only MPS sees to it."""
+        return self.memory_mib // self.replicas
+
+    def labels(self, product: str, way: Way) -> dict[str, str]:
+        """What feature discovery says of it."""
+        shared = self.replicas > 1
+        parts = [product, f"MIG-{self.partition.replace('+', '.')}" if self.partition else ""]
+        parts.append("SHARED" if shared and self.name == self.resource else "")
+        return {
+            f"{self.resource}.product": "-".join(part for part in parts if part),
+            f"{self.resource}.count": str(self.devices),
+            f"{self.resource}.replicas": str(self.replicas),
+            f"{self.resource}.sharing-strategy": way if shared else "none",
+        }
 
 
 @dataclass(frozen=True)
 class NodeOffer:
     """What the scheduler will see of a node.
 
-    `cards` are physical, `memory_mib` is MiB of one card, `replicas` slices of each card (1: not shared),
-    `resources` what will be allocatable, `labels` those the program sets and kubernetes.io/hostname.
+    `cards` are physical, `memory_mib` is MiB of one card, `shares` what they are on offer as, `way` how what
+    is shared is shared, `labels` those the program sets and kubernetes.io/hostname.
     """
 
     name: str
     pool: str
-    product: str | None
-    cards: int
-    memory_mib: int | None
-    profile: str
-    replicas: int
-    resources: dict[str, int]
     labels: dict[str, str]
+    product: str | None = None
+    cards: int = 0
+    memory_mib: int | None = None
+    profile: str = NO_SHARING
+    mig_strategy: str | None = None
+    way: Way = "time-slicing"
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """What will be allocatable. A renamed resource leaves its old name behind, with nothing in it."""
+        return {
+            **dict.fromkeys((share.resource for share in self.shares), 0),
+            **{share.name: share.count for share in self.shares},
+        }
+
+    @property
+    def replicas(self) -> int:
+        """The largest number of slices of a card or partition (1: nothing is shared)."""
+        return max((share.replicas for share in self.shares), default=1)
 
     @property
     def set_labels(self) -> dict[str, str]:
@@ -43,24 +97,33 @@ class NodeOffer:
         """
         if not self.product:
             return {}
-        shared = self.replicas > 1
-        suffix = "-SHARED" if shared and self.resources.get(GPU) else ""
-        return {
-            "nvidia.com/gpu.product": self.product + suffix,
-            "nvidia.com/gpu.count": str(self.cards),
-            "nvidia.com/gpu.replicas": str(self.replicas),
-            "nvidia.com/gpu.sharing-strategy": "time-slicing" if shared else "none",
+        labels = {
+            # Cards that are cut up count as well; a share with the name of whole cards says it better.
+            f"{GPU}.product": self.product,
+            f"{GPU}.count": str(self.cards),
+            f"{GPU}.replicas": "0",
+            f"{GPU}.sharing-strategy": "none",
+            "nvidia.com/mps.capable": "true" if self.way == "mps" else "false",
         }
+        if self.mig_strategy:
+            labels["nvidia.com/mig.strategy"] = self.mig_strategy
+        for share in self.shares:
+            labels |= share.labels(self.product, self.way)
+        return labels
 
     @property
     def all_labels(self) -> dict[str, str]:
         """Every label of the node that follows from the settings."""
         return {"kubernetes.io/os": "linux", **self.labels, **self.discovered}
 
-    @property
-    def mib_per_slice(self) -> int | None:
-        """MiB left to each slice when all slices of a card take the same. Nothing enforces it."""
-        return self.memory_mib // self.replicas if self.memory_mib else None
+    def share(self, resource: str) -> Share | None:
+        """The share that is on offer under this name."""
+        return next((share for share in self.shares if share.name == resource), None)
+
+    def sliced(self, resource: str, replicas: int) -> "NodeOffer":
+        """The same node with another number of slices of one resource."""
+        shares = (replace(one, replicas=replicas) if one.name == resource else one for one in self.shares)
+        return replace(self, shares=tuple(shares))
 
 
 def offers(settings: Settings) -> tuple[NodeOffer, ...]:
@@ -69,35 +132,55 @@ def offers(settings: Settings) -> tuple[NodeOffer, ...]:
 
 
 def _offer(node: Node, settings: Settings) -> NodeOffer:
-    labels = {HOSTNAME: node.name}
     if not node.gpu:
-        return NodeOffer(node.name, node.pool, None, 0, None, NO_SHARING, 1, {}, labels)
+        return NodeOffer(node.name, node.pool, {HOSTNAME: node.name})
     gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
-    labels["accelerator"] = gpu.product
-    labels["nvidia.com/device-plugin.config"] = config_key(gpu.profile, device_plugin_config(profile))
-    resources, replicas = {GPU: gpu.count}, 1
-    if slicing := profile.time_slicing:
-        replicas = next(item.replicas for item in slicing.resources if item.name == GPU)
-        resources[GPU] = 0  # a renamed resource leaves its old name behind, with nothing in it
-        resources[slicing.slice_name(GPU)] = gpu.count * replicas
     return NodeOffer(
-        node.name, node.pool, gpu.product, gpu.count, gpu.memory_mib, gpu.profile, replicas, resources, labels
+        name=node.name,
+        pool=node.pool,
+        labels={
+            HOSTNAME: node.name,
+            "accelerator": gpu.product,
+            CONFIG_LABEL: config_key(gpu.profile, device_plugin_config(profile)),
+        },
+        product=gpu.product,
+        cards=gpu.count,
+        memory_mib=gpu.memory_mib,
+        profile=gpu.profile,
+        mig_strategy=profile.mig_strategy,
+        way="mps" if profile.mps else "time-slicing",
+        shares=tuple(
+            _share(resource, number, gpu, profile) for resource, number in profile.devices(gpu.mig).items()
+        ),
+    )
+
+
+def _share(resource: str, number: int, gpu: Gpu, profile: Profile) -> Share:
+    replicas = profile.shared.replicas_of(resource) if profile.shared else 1
+    kinds = [kind for kind in gpu.mig if profile.mig_strategy and resource in (GPU, mig_resource(kind))]
+    return Share(
+        resource=resource,
+        name=profile.shared.slice_name(resource) if profile.shared and replicas > 1 else resource,
+        devices=gpu.count * number,
+        replicas=replicas,
+        memory_mib=memory_of(kinds[0]) if kinds else gpu.memory_mib,
+        partition=kinds[0] if kinds else None,
     )
 
 
 def device_plugin_config(profile: Profile) -> str:
     """The file of NVIDIA's device plugin for one profile. Profiles that mean the same give the same text."""
     document: dict[str, object] = {"version": "v1"}
-    if slicing := profile.time_slicing:
-        time_slicing: dict[str, object] = {}
-        if slicing.rename_by_default:
-            time_slicing["renameByDefault"] = True
-        if slicing.fail_requests_greater_than_one:
-            time_slicing["failRequestsGreaterThanOne"] = True
-        time_slicing["resources"] = [
-            {"name": item.name, "replicas": item.replicas} for item in slicing.resources
-        ]
-        document["sharing"] = {"timeSlicing": time_slicing}
+    if profile.mig_strategy:
+        document["flags"] = {"migStrategy": profile.mig_strategy}
+    if shared := profile.shared:
+        options: dict[str, object] = {}
+        if shared.rename_by_default:
+            options["renameByDefault"] = True
+        if shared.fail_requests_greater_than_one:
+            options["failRequestsGreaterThanOne"] = True
+        options["resources"] = [{"name": item.name, "replicas": item.replicas} for item in shared.resources]
+        document["sharing"] = {profile.way: options}
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=False)
 
 

@@ -7,13 +7,18 @@ from string import ascii_uppercase
 from textwrap import wrap
 
 from .fit import Fit, Pending, Seat
-from .offer import NodeOffer
+from .offer import NodeOffer, Share
 
 WIDTH = 100
 MOST_NAMES = 40
 """With more pods than this, the legend has a line a workload instead of a line a pod."""
 MOST_CARDS = 64
 """With more cards than this, the map has a line a node instead of a row a card."""
+
+ABOUT = {
+    "time-slicing": "Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.",
+    "mps": "MPS lets each slice have its MiB and no more; a fault of one can still end others on its card.",
+}
 
 
 def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
@@ -67,41 +72,44 @@ def _letter(index: int) -> str:
 
 def _line(offer: NodeOffer, seats: Sequence[Seat]) -> str:
     taken = sum(seat.count for seat in seats if seat.node == offer.name)
-    total, cards = offer.cards * offer.replicas, f"{offer.cards} x {offer.product}, profile {offer.profile}"
+    total, cards = sum(offer.resources.values()), f"{offer.cards} x {offer.product}, profile {offer.profile}"
     bar = "#" * (taken * 20 // total) if taken <= total else "#" * 20
     return f"{offer.name:<16} [{bar:.<20}] {taken} of {total}  {cards}"[:WIDTH]
 
 
 def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> list[str]:
-    resource = next((name for name, number in offer.resources.items() if number), "")
-    facts = f"{offer.product}, profile {offer.profile}, {resource}, pool {offer.pool}"
-    lines = _wrapped(f"{offer.name}  {facts}", 2)
+    names = ", ".join(share.name for share in offer.shares)
+    lines = _wrapped(f"{offer.name}  {offer.product}, profile {offer.profile}, {names}, pool {offer.pool}", 2)
     width = max([2, *(len(marks[seat.pod]) for seat in seats)])
-    for index, taken in enumerate(_cards(offer, seats, resource)):
-        lead = f"  card {index}  "
-        cells = [f"[{marks.get(pod, ''):^{width}}]" for pod in taken + [""] * (offer.replicas - len(taken))]
-        per_line = (WIDTH - len(lead)) // (width + 2)
-        rows = ["".join(cells[at : at + per_line]) for at in range(0, len(cells), per_line)]
-        lines += [(" " * len(lead) if number else lead) + row for number, row in enumerate(rows)]
-        lines.append(" " * len(lead) + _memory(offer, len(taken)))
+    for share in offer.shares:
+        for index, taken in enumerate(_devices(share, seats)):
+            lead = f"  {share.partition or 'card'} {index}  "
+            cells = [
+                f"[{marks.get(pod, ''):^{width}}]" for pod in taken + [""] * (share.replicas - len(taken))
+            ]
+            per_line = (WIDTH - len(lead)) // (width + 2)
+            rows = ["".join(cells[at : at + per_line]) for at in range(0, len(cells), per_line)]
+            lines += [(" " * len(lead) if number else lead) + row for number, row in enumerate(rows)]
+            lines.append(" " * len(lead) + _memory(share, len(taken)))
     return lines
 
 
-def _cards(offer: NodeOffer, seats: Sequence[Seat], resource: str) -> list[list[str]]:
-    """For each card the pods on its slices, a pod once for each slice."""
-    cards: list[list[str]] = [[] for _ in range(offer.cards)]
+def _devices(share: Share, seats: Sequence[Seat]) -> list[list[str]]:
+    """For each card or partition the pods on its slices, a pod once for each slice."""
+    devices: list[list[str]] = [[] for _ in range(share.devices)]
     for seat in seats:
-        for _ in range(seat.count if seat.resource == resource else 0):
-            min(cards, key=len).append(seat.pod)
-    return cards
+        for _ in range(seat.count if seat.resource == share.name else 0):
+            min(devices, key=len).append(seat.pod)
+    return devices
 
 
-def _memory(offer: NodeOffer, taken: int) -> str:
-    if offer.replicas == 1:
-        return f"{'taken' if taken else 'free'}; {offer.memory_mib} MiB, not shared"
-    free = max(offer.replicas - taken, 0)
-    slices = f"{taken} of {offer.replicas} slices taken, {free} free"
-    return f"{slices}; {offer.memory_mib} MiB, about {offer.mib_per_slice} MiB a slice"
+def _memory(share: Share, taken: int) -> str:
+    size = f"about {share.memory_mib} MiB" if share.partition else f"{share.memory_mib} MiB"
+    if share.replicas == 1:
+        return f"{'taken' if taken else 'free'}; {size}, not shared"
+    free = max(share.replicas - taken, 0)
+    slices = f"{taken} of {share.replicas} slices taken, {free} free"
+    return f"{slices}; {size}, about {share.mib_per_slice} MiB a slice"
 
 
 def _without_gpu(offers: Sequence[NodeOffer]) -> list[str]:
@@ -130,16 +138,15 @@ def _workload(name: str, seats: Sequence[Seat], marks: dict[str, str]) -> tuple[
 
 
 def _totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> list[str]:
-    sliced = {
-        name for offer in offers if offer.replicas > 1 for name, count in offer.resources.items() if count
-    }
-    lines = [
-        f"{taken} of {offered} {'slices' if resource in sliced else 'cards'} taken ({resource})"
-        for resource, (taken, offered) in totals(offers, seats).items()
-    ]
-    if sliced:
-        lines.append("Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.")
-    return lines or ["no slices: no node has a GPU"]
+    shares = [share for offer in offers for share in offer.shares]
+    sliced = {share.name for share in shares if share.replicas > 1}
+    partitions = {share.name for share in shares if share.partition}
+    lines = []
+    for resource, (taken, offered) in totals(offers, seats).items():
+        what = "slices" if resource in sliced else "partitions" if resource in partitions else "cards"
+        lines.append(f"{taken} of {offered} {what} taken ({resource})")
+    ways = {offer.way for offer in offers if offer.replicas > 1}
+    return [*lines, *(ABOUT[way] for way in sorted(ways))] or ["no slices: no node has a GPU"]
 
 
 def _pending(pending: Sequence[Pending]) -> list[str]:

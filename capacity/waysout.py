@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from .offer import NO_SHARING, NodeOffer
+from settings import MPS_CLIENTS, NO_SHARING
+
+from .offer import NodeOffer
 from .scheduling import Demand, Outcome, all_fit, may_run_on
 
 MOST = 4096
@@ -56,20 +58,16 @@ def _more_slices(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]
     most = min(MOST, sum(demand.pods * demand.request for demand in demands))
     for name in sorted({offer.profile for offer in _useful(offers, outcome)}):
         mine = [offer for offer in _useful(offers, outcome) if offer.profile == name]
-        now = mine[0].replicas
+        now = max(share.replicas for offer in mine if (share := offer.share(resource)))
 
         def with_slices(count: int, name: str = name) -> list[NodeOffer]:
-            return [
-                replace(offer, replicas=count, resources={resource: offer.cards * count})
-                if offer.profile == name and offer.resources.get(resource)
-                else offer
-                for offer in offers
-            ]
+            return [offer.sliced(resource, count) if offer.profile == name else offer for offer in offers]
 
-        needed = _smallest(now + 1, most, lambda count: all_fit(with_slices(count), demands, resource))
+        limit = MPS_CLIENTS if mine[0].way == "mps" else most
+        needed = _smallest(now + 1, limit, lambda count: all_fit(with_slices(count), demands, resource))
         if needed is None:
             continue
-        cost = _memory_cost(mine, now, needed)
+        cost = _memory_cost(mine, resource, now, needed)
         if name == NO_SHARING:
             pools = ", ".join(sorted({offer.pool for offer in mine}))
             yield f"share the cards of pool {pools}: a profile with replicas: {needed} ({cost})"
@@ -77,9 +75,11 @@ def _more_slices(offers: Sequence[NodeOffer], outcome: Outcome) -> Iterator[str]
             yield f"sharing.profiles.{name}: replicas: {needed} instead of {now} ({cost})"
 
 
-def _memory_cost(mine: Sequence[NodeOffer], now: int, needed: int) -> str:
-    sizes = sorted({offer.memory_mib for offer in mine if offer.memory_mib})
+def _memory_cost(mine: Sequence[NodeOffer], resource: str, now: int, needed: int) -> str:
+    sizes = sorted({share.memory_mib for offer in mine if (share := offer.share(resource))})
     each = ", ".join(f"{size // now} -> {size // needed}" for size in sizes)
+    if all(offer.way == "mps" for offer in mine):
+        return f"{each} MiB for each slice, and as much less of the processors"
     return f"{each} MiB for each slice, which nothing enforces; more sharers take turns on the card"
 
 

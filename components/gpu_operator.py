@@ -78,6 +78,8 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
     decided: dict[str, Any] = {
         "driver": {"enabled": args["driver"]},
         "toolkit": {"enabled": args["toolkit"]},
+        # Its default, single, would win over what the profiles say: differently for each pool.
+        "mig": {"strategy": ""},
         # Its default, all-disabled, undoes MIG that an administrator configured on the host.
         "migManager": {"enabled": False},
     }

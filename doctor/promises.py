@@ -5,6 +5,7 @@ said while the device plugin is replaced. So a promise counts as kept when the n
 the two DaemonSets behind it run in their newest form there.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from doctor.api import Snapshot
 
 # Their names are fixed in the operator's manifests (NVIDIA/gpu-operator assets/).
 DAEMON_SETS = ("nvidia-device-plugin-daemonset", "gpu-feature-discovery")
+MPS_DAEMON_SET = "nvidia-device-plugin-mps-control-daemon"
+# What the device plugin calls cards and partitions; other names under nvidia.com/ are other programs'.
+GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)(\.shared)?")
 POLICY = "ClusterPolicy"
 
 
@@ -74,16 +78,20 @@ def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[Unkept]:
         shown = allocatable.get(resource)
         if str(shown or 0) != str(wanted):
             yield Unkept(name, resource, str(shown or 0), str(wanted))
+    for resource, shown in sorted(allocatable.items()) if _offers(told) else ():
+        if resource not in told["resources"] and GPU_RESOURCE.fullmatch(resource) and str(shown) != "0":
+            yield Unkept(name, resource, str(shown), "0, the cards go by another name")
     labels = node.get("metadata", {}).get("labels", {})
     for label, wanted in sorted(told["labels"].items()):
         if labels.get(label) != wanted:
             yield Unkept(name, f"label {label}", labels.get(label, "not set"), wanted)
     if _offers(told):
-        yield from _rolled_out(name, seen)
+        mps = told["labels"].get("nvidia.com/mps.capable") == "true"
+        yield from _rolled_out(name, (*DAEMON_SETS, MPS_DAEMON_SET) if mps else DAEMON_SETS, seen)
 
 
-def _rolled_out(node: str, seen: Snapshot) -> Iterator[Unkept]:
-    for name in DAEMON_SETS:
+def _rolled_out(node: str, names: Sequence[str], seen: Snapshot) -> Iterator[Unkept]:
+    for name in names:
         promise = f"DaemonSet {name}"
         if not (daemon_set := seen.daemon_sets.get(name)):
             yield Unkept(node, promise, "not there", "its pod Ready")

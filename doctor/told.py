@@ -16,15 +16,8 @@ if TYPE_CHECKING:
 OPERATOR_NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
 
-# What feature discovery says about sharing (NVIDIA/k8s-device-plugin internal/lm), and the one label
-# this program sets to choose a profile. gpu.memory is left out: cards of one product differ in it.
-PROMISED_LABELS = (
-    "nvidia.com/device-plugin.config",
-    "nvidia.com/gpu.count",
-    "nvidia.com/gpu.product",
-    "nvidia.com/gpu.replicas",
-    "nvidia.com/gpu.sharing-strategy",
-)
+# The one label this program sets to choose a profile; the others are feature discovery's.
+CONFIG_LABEL = "nvidia.com/device-plugin.config"
 
 
 class Refused(Exception):
@@ -79,8 +72,8 @@ def promise(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
 
 
 def _promised_labels(offer: NodeOffer) -> dict[str, str]:
-    labels = offer.labels | offer.discovered
-    return {name: labels[name] for name in PROMISED_LABELS if name in labels}
+    chosen = {name: value for name, value in offer.labels.items() if name == CONFIG_LABEL}
+    return chosen | offer.discovered
 
 
 def read_inventory(data: object) -> dict[str, Any]:

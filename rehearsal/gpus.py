@@ -8,7 +8,8 @@ import json
 import shlex
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MACHINE_FILES = Path(__file__).parent / "machinefiles"
@@ -43,8 +44,8 @@ class Gpus:
 
     `product` is what the node label nvidia.com/gpu.product says without sharing ("NVIDIA-GeForce-
     RTX-2080-Ti"); `name` is what nvidia-smi says, and is `product` with blanks for hyphens where it is not
-    given. `memory_mib` is a card's. `driver` None and `toolkit` False are a host where the GPU operator
-    installs them.
+    given. `memory_mib` is a card's, `mig` what each card is cut into, by MIG profile. `driver` None and
+    `toolkit` False are a host where the GPU operator installs them.
     """
 
     product: str
@@ -54,6 +55,7 @@ class Gpus:
     toolkit: bool = True
     name: str | None = None
     device_id: str = RTX_2080_TI
+    mig: Mapping[str, int] = field(default_factory=dict)
 
     def cards(self, machine: str) -> list[tuple[str, str]]:
         """(PCI address, UUID) of each card; the same at each boot of `machine`."""
@@ -74,6 +76,7 @@ def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
         "memoryMiB": gpus.memory_mib,
         "driver": gpus.driver,
         "toolkit": gpus.toolkit,
+        "mig": dict(gpus.mig),
         "cuda": CUDA,
         "uuids": [card for _, card in cards],
         "busIds": [address for address, _ in cards],

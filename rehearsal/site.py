@@ -126,5 +126,6 @@ def machine(node: s.Node, settings: s.Settings) -> machines.Machine:
         memory_mib=node.gpu.memory_mib,
         driver=DRIVER if brought.driver == "host" else None,
         toolkit=brought.toolkit == "host",
+        mig=node.gpu.mig,
     )
     return machines.Machine(node.name, node.address, cards)

@@ -2,12 +2,16 @@
 
 from .keys import SshAccess, resolve_ssh
 from .load import parse, read_stack_file
+from .names import NO_SHARING
 from .problem import Problem, SettingsError, render
-from .sharing import Profile
+from .sharing import GPU, MPS_CLIENTS, Profile, memory_of, mig_resource
 from .stack import SECRET_KEYS, Gpu, Node, Settings
 from .workloads import Workload
 
 __all__ = [
+    "GPU",
+    "MPS_CLIENTS",
+    "NO_SHARING",
     "SECRET_KEYS",
     "Gpu",
     "Node",
@@ -17,6 +21,8 @@ __all__ = [
     "SettingsError",
     "SshAccess",
     "Workload",
+    "memory_of",
+    "mig_resource",
     "parse",
     "read_stack_file",
     "render",

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from .draft import Draft
 from .problem import Problem, SettingsError
-from .rules import Draft, check
+from .rules import check
 from .schema import Loc, fields
 from .stack import SECRET_KEYS, Sections, Settings
 from .translate import spelled, step, translate, unknown_key
@@ -21,16 +23,17 @@ K3S_TO_GO_ON_WITH = {"version": "v0.0.0+k3s0"}
 def parse(raw: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
     """Settings from un-namespaced keys and the names of the secret keys that are set.
 
-    Raises SettingsError with all problems, of single keys and of rules that span keys.
+    Raises SettingsError with all problems, of single keys and of rules that span keys, where one is an error;
+    mere warnings come with the settings.
     """
     sections = {key: value for key, value in raw.items() if key not in SECRET_KEYS}
     draft, found = _read(sections, frozenset(secrets) | (raw.keys() & set(SECRET_KEYS)))
     problems = _secret_problems(raw, secrets)
     # What an encrypted section would have said is not known: no more than that is said of it.
     problems += [one for one in found + check(draft) if one.path.split(".")[0] not in secrets]
-    if problems:
+    if any(problem.severity == "error" for problem in problems):
         raise SettingsError(problems)
-    return draft.settings
+    return replace(draft.settings, warnings=tuple(problems))
 
 
 def read_stack_file(path: str | Path) -> Settings:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
 from .k3s_flags import SERVER_KEYS, bare
-from .names import Address, KeyPath, Name, NodeName, Product
+from .names import Address, KeyPath, MigProfile, Name, NodeName, Product
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
@@ -133,6 +133,11 @@ class PoolGpu(Model):
     )
     profile: str | None = Field(
         default=None, description="one of sharing.profiles, or none", examples=["none"]
+    )
+    mig: dict[MigProfile, Annotated[int, Field(ge=1)]] = Field(
+        default={},
+        description="the MIG partitions that each card is already cut into, at least 1 of each kind",
+        examples=["{1g.5gb: 7}"],
     )
 
 

@@ -14,6 +14,7 @@ NO_SHARING = "none"
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+MIG_PROFILE = re.compile(r"[1-9]\d?g\.[1-9]\d*gb([+-][a-z]+(\.[a-z]+)*)?")
 LABEL_LIMIT = 63
 PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
 """A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
@@ -120,6 +121,15 @@ def _key_path(text: str) -> str:
     return text
 
 
+def _mig_profile(text: str) -> str:
+    if MIG_PROFILE.fullmatch(text):
+        return text
+    raise refused(
+        "a MIG profile as `nvidia-smi mig -lgip` names it, such as 1g.5gb, 3g.20gb or 1g.10gb+me",
+        "write for instance 1g.5gb",
+    )
+
+
 def _looks_like(pattern: str, limit: int | None = None) -> WithJsonSchema:
     """What an editor can check of such a text."""
     length = {"maxLength": limit} if limit else {}
@@ -152,6 +162,7 @@ ProfileName = Annotated[
 Product = Annotated[
     str, AfterValidator(_product), _looks_like(f"(?!.*-SHARED$){LABEL_VALUE.pattern}", LABEL_LIMIT)
 ]
+MigProfile = Annotated[str, AfterValidator(_mig_profile), _looks_like(MIG_PROFILE.pattern)]
 Address = Annotated[str, AfterValidator(_address), _looks_like(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
 Resource = Annotated[
     str, AfterValidator(_resource), _looks_like(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")

@@ -4,35 +4,20 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from .draft import Draft
 from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
-from .names import NO_SHARING
 from .problem import Problem
-from .schema import Loc, dotted
-from .stack import Settings
-from .translate import nearest, show
-from .workloads import Workload
+from .schema import dotted
+from .sharing_rules import SHARING_RULES
+from .translate import nearest
 
 OWNED_K3S_KEYS = re.compile(
     r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-ip|tls-san|disable|cluster-init"
     r"|data-dir|https-listen-port|with-node-id|disable-agent"
 )
 """Keys of k3s's config.yaml the program decides itself; the last four it relies on being k3s's own."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What could be read. Damaged paths were left out of `settings`: there, absence proves nothing."""
-
-    settings: Settings
-    raw: Mapping[str, Any]
-    damaged: frozenset[Loc]
-
-    def intact(self, *prefix: str) -> bool:
-        """Nothing at or below this path, and no key above it, was left out."""
-        return not any(loc[: len(prefix)] == prefix or prefix[: len(loc)] == loc for loc in self.damaged)
 
 
 def check(draft: Draft) -> list[Problem]:
@@ -154,71 +139,6 @@ def runtimes_stay(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def profiles_exist(draft: Draft) -> Iterator[Problem]:
-    """Pools and sharing.default name profiles that are there, be it with an error of their own."""
-    sharing = draft.raw.get("sharing")
-    written = sharing.get("profiles") if isinstance(sharing, Mapping) else None
-    names = {NO_SHARING, *(map(str, written) if isinstance(written, Mapping) else ())}
-    asked = [
-        (f"pools.{name}.gpu.profile", pool.gpu.profile)
-        for name, pool in draft.settings.pools.items()
-        if pool.gpu and pool.gpu.profile
-    ]
-    asked.append(("sharing.default", draft.settings.sharing.default))
-    for path, name in asked:
-        if name not in names:
-            like = nearest(name, names)
-            yield Problem(
-                path,
-                show(name),
-                f"one of the profiles: {', '.join(sorted(names))}",
-                (f"write {like}" if like else f"write {NO_SHARING}") + f", or define sharing.profiles.{name}",
-            )
-
-
-def shared_once(draft: Draft) -> Iterator[Problem]:
-    """The same resource twice: the plugin takes the larger number, feature discovery reports the first."""
-    for name, profile in draft.settings.sharing.profiles.items():
-        seen: set[str] = set()
-        for index, item in enumerate(profile.time_slicing.resources if profile.time_slicing else ()):
-            if item.name in seen:
-                yield Problem(
-                    f"sharing.profiles.{name}.timeSlicing.resources[{index}].name",
-                    f"{item.name} a second time",
-                    "each resource once: NVIDIA's plugin takes the larger, the labels the first",
-                    "remove one of the two entries",
-                )
-            seen.add(item.name)
-
-
-def single_requests(draft: Draft) -> Iterator[Problem]:
-    """failRequestsGreaterThanOne: the kubelet fails such a pod, its Deployment makes another, without end."""
-    for name, workload in draft.settings.workloads.items():
-        for node, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
-            yield Problem(
-                f"workloads.{name}.gpus",
-                f"{workload.gpus}, on {node} with failRequestsGreaterThanOne",
-                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), the Deployment\n"
-                "makes another, without end",
-                "write gpus: 1 (more slices promise a pod no more of the card), or remove\n"
-                f"sharing.profiles.{profile}.timeSlicing.failRequestsGreaterThanOne",
-            )
-            break  # one node says it
-
-
-def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str, str]]:
-    """Nodes the workload may go to, and their profiles, that fail requests greater than one."""
-    for node in settings.nodes:
-        profile = settings.sharing.profiles.get(node.gpu.profile) if node.gpu else None
-        slicing = profile.time_slicing if profile else None
-        if not node.gpu or not slicing or not slicing.fail_requests_greater_than_one:
-            continue
-        labels = {"kubernetes.io/hostname": node.name, "accelerator": node.gpu.product}
-        reachable = all(labels.get(key, value) == value for key, value in workload.node_selector.items())
-        if reachable and workload.resource in {slicing.slice_name(item.name) for item in slicing.resources}:
-            yield node.name, node.gpu.profile
-
-
 def operator_values_are_ours(draft: Draft) -> Iterator[Problem]:
     """Helm values may not set what the program sets."""
     owned = {
@@ -228,6 +148,7 @@ def operator_values_are_ours(draft: Draft) -> Iterator[Problem]:
         ): "remove it and write sharing.profiles",
         ("driver", "enabled"): "remove it and write gpuOperator.driver: host or operator",
         ("toolkit", "enabled"): "remove it and write gpuOperator.toolkit: host or operator",
+        ("mig", "strategy"): "remove it and write migStrategy in the profiles: there it differs by pool",
     }
     for path, remedy in owned.items():
         if _has(draft.settings.gpu_operator.values, path):
@@ -280,9 +201,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     install_script_checked,
     k3s_config_is_ours,
     runtimes_stay,
-    profiles_exist,
-    shared_once,
-    single_requests,
+    *SHARING_RULES,
     operator_values_are_ours,
     k3s_keeps_its_template,
     namespaces_are_the_workloads,

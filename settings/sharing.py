@@ -1,6 +1,7 @@
 """gpuOperator and sharing: how cards become slices. The rules are the device plugin's own (api/config/v1)."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema, field_validator
@@ -53,13 +54,49 @@ class GpuOperator(Model):
     )
 
 
+MIG_NAME = r"mig-[1-9]\d?g\.[1-9]\d*gb([.-][a-z]+)*"
+"""What the plugin makes of a whole MIG partition: 1g.5gb+me is nvidia.com/mig-1g.5gb.me."""
+SHAREABLE = {"type": "string", "pattern": rf"^(nvidia\.com/)?(gpu|{MIG_NAME})$"}
+NAME_LIMIT = 63
+MIG_SLICES = 7
+"""Into so many parts the processors of a card can be cut; 3g.20gb takes three of them."""
+MPS_CLIENTS = 48
+"""Clients of one MPS server since Volta (cmd/mps-control-daemon/mps/device.go)."""
+
+
+def mig_resource(kind: str) -> str:
+    """The resource that partitions of a kind are under migStrategy mixed."""
+    return f"nvidia.com/mig-{kind.replace('+', '.')}"
+
+
+def slices_of(kind: str) -> int:
+    """3 for 3g.20gb: how many of a card's seven parts such a partition takes."""
+    return int(kind.partition("g.")[0])
+
+
+def memory_of(kind: str) -> int:
+    """4500 MiB for 1g.5gb: what of a partition's nominal memory is left for certain, whatever the card."""
+    return int(kind.partition("g.")[2].partition("gb")[0]) * 900
+
+
 def _full_resource(text: str) -> str:
     """The plugin puts nvidia.com/ before a bare name, and skips what is no GPU of the node without a word."""
-    if text in (GPU, GPU.removeprefix("nvidia.com/")):
+    name = text if text.startswith("nvidia.com/") else f"nvidia.com/{text}"
+    if re.fullmatch(rf"nvidia\.com/(gpu|{MIG_NAME})", name) and len(name) <= NAME_LIMIT:
+        return name
+    raise refused(
+        f"{GPU}, or a MIG partition such as nvidia.com/mig-1g.5gb "
+        "(NVIDIA's plugin skips any other name without a word)",
+        f"write name: {GPU}, or remove this entry",
+    )
+
+
+def _whole_card(text: str) -> str:
+    if _full_resource(text) == GPU:
         return GPU
     raise refused(
-        f"{GPU}, a node's only resource without MIG (NVIDIA's plugin skips any other name without a word)",
-        f"write name: {GPU}, or remove this entry",
+        f'{GPU}: NVIDIA\'s plugin stops with "sharing using MPS is not supported for MIG devices"',
+        "remove this entry, or share partitions by timeSlicing",
     )
 
 
@@ -72,10 +109,30 @@ def _at_least_two(replicas: int) -> int:
     )
 
 
-class SharedResource(Model):
-    """One resource and into how many slices each card of it is cut."""
+def _mps_clients(replicas: int) -> int:
+    if replicas <= MPS_CLIENTS:
+        return replicas
+    raise refused(
+        f"at most {MPS_CLIENTS}: NVIDIA's MPS control daemon stops with "
+        f'"maximum allowed replicas exceeded: {replicas} > {MPS_CLIENTS}"',
+        f"write replicas: {MPS_CLIENTS} or fewer, or share by timeSlicing",
+    )
 
-    name: Annotated[str, AfterValidator(_full_resource), WithJsonSchema({"enum": [GPU, "gpu"]})] = Field(
+
+def _always_true(flag: bool) -> bool:
+    """config.NewConfig sets it, and rm.ValidateRequest does not even look."""
+    if flag:
+        return flag
+    raise refused(
+        "true: under MPS NVIDIA's plugin fails greater requests whatever the file says",
+        "remove it",
+    )
+
+
+class SharedResource(Model):
+    """One resource and into how many slices each card or partition of it is cut."""
+
+    name: Annotated[str, AfterValidator(_full_resource), WithJsonSchema(SHAREABLE)] = Field(
         description="the resource to share", examples=[GPU]
     )
     replicas: Annotated[
@@ -83,8 +140,22 @@ class SharedResource(Model):
     ] = Field(description="slices of each card, a whole number of at least 2", examples=[6])
 
 
-class TimeSlicing(Model):
-    """Slices take turns on the card. They do not divide its memory, and one can crash another."""
+class MpsResource(SharedResource):
+    """Whole cards, and how many clients each serves at once."""
+
+    name: Annotated[str, AfterValidator(_whole_card), WithJsonSchema({"enum": [GPU, "gpu"]})] = Field(
+        description="the resource to share", examples=[GPU]
+    )
+    replicas: Annotated[
+        int,
+        AfterValidator(_at_least_two),
+        AfterValidator(_mps_clients),
+        WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MPS_CLIENTS}),
+    ] = Field(description=f"slices of each card, a whole number from 2 to {MPS_CLIENTS}", examples=[4])
+
+
+class SharedResources(Model):
+    """What both ways to share have in common, as in the plugin's ReplicatedResources."""
 
     rename_by_default: bool = Field(
         default=False, description="true: slices are called nvidia.com/gpu.shared", examples=["false"]
@@ -101,15 +172,64 @@ class TimeSlicing(Model):
         """What the slices of `resource` are called in a node's allocatable resources."""
         return f"{resource}.shared" if self.rename_by_default else resource
 
+    def replicas_of(self, resource: str) -> int:
+        """Slices of each card or partition; 1 for what is not shared."""
+        return next((item.replicas for item in self.resources if item.name == resource), 1)
+
+
+class TimeSlicing(SharedResources):
+    """Slices take turns on the card. They do not divide its memory, and one can crash another."""
+
+
+class Mps(SharedResources):
+    """Slices run at the same time, each with an equal part of memory and processors, through one server."""
+
+    fail_requests_greater_than_one: Annotated[
+        bool, AfterValidator(_always_true), WithJsonSchema({"const": True})
+    ] = Field(default=True, description="true, which is the plugin's own choice", examples=["true"])
+    resources: Annotated[tuple[MpsResource, ...], Field(strict=False, min_length=1)] = Field(
+        description='what to share, at least one entry (else the plugin stops with "no resources specified")',
+        examples=["[{name: nvidia.com/gpu, replicas: 4}]"],
+    )
+
 
 class Profile(Model):
     """How the cards of a node are shared; `{}` shares nothing."""
 
+    mig_strategy: Literal["single", "mixed"] | None = Field(
+        default=None,
+        description="how partitions are called: single (all alike: nvidia.com/gpu) or mixed "
+        "(nvidia.com/mig-<profile>)",
+        examples=["mixed"],
+    )
     time_slicing: TimeSlicing | None = Field(
         default=None,
         description="share by time-slicing",
         examples=["{resources: [{name: nvidia.com/gpu, replicas: 6}]}"],
     )
+    mps: Mps | None = Field(
+        default=None,
+        description="share by MPS",
+        examples=["{resources: [{name: nvidia.com/gpu, replicas: 4}]}"],
+    )
+
+    def devices(self, mig: Mapping[str, int]) -> dict[str, int]:
+        """What a card with these partitions is to NVIDIA's plugin before it shares: devices by resource."""
+        if not mig or not self.mig_strategy:
+            return {GPU: 1}
+        if self.mig_strategy == "single":
+            return {GPU: sum(mig.values())}
+        return {mig_resource(kind): number for kind, number in mig.items()}
+
+    @property
+    def shared(self) -> SharedResources | None:
+        """What is shared, in whichever way."""
+        return self.mps or self.time_slicing
+
+    @property
+    def way(self) -> Literal["mps", "timeSlicing"]:
+        """The key under which `shared` is written."""
+        return "mps" if self.mps else "timeSlicing"
 
 
 class Sharing(Model):

@@ -1,6 +1,7 @@
 """The settings as a whole: the sections of a stack file, and the nodes that follow from them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 from .base import Model
 from .machines import K3s, Pool, Pools, Ssh
 from .names import Name
+from .problem import Problem
 from .sharing import GpuOperator, Sharing
 from .workloads import Workload
 
@@ -45,12 +47,16 @@ class Sections(Model):
 
 @dataclass(frozen=True)
 class Gpu:
-    """The cards of a node: `count` of `product`, `memory_mib` MiB each, shared by `profile`."""
+    """The cards of a node: `count` of `product`, `memory_mib` MiB each, shared by `profile`.
+
+    `mig`: the partitions of each card by MIG profile, empty where it is whole.
+    """
 
     product: str
     count: int
     memory_mib: int
     profile: str
+    mig: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class Settings:
     fit: Literal["enforce", "warn", "off"]
     secrets: frozenset[str]
     """Names of the secret keys that are set."""
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and yet hardly meant."""
 
     @classmethod
     def of(cls, sections: Sections, secrets: frozenset[str]) -> "Settings":
@@ -100,7 +108,11 @@ class Settings:
 
     def _of_pool(self, pool_name: str, pool: Pool) -> list[Node]:
         gpu = pool.gpu and Gpu(
-            pool.gpu.product, pool.gpu.count, pool.gpu.memory_mib, pool.gpu.profile or self.sharing.default
+            product=pool.gpu.product,
+            count=pool.gpu.count,
+            memory_mib=pool.gpu.memory_mib,
+            profile=pool.gpu.profile or self.sharing.default,
+            mig=pool.gpu.mig,
         )
         return [
             Node(

@@ -30,10 +30,10 @@ KINDS = {
 FOREIGN = {
     "devices": "remove it: NVIDIA's plugin reads it and then ignores it (a node's cards are shared alike)",
     "rename": "remove it: NVIDIA's plugin reads it and then ignores it; use renameByDefault in timeSlicing",
-    "mps": "use timeSlicing: MPS is not supported in this version",
-    "mig": "use timeSlicing: MIG is not supported in this version",
+    "mig": "write migStrategy: single or mixed, and in the pool's gpu.mig how its cards are cut",
     "sharing": "leave the level `sharing` out: write what is below it straight into the profile",
-    "flags": "remove it: the operator sets the plugin's flags, see gpuOperator.values",
+    "flags": "leave the level `flags` out: migStrategy is written straight into the profile, the operator\n"
+    "sets the plugin's other flags",
     "sshPassword": "use a key: pulumi config set --secret sshPrivateKey < KEYFILE",
     "token": "remove it: the program makes the cluster's tokens and keeps them as secrets",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncssh
 
-from tests.unit.stack_files import with_
+from tests.unit.stack_files import RESOURCES, with_
 from tests.unit.test_settings_refusals import REFUSALS
 
 NAMESPACE = "k3s-gpu-sharing:"
@@ -101,8 +101,15 @@ UNDECIDED = {
         "room for all",
         "see to it that enough nodes carry the label",
     ),
+    "slices of what no card is": changed(
+        {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}},
+        "sharing.profiles.six.timeSlicing.resources[1].name",
+        "nvidia.com/mig-1g.18gb, which no card of pool rtx is",
+        "what its cards are: nvidia.com/gpu",
+        "pools.rtx.gpu.mig",
+    ),
 }
-"""What capacity can only warn of."""
+"""What can only be warned of."""
 
 UNREADABLE = {
     "no mapping": Broken("- a\n", "Pulumi.broken.yaml", "no mapping", "`config:`", "write `config:`"),

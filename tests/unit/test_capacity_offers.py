@@ -49,6 +49,113 @@ def test_what_a_gpu_node_offers(
         "nvidia.com/gpu.count": str(offer.cards),
         "nvidia.com/gpu.replicas": str(replicas),
         "nvidia.com/gpu.sharing-strategy": strategy,
+        "nvidia.com/mps.capable": "false",
+    }
+
+
+# The article's profile for an A100, and a card cut as people cut it.
+A100 = {
+    "sharing/profiles/a100": {
+        "migStrategy": "mixed",
+        "timeSlicing": {
+            "resources": [
+                {"name": "nvidia.com/gpu", "replicas": 8},
+                {"name": "nvidia.com/mig-1g.5gb", "replicas": 2},
+                {"name": "nvidia.com/mig-3g.20gb", "replicas": 3},
+            ]
+        },
+    },
+    "pools/rtx/gpu": {"product": "A100", "count": 2, "memoryMiB": 40960, "profile": "a100"},
+    "workloads": {},
+}
+CUT = {**A100, "pools/rtx/gpu/mig": {"1g.5gb": 4, "3g.20gb": 1}}
+
+
+def test_a_cut_card_offers_its_partitions() -> None:
+    offer = gpu_node(CUT)
+    assert offer.resources == {"nvidia.com/mig-1g.5gb": 16, "nvidia.com/mig-3g.20gb": 6}
+    assert offer.discovered == {
+        "nvidia.com/gpu.product": "A100",
+        "nvidia.com/gpu.count": "2",
+        "nvidia.com/gpu.replicas": "0",
+        "nvidia.com/gpu.sharing-strategy": "none",
+        "nvidia.com/mig.strategy": "mixed",
+        "nvidia.com/mps.capable": "false",
+        "nvidia.com/mig-1g.5gb.product": "A100-MIG-1g.5gb-SHARED",
+        "nvidia.com/mig-1g.5gb.count": "8",
+        "nvidia.com/mig-1g.5gb.replicas": "2",
+        "nvidia.com/mig-1g.5gb.sharing-strategy": "time-slicing",
+        "nvidia.com/mig-3g.20gb.product": "A100-MIG-3g.20gb-SHARED",
+        "nvidia.com/mig-3g.20gb.count": "2",
+        "nvidia.com/mig-3g.20gb.replicas": "3",
+        "nvidia.com/mig-3g.20gb.sharing-strategy": "time-slicing",
+    }
+    slices = {share.partition: share.mib_per_slice for share in offer.shares}
+    assert slices == {"1g.5gb": 2250, "3g.20gb": 6000}
+
+
+def test_what_is_renamed_leaves_an_empty_name_behind_and_the_rest_keeps_its_own() -> None:
+    slicing = "sharing/profiles/a100/timeSlicing"
+    offer = gpu_node(
+        {
+            **CUT,
+            f"{slicing}/renameByDefault": True,
+            f"{slicing}/resources": [{"name": "mig-1g.5gb", "replicas": 2}],
+        }
+    )
+    assert offer.resources == {
+        "nvidia.com/mig-1g.5gb": 0,
+        "nvidia.com/mig-1g.5gb.shared": 16,
+        "nvidia.com/mig-3g.20gb": 2,
+    }
+    assert offer.discovered["nvidia.com/mig-1g.5gb.product"] == "A100-MIG-1g.5gb"
+    assert offer.discovered["nvidia.com/mig-3g.20gb.sharing-strategy"] == "none"
+
+
+def test_partitions_all_alike_go_by_the_cards_name() -> None:
+    profile = {
+        "migStrategy": "single",
+        "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
+    }
+    offer = gpu_node({**A100, "sharing/profiles/a100": profile, "pools/rtx/gpu/mig": {"1g.10gb+me": 4}})
+    assert offer.resources == {"nvidia.com/gpu": 16}
+    assert offer.discovered == {
+        "nvidia.com/gpu.product": "A100-MIG-1g.10gb.me-SHARED",
+        "nvidia.com/gpu.count": "8",
+        "nvidia.com/gpu.replicas": "2",
+        "nvidia.com/gpu.sharing-strategy": "time-slicing",
+        "nvidia.com/mig.strategy": "single",
+        "nvidia.com/mps.capable": "false",
+    }
+
+
+def test_a_whole_card_offers_itself_whatever_else_its_profile_names() -> None:
+    offer = gpu_node(A100)
+    assert offer.resources == {"nvidia.com/gpu": 16}
+    assert offer.discovered["nvidia.com/gpu.product"] == "A100-SHARED"
+
+
+def test_mps() -> None:
+    profile = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
+    changes = {"sharing/profiles/six": profile, "workloads": {}}
+    offer = gpu_node(changes)
+    assert offer.resources == {"nvidia.com/gpu": 4}
+    # As gpu-feature-discovery v0.19.0 labelled a real H200.
+    assert offer.discovered == {
+        "nvidia.com/gpu.product": "NVIDIA-H200-SHARED",
+        "nvidia.com/gpu.count": "1",
+        "nvidia.com/gpu.replicas": "4",
+        "nvidia.com/gpu.sharing-strategy": "mps",
+        "nvidia.com/mps.capable": "true",
+    }
+    assert yaml.safe_load(text_of(changes)) == {
+        "version": "v1",
+        "sharing": {
+            "mps": {
+                "failRequestsGreaterThanOne": True,
+                "resources": [{"name": "nvidia.com/gpu", "replicas": 4}],
+            }
+        },
     }
 
 
@@ -89,6 +196,12 @@ def test_the_plugins_file() -> None:
     flags = {f"{SLICING}/renameByDefault": True, f"{SLICING}/failRequestsGreaterThanOne": True}
     slicing = yaml.safe_load(text_of(flags))["sharing"]["timeSlicing"]
     assert slicing["renameByDefault"] is True and slicing["failRequestsGreaterThanOne"] is True
+
+
+def test_the_strategy_for_partitions_stands_in_the_file() -> None:
+    assert text_of({"sharing/profiles/six": {"migStrategy": "single"}}) == (
+        "version: v1\nflags:\n  migStrategy: single\n"
+    )
 
 
 def test_files_that_mean_the_same_are_the_same() -> None:

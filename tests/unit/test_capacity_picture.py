@@ -54,6 +54,31 @@ def test_a_whole_card_is_a_card() -> None:
     assert "1 of 1 cards taken (nvidia.com/gpu)" in text and "Time-slicing" not in text
 
 
+def test_partitions_are_shown_apart() -> None:
+    profile = {
+        "migStrategy": "mixed",
+        "timeSlicing": {"resources": [{"name": "mig-1g.18gb", "replicas": 2}]},
+    }
+    text = picture_of(
+        {
+            "sharing/profiles/six": profile,
+            "pools/rtx/gpu/mig": {"1g.18gb": 2, "3g.71gb": 1},
+            "workloads/w": {"replicas": 3, "gpus": 1, "resource": "nvidia.com/mig-1g.18gb"},
+        }
+    )
+    assert "1g.18gb 0  [A1][A3]\n" in text and "1g.18gb 1  [A2][  ]\n" in text
+    assert "1 of 2 slices taken, 1 free; about 16200 MiB, about 8100 MiB a slice" in text
+    assert "3g.71gb 0  [  ]\n             free; about 63900 MiB, not shared" in text
+    assert "3 of 4 slices taken (nvidia.com/mig-1g.18gb)" in text
+    assert "0 of 1 partitions taken (nvidia.com/mig-3g.71gb)" in text
+
+
+def test_mps_is_not_told_as_time_slicing() -> None:
+    profile = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
+    text = picture_of({"sharing/profiles/six": profile, "workloads/w/gpus": 1})
+    assert "Time-slicing" not in text and "MPS" in text
+
+
 def test_who_is_pending_is_told() -> None:
     text = picture_of({"workloads/w/replicas": 4})
     assert "Pending (1):\n  w#4  0/2 nodes are available: 2 Insufficient nvidia.com/gpu." in text

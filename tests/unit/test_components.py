@@ -68,6 +68,7 @@ def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
             "enabled": True,
             "env": [{"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"}],
         },
+        "mig": {"strategy": ""},
         "migManager": {"enabled": False},
     }
 

@@ -14,7 +14,7 @@ from doctor import api, gate
 from doctor.api import Snapshot, kubeconfig
 from doctor.diagnosis import findings, notes
 from doctor.finding import as_text
-from doctor.promises import DAEMON_SETS, Unkept, unkept
+from doctor.promises import DAEMON_SETS, MPS_DAEMON_SET, Unkept, unkept
 from doctor.told import Refused
 
 PLUGIN, DISCOVERY = DAEMON_SETS
@@ -105,6 +105,22 @@ def test_a_cluster_that_keeps_its_promise():
     assert broken(lambda state: None) == []
 
 
+def test_under_mps_its_control_daemon_runs_too():
+    promise = copy.deepcopy(PROMISE)
+    promise["nodes"][0]["labels"]["nvidia.com/mps.capable"] = "true"
+    state = cluster()
+    gpu_1(state)["metadata"]["labels"]["nvidia.com/mps.capable"] = "true"
+    told = [str(one) for one in unkept(promise, seen(state))]
+    assert told == [f"gpu-1 DaemonSet {MPS_DAEMON_SET} found not there, want its pod Ready"]
+    state["daemonsets"].append(daemon_set(MPS_DAEMON_SET))
+    state["pods"].append(pod(MPS_DAEMON_SET))
+    assert unkept(promise, seen(state)) == []
+
+
+def test_a_card_that_nobody_declared_is_nobodys_business():
+    assert broken(lambda s: s["nodes"][1]["status"]["allocatable"].update({"nvidia.com/gpu": "1"})) == []
+
+
 def test_without_gpus_only_nodes_count():
     state = cluster()
     state.update(clusterpolicies=[], daemonsets=[], pods=[])
@@ -158,6 +174,12 @@ CASES = [
     (
         lambda s: gpu_1(s)["status"]["allocatable"].update({"nvidia.com/gpu": "1"}),
         "gpu-1 nvidia.com/gpu found 1, want 6",
+    ),
+    (
+        lambda s: gpu_1(s)["status"]["allocatable"].update(
+            {"nvidia.com/gpu.shared": "6", "nvidia.com/mig-1g.5gb": "0", "nvidia.com/hostdev": "2"}
+        ),
+        "gpu-1 nvidia.com/gpu.shared found 6, want 0, the cards go by another name",
     ),
     (lambda s: gpu_1(s)["status"].update(allocatable={}), "gpu-1 nvidia.com/gpu found 0, want 6"),
     (

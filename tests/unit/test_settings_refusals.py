@@ -3,7 +3,10 @@
 import pytest
 
 import settings as s
-from tests.unit.stack_files import REMOVE, RESOURCES, SLICING, the_problem, with_
+from tests.unit.stack_files import REMOVE, RESOURCES, SLICING, problems, the_problem, with_
+
+MPS = {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
+MIXED = {"sharing/profiles/six": {"migStrategy": "mixed"}, "workloads": {}}
 
 # What is refused: change, path, a piece of `found`, of `expected`, of `remedy`
 
@@ -284,12 +287,137 @@ REFUSALS = {
         "without a word",
         "nvidia.com/gpu",
     ),
-    "a MIG resource": (
-        {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.5gb", "replicas": 2}},
+    "a resource that is none": (
+        {f"{RESOURCES}/0/name": "nvidia.com/gpus"},
+        f"{SLICING}.resources[0].name",
+        "nvidia.com/gpus",
+        "without a word",
+        "write name: nvidia.com/gpu",
+    ),
+    "a part of a partition": (
+        {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1c.2g.10gb", "replicas": 2}},
         f"{SLICING}.resources[1].name",
+        "mig-1c.2g.10gb",
         "mig-1g.5gb",
-        "without MIG",
         "remove this entry",
+    ),
+    "mps beside timeSlicing": (
+        {"sharing/profiles/six/mps": MPS, "workloads/w/gpus": 1},
+        SLICING,
+        "beside mps",
+        "takes mps and passes over timeSlicing",
+        "remove timeSlicing or mps",
+    ),
+    "mps of partitions": (
+        {
+            "sharing/profiles/six": {"mps": {"resources": [{"name": "mig-1g.5gb", "replicas": 2}]}},
+            "workloads": {},
+        },
+        "sharing.profiles.six.mps.resources[0].name",
+        "mig-1g.5gb",
+        "sharing using MPS is not supported for MIG devices",
+        "by timeSlicing",
+    ),
+    "mps with a mixed strategy": (
+        {"sharing/profiles/six": {"mps": MPS, "migStrategy": "mixed"}, "workloads/w/gpus": 1},
+        "sharing.profiles.six.migStrategy",
+        "beside mps",
+        "using --mig-strategy=mixed is not supported with MPS",
+        "remove migStrategy",
+    ),
+    "more clients than MPS serves": (
+        {
+            "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 49}]}},
+            "workloads/w/gpus": 1,
+        },
+        "sharing.profiles.six.mps.resources[0].replicas",
+        "49",
+        "maximum allowed replicas exceeded: 49 > 48",
+        "replicas: 48",
+    ),
+    "greater requests under MPS": (
+        {
+            "sharing/profiles/six": {"mps": {**MPS, "failRequestsGreaterThanOne": False}},
+            "workloads/w/gpus": 1,
+        },
+        "sharing.profiles.six.mps.failRequestsGreaterThanOne",
+        "false",
+        "whatever the file says",
+        "remove it",
+    ),
+    "a greater request under MPS": (
+        {"sharing/profiles/six": {"mps": MPS}},
+        "workloads.w.gpus",
+        "2, on gpu-1 with mps",
+        "UnexpectedAdmissionError",
+        "share by timeSlicing instead of sharing.profiles.six.mps",
+    ),
+    "a MIG strategy": (
+        {"sharing/profiles/six/migStrategy": "mxed"},
+        "sharing.profiles.six.migStrategy",
+        '"mxed"',
+        "single, mixed",
+        "write mixed",
+    ),
+    "a MIG strategy among flags": (
+        {"sharing/profiles/six/flags": {"migStrategy": "mixed"}},
+        "sharing.profiles.six.flags",
+        "",
+        "",
+        "migStrategy is written straight into the profile",
+    ),
+    "a MIG strategy for all pools": (
+        {"gpuOperator/values": {"mig": {"strategy": "mixed"}}},
+        "gpuOperator.values.mig.strategy",
+        "",
+        "",
+        "write migStrategy in the profiles",
+    ),
+    "a partition's name": (
+        {**MIXED, "pools/rtx/gpu/mig": {"mig-1g.18gb": 7}},
+        "pools.rtx.gpu.mig.mig-1g.18gb",
+        "mig-1g.18gb",
+        "nvidia-smi mig -lgip",
+        "write for instance",
+    ),
+    "no partition": (
+        {**MIXED, "pools/rtx/gpu/mig": {"1g.18gb": 0}},
+        "pools.rtx.gpu.mig.1g.18gb",
+        "0",
+        "at least 1",
+        "mig: {1g.5gb: 7}",
+    ),
+    "more partitions than a card has": (
+        {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 2, "1g.18gb": 2}},
+        "pools.rtx.gpu.mig",
+        "2 x 3g.71gb, 2 x 1g.18gb",
+        "7 together, at most",
+        "nvidia-smi -L",
+    ),
+    "partitions without a strategy": (
+        {"pools/rtx/gpu/mig": {"1g.18gb": 7}},
+        "pools.rtx.gpu.mig",
+        "profile six without migStrategy",
+        "nothing runs while MIG is on",
+        "migStrategy: mixed",
+    ),
+    "kinds of partitions under one name": (
+        {"sharing/profiles/six/migStrategy": "single", "pools/rtx/gpu/mig": {"1g.18gb": 4, "3g.71gb": 1}},
+        "pools.rtx.gpu.mig",
+        "2 kinds of partitions",
+        "more than one MIG device type present on node",
+        "migStrategy: mixed in sharing.profiles.six",
+    ),
+    "partitions under MPS": (
+        {
+            "sharing/profiles/six": {"mps": MPS, "migStrategy": "single"},
+            "pools/rtx/gpu/mig": {"1g.18gb": 7},
+            "workloads/w/gpus": 1,
+        },
+        "pools.rtx.gpu.mig",
+        "mps in the profile six",
+        "sharing using MPS is not supported for MIG devices",
+        "by timeSlicing",
     ),
     "twice the same": (
         {f"{RESOURCES}/1": {"name": "gpu", "replicas": 3}},
@@ -444,6 +572,13 @@ ACCEPTED = {
         "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "privateKeyFile": "a"},
         "pools/control/hosts/server-1": {"address": "10.0.0.11", "privateKeyFile": "b"},
     },
+    "partitions under their own names": {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 1, "1g.18gb+me": 1}},
+    "partitions under one name": {
+        "sharing/profiles/six/migStrategy": "single",
+        "pools/rtx/gpu/mig": {"1g.18gb": 7},
+    },
+    "a strategy for cards that are whole": {"sharing/profiles/six/migStrategy": "mixed"},
+    "a request of one by MPS": {"sharing/profiles/six": {"mps": MPS}, "workloads/w/gpus": 1},
     "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
     "no pods at all": {"workloads/w/replicas": 0},
     "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},
@@ -453,3 +588,28 @@ ACCEPTED = {
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_accepted(case: str) -> None:
     s.parse(with_(ACCEPTED[case]))
+
+
+def test_what_no_card_of_a_pool_is_gets_a_warning() -> None:
+    """NVIDIA's plugin skips it; the article's profile for an A100 names five resources."""
+    more = {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}
+    (problem,) = s.parse(with_({f"{RESOURCES}/1": more})).warnings
+    assert problem.severity == "warning"
+    assert problem.path == f"{SLICING}.resources[1].name"
+    assert problem.found == "nvidia.com/mig-1g.18gb, which no card of pool rtx is"
+    assert "nvidia.com/gpu" in problem.expected and "pools.rtx.gpu.mig" in problem.remedy
+
+
+def test_warnings_stand_beside_errors() -> None:
+    more = {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}
+    found = problems({f"{RESOURCES}/1": more, "fit": "strict"})
+    assert {path: one.severity for path, one in found.items()} == {
+        "fit": "error",
+        f"{SLICING}.resources[1].name": "warning",
+    }
+
+
+def test_a_profile_that_no_pool_uses_warns_of_nothing() -> None:
+    assert (
+        s.parse(with_({f"{RESOURCES}/0/name": "mig-1g.5gb", "pools/rtx/gpu/profile": "none"})).warnings == ()
+    )

@@ -145,6 +145,142 @@ func TestMIGStrategyOfTheOperatorBecomesALabel(t *testing.T) {
 	}
 }
 
+const (
+	single2 = "flags: {migStrategy: single}\nsharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 2}]}}\n"
+	// The article's file for an A100.
+	a100 = "version: v1\nflags: {migStrategy: mixed}\nsharing: {timeSlicing: {resources: [" +
+		"{name: nvidia.com/gpu, replicas: 8}, {name: nvidia.com/mig-1g.5gb, replicas: 2}, " +
+		"{name: nvidia.com/mig-2g.10gb, replicas: 2}, {name: nvidia.com/mig-3g.20gb, replicas: 3}, " +
+		"{name: nvidia.com/mig-7g.40gb, replicas: 7}]}}\n"
+	a100Renamed = "flags: {migStrategy: mixed}\nsharing: {timeSlicing: {renameByDefault: true, resources: [{name: mig-1g.5gb, replicas: 4}]}}\n"
+)
+
+// Names and numbers as in internal/rm and internal/lm of k8s-device-plugin v0.19.0.
+func TestCardsWholeAndCut(t *testing.T) {
+	cut := MIG{"1g.5gb": 2, "2g.10gb": 1, "3g.20gb": 1}
+	for name, test := range map[string]struct {
+		machine   Machine
+		text      string
+		resources map[string]int
+		labels    map[string]string
+	}{
+		"T4 x4 slices": {
+			Machine{Product: "Tesla-T4", Count: 1}, "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}",
+			map[string]int{"nvidia.com/gpu": 4},
+			map[string]string{"gpu.product": "Tesla-T4-SHARED", "gpu.memory": "15360", "gpu.replicas": "4", "gpu.family": "turing"},
+		},
+		"2080 Ti x6 slices": {
+			Machine{Product: "NVIDIA-GeForce-RTX-2080-Ti", Count: 2}, timeSlicing6, map[string]int{"nvidia.com/gpu": 12},
+			map[string]string{"gpu.product": "NVIDIA-GeForce-RTX-2080-Ti-SHARED", "gpu.count": "2", "gpu.memory": "11264"},
+		},
+		"H100 by MPS": {
+			Machine{Product: "NVIDIA-H100-80GB-HBM3", Count: 8}, mps4, map[string]int{"nvidia.com/gpu": 32},
+			map[string]string{"gpu.sharing-strategy": "mps", "mps.capable": "true", "gpu.memory": "81559"},
+		},
+		"A100 whole, the article's file": {
+			Machine{Product: "NVIDIA-A100-SXM4-40GB", Count: 1}, a100, map[string]int{"nvidia.com/gpu": 8},
+			map[string]string{"gpu.product": "NVIDIA-A100-SXM4-40GB-SHARED", "gpu.replicas": "8", "mig.strategy": "mixed"},
+		},
+		"A100 cut, the article's file": {
+			Machine{Product: "NVIDIA-A100-SXM4-40GB", Count: 1, MIG: cut}, a100,
+			map[string]int{"nvidia.com/mig-1g.5gb": 4, "nvidia.com/mig-2g.10gb": 2, "nvidia.com/mig-3g.20gb": 3},
+			map[string]string{
+				"gpu.product": "NVIDIA-A100-SXM4-40GB", "gpu.count": "1", "gpu.replicas": "0", "gpu.sharing-strategy": "none",
+				"mig-1g.5gb.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb-SHARED", "mig-1g.5gb.count": "2",
+				"mig-1g.5gb.replicas": "2", "mig-1g.5gb.sharing-strategy": "time-slicing", "mig-1g.5gb.memory": "4864",
+				"mig-3g.20gb.count": "1", "mig-3g.20gb.replicas": "3", "mig-3g.20gb.slices.gi": "3",
+			},
+		},
+		"A100 cut, renamed": {
+			Machine{Product: "NVIDIA-A100-SXM4-40GB", Count: 2, MIG: cut}, a100Renamed,
+			map[string]int{"nvidia.com/mig-1g.5gb.shared": 16, "nvidia.com/mig-2g.10gb": 2, "nvidia.com/mig-3g.20gb": 2},
+			map[string]string{
+				"mig-1g.5gb.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb", "mig-1g.5gb.replicas": "4",
+				"mig-2g.10gb.replicas": "1", "mig-2g.10gb.sharing-strategy": "none",
+			},
+		},
+		"H200 cut alike, single": {
+			Machine{Product: "NVIDIA-H200", Count: 2, MIG: MIG{"1g.18gb": 7}}, single2, map[string]int{"nvidia.com/gpu": 28},
+			map[string]string{
+				"gpu.product": "NVIDIA-H200-MIG-1g.18gb-SHARED", "gpu.count": "14", "gpu.replicas": "2",
+				"gpu.sharing-strategy": "time-slicing", "gpu.slices.gi": "1", "mig.strategy": "single",
+			},
+		},
+		"with media engines": {
+			Machine{Product: "NVIDIA-H200", Count: 1, MIG: MIG{"1g.18gb+me": 1}}, "flags: {migStrategy: mixed}",
+			map[string]int{"nvidia.com/mig-1g.18gb.me": 1}, map[string]string{"mig-1g.18gb.me.product": "NVIDIA-H200-MIG-1g.18gb.me"},
+		},
+	} {
+		config, err := ParseConfig(test.text, Env{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		m := machine(t, test.machine)
+		if got := Resources(m, config); !maps.Equal(got, test.resources) {
+			t.Errorf("%s: got %v, want %v", name, got, test.resources)
+		}
+		labels, err := Labels(m, config)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for key, want := range test.labels {
+			if got := labels["nvidia.com/"+key]; got != want {
+				t.Errorf("%s: %s is %q, want %q", name, key, got, want)
+			}
+		}
+	}
+}
+
+func TestCutsThatThePluginRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		mig        MIG
+		text, want string
+	}{
+		"several kinds, single": {MIG{"1g.5gb": 1, "2g.10gb": 1}, "flags: {migStrategy: single}", "more than one MIG device type present on node"},
+		"partitions by MPS":     {MIG{"1g.5gb": 7}, "flags: {migStrategy: single}\n" + mps4, "sharing using MPS is not supported for MIG devices"},
+	} {
+		config, err := ParseConfig(test.text, Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := machine(t, Machine{Product: "NVIDIA-A100-SXM4-40GB", Count: 1, MIG: test.mig})
+		if err := ValidateDevices(m, config); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
+	}
+}
+
+func TestRequestsForMoreThanOne(t *testing.T) {
+	strict := "sharing: {timeSlicing: {failRequestsGreaterThanOne: true, resources: [{name: gpu, replicas: 6}]}}"
+	renamed := "sharing: {timeSlicing: {failRequestsGreaterThanOne: true, renameByDefault: true, resources: [{name: gpu, replicas: 6}]}}"
+	for name, test := range map[string]struct {
+		text, resource string
+		count          int
+		refused        bool
+	}{
+		"one":               {strict, "nvidia.com/gpu", 1, false},
+		"two":               {strict, "nvidia.com/gpu", 2, true},
+		"two, renamed":      {renamed, "nvidia.com/gpu.shared", 2, true},
+		"two of what is no": {strict, "nvidia.com/mig-1g.5gb", 2, false},
+		"two, lenient":      {timeSlicing6, "nvidia.com/gpu", 2, false},
+		"two by MPS":        {mps4, "nvidia.com/gpu", 2, true},
+		"two, not shared":   {"version: v1", "nvidia.com/gpu", 2, false},
+	} {
+		config, err := ParseConfig(test.text, Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = ValidateRequest(config, test.resource, test.count)
+		if (err != nil) != test.refused {
+			t.Errorf("%s: got %v", name, err)
+		}
+		// As the real plugin said on a real H200.
+		if want := "invalid request: maximum request size for shared resources is 1; found 2"; err != nil && !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestMachineFile(t *testing.T) {
 	write := func(text string) string {
 		path := filepath.Join(t.TempDir(), "gpus.json")

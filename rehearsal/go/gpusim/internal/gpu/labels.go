@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,43 +15,86 @@ func Labels(machine Machine, config *spec.Config) (map[string]string, error) {
 	if machine.Count == 0 {
 		return map[string]string{"nvidia.com/vgpu.present": "false"}, nil
 	}
+	strategy := *config.Flags.MigStrategy
+	cut := len(machine.MIG) > 0 && strategy != spec.MigStrategyNone
+	mps := config.Sharing.SharingStrategy() == spec.SharingStrategyMPS
+	if mps && len(machine.MIG) > 0 {
+		return nil, errors.New("failed to check MPS-capable: MPS sharing is not supported for mig devices")
+	}
 	labels := map[string]string{
 		"nvidia.com/gpu.machine":       machine.MachineType,
-		"nvidia.com/gpu.count":         strconv.Itoa(machine.Count),
 		"nvidia.com/gpu.memory":        strconv.Itoa(machine.MemoryMiB),
 		"nvidia.com/gpu.family":        family(machine.ComputeMajor, machine.ComputeMinor),
 		"nvidia.com/gpu.compute.major": strconv.Itoa(machine.ComputeMajor),
 		"nvidia.com/gpu.compute.minor": strconv.Itoa(machine.ComputeMinor),
 		"nvidia.com/gpu.mode":          mode(machine.PCIClass),
 		"nvidia.com/mig.capable":       strconv.FormatBool(*machine.MIGCapable),
-		"nvidia.com/mps.capable":       strconv.FormatBool(config.Sharing.SharingStrategy() == spec.SharingStrategyMPS),
+		"nvidia.com/mps.capable":       strconv.FormatBool(mps),
 		"nvidia.com/vgpu.present":      "false",
 	}
-	if strategy := *config.Flags.MigStrategy; strategy != spec.MigStrategyNone {
+	if strategy != spec.MigStrategyNone {
 		labels["nvidia.com/mig.strategy"] = strategy
 	}
-	addSharing(labels, machine.Product, config)
+	addResource(labels, fullGPU, machine.Product, machine.Count, config)
+	if cut {
+		labels["nvidia.com/gpu.replicas"] = "0" // not shared, whatever the file says of whole cards
+		labels["nvidia.com/gpu.sharing-strategy"] = string(spec.SharingStrategyNone)
+		labels["nvidia.com/gpu.product"] = machine.Product
+		if err := addPartitions(labels, machine, config); err != nil {
+			return nil, err
+		}
+	}
 	return labels, addVersions(labels, machine)
 }
 
-func addSharing(labels map[string]string, product string, config *spec.Config) {
+// addPartitions says what the partitions are called, how many there are, and what each has. A real card says also
+// how many processors and engines.
+func addPartitions(labels map[string]string, machine Machine, config *spec.Config) error {
+	if *config.Flags.MigStrategy == spec.MigStrategySingle && len(machine.MIG) > 1 {
+		invalid := map[string]string{"product": machine.Product + "-MIG-INVALID", "count": "0", "replicas": "0",
+			"sharing-strategy": "", "memory": "0"}
+		for suffix, value := range invalid {
+			labels["nvidia.com/gpu."+suffix] = value
+		}
+		return nil
+	}
+	for profile, number := range machine.MIG {
+		var slices, memory int
+		if _, err := fmt.Sscanf(profile, "%dg.%dgb", &slices, &memory); err != nil {
+			return fmt.Errorf("mig profile %q: %w", profile, err)
+		}
+		name := migResource(profile)
+		product := machine.Product + "-MIG-" + strings.TrimPrefix(string(name), "nvidia.com/mig-")
+		if *config.Flags.MigStrategy == spec.MigStrategySingle {
+			name = fullGPU
+		}
+		addResource(labels, name, product, machine.Count*number, config)
+		labels[string(name)+".memory"] = strconv.Itoa(memory * 1024 * 95 / 100) // 4864 for 1g.5gb
+		labels[string(name)+".slices.gi"] = strconv.Itoa(slices)
+		labels[string(name)+".slices.ci"] = strconv.Itoa(slices)
+	}
+	return nil
+}
+
+func addResource(labels map[string]string, name spec.ResourceName, product string, count int, config *spec.Config) {
 	replicas, strategy := 1, spec.SharingStrategyNone
-	if shared := sharedGPU(config); shared != nil {
+	if shared := sharedAs(name, config); shared != nil {
 		replicas, strategy = shared.Replicas, config.Sharing.SharingStrategy()
 		if shared.Rename == "" {
 			product += "-SHARED"
 		}
 	}
-	labels["nvidia.com/gpu.product"] = product
-	labels["nvidia.com/gpu.replicas"] = strconv.Itoa(replicas)
-	labels["nvidia.com/gpu.sharing-strategy"] = string(strategy)
+	labels[string(name)+".product"] = product
+	labels[string(name)+".count"] = strconv.Itoa(count)
+	labels[string(name)+".replicas"] = strconv.Itoa(replicas)
+	labels[string(name)+".sharing-strategy"] = string(strategy)
 }
 
-// sharedGPU returns the first entry for whole GPUs, or nil: feature discovery looks no further.
-func sharedGPU(config *spec.Config) *spec.ReplicatedResource {
+// sharedAs returns the first entry for a resource, or nil: feature discovery looks no further.
+func sharedAs(name spec.ResourceName, config *spec.Config) *spec.ReplicatedResource {
 	resources := config.Sharing.ReplicatedResources().Resources
 	for i := range resources {
-		if resources[i].Name == fullGPU {
+		if resources[i].Name == name {
 			return &resources[i]
 		}
 	}

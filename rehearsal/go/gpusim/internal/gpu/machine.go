@@ -25,6 +25,7 @@ type Machine struct {
 	PCIDevice    string  `json:"pciDevice"`           // vendor's device id: 1e07
 	PCIClass     string  `json:"pciClass"`            // 0300 VGA controller, 0302 3D controller
 	MIGCapable   *bool   `json:"migCapable"`          //
+	MIG          MIG     `json:"mig"`                 // partitions of each card, none where it is whole
 	MachineType  string  `json:"machineType"`         // DMI product name, "unknown" when there is none
 	OSID         string  `json:"osId"`                // os-release ID; read from the machine when empty
 	OSVersionID  string  `json:"osVersionId"`         // os-release VERSION_ID; likewise
@@ -32,6 +33,9 @@ type Machine struct {
 	CrashBackoff float64 `json:"crashBackoffSeconds"` // first pause before a failed container is started again; doubles up to 300 s
 	StopGrace    float64 `json:"stopGraceSeconds"`    // how long a gone plugin's devices stay in capacity (kubelet: 300 s)
 }
+
+// MIG says how many partitions of each profile a card is cut into: {"1g.5gb": 7}.
+type MIG map[string]int
 
 type product struct {
 	memoryMiB  int

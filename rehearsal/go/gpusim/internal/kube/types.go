@@ -96,6 +96,9 @@ type Container struct {
 	Image        string  `json:"image"`
 	Env          []Env   `json:"env"`
 	VolumeMounts []Mount `json:"volumeMounts"`
+	Resources    struct {
+		Limits map[string]string `json:"limits"`
+	} `json:"resources"`
 }
 
 // Value returns an environment variable's value; the last one of a name wins, as in a container.

@@ -79,5 +79,10 @@ func isDiscovered(key string) bool {
 		"nvidia.com/gpu.mode", "nvidia.com/gpu.product", "nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy":
 		return true
 	}
-	return strings.HasPrefix(key, "nvidia.com/cuda.") || strings.HasPrefix(key, "nvidia.com/gpu.compute.")
+	for _, prefix := range []string{"cuda.", "gpu.compute.", "gpu.slices.", "mig-"} {
+		if strings.HasPrefix(key, "nvidia.com/"+prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -32,6 +32,7 @@ type Machine struct {
 	kubelet   *kubelet
 	plugin    *session
 	discovery *session
+	judged    map[string]bool // pods that the kubelet has admitted or rejected, by uid; nil before the first look
 }
 
 // Run works for the Node of that name until ctx ends.
@@ -76,10 +77,13 @@ func (m *Machine) step(ctx context.Context) (time.Duration, error) {
 	if err := m.writeFeatures(ctx, seen); err != nil {
 		return 0, err
 	}
-	if m.plugin, err = m.attend(ctx, seen, m.plugin, pluginApp, "nvidia-device-plugin", gpu.ValidatePlugin); err != nil {
+	if m.plugin, err = m.attend(ctx, seen, m.plugin, pluginApp, "nvidia-device-plugin", m.validate); err != nil {
 		return 0, err
 	}
 	if m.discovery, err = m.attend(ctx, seen, m.discovery, discoveryApp, "gpu-feature-discovery", nil); err != nil {
+		return 0, err
+	}
+	if err := m.admit(ctx, seen); err != nil {
 		return 0, err
 	}
 	again := m.kubelet.observe(m.served(seen), seen.now)
@@ -128,6 +132,14 @@ func (m *Machine) attend(
 		m.report(ctx, *pod, current)
 	}
 	return current, nil
+}
+
+// validate repeats the device plugin's checks of its flags and of the cards.
+func (m *Machine) validate(config *spec.Config) error {
+	if err := gpu.ValidatePlugin(config); err != nil {
+		return err
+	}
+	return gpu.ValidateDevices(m.gpus, config)
 }
 
 func (m *Machine) inputs(seen view, files map[string]string) inputs {
