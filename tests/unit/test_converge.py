@@ -19,7 +19,9 @@ case "$*" in
 *"/version"*) printf '{{\\n  "gitVersion": "%s"\\n}}\\n' "$(cat $here/server)" ;;
 *"get pods"*) cat $here/pods ;;
 *"get node "*) cat $here/unschedulable ;;
-*eviction*) cat >/dev/null; echo "$*" >>$here/told; cat $here/refusal >&2; [ -s $here/refusal ] || : >$here/pods ;;
+*eviction*)
+    cat >/dev/null; echo "$*" >>$here/told
+    cat $here/refusal >&2; [ -s $here/refusal ] || : >$here/pods ;;
 *) echo "$*" >>$here/told ;;
 esac
 """
