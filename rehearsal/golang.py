@@ -38,6 +38,12 @@ class Program:
     cgo: bool = False
     flags: tuple[str, ...] = ()
     ldflags: str = "-s -w"
+    folder: Path = GO_FOLDER
+
+    @property
+    def source(self) -> Path:
+        """The folder of its go.mod."""
+        return self.folder / self.module
 
 
 # Clients, Helm among them, ask the API server for its version; k3s stamps its own into it, and so do we.
@@ -128,7 +134,7 @@ def parse(version: str) -> tuple[int, ...]:
 
 def build(program: Program, go: Go, progress: Progress) -> Path:
     """The folder with the commands of `program`, from the cache or built now."""
-    source = GO_FOLDER / program.module
+    source = program.source
     if not (source / "go.mod").exists():
         raise RehearsalError(
             f"{source}: found no go.mod, expected the module of {program.what}; restore it from git"

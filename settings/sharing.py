@@ -58,6 +58,8 @@ MIG_NAME = r"mig-[1-9]\d?g\.[1-9]\d*gb([.-][a-z]+)*"
 """What the plugin makes of a whole MIG partition: 1g.5gb+me is nvidia.com/mig-1g.5gb.me."""
 SHAREABLE = {"type": "string", "pattern": rf"^(nvidia\.com/)?(gpu|{MIG_NAME})$"}
 NAME_LIMIT = 63
+MOST_SLICES = 2**63 - 1
+"""The plugin reads the number into an int; sense ends long before."""
 MIG_SLICES = 7
 """Into so many parts the processors of a card can be cut; 3g.20gb takes three of them."""
 MPS_CLIENTS = 48
@@ -100,13 +102,18 @@ def _whole_card(text: str) -> str:
     )
 
 
-def _at_least_two(replicas: int) -> int:
-    if replicas >= 2:
-        return replicas
-    raise refused(
-        'at least 2: NVIDIA\'s plugin stops with "number of replicas must be >= 2"',
-        "to not share, leave the profile empty ({}); to share, write replicas: 2 or more",
-    )
+def _slices(replicas: int) -> int:
+    if replicas < 2:
+        raise refused(
+            'at least 2: NVIDIA\'s plugin stops with "number of replicas must be >= 2"',
+            "to not share, leave the profile empty ({}); to share, write replicas: 2 or more",
+        )
+    if replicas > MOST_SLICES:
+        raise refused(
+            f'at most {MOST_SLICES}: NVIDIA\'s plugin stops with "cannot unmarshal number"',
+            "write replicas: 6",
+        )
+    return replicas
 
 
 def _mps_clients(replicas: int) -> int:
@@ -136,7 +143,9 @@ class SharedResource(Model):
         description="the resource to share", examples=[GPU]
     )
     replicas: Annotated[
-        int, AfterValidator(_at_least_two), WithJsonSchema({"type": "integer", "minimum": 2})
+        int,
+        AfterValidator(_slices),
+        WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MOST_SLICES}),
     ] = Field(description="slices of each card, a whole number of at least 2", examples=[6])
 
 
@@ -148,7 +157,7 @@ class MpsResource(SharedResource):
     )
     replicas: Annotated[
         int,
-        AfterValidator(_at_least_two),
+        AfterValidator(_slices),
         AfterValidator(_mps_clients),
         WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MPS_CLIENTS}),
     ] = Field(description=f"slices of each card, a whole number from 2 to {MPS_CLIENTS}", examples=[4])

@@ -259,6 +259,13 @@ REFUSALS = {
         "number of replicas must be >= 2",
         "leave the profile empty ({})",
     ),
+    "slices without end": (
+        {f"{RESOURCES}/0/replicas": 2**63},
+        f"{SLICING}.resources[0].replicas",
+        "9223372036854775808",
+        "cannot unmarshal number",
+        "replicas: 6",
+    ),
     "no resources": (
         {"sharing/profiles/six/timeSlicing": {}},
         f"{SLICING}.resources",
