@@ -25,8 +25,6 @@ from rehearsal.progress import Progress
 from rehearsal.site import STATE
 
 CARD = "CARD"  # the product, which only the machine with the card knows
-# Not gpu.count: a promise is made for one card.
-LABELS = ("nvidia.com/gpu.product", "nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy")
 
 
 def main() -> int:
@@ -93,9 +91,10 @@ def _profile(name: str, settings: s.Settings, pools: Mapping[str, Any]) -> dict[
         "name": name,
         "config": capacity.device_plugin_config(profile),
         "resources": offer.resources,
-        "labels": {label: offer.discovered[label] for label in LABELS},
+        # A promise is made for one card, and of all that is counted only the devices are multiplied.
+        "labels": {name: text for name, text in offer.discovered.items() if not name.endswith(".count")},
         "strategy": offer.discovered["nvidia.com/gpu.sharing-strategy"],
-        "oneOnly": bool(profile.time_slicing and profile.time_slicing.fail_requests_greater_than_one),
+        "oneOnly": bool(profile.shared and profile.shared.fail_requests_greater_than_one),
     }
 
 

@@ -17,6 +17,7 @@ SLICED = {
             "resources": [{"name": "nvidia.com/gpu", "replicas": 4}],
         }
     },
+    "together": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}},
 }
 
 
@@ -26,7 +27,7 @@ def profiles(settings: s.Settings) -> dict[str, dict]:
 
 def test_every_profile_is_promised_for_one_card_of_an_unknown_product():
     planned = profiles(s.parse(with_({"sharing/profiles": SLICED, "pools/rtx/gpu/profile": "plain"})))
-    assert planned.keys() == {"none", "plain", "renamed"}
+    assert planned.keys() == {"none", "plain", "renamed", "together"}
     assert planned["none"]["resources"] == {"nvidia.com/gpu": 1}
     assert planned["none"]["labels"]["nvidia.com/gpu.product"] == "CARD"
     assert planned["plain"]["resources"] == {"nvidia.com/gpu": 6}
@@ -36,6 +37,9 @@ def test_every_profile_is_promised_for_one_card_of_an_unknown_product():
     assert planned["renamed"]["resources"] == {"nvidia.com/gpu": 0, "nvidia.com/gpu.shared": 4}
     assert planned["renamed"]["labels"]["nvidia.com/gpu.product"] == "CARD"
     assert planned["renamed"]["oneOnly"]
+    assert planned["together"]["strategy"] == "mps"
+    assert planned["together"]["labels"]["nvidia.com/mps.capable"] == "true"
+    assert planned["together"]["oneOnly"]
 
 
 def test_a_stack_without_cards_promises_nothing():
