@@ -1,5 +1,6 @@
 """Rules of sharing that span keys: what NVIDIA's plugin stops at when it runs, and what it passes over."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from .draft import Draft
@@ -113,17 +114,22 @@ def partitions_named(draft: Draft) -> Iterator[Problem]:
 
 
 def shared_is_offered(draft: Draft) -> Iterator[Problem]:
-    """A resource that the pool's cards are not: skipped by the plugin, so a warning and no more."""
+    """A resource that no card of a profile's pools is: skipped by the plugin, so a warning and no more."""
+    users: dict[str, list[tuple[str, Gpu, Profile]]] = defaultdict(list)
     for pool_name, gpu, profile in _pools(draft.settings):
-        offered = profile.devices(gpu.mig)
+        users[gpu.profile].append((pool_name, gpu, profile))
+    for name, pools in users.items():
+        profile = pools[0][2]
+        offered = {resource for _, gpu, _ in pools for resource in profile.devices(gpu.mig)}
+        listed = ", ".join(pool_name for pool_name, _, _ in pools)
         for index, item in enumerate(profile.shared.resources if profile.shared else ()):
             if item.name not in offered:
                 yield Problem(
-                    f"sharing.profiles.{gpu.profile}.{profile.way}.resources[{index}].name",
-                    f"{item.name}, which no card of pool {pool_name} is",
-                    f"what its cards are: {', '.join(offered)}; NVIDIA's plugin skips others without a word",
-                    f"remove the entry, leave it for other pools, or say in pools.{pool_name}.gpu.mig how "
-                    "its cards are cut",
+                    f"sharing.profiles.{name}.{profile.way}.resources[{index}].name",
+                    f"{item.name}, which no card of pool {listed} is",
+                    f"what its cards are: {', '.join(sorted(offered))}; NVIDIA's plugin skips others without "
+                    "a word",
+                    f"remove the entry, or say in pools.{pools[0][0]}.gpu.mig how its cards are cut",
                     "warning",
                 )
 

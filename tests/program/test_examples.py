@@ -1,0 +1,91 @@
+"""The article's three cards, as stack files: accepted, their fit stated, what they render fits the CRD."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import capacity
+import settings as s
+from settings.json_schema import stack_schema
+
+from . import graph as g
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "docs/examples"
+CRD = ROOT / "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
+
+FIT = {
+    "tesla-t4": {"nvidia.com/gpu": 4},
+    "2080ti-12gb": {"nvidia.com/gpu": 6},
+    "a100-40gb": {
+        "nvidia.com/gpu": 8,
+        "nvidia.com/mig-1g.5gb": 4,
+        "nvidia.com/mig-2g.10gb": 2,
+        "nvidia.com/mig-3g.20gb": 3,
+    },
+}
+"""By example: what its nodes offer together."""
+SKIPPED = {"a100-40gb": {"nvidia.com/mig-7g.40gb"}}
+"""By example: what its profile shares and none of its cards is."""
+
+
+def file_of(example: str) -> Path:
+    return EXAMPLES / f"Pulumi.{example}.yaml"
+
+
+def test_these_are_all():
+    assert {path.name for path in EXAMPLES.iterdir()} == {file_of(name).name for name in FIT}
+
+
+@pytest.mark.parametrize("example", FIT)
+def test_it_is_accepted_and_its_fit_stated(example: str):
+    jsonschema.Draft7Validator(stack_schema()).validate(yaml.safe_load(file_of(example).read_text()))
+    fit = capacity.fit(s.read_stack_file(file_of(example)))
+    assert fit.fits is True
+    offered = {name: 0 for offer in fit.offers for name in offer.resources}
+    for offer in fit.offers:
+        for name, count in offer.resources.items():
+            offered[name] += count
+    assert offered == FIT[example]
+    assert all(problem.severity == "warning" for problem in fit.problems)
+    assert {problem.found.partition(",")[0] for problem in fit.problems} == SKIPPED.get(example, set())
+    for name, count in FIT[example].items():
+        assert f"of {count} slices taken ({name})" in capacity.picture(fit)
+
+
+@pytest.mark.parametrize("example", FIT)
+def test_what_it_renders_fits_the_crd(in_project: Path, example: str):
+    config = yaml.safe_load(file_of(example).read_text())["config"]
+    graph = g.run({key.partition(":")[2]: value for key, value in config.items()}, stack=example)
+    policy = graph.of("gpu-sharing", "ClusterPolicyPatch").inputs
+    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    jsonschema.validate(policy, optional(schema))
+    assert not unknown(policy["spec"], schema["properties"]["spec"])
+    keys = graph.of("gpu-sharing", "ConfigMap").inputs["data"]
+    assert policy["spec"]["devicePlugin"]["config"]["default"] in keys
+    for node in (resource for resource in graph if resource.type.endswith(":NodePatch")):
+        assert node.inputs["metadata"]["labels"]["nvidia.com/device-plugin.config"] in keys
+
+
+def unknown(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Fields that the API server would drop without a word."""
+    if not isinstance(value, dict) or "properties" not in schema:
+        return []
+    known = schema["properties"]
+    deeper = (unknown(value[name], known[name]) for name in value.keys() & known.keys())
+    return sorted(value.keys() - known.keys()) + [name for names in deeper for name in names]
+
+
+def optional(schema: Any) -> Any:
+    """Without what has to be there: a patch says only what it changes."""
+    if isinstance(schema, dict):
+        return {
+            key: optional(value)
+            for key, value in schema.items()
+            if key != "required" or not isinstance(value, list)
+        }
+    return schema
