@@ -88,6 +88,7 @@ def cluster(
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,
         "max_unavailable": k3s.max_unavailable,
+        "protect": k3s.protect,
         "generation": k3s.generation,
     }
 

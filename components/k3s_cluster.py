@@ -73,6 +73,8 @@ class K3sClusterArgs(TypedDict):
     drain_timeout_seconds: int
     max_unavailable: int
     """How many running agents a change may touch at the same time."""
+    protect: bool
+    """Whether the engine refuses to delete a server, and what would clean its machine."""
     generation: int
     """A number without meaning: another one makes preflight, converge and kubeconfig run again."""
 
@@ -171,11 +173,12 @@ class K3sCluster(pulumi.ComponentResource):
         )
 
     def _server(self, host: HostArgs) -> remote.Command:
-        clean = self._clean(host, [])
+        protect = self._args["protect"]
+        clean = self._clean(host, [], protect=protect)
         return self._on(
             host,
             f"server-{host['name']}",
-            ResourceOptions(depends_on=[clean]),
+            ResourceOptions(depends_on=[clean], protect=protect),
             create=self._converge(host, "server"),
         )
 
@@ -230,12 +233,14 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=token,
         )
 
-    def _clean(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _clean(
+        self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False
+    ) -> remote.Command:
         return self._on(
             host,
             f"clean-{host['name']}",
             # After the look: a ward for a machine that could never be reached could never be run.
-            ResourceOptions(depends_on=[self._preflight, *after]),
+            ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
             delete=hostscripts.render("clean-ward", **_owner(host)),
         )
 

@@ -30,22 +30,27 @@ class EngineFailed(Exception):
 @dataclass(frozen=True)
 class Engine:
     """One stack. `folder` holds its state, passphrase and a copy of its stack file; `path` is put in
-    front of PATH, for helm."""
+    front of PATH, for helm; `program` is another one than the project's."""
 
     stack: str
     stack_file: Path
     folder: Path
     pulumi: Path
     path: tuple[Path, ...] = ()
+    program: Callable[[], Any] | None = None
 
     @property
     def home(self) -> Path:
         """The engine's PULUMI_HOME."""
         return self.folder / "home"
 
-    def preview(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
-        """What an `up` would do: counts by operation. Raises EngineFailed."""
-        return {str(k): v for k, v in self._run("preview", show).change_summary.items()}
+    def preview(
+        self, show: Callable[[str], Any] = print, policy_pack: Path | None = None
+    ) -> Mapping[str, int]:
+        """What an `up` would do: counts by operation. Raises EngineFailed, also for what a policy forbids."""
+        packs = [str(policy_pack)] if policy_pack else None
+        seen = self._run("preview", show, policy_packs=packs)
+        return {str(k): v for k, v in seen.change_summary.items()}
 
     def up(
         self,
@@ -107,7 +112,7 @@ class Engine:
         workspace = automation.LocalWorkspace(
             work_dir=str(ROOT),
             pulumi_home=str(self.home),
-            program=_program,
+            program=self.program or _program,
             env_vars=self._environment(),
             pulumi_command=command,
         )

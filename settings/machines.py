@@ -105,6 +105,11 @@ class K3s(Model):
     max_unavailable: int = Field(
         default=1, ge=1, description="how many agents change at one time", examples=[1]
     )
+    protect: bool = Field(
+        default=False,
+        description="true: the engine refuses to delete a server, until this is false again and `up` has run",
+        examples=["true"],
+    )
     generation: int = Field(
         default=0, ge=0, description="raise it to look at, converge and read all machines again", examples=[1]
     )

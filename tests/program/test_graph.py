@@ -3,12 +3,14 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
 import yaml
 
 import hostscripts
+from policy.rules import RULES, Planned
 
 from . import graph as g
 from .conftest import stack_config
@@ -327,6 +329,39 @@ def test_every_stack_file_builds_the_whole_graph(in_project: Path, stack: str, k
     graph = g.run(stack_config(stack), stack=stack, kubeconfig_known=known)
     deployments = {r.name for r in graph if r.type.endswith(":Deployment")}
     assert deployments == set(stack_config(stack)["workloads"])
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_policy_is_broken(in_project: Path, stack: str):
+    config = stack_config(stack)
+    config["k3s"]["protect"] = True
+    graph = g.run(config, stack="lab")
+    planned = [
+        Planned(r.urn, r.type, r.name, open_(r.inputs), r.options.protect, provider_name(r)) for r in graph
+    ]
+    assert [one.name for one in planned if one.name.startswith("cluster-server-")]
+    assert not [told for rule in RULES for one in planned for told in rule.check(one)]
+
+
+def test_protection_covers_the_server_and_what_would_clean_it(in_project: Path):
+    config = stack_config("dev")
+    assert not [r.name for r in g.run(config) if r.options.protect]
+    config["k3s"]["protect"] = True
+    guarded = {r.name for r in g.run(config) if r.options.protect}
+    assert guarded == {"cluster-server-server-1", "cluster-clean-server-1"}
+
+
+def open_(value: Any) -> Any:
+    """Secrets as policies see them: in plain text."""
+    if isinstance(value, g.Hidden):
+        return open_(value.value)
+    if isinstance(value, dict):
+        return {key: open_(item) for key, item in value.items()}
+    return [open_(item) for item in value] if isinstance(value, list) else value
+
+
+def provider_name(resource: g.Registered) -> str:
+    return resource.provider.rsplit("::", 2)[-2] if resource.provider else "default"
 
 
 def test_names_are_dns_labels(three_agents: g.Graph):
