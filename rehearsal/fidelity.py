@@ -12,7 +12,7 @@ def parts(tools: Tools, origins: Mapping[str, str]) -> str:
     real = [
         f"Pulumi's engine ({tools.pulumi_origin})",
         "systemd and OpenSSH on each machine",
-        f"kube-apiserver, scheduler, controller-manager {KUBERNETES} and kine",
+        f"kube-apiserver, scheduler, controller-manager {KUBERNETES}, kine and etcd",
         "NVIDIA's parser of sharing files",
     ]
     played = [

@@ -59,6 +59,7 @@ CONTROL_PLANE = Program(
     ),
 )
 KINE = Program(module="kine", target="tool", usually="2 min", what="building kine", cgo=True)
+ETCD = Program(module="etcd", target=".", usually="2 min", what="building etcd")
 KWOK = Program(module="kwok", target="tool", usually="2 min", what="building kwok")
 ENGINE = Program(
     module="engine",

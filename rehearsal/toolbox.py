@@ -18,7 +18,7 @@ from rehearsal.golang import K3S_RELEASES
 from rehearsal.progress import Progress
 
 INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
-PROGRAMS = (golang.CONTROL_PLANE, golang.KINE, golang.KWOK, golang.K3S, golang.GPUSIM)
+PROGRAMS = (golang.CONTROL_PLANE, golang.KINE, golang.ETCD, golang.KWOK, golang.K3S, golang.GPUSIM)
 # How k3s's releases name the binary and the checksums for each processor.
 RELEASE_FILES = {"x86_64": ("k3s", "sha256sum-amd64.txt"), "aarch64": ("k3s-arm64", "sha256sum-arm64.txt")}
 
@@ -36,7 +36,7 @@ class Tools:
 
     @property
     def bin(self) -> Path:
-        """kube-apiserver, kube-scheduler, kube-controller-manager, kine, kwok, kubectl and gpusim."""
+        """kube-apiserver, kube-scheduler, kube-controller-manager, kine, etcd, kwok, kubectl and gpusim."""
         return self.standin / "bin"
 
     @property

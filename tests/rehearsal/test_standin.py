@@ -19,7 +19,8 @@ from tests.rehearsal.test_machines import free_addresses
 
 STACK = f"k{os.getpid()}"
 OLDER, OURS, PATCH, MINOR = golang.K3S_RELEASES
-START_SECONDS = 120
+START_SECONDS = 180
+SECRETS = {"token": "servers only", "agent-token": "agents only"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Host:
     def unit(self) -> str:
         """The systemd unit of k3s."""
         return "k3s" if self.role == "server" else "k3s-agent"
+
+    @property
+    def url(self) -> str:
+        """The address at which others join a server."""
+        return f"https://{self.machine.address}:6443"
 
     def on(self, command: str, stdin: str | None = None) -> str:
         """Runs a shell command as root; its stdout."""
@@ -102,7 +108,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Boote
     """Machines without anything on them."""
     tools = toolbox.prepare(Progress())
     state = tmp_path_factory.mktemp("standin")
-    names = ["server-1", "agent-1"]
+    names = ["server-1", "server-2", "server-3", "agent-1"]
     try:
         wanted = [Machine(*each) for each in zip(names, free_addresses(len(names)), strict=True)]
         yield machines.up(STACK, wanted, state, tools)
@@ -115,8 +121,17 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Boote
 def server(booted: dict[str, Booted]) -> Host:
     """The first server, up."""
     host = Host(booted["server-1"])
-    host.install(OURS, **{"agent-token": "agents only"})
+    host.install(OURS, **{"cluster-init": True}, **SECRETS)
     return host.started()
+
+
+@pytest.fixture(scope="module")
+def others(server: Host, booted: dict[str, Booted]) -> list[Host]:
+    """Two more servers, joined one after the other."""
+    hosts = [Host(booted["server-2"]), Host(booted["server-3"])]
+    for host in hosts:
+        host.install(MINOR, server=server.url, **SECRETS)
+    return [host.started() for host in hosts]
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +150,7 @@ def test_its_go_code() -> None:
 def test_an_agent_newer_than_its_server_waits_for_it(server: Host, agent: Host) -> None:
     assert version_of(server, "server-1") == OURS
     agent.put("/etc/rancher/k3s/agent-token", server.on("cat /var/lib/rancher/k3s/server/agent-token"))
-    url = f"https://{server.machine.address}:6443"
-    agent.install(PATCH, server=url, **{"token-file": "/etc/rancher/k3s/agent-token"})
+    agent.install(PATCH, server=server.url, **{"token-file": "/etc/rancher/k3s/agent-token"})
     agent.start()
     agent.says(f"servers must be upgraded to at least {PATCH}")
     assert server.kubectl("get node agent-1").endswith("not found")
@@ -150,3 +164,44 @@ def test_another_release_is_another_binary_and_a_restart(server: Host, agent: Ho
     assert server.on("k3s --version").startswith(f"k3s version {MINOR} ")
     assert json.loads(server.kubectl("get --raw /version"))["gitVersion"] == MINOR
     eventually("agent-1", lambda: version_of(server, "agent-1") == PATCH, START_SECONDS)
+
+
+def test_servers_with_other_settings_are_refused(server: Host, booted: dict[str, Booted]) -> None:
+    host = Host(booted["server-2"])
+    host.install(MINOR, server=server.url, **{**SECRETS, "cluster-cidr": "10.99.0.0/16"})
+    host.start()
+    host.says("critical configuration mismatched: cluster-cidr: 10.99.0.0/16 != 10.42.0.0/16")
+    host.says("critical configuration value mismatch between servers")
+    host.on("systemctl stop k3s")
+    host.install(MINOR, server=server.url, **{**SECRETS, "token": "agents only"})
+    host.start()
+    host.says("/v1-k3s/server-bootstrap: 401 Unauthorized")
+    host.on("systemctl stop k3s")
+
+
+def members(server: Host) -> list[str]:
+    """The servers that are members of etcd, as their Nodes tell."""
+    label = "node-role.kubernetes.io/etcd=true"
+    return server.kubectl(f"get nodes -l {label} -o jsonpath={{.items[*].metadata.name}}").split()
+
+
+def test_the_cluster_lives_without_one_of_three_servers(
+    server: Host, others: list[Host], agent: Host
+) -> None:
+    assert members(others[1]) == ["server-1", "server-2", "server-3"]
+    known = "/var/lib/rancher/k3s/agent/etc/k3s-agent-load-balancer.json"
+    eventually("all servers known to the agent", lambda: agent.on(f"cat {known}").count(':6443"') >= 3)
+    server.on("systemctl stop k3s")
+    eventually("the API", lambda: others[0].kubectl("get --raw /readyz") == "ok", START_SECONDS)
+    agent.started()  # its server is down: it starts by way of another
+    own = "k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig --request-timeout=10s"
+    eventually("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
+    server.started()
+
+
+def test_deleting_a_servers_node_removes_its_member(server: Host, others: list[Host]) -> None:
+    others[1].on("systemctl stop k3s")
+    server.kubectl("delete node server-3 --timeout=60s")
+    assert members(server) == ["server-1", "server-2"]
+    said = server.journal() + others[0].journal()  # either may have done it
+    assert "Removing name=server-3-" in said

@@ -100,7 +100,7 @@ set -x
 for service in /etc/systemd/system/k3s*.service; do
     [ -s "$service" ] && systemctl stop "$(basename "$service")"
 done
-for program in kube-apiserver kube-scheduler kube-controller-manager kine kwok gpusim; do
+for program in kube-apiserver kube-scheduler kube-controller-manager kine etcd kwok gpusim; do
     for process in /proc/[0-9]*; do
         if [ "$(readlink "$process/exe")" = "/opt/standin/bin/$program" ]; then
             kill -9 "${process#/proc/}"

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -41,9 +40,15 @@ func runAgent(ctx context.Context, cfg *config, notify *notifier) error {
 	}
 	programs := newChildren(ctx)
 	defer programs.stop()
-	if err := startNode(ctx, target, node, nil, programs); err != nil {
+	balance, err := startBalancer(programs.ctx, target.url)
+	if err != nil {
 		return err
 	}
+	from, err := startNode(ctx, target, balancerURL, node, nil, programs)
+	if err != nil {
+		return err
+	}
+	go balance.follow(programs.ctx, from)
 	logInfo("k3s agent is up and running (stand-in)")
 	notify.ready()
 	return untilEnd(ctx, programs)
@@ -56,11 +61,11 @@ type server struct {
 	caPEM  []byte
 }
 
-// findServer fetches the server's CA and checks it against the token. Like k3s it tries
+// findServer fetches, by the address via, the server's CA and checks it against the token. Like k3s it tries
 // for ever every two seconds, also when the hash is wrong, and logs each failure.
-func findServer(ctx context.Context, target joinTarget) (*server, error) {
+func findServer(ctx context.Context, target joinTarget, via string) (*server, error) {
 	for {
-		found, err := checkServer(ctx, target)
+		found, err := checkServer(ctx, target.token, via)
 		if err == nil {
 			return found, nil
 		}
@@ -71,34 +76,27 @@ func findServer(ctx context.Context, target joinTarget) (*server, error) {
 	}
 }
 
-func checkServer(ctx context.Context, target joinTarget) (*server, error) {
-	parsed, err := parseToken(target.token)
+func checkServer(ctx context.Context, token, via string) (*server, error) {
+	parsed, err := parseToken(token)
 	if err != nil {
 		return nil, err
-	}
-	address, err := url.Parse(target.url)
-	if err != nil {
-		return nil, fmt.Errorf("Invalid server url, failed to parse: %s", target.url)
-	}
-	if address.Scheme != "https" {
-		return nil, fmt.Errorf("only https:// URLs are supported, invalid scheme: %s", target.url)
 	}
 	// The CA is not known yet: taken from whoever answers, then held against the token's hash.
 	blind := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
 	}}
-	caPEM, err := fetch(ctx, blind, target.url+"/cacerts", nil)
+	caPEM, err := fetch(ctx, blind, via+"/cacerts", nil)
 	if err != nil {
 		return nil, fmt.Errorf("failed to get CA certs: %w", err)
 	}
-	if _, err := fetch(ctx, httpsClient(caPEM), target.url+"/cacerts", nil); err != nil {
+	if _, err := fetch(ctx, httpsClient(caPEM), via+"/cacerts", nil); err != nil {
 		return nil, fmt.Errorf("CA cert validation failed: %w", err)
 	}
 	if parsed.caHash == "" {
 		logWarn("Cluster CA certificate is not trusted by the host CA bundle, but the token does not include a CA hash. " +
 			"Use the full token from the server's node-token file to enable Cluster CA validation.")
 	}
-	return &server{url: target.url, secret: parsed.secret, caPEM: caPEM}, parsed.checkCA(caPEM)
+	return &server{url: via, secret: parsed.secret, caPEM: caPEM}, parsed.checkCA(caPEM)
 }
 
 // fetch gets a path; prepare, if given, completes the request.
@@ -192,9 +190,15 @@ func (s *server) checkRelease(ctx context.Context) error {
 // get fetches one of the supervisor's files. As in k3s the user is "node" whatever the token
 // says, so a server's token joins agents only while no agent-token of its own is set.
 func (s *server) get(ctx context.Context, name string, prepare func(*http.Request)) ([]byte, error) {
-	address := s.url + joinPrefix + name
-	return fetch(ctx, httpsClient(s.caPEM), address, func(request *http.Request) {
-		request.SetBasicAuth("node", s.secret)
+	return s.getAs(ctx, "node", joinPrefix+name, prepare)
+}
+
+// getAs fetches a path as "node" or, with the server's token, as "server".
+func (s *server) getAs(ctx context.Context, user, path string, prepare func(*http.Request)) ([]byte, error) {
+	client := httpsClient(s.caPEM)
+	defer client.CloseIdleConnections()
+	return fetch(ctx, client, s.url+path, func(request *http.Request) {
+		request.SetBasicAuth(user, s.secret)
 		if prepare != nil {
 			prepare(request)
 		}

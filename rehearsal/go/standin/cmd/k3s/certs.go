@@ -38,6 +38,7 @@ type leaf struct {
 	name   string
 	groups []string
 	client bool
+	both   bool // serves hosts and calls others with the same certificate
 	hosts  []string
 }
 
@@ -120,6 +121,9 @@ func (l leaf) template() *x509.Certificate {
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	if l.client {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	if l.both {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	for _, host := range uniqueSorted(l.hosts) {
 		if ip := net.ParseIP(host); ip != nil {

@@ -195,12 +195,12 @@ func (c *config) refuseUnplayed() error {
 	if c.str("https-listen-port") == "6443" {
 		delete(c.values, "https-listen-port")
 	}
-	for _, name := range refusals(c.verb) {
+	for _, name := range refusals() {
 		value := c.str(name)
 		if value == "" || value == "false" {
 			continue
 		}
-		return fmt.Errorf("k3s stand-in: %s is not played: found %q, expected it unset (one server, sqlite, %s, port 6443); rehearse this on a real k3s", name, value, dataDir)
+		return fmt.Errorf("k3s stand-in: %s is not played: found %q, expected it unset (sqlite or embedded etcd, %s, port 6443); rehearse this on a real k3s", name, value, dataDir)
 	}
 	return nil
 }

@@ -104,9 +104,10 @@ func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		verb, argument, err string
 	}{
-		"second server":          {"server", "--server=https://a:6443", "server is not played"},
-		"etcd":                   {"server", "--cluster-init", "cluster-init is not played"},
-		"etcd, explicitly not":   {"server", "--cluster-init=false", ""},
+		"second server":          {"server", "--server=https://a:6443", ""},
+		"etcd":                   {"server", "--cluster-init", ""},
+		"another database":       {"server", "--datastore-endpoint=mysql://a", "datastore-endpoint is not played"},
+		"rootless, but not":      {"server", "--rootless=false", ""},
 		"other data folder":      {"server", "--data-dir=/data", "data-dir is not played"},
 		"the usual folder":       {"server", "--data-dir=" + dataDir, ""},
 		"agents have a server":   {"agent", "--server=https://a:6443", ""},

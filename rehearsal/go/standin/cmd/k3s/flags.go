@@ -31,23 +31,23 @@ const (
 		disable-apiserver-lb enable-pprof`
 
 	serverTexts = `agent-token agent-token-file cluster-domain write-kubeconfig write-kubeconfig-mode
-		write-kubeconfig-group service-node-port-range`
+		write-kubeconfig-group service-node-port-range cluster-reset-restore-path`
 	serverLists = `tls-san cluster-cidr service-cidr disable kube-apiserver-arg kube-scheduler-arg
-		kube-controller-manager-arg`
-	serverBools    = "secrets-encryption disable-agent"
+		kube-controller-manager-arg etcd-arg`
+	serverBools    = "secrets-encryption disable-agent cluster-init cluster-reset"
 	serverTextsOff = `advertise-address advertise-port flannel-backend egress-selector-mode servicelb-namespace
 		helm-job-image system-default-registry default-local-storage-path etcd-snapshot-name
 		etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-snapshot-dir secrets-encryption-provider
 		kine-tls supervisor-metrics`
-	serverListsOff = "cluster-dns etcd-arg kube-cloud-controller-manager-arg"
+	serverListsOff = "cluster-dns kube-cloud-controller-manager-arg"
 	serverBoolsOff = `tls-san-security disable-network-policy disable-cloud-controller disable-kube-proxy
 		disable-helm-controller disable-scheduler flannel-ipv6-masq flannel-external-ip embedded-registry
 		etcd-disable-snapshots etcd-snapshot-compress etcd-expose-metrics`
 
 	// refusedTexts would make a cluster of another shape: not played, and refused.
 	refusedTexts = `data-dir bind-address https-listen-port datastore-endpoint datastore-cafile datastore-certfile
-		datastore-keyfile cluster-reset-restore-path`
-	refusedBools = "cluster-init cluster-reset rootless docker with-node-id disable-apiserver disable-controller-manager disable-etcd"
+		datastore-keyfile`
+	refusedBools = "rootless docker with-node-id disable-apiserver disable-controller-manager disable-etcd"
 )
 
 // aliases are k3s's one-letter forms.
@@ -88,11 +88,5 @@ func flagsOf(verb string) map[string]flag {
 	return table
 }
 
-// refusals are the keys of a shape that is not played, for one verb.
-func refusals(verb string) []string {
-	refused := strings.Fields(refusedTexts + " " + refusedBools)
-	if verb == "server" {
-		refused = append(refused, "server") // a second server
-	}
-	return refused
-}
+// refusals are the keys of a shape that is not played.
+func refusals() []string { return strings.Fields(refusedTexts + " " + refusedBools) }

@@ -99,7 +99,7 @@ func (f *front) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	case path == "/cacerts":
 		writer.Header().Set("Content-Type", "text/plain")
 		writer.Write(f.caCertificate)
-	case strings.HasPrefix(path, joinPrefix):
+	case strings.HasPrefix(path, joinPrefix), path == "/db/info":
 		f.join.ServeHTTP(writer, request)
 	default:
 		f.forward(writer, request)

@@ -29,16 +29,19 @@ const (
 // Deviation from k3s: the server makes a node's key and sends it along (k3s did so for years;
 // now nodes send a signing request).
 type joinServer struct {
-	keys    *pki
-	secrets secrets
-	api     *kubeAPI
-	ready   atomic.Bool
-	mutex   sync.Mutex // one node password at a time: look, then create
+	keys     *pki
+	secrets  secrets
+	api      *kubeAPI
+	member   *etcdMember // nil where the datastore is not etcd
+	critical map[string]string
+	ready    atomic.Bool
+	mutex    sync.Mutex // one node password at a time: look, then create
 }
 
 func (j *joinServer) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	user, secret, _ := request.BasicAuth()
-	if user != "node" || subtle.ConstantTimeCompare([]byte(secret), []byte(j.secrets.agent)) != 1 {
+	wanted, known := map[string]string{"node": j.secrets.agent, "server": j.secrets.server}[user]
+	if !known || subtle.ConstantTimeCompare([]byte(secret), []byte(wanted)) != 1 {
 		refuse(writer, http.StatusUnauthorized, "Unauthorized")
 		return
 	}
@@ -46,10 +49,16 @@ func (j *joinServer) ServeHTTP(writer http.ResponseWriter, request *http.Request
 		refuse(writer, http.StatusServiceUnavailable, "apiserver not ready")
 		return
 	}
+	if user == "server" {
+		j.serveServer(writer, request)
+		return
+	}
 	switch strings.TrimPrefix(request.URL.Path, joinPrefix) {
 	case "config":
-		writer.Header().Set("Content-Type", asJSON)
-		_ = json.NewEncoder(writer).Encode(map[string]string{"version": version}) // the caller may have gone
+		answerJSON(writer, map[string]string{"version": version}, nil)
+	case "apiservers":
+		servers, err := serverAddresses(request.Context(), j.api)
+		answerJSON(writer, servers, err)
 	case "server-ca.crt":
 		writer.Write(j.keys.serverCA.pem)
 	case "client-ca.crt":

@@ -34,6 +34,9 @@ type nodeFacts struct {
 	external  []string
 	labels    map[string]string
 	taints    []taint
+	// A server's node says which etcd member it is, and stays until that is removed.
+	annotations map[string]string
+	finalizers  []string
 }
 
 type taint struct {
@@ -64,6 +67,10 @@ func describeNode(cfg *config, serverURL string) (*nodeFacts, error) {
 		if net.ParseIP(address) == nil {
 			return nil, fmt.Errorf("invalid node-ip: found %q, expected an IP address", address)
 		}
+	}
+	node.annotations = map[string]string{
+		"k3s.io/hostname": node.hostname, "k3s.io/internal-ip": strings.Join(node.addresses, ","),
+		"k3s.io/stand-in": "kubelet, containers and GPUs of this node are simulated",
 	}
 	node.labels = map[string]string{
 		"kubernetes.io/hostname": node.name, "kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/os": "linux",
@@ -142,47 +149,45 @@ func makeAgentFolders() error {
 	return os.MkdirAll(agentDir, 0o700)
 }
 
-// startNode joins the server, registers the Node and starts what plays it: kwok for the
+// startNode joins the server, by the address via, registers the Node and starts what plays it: kwok for the
 // kubelet, gpusim where the machine has simulated GPUs. It returns once the Node is there.
 //
 // registrar registers the Node; nil means the node itself, as kubelets do. The server's
 // own node carries a role label, which no node may give itself.
-func startNode(ctx context.Context, target joinTarget, node *nodeFacts, registrar *kubeAPI, programs *children) error {
-	from, err := findServer(ctx, target)
+func startNode(ctx context.Context, target joinTarget, via string, node *nodeFacts, registrar *kubeAPI, programs *children) (*server, error) {
+	from, err := findServer(ctx, target, via)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := joinServerAs(ctx, from, node); err != nil {
-		return err
+		return nil, err
 	}
 	own, err := newKubeAPI(from.url, from.caPEM, agentDir+"/client-kubelet")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if registrar == nil {
 		registrar = own
 	}
+	err = errors.Join(serveKubeletPort(programs.ctx), writeFile(stagesFile, stagesYAML, 0o600))
+	if err != nil {
+		return nil, err
+	}
 	if err := register(ctx, registrar, own, node); err != nil {
-		return err
-	}
-	if err := serveKubeletPort(ctx); err != nil {
-		return err
-	}
-	if err := writeFile(stagesFile, stagesYAML, 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	kubeconfig := agentDir + "/kubelet.kubeconfig"
 	programs.restarted("kwok", "--kubeconfig", kubeconfig, "--config", stagesFile, "--manage-single-node", node.name,
 		"--node-name", node.name, "--node-ip", node.addresses[0], "--node-lease-duration-seconds", "40", "--v", "WARN")
-	if _, err := os.Stat(gpusFile); err != nil {
-		return nil
+	if !exists(gpusFile) {
+		return from, nil
 	}
 	if !toolExists("gpusim") {
 		logWarn("stand-in: %s exists, but %s/gpusim does not: this node will show no GPUs", gpusFile, toolDir)
-		return nil
+		return from, nil
 	}
 	programs.restarted("gpusim", "node", "--kubeconfig", kubeconfig, "--node", node.name, "--gpus", gpusFile)
-	return nil
+	return from, nil
 }
 
 // serveKubeletPort holds the kubelet's port with the kubelet's certificate. It answers what a
@@ -235,10 +240,10 @@ func registerOnce(ctx context.Context, registrar, own *kubeAPI, node *nodeFacts)
 		return err
 	}
 	path := "/api/v1/nodes/" + node.name
-	metadata := map[string]any{"name": node.name, "labels": node.labels, "annotations": map[string]string{
-		"k3s.io/hostname": node.hostname, "k3s.io/internal-ip": strings.Join(node.addresses, ","),
-		"k3s.io/stand-in": "kubelet, containers and GPUs of this node are simulated",
-	}}
+	metadata := map[string]any{"name": node.name, "labels": node.labels, "annotations": node.annotations}
+	if node.finalizers != nil {
+		metadata["finalizers"] = node.finalizers
+	}
 	err := registrar.do(ctx, http.MethodPatch, path, asMerge, map[string]any{"metadata": metadata}, nil)
 	if hasStatus(err, http.StatusNotFound) {
 		err = registrar.do(ctx, http.MethodPost, "/api/v1/nodes", asJSON, map[string]any{

@@ -37,12 +37,22 @@ type pki struct {
 // then the same node part that an agent runs, joined to this server.
 func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	logInfo("Starting k3s %s (stand-in)", version)
-	node, err := describeNode(cfg, "")
+	node, err := describeNode(cfg, cfg.str("server"))
 	if err != nil {
 		return err
 	}
-	if err := makeFolders(); err != nil {
+	if err := errors.Join(makeFolders(), dropRemoved()); err != nil {
 		return err
+	}
+	etcd, err := usesEtcd(cfg)
+	if err != nil {
+		return err
+	}
+	var from *server
+	if etcd && cfg.str("server") != "" && !exists(etcdDir+"/member") {
+		if from, err = joinCluster(ctx, cfg); err != nil {
+			return err
+		}
 	}
 	keys, err := ensurePKI(cfg, node)
 	if err != nil {
@@ -56,7 +66,14 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	if err != nil {
 		return err
 	}
-	join := &joinServer{keys: keys, secrets: shared, api: admin}
+	store := &datastore{from: from}
+	if etcd {
+		if store.member, err = newEtcdMember(node); err != nil {
+			return err
+		}
+		store.member.mark(node)
+	}
+	join := &joinServer{keys: keys, secrets: shared, api: admin, member: store.member, critical: criticalValues(cfg)}
 	front, err := startFront(keys, join)
 	if err != nil {
 		return err
@@ -65,7 +82,7 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 
 	programs := newChildren(ctx)
 	defer programs.stop()
-	if err := startControlPlane(ctx, cfg, keys, node, admin, programs); err != nil {
+	if err := startControlPlane(ctx, cfg, keys, node, admin, store, programs); err != nil {
 		return err
 	}
 	if err := publish(ctx, cfg, keys, admin); err != nil {
@@ -76,18 +93,25 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	notify.ready()
 
 	if toolExists("gpusim") {
-		programs.restarted("gpusim", "operator", "--kubeconfig", credDir+"/admin.kubeconfig")
+		programs.wait.Go(func() { playOperator(programs, admin, etcd) })
 	}
 	go join.keepNodePasswords(programs.ctx)
+	if etcd {
+		go store.member.manage(programs.ctx, admin)
+	}
 	if !cfg.boolean("disable-agent") {
 		node.labels["node-role.kubernetes.io/control-plane"] = "true"
 		own := token{user: "node", secret: shared.agent}.format(keys.serverCA.pem)
 		server := joinTarget{url: "https://127.0.0.1:" + frontPort, token: own}
-		if err := startNode(ctx, server, node, admin, programs); err != nil {
+		if _, err := startNode(ctx, server, server.url, node, admin, programs); err != nil {
 			return err
 		}
 	}
-	return untilEnd(ctx, programs)
+	err = untilEnd(ctx, programs)
+	if etcd {
+		err = store.member.explain(ctx, err)
+	}
+	return err
 }
 
 // untilEnd waits for the stop signal or for an essential child's end.
@@ -180,8 +204,8 @@ func splitCommas(values []string) []string { return strings.Split(strings.Join(v
 
 // startControlPlane starts database and API server, waits until the API is ready, then
 // starts what needs it. It waits as long as it takes, as k3s does, and says what for.
-func startControlPlane(ctx context.Context, cfg *config, keys *pki, node *nodeFacts, admin *kubeAPI, programs *children) error {
-	for _, name := range []string{"kine", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok"} {
+func startControlPlane(ctx context.Context, cfg *config, keys *pki, node *nodeFacts, admin *kubeAPI, store *datastore, programs *children) error {
+	for _, name := range []string{store.program(), "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok"} {
 		if !toolExists(name) {
 			return fmt.Errorf("stand-in: %s/%s is missing; the machine must bind-mount the rehearsal's tools there", toolDir, name)
 		}
@@ -195,18 +219,20 @@ func startControlPlane(ctx context.Context, cfg *config, keys *pki, node *nodeFa
 	if err != nil {
 		return err
 	}
-	_ = os.Remove(kineSocket) // left behind by a power cut
-	programs.essential("kine", "--endpoint", "sqlite://"+serverDir+"/db/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate",
-		"--listen-address", "unix://"+kineSocket, "--metrics-bind-address", "0")
-	programs.essential("kube-apiserver", apiArgs...)
+	if err := store.start(ctx, cfg, programs); err != nil {
+		return err
+	}
+	programs.essential("kube-apiserver", append(store.apiServerArgs(), apiArgs...)...)
 	if err := awaitAPI(ctx, admin, programs); err != nil {
 		return err
 	}
+	// With sqlite there is no second server to agree with.
+	election := fmt.Sprintf("--leader-elect=%t", store.member != nil)
 	programs.essential("kube-scheduler", append([]string{
-		"--kubeconfig=" + credDir + "/scheduler.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1",
+		"--kubeconfig=" + credDir + "/scheduler.kubeconfig", election, "--bind-address=127.0.0.1",
 	}, asFlags(cfg.list("kube-scheduler-arg"))...)...)
 	programs.essential("kube-controller-manager", append([]string{
-		"--kubeconfig=" + credDir + "/controller.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1",
+		"--kubeconfig=" + credDir + "/controller.kubeconfig", election, "--bind-address=127.0.0.1",
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + tlsDir + "/service.key", "--root-ca-file=" + tlsDir + "/server-ca.crt",
 		"--allocate-node-cidrs=true", "--cluster-cidr=" + clusterCIDR(cfg), "--service-cluster-ip-range=" + serviceCIDR(cfg),
@@ -219,7 +245,6 @@ func startControlPlane(ctx context.Context, cfg *config, keys *pki, node *nodeFa
 func apiServerArgs(cfg *config, node *nodeFacts) ([]string, error) {
 	issuer := "https://kubernetes.default.svc." + clusterDomain(cfg)
 	args := []string{
-		"--etcd-servers=unix://" + kineSocket,
 		"--bind-address=127.0.0.1", "--secure-port=6444", "--advertise-address=" + node.addresses[0],
 		// The address that reconcilers publish would be 127.0.0.1:6444; nothing in a
 		// rehearsal calls the API through its Service.

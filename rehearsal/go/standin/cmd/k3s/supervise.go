@@ -49,25 +49,28 @@ func (c *children) essential(name string, args ...string) {
 
 // restarted starts a program that is started again, later and later, whenever it ends.
 func (c *children) restarted(name string, args ...string) {
+	c.wait.Go(func() { c.restartedWhile(c.ctx, name, args...) })
+}
+
+// restartedWhile keeps a program running until the context ends, and then waits for its end.
+func (c *children) restartedWhile(ctx context.Context, name string, args ...string) {
 	const longest = 30 * time.Second
-	c.wait.Go(func() {
-		delay := time.Second
-		for c.ctx.Err() == nil {
-			began := time.Now()
-			err := runChild(c.ctx, name, args)
-			if c.ctx.Err() != nil {
-				return
-			}
-			if time.Since(began) > longest {
-				delay = time.Second
-			}
-			logError("stand-in: %s ended (%v), starting it again in %s", name, err, delay)
-			if pause(c.ctx, delay) != nil {
-				return
-			}
-			delay = min(2*delay, longest)
+	delay := time.Second
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := runChild(ctx, name, args)
+		if ctx.Err() != nil {
+			return
 		}
-	})
+		if time.Since(began) > longest {
+			delay = time.Second
+		}
+		logError("stand-in: %s ended (%v), starting it again in %s", name, err, delay)
+		if pause(ctx, delay) != nil {
+			return
+		}
+		delay = min(2*delay, longest)
+	}
 }
 
 // runChild runs a program until it ends or the context does.
