@@ -205,3 +205,46 @@ def test_deleting_a_servers_node_removes_its_member(server: Host, others: list[H
     assert members(server) == ["server-1", "server-2"]
     said = server.journal() + others[0].journal()  # either may have done it
     assert "Removing name=server-3-" in said
+
+
+def test_a_snapshot_brings_back_what_it_saw(server: Host, others: list[Host]) -> None:
+    server.kubectl("create configmap seen")
+    server.on("k3s etcd-snapshot save --name mine")
+    name, location, size, _ = server.on("k3s etcd-snapshot ls").splitlines()[1].split()
+    assert name.startswith("mine-server-1-")
+    assert int(size) > 0
+    server.kubectl("create configmap unseen")
+    for host in [*others, server]:
+        host.on("systemctl stop k3s")
+    restore = f"k3s server --cluster-reset --cluster-reset-restore-path={location.removeprefix('file://')}"
+    assert "restart without --cluster-reset flag now" in server.tries(restore)
+    assert "remove the cluster-reset flag" in server.tries(restore)
+    server.started()
+    found = server.kubectl("get configmaps -o name").split()
+    assert "configmap/seen" in found
+    assert "configmap/unseen" not in found
+    # The other servers' data are those of the cluster that was: without them, they join the new one.
+    others[0].on("rm -rf /var/lib/rancher/k3s/server/db")
+    others[0].started()
+    eventually("server-2", lambda: version_of(server, "server-2") == MINOR)
+    assert others[0].kubectl("get configmap seen -o name") == "configmap/seen"
+
+
+def test_snapshots_are_of_etcd_only(booted: dict[str, Booted]) -> None:
+    host = Host(booted["server-3"])
+    host.on("k3s-uninstall.sh >/dev/null 2>&1")
+    assert (
+        host.tries("ls -d /etc/rancher/k3s /var/lib/rancher/k3s /usr/local/bin/k3s*").count("No such file")
+        == 3
+    )
+    host.install(OURS, **{"secrets-encryption": True})
+    host.started()
+    assert "etcd datastore disabled" in host.tries("k3s etcd-snapshot save")
+    assert host.on("k3s secrets-encrypt status").startswith("Encryption Status: Enabled")
+    host.kubectl("create configmap kept")
+    # A consistent copy of the default database: its folder and the token, while k3s is stopped.
+    data = "/var/lib/rancher/k3s/server"
+    host.on(f"systemctl stop k3s; tar -C {data} -cf /root/copy.tar db token; rm -rf {data}/db")
+    host.on(f"tar -C {data} -xf /root/copy.tar")
+    host.started()
+    assert host.kubectl("get configmap kept -o name") == "configmap/kept"

@@ -44,6 +44,9 @@ func (c *config) boolean(name string) bool {
 func loadConfig(verb string, args, environ []string) (*config, error) {
 	table := flagsOf(verb)
 	flags, err := parseArgs(table, args)
+	if err == nil && verb != "etcd-snapshot" && len(flags[positional]) > 0 {
+		err = fmt.Errorf("unexpected argument %q", flags[positional][0])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("Incorrect Usage: %w", err)
 	}
@@ -64,9 +67,14 @@ func loadConfig(verb string, args, environ []string) (*config, error) {
 	if err := cfg.refuseUnplayed(); err != nil {
 		return nil, err
 	}
-	cfg.noteWithoutEffect(table)
+	if verb != "etcd-snapshot" { // the server's keys in the file are not this verb's
+		cfg.noteWithoutEffect(table)
+	}
 	return cfg, nil
 }
+
+// positional is where parseArgs puts arguments that are no flags.
+const positional = ""
 
 // parseArgs reads a command line. An unknown flag ends k3s; in a file it does not.
 func parseArgs(table map[string]flag, args []string) (map[string][]string, error) {
@@ -78,7 +86,8 @@ func parseArgs(table map[string]flag, args []string) (map[string][]string, error
 		name = firstOf(aliases[name], name)
 		known, isKnown := table[name]
 		if !strings.HasPrefix(arg, "-") {
-			return nil, fmt.Errorf("unexpected argument %q", arg)
+			values[positional] = append(values[positional], arg)
+			continue
 		}
 		if !isKnown {
 			return nil, fmt.Errorf("flag provided but not defined: -%s", name)

@@ -47,7 +47,7 @@ func usesEtcd(cfg *config) (bool, error) {
 	if exists(etcdDir + "/member") {
 		return true, nil
 	}
-	wanted := cfg.boolean("cluster-init") || cfg.str("server") != "" || cfg.boolean("cluster-reset")
+	wanted := cfg.boolean("cluster-init") || cfg.str("server") != ""
 	if wanted && exists(sqliteFile) {
 		return false, fmt.Errorf("k3s stand-in: moving from sqlite to etcd is not played: found %s and cluster-init or server set, "+
 			"expected a machine without data; start anew, or rehearse this on a real k3s", sqliteFile)

@@ -31,18 +31,20 @@ const (
 		disable-apiserver-lb enable-pprof`
 
 	serverTexts = `agent-token agent-token-file cluster-domain write-kubeconfig write-kubeconfig-mode
-		write-kubeconfig-group service-node-port-range cluster-reset-restore-path`
+		write-kubeconfig-group service-node-port-range cluster-reset-restore-path etcd-snapshot-name
+		etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-snapshot-dir`
 	serverLists = `tls-san cluster-cidr service-cidr disable kube-apiserver-arg kube-scheduler-arg
 		kube-controller-manager-arg etcd-arg`
-	serverBools    = "secrets-encryption disable-agent cluster-init cluster-reset"
+	serverBools    = "secrets-encryption disable-agent cluster-init cluster-reset etcd-disable-snapshots"
 	serverTextsOff = `advertise-address advertise-port flannel-backend egress-selector-mode servicelb-namespace
-		helm-job-image system-default-registry default-local-storage-path etcd-snapshot-name
-		etcd-snapshot-schedule-cron etcd-snapshot-retention etcd-snapshot-dir secrets-encryption-provider
-		kine-tls supervisor-metrics`
+		helm-job-image system-default-registry default-local-storage-path secrets-encryption-provider
+		kine-tls supervisor-metrics etcd-s3-endpoint etcd-s3-endpoint-ca etcd-s3-access-key etcd-s3-secret-key
+		etcd-s3-session-token etcd-s3-bucket etcd-s3-bucket-lookup-type etcd-s3-region etcd-s3-folder etcd-s3-proxy
+		etcd-s3-config-secret etcd-s3-timeout etcd-s3-retention`
 	serverListsOff = "cluster-dns kube-cloud-controller-manager-arg"
 	serverBoolsOff = `tls-san-security disable-network-policy disable-cloud-controller disable-kube-proxy
 		disable-helm-controller disable-scheduler flannel-ipv6-masq flannel-external-ip embedded-registry
-		etcd-disable-snapshots etcd-snapshot-compress etcd-expose-metrics`
+		etcd-snapshot-compress etcd-expose-metrics etcd-s3 etcd-s3-skip-ssl-verify etcd-s3-insecure`
 
 	// refusedTexts would make a cluster of another shape: not played, and refused.
 	refusedTexts = `data-dir bind-address https-listen-port datastore-endpoint datastore-cafile datastore-certfile
@@ -50,8 +52,11 @@ const (
 	refusedBools = "rootless docker with-node-id disable-apiserver disable-controller-manager disable-etcd"
 )
 
-// aliases are k3s's one-letter forms.
-var aliases = map[string]string{"t": "token", "s": "server", "d": "data-dir", "i": "node-ip", "o": "write-kubeconfig", "c": "config"}
+// aliases are k3s's short forms; the longer ones belong to k3s etcd-snapshot.
+var aliases = map[string]string{
+	"t": "token", "s": "server", "d": "data-dir", "i": "node-ip", "o": "write-kubeconfig", "c": "config",
+	"dir": "etcd-snapshot-dir", "snapshot-compress": "etcd-snapshot-compress", "snapshot-retention": "etcd-snapshot-retention",
+}
 
 // environment lists the variables k3s reads where neither flag nor file says anything.
 var environment = map[string]string{
@@ -77,7 +82,10 @@ func flagsOf(verb string) map[string]flag {
 	add(boolean, false, nodeBoolsOff)
 	add(text, true, refusedTexts)
 	add(boolean, true, refusedBools)
-	if verb == "server" {
+	if verb == "etcd-snapshot" {
+		add(text, true, "name")
+	}
+	if verb != "agent" {
 		add(text, true, serverTexts)
 		add(list, true, serverLists)
 		add(boolean, true, serverBools)

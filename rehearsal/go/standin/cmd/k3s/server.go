@@ -44,6 +44,9 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	if err := errors.Join(makeFolders(), dropRemoved()); err != nil {
 		return err
 	}
+	if cfg.boolean("cluster-reset") {
+		return resetCluster(ctx, cfg, node)
+	}
 	etcd, err := usesEtcd(cfg)
 	if err != nil {
 		return err
@@ -98,6 +101,10 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	go join.keepNodePasswords(programs.ctx)
 	if etcd {
 		go store.member.manage(programs.ctx, admin)
+		err := errors.Join(store.member.saveBootstrap(ctx, shared.server), scheduleSnapshots(programs.ctx, cfg))
+		if err != nil {
+			return err
+		}
 	}
 	if !cfg.boolean("disable-agent") {
 		node.labels["node-role.kubernetes.io/control-plane"] = "true"
