@@ -199,6 +199,45 @@ def test_the_cluster_lives_without_one_of_three_servers(
     server.started()
 
 
+def test_a_node_reads_its_files_at_its_start_only(server: Host, agent: Host) -> None:
+    config = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+    mirror = {"mirrors": {"docker.io": {"endpoint": ["https://mirror.example"]}}}
+    agent.put("/etc/rancher/k3s/registries.yaml", json.dumps(mirror))
+    agent.put("/var/lib/rancher/k3s/agent/images/k3s-airgap-images-amd64.tar.zst", "")
+    agent.on("install -m 755 /dev/null /usr/bin/nvidia-container-runtime")
+    agent.on("echo HTTPS_PROXY=http://proxy.example:3128 >>/etc/systemd/system/k3s-agent.service.env")
+    assert "nvidia" not in agent.on(f"cat {config}")
+    agent.started()
+    assert 'BinaryName = "/usr/bin/nvidia-container-runtime"' in agent.on(f"cat {config}")
+    hosts = agent.on("cat /var/lib/rancher/k3s/agent/etc/containerd/certs.d/docker.io/hosts.toml")
+    assert "https://mirror.example/v2" in hosts
+    assert "Importing images from" in agent.journal()
+    environment = "/proc/$(systemctl show --property MainPID --value k3s-agent)/environ"
+    assert "HTTPS_PROXY=http://proxy.example:3128" in agent.on(f"tr '\\0' '\\n' <{environment}")
+
+
+def test_an_agent_says_why_it_does_not_start(agent: Host, server: Host) -> None:
+    agent.on("cp /etc/rancher/k3s/config.yaml /root/config.yaml")
+    label = '"node-label": ["node-role.kubernetes.io/gpu=true"]'
+    agent.on(f"sed -i 's|{{|{{{label}, |' /etc/rancher/k3s/config.yaml")
+    agent.start()
+    agent.says("unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels")
+    agent.on("cp /root/config.yaml /etc/rancher/k3s/config.yaml")
+    # The same name on another disk: its password is another one, until the Node is deleted.
+    agent.on("rm /etc/rancher/node/password")
+    agent.start()
+    agent.says("Node password rejected")
+    unit = "/etc/systemd/system/k3s-agent.service.d/v1.conf"
+    agent.put(unit, "[Service]\nTemporaryFileSystem=/sys/fs/cgroup\n")
+    agent.on("systemctl daemon-reload")
+    agent.start()
+    agent.says("kubelet is configured to not run on a host using cgroup v1")
+    agent.on(f"rm {unit}; systemctl daemon-reload")
+    server.kubectl("delete node agent-1 --timeout=60s")
+    agent.started()
+    assert version_of(server, "agent-1") == PATCH
+
+
 def test_deleting_a_servers_node_removes_its_member(server: Host, others: list[Host]) -> None:
     others[1].on("systemctl stop k3s")
     server.kubectl("delete node server-3 --timeout=60s")

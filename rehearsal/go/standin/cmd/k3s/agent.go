@@ -35,7 +35,7 @@ func runAgent(ctx context.Context, cfg *config, notify *notifier) error {
 	if err != nil {
 		return err
 	}
-	if err := makeAgentFolders(); err != nil {
+	if err := errors.Join(makeAgentFolders(), prepareNode(cfg)); err != nil {
 		return err
 	}
 	programs := newChildren(ctx)

@@ -20,13 +20,13 @@ type flag struct {
 // The names are those of k3s v1.36 (docs.k3s.io/cli/server and /cli/agent), by
 // whether the stand-in gives them their effect.
 const (
-	nodeTexts    = "node-name token token-file server"
-	nodeLists    = "node-ip node-external-ip node-label node-taint"
-	nodeTextsOff = `resolv-conf flannel-iface flannel-conf flannel-cni-conf private-registry pause-image
-		snapshotter default-runtime container-runtime-endpoint image-service-endpoint vpn-auth vpn-auth-file
+	nodeTexts    = "node-name token token-file server private-registry default-runtime"
+	nodeLists    = "node-ip node-external-ip node-label node-taint kubelet-arg"
+	nodeTextsOff = `resolv-conf flannel-iface flannel-conf flannel-cni-conf pause-image
+		snapshotter container-runtime-endpoint image-service-endpoint vpn-auth vpn-auth-file
 		image-credential-provider-bin-dir image-credential-provider-config lb-server-port v vmodule log
 		nonroot-devices alsologtostderr`
-	nodeListsOff = "kubelet-arg kube-proxy-arg airgap-extra-registry node-internal-dns node-external-dns"
+	nodeListsOff = "kube-proxy-arg airgap-extra-registry node-internal-dns node-external-dns"
 	nodeBoolsOff = `debug selinux protect-kernel-defaults prefer-bundled-bin disable-default-registry-endpoint
 		disable-apiserver-lb enable-pprof`
 

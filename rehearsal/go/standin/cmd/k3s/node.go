@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +25,6 @@ var stagesYAML []byte
 const (
 	stagesFile  = agentDir + "/etc/stages.yaml"
 	kubeletPort = 10250
-	maxPods     = "110"
 )
 
 // nodeFacts is what a node says about itself when it registers.
@@ -34,6 +35,7 @@ type nodeFacts struct {
 	external  []string
 	labels    map[string]string
 	taints    []taint
+	maxPods   int
 	// A server's node says which etcd member it is, and stays until that is removed.
 	annotations map[string]string
 	finalizers  []string
@@ -72,17 +74,28 @@ func describeNode(cfg *config, serverURL string) (*nodeFacts, error) {
 		"k3s.io/hostname": node.hostname, "k3s.io/internal-ip": strings.Join(node.addresses, ","),
 		"k3s.io/stand-in": "kubelet, containers and GPUs of this node are simulated",
 	}
+	if node.maxPods, err = maxPods(cfg); err != nil {
+		return nil, err
+	}
+	if len(node.external) > 0 {
+		node.annotations["k3s.io/external-ip"] = strings.Join(node.external, ",")
+	}
 	node.labels = map[string]string{
 		"kubernetes.io/hostname": node.name, "kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/os": "linux",
 		"beta.kubernetes.io/arch": runtime.GOARCH, "beta.kubernetes.io/os": "linux",
 		"node.kubernetes.io/instance-type": "k3s", "beta.kubernetes.io/instance-type": "k3s",
 	}
+	var given []string
 	for _, label := range splitCommas(cfg.list("node-label")) {
 		if key, value, found := strings.Cut(label, "="); found {
 			node.labels[key] = value
+			given = append(given, key)
 		} else if label != "" {
 			return nil, fmt.Errorf("invalid node-label: found %q, expected key=value", label)
 		}
+	}
+	if err := checkLabels(given); err != nil {
+		return nil, err
 	}
 	for _, text := range splitCommas(cfg.list("node-taint")) {
 		if text == "" {
@@ -97,12 +110,32 @@ func describeNode(cfg *config, serverURL string) (*nodeFacts, error) {
 	return node, nil
 }
 
+// maxPods is the one kubelet argument that has an effect here.
+func maxPods(cfg *config) (int, error) {
+	most := 110
+	for _, arg := range cfg.list("kubelet-arg") {
+		value, found := strings.CutPrefix(strings.TrimLeft(arg, "-"), "max-pods=")
+		if !found {
+			continue
+		}
+		number, err := strconv.Atoi(value)
+		if err != nil {
+			return 0, fmt.Errorf("kubelet exited: invalid argument %q for \"--max-pods\" flag", value)
+		}
+		most = number
+	}
+	return most, nil
+}
+
 // parseTaint reads key=value:Effect or key:Effect.
 func parseTaint(text string) (taint, error) {
 	left, effect, found := strings.Cut(text, ":")
 	key, value, _ := strings.Cut(left, "=")
 	if !found || key == "" {
 		return taint{}, fmt.Errorf("invalid node-taint: found %q, expected key=value:Effect", text)
+	}
+	if !slices.Contains(taintEffects, effect) {
+		return taint{}, fmt.Errorf("invalid node-taint: %q: invalid taint effect: %s, unsupported taint effect", text, effect)
 	}
 	return taint{Key: key, Value: value, Effect: effect}, nil
 }
@@ -274,7 +307,7 @@ func nodeStatus(node *nodeFacts) map[string]any {
 		addresses = append(addresses, map[string]string{"type": "ExternalIP", "address": address})
 	}
 	addresses = append(addresses, map[string]string{"type": "Hostname", "address": node.name})
-	size := machineSize()
+	size := machineSize(node.maxPods)
 	return map[string]any{
 		"addresses": addresses, "capacity": size, "allocatable": size, "nodeInfo": nodeInfo(),
 		"daemonEndpoints": map[string]any{"kubeletEndpoint": map[string]int{"Port": kubeletPort}},
@@ -288,8 +321,8 @@ func nodeStatus(node *nodeFacts) map[string]any {
 }
 
 // machineSize is capacity in Kubernetes' units. In a container these are the host's figures.
-func machineSize() map[string]string {
-	size := map[string]string{"cpu": fmt.Sprint(runtime.NumCPU()), "pods": maxPods}
+func machineSize(maxPods int) map[string]string {
+	size := map[string]string{"cpu": fmt.Sprint(runtime.NumCPU()), "pods": strconv.Itoa(maxPods)}
 	for _, line := range strings.Split(readText("/proc/meminfo"), "\n") {
 		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemTotal:" {
 			size["memory"] = fields[1] + "Ki"

@@ -107,6 +107,9 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 		}
 	}
 	if !cfg.boolean("disable-agent") {
+		if err := prepareNode(cfg); err != nil {
+			return err
+		}
 		node.labels["node-role.kubernetes.io/control-plane"] = "true"
 		own := token{user: "node", secret: shared.agent}.format(keys.serverCA.pem)
 		server := joinTarget{url: "https://127.0.0.1:" + frontPort, token: own}
