@@ -1,6 +1,7 @@
 """Pure arithmetic: what nodes will offer, whether the workloads fit, what the scheduler will say. No I/O."""
 
 from .fit import Fit, Pending, Seat, fit
+from .live import Seen, seen
 from .offer import NodeOffer, config_data, config_key, device_plugin_config, offers
 from .picture import picture
 
@@ -9,10 +10,12 @@ __all__ = [
     "NodeOffer",
     "Pending",
     "Seat",
+    "Seen",
     "config_data",
     "config_key",
     "device_plugin_config",
     "fit",
     "offers",
     "picture",
+    "seen",
 ]

@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
         return 2
     print(_json(result) if options.json else _text(result))
-    return 1 if result.fits is False else 0
+    wrong = any(problem.severity == "error" for problem in result.problems)
+    return 1 if wrong or result.fits is False else 0
 
 
 def _text(result: Fit) -> str:
@@ -41,12 +42,26 @@ def _json(result: Fit) -> str:
     return json.dumps(
         {
             "fits": result.fits,
+            "verdict": result.verdict,
+            "pendingAtLeast": result.least,
+            "pendingAtMost": result.most,
+            "rollingUpdate": result.rollout,
+            "losses": [
+                {
+                    "anyOneOf": loss.nodes,
+                    "verdict": loss.prospect.verdict,
+                    "pendingAtLeast": loss.prospect.least,
+                    "pendingAtMost": loss.prospect.most,
+                }
+                for loss in result.losses
+            ],
             "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
+            "reserved": [asdict(seat) for seat in result.reserved],
             "placements": result.placements,
             "pending": [asdict(pod) for pod in result.pending],
             "totals": {
                 name: {"taken": taken, "offered": offered}
-                for name, (taken, offered) in totals(result.offers, result.seats).items()
+                for name, (taken, offered) in totals(result.offers, (*result.reserved, *result.seats)).items()
             },
             "problems": [asdict(problem) for problem in result.problems],
         },

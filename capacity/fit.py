@@ -1,13 +1,20 @@
 """Do the workloads fit what the nodes will offer? Known before anything is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from settings import Problem, Settings
 
+from .live import Seen
 from .misfit import problems_of
 from .offer import NodeOffer, offers
-from .scheduling import Demand, Outcome, schedule, verdict
+from .outlook import Loss, losses, rollout, worst
+from .packing import Verdict
+from .places import misreserved, places, reserved
+from .scheduling import Demand, Outcome, Place, schedule, verdict
+
+OUTSIDE = "outside the stack"
+"""Who sits where something is reserved."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +41,29 @@ class Pending:
 
 @dataclass(frozen=True)
 class Fit:
-    """`fits`: True in whatever order the pods come, False in none, None not decided (a warning says why).
+    """What is known before anything is touched.
 
-    Seats are one placement among several: the scheduler chooses by itself. The problems begin with what the
-    settings themselves are warned of.
+    Seats are one placement among several: the scheduler chooses by itself; `reserved` are those of others.
+    At least `least` pods stay Pending whatever it does, and never more than `most`. The problems begin with
+    what the settings themselves are warned of.
     """
 
     offers: tuple[NodeOffer, ...]
+    places: tuple[Place, ...]
     seats: tuple[Seat, ...]
+    reserved: tuple[Seat, ...]
     pending: tuple[Pending, ...]
     problems: tuple[Problem, ...]
-    fits: bool | None
+    verdict: Verdict
+    least: int
+    most: int
+    rollout: str
+    losses: tuple[Loss, ...]
+
+    @property
+    def fits(self) -> bool | None:
+        """True in whatever order the pods come, False in none, None where that depends or is not decided."""
+        return {"any order": True, "no order": False}.get(self.verdict)
 
     @property
     def placements(self) -> dict[str, str]:
@@ -52,27 +71,34 @@ class Fit:
         return {seat.pod: seat.node for seat in self.seats}
 
 
-def fit(settings: Settings) -> Fit:
-    """Place the workloads on the offers. No rolling update asks for more: Deployments here have maxSurge 0.
+def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
+    """Place the workloads on the offers, or on what of them a cluster that was `seen` has left.
 
     The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all).
     """
     nodes = offers(settings)
+    stage = places(settings, nodes, seen)
     demands = [
         Demand(name, workload.replicas, workload.gpus, workload.resource, workload.node_selector)
         for name, workload in sorted(settings.workloads.items())
     ]
-    outcomes = [schedule(nodes, demands, resource) for resource in sorted({one.resource for one in demands})]
-    verdicts = [outcome.fits for outcome in outcomes]
+    outcomes = [schedule(stage, demands, resource) for resource in sorted({one.resource for one in demands})]
+    pending = tuple(pod for outcome in outcomes for pod in _pending(stage, outcome))
+    decided = worst([outcome.verdict for outcome in outcomes])
+    found = [*misreserved(settings, nodes)]
+    found += [problem for one in outcomes for problem in problems_of(nodes, stage, one)]
     return Fit(
         offers=nodes,
+        places=stage,
         seats=tuple(seat for outcome in outcomes for seat in _seats(outcome)),
-        pending=tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome)),
-        problems=(
-            *settings.warnings,
-            *_as_told([problem for one in outcomes for problem in problems_of(nodes, one)], settings.fit),
-        ),
-        fits=False if False in verdicts else None if None in verdicts else True,
+        reserved=tuple(_reserved(settings, seen or {})),
+        pending=pending,
+        problems=(*settings.warnings, *_as_told(found, settings.fit)),
+        verdict=decided,
+        least=sum(outcome.packing.least for outcome in outcomes),
+        most=sum(outcome.packing.most for outcome in outcomes),
+        rollout=rollout(decided, bool(pending)),
+        losses=losses(stage, demands),
     )
 
 
@@ -89,11 +115,20 @@ def _seats(outcome: Outcome) -> list[Seat]:
     ]
 
 
-def _pending(nodes: Sequence[NodeOffer], outcome: Outcome) -> list[Pending]:
+def _reserved(settings: Settings, seen: Mapping[str, Seen]) -> list[Seat]:
+    return [
+        Seat(f"{OUTSIDE}, on {node.name}", OUTSIDE, node.name, resource, count)
+        for node in settings.nodes
+        for resource, count in reserved(node, seen.get(node.name)).items()
+        if count
+    ]
+
+
+def _pending(stage: Sequence[Place], outcome: Outcome) -> list[Pending]:
     pods = []
     for one in outcome.demands:
         if left := outcome.pending.get(one.workload):
-            message = verdict(one, nodes, outcome.free)
+            message = verdict(one, stage)
             pods += [
                 Pending(pod_name(one.workload, number), one.workload, outcome.resource, one.request, message)
                 for number in range(one.pods - left + 1, one.pods + 1)

@@ -1,6 +1,7 @@
 """What each node will offer once its cards are shared, and the files that make it so."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -128,10 +129,14 @@ class NodeOffer:
 
 def offers(settings: Settings) -> tuple[NodeOffer, ...]:
     """The offer of every node, by name."""
-    return tuple(_offer(node, settings) for node in settings.nodes)
+    keys = {
+        name: config_key(name, device_plugin_config(profile))
+        for name, profile in settings.sharing.profiles.items()
+    }
+    return tuple(_offer(node, settings, keys) for node in settings.nodes)
 
 
-def _offer(node: Node, settings: Settings) -> NodeOffer:
+def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer:
     if not node.gpu:
         return NodeOffer(node.name, node.pool, {HOSTNAME: node.name})
     gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
@@ -141,7 +146,7 @@ def _offer(node: Node, settings: Settings) -> NodeOffer:
         labels={
             HOSTNAME: node.name,
             "accelerator": gpu.product,
-            CONFIG_LABEL: config_key(gpu.profile, device_plugin_config(profile)),
+            CONFIG_LABEL: keys[gpu.profile],
         },
         product=gpu.product,
         cards=gpu.count,

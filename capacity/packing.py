@@ -1,201 +1,320 @@
 """Whether pods that ask for one resource find room: groups of equal pods, nodes with so much room.
 
-Three answers. Never: even if pods could be divided among nodes, the room would not do. Always: in whatever
-order the scheduler takes the pods, each finds room. Between the two lies what depends on the order.
+Two numbers say it. `least` pods stay Pending in whatever way the others are placed: pods are divided among
+nodes as a fluid, small requests first, and not even so would more have a seat. `most` pods stay Pending in
+the worst of all orders: for every set of groups, how many of them stay out when all others sit where they
+hurt. Where all requests are equal both numbers are exact. docs/fit.md has the reasoning.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from heapq import heapify, heappop, heappush
-from itertools import islice
+from itertools import combinations, islice
+from typing import Literal
+
+Verdict = Literal["any order", "some orders", "no order", "not decided"]
+_Kind = tuple[int, frozenset[str], bool]
+SETS = 8
+"""With more shapes of pods than this, their sets are too many: each shape is looked at by itself."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """`pods` equal pods, each asking for `request`, that may go to the nodes in `candidates`."""
+    """`pods` equal pods, each asking for `request`, that may go to the nodes in `candidates`.
+
+    `certain` is False where the candidates are only those that cannot be ruled out.
+    """
 
     name: str
     pods: int
     request: int
     candidates: frozenset[str]
+    certain: bool = True
 
 
 @dataclass(frozen=True)
 class Packing:
-    """`seats`: by group, the nodes of its placed pods. `fits`: True always, False never, None it depends."""
+    """`seats`: by group, the nodes of its placed pods, in one good placement. `least`, `most`: see above."""
 
-    seats: dict[str, list[str]] = field(default_factory=dict)
-    fits: bool | None = True
+    seats: dict[str, list[str]]
+    least: int
+    most: int
 
     def pending(self, group: Group) -> int:
-        """How many pods of the group found no room."""
+        """How many pods of the group have no seat in the placement shown."""
         return group.pods - len(self.seats[group.name])
+
+    def verdict(self, groups: Iterable[Group]) -> Verdict:
+        """What is known of these groups, the ones that were packed."""
+        if self.least:
+            return "no order"
+        if not self.most:
+            return "any order"
+        found = all(not self.pending(group) for group in groups)
+        return "some orders" if found and all(one.certain for one in groups if one.pods) else "not decided"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Pods alike, of however many groups: hundreds of workloads make a handful of shapes."""
+
+    pods: int
+    request: int
+    candidates: frozenset[str]
+    certain: bool
 
 
 @dataclass(frozen=True)
 class _Lot:
-    """Nodes alike: the same room, open to the same groups. Hundreds of nodes make a handful of lots."""
+    """Nodes alike: the same room, open to the same shapes (by number). Hundreds make a handful of lots."""
 
     nodes: tuple[str, ...]
     room: int
-    groups: frozenset[str]
+    shapes: frozenset[int]
+
+    def holds(self, shape: _Shape) -> int:
+        """The most that pods of this shape alone may take of it: a node takes whole pods only."""
+        return len(self.nodes) * (self.room // shape.request * shape.request)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Shapes and the nodes they share; `kinds` names the shapes."""
+
+    kinds: Sequence[_Kind]
+    shapes: Sequence[_Shape]
+    room: Mapping[str, int]
+    lots: Sequence[_Lot]
+
+    @property
+    def uniform(self) -> bool:
+        """All pods ask for the same, so for 1 (pod)."""
+        return all(shape.request == 1 for shape in self.shapes)
 
 
 def pack(groups: Sequence[Group], room: Mapping[str, int]) -> Packing:
-    """Place all groups. `fits` is exact for equal pods; for want of proof it may be None for mixed ones."""
-    groups, room = _in_pods(groups, room)
-    lots = _lots(groups, room)
-    return Packing(_best(groups, room, lots), _verdict(groups, lots))
+    """Place all groups, and bound how many pods stay Pending."""
+    kinds = _kinds(groups)
+    seats: dict[_Kind, list[str]] = {}
+    least = most = 0
+    for part in _parts(groups, kinds, room):
+        least, most = least + _least(part), most + _most(part)
+        seats |= zip(part.kinds, _best(part), strict=True)
+    return Packing(_dealt(groups, seats), least, most)
 
 
 def has_placement(groups: Sequence[Group], room: Mapping[str, int]) -> bool:
-    """Whether a placement of all pods was found. Cheaper than `pack` where there is none."""
-    groups, room = _in_pods(groups, room)
-    lots = _lots(groups, room)
-    if _verdict(groups, lots) is False:
-        return False
-    return _placed(_best(groups, room, lots)) == sum(group.pods for group in groups)
+    """Whether a placement of all pods was found."""
+    return all(_least(part) == 0 and _found(part) for part in _parts(groups, _kinds(groups), room))
 
 
-def _in_pods(groups: Sequence[Group], room: Mapping[str, int]) -> tuple[Sequence[Group], Mapping[str, int]]:
+def _found(part: _Part) -> bool:
+    return part.uniform or _placed(_tight(part.shapes, part.room)) == _pods(part.shapes)
+
+
+def _parts(groups: Sequence[Group], kinds: Sequence[_Kind], room: Mapping[str, int]) -> list[_Part]:
+    """What has no node in common is looked at by itself."""
+    pods: dict[_Kind, int] = defaultdict(int)
+    for one in groups:
+        pods[_kind(one)] += one.pods
+    shapes = [_Shape(pods[kind], *kind) for kind in kinds]
+    lots = _lots(shapes, room)
+    parts = [frozenset([number]) for number in range(len(shapes))]
+    for lot in lots:
+        touched = [part for part in parts if part & lot.shapes]
+        parts = [part for part in parts if part not in touched] + [frozenset[int]().union(*touched)]
+    return [_part(sorted(part), kinds, shapes, [lot for lot in lots if lot.shapes & part]) for part in parts]
+
+
+def _part(
+    numbers: Sequence[int], kinds: Sequence[_Kind], shapes: Sequence[_Shape], lots: Iterable[_Lot]
+) -> _Part:
     """With one size of pod, a node's room is a number of pods."""
-    requests = {group.request for group in groups if group.pods}
-    if len(requests) != 1:
-        return groups, room
-    (request,) = requests
-    pods = [Group(group.name, group.pods, 1, group.candidates) for group in groups]
-    return pods, {node: free // request for node, free in room.items()}
+    mine = [shapes[number] for number in numbers]
+    sizes = {shape.request for shape in mine}
+    unit = sizes.pop() if len(sizes) == 1 else 1
+    mine = [replace(shape, request=shape.request // unit) for shape in mine]
+    room = {node: lot.room // unit for lot in lots for node in lot.nodes}
+    return _Part([kinds[number] for number in numbers], mine, room, _lots(mine, room))
 
 
-def _lots(groups: Sequence[Group], room: Mapping[str, int]) -> list[_Lot]:
-    alike: dict[tuple[int, frozenset[str]], list[str]] = defaultdict(list)
+def _kind(group: Group) -> _Kind:
+    return group.request, group.candidates, group.certain
+
+
+def _kinds(groups: Sequence[Group]) -> list[_Kind]:
+    """Largest requests first, then those with the fewest nodes to go to."""
+    kinds = dict.fromkeys(_kind(one) for one in groups if one.pods)
+    return sorted(kinds, key=lambda kind: (-kind[0], len(kind[1]), sorted(kind[1]), kind[2]))
+
+
+def _lots(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[_Lot]:
+    alike: dict[tuple[int, frozenset[int]], list[str]] = defaultdict(list)
     for node, free in sorted(room.items()):
-        able = frozenset(one.name for one in groups if node in one.candidates and free >= one.request)
-        alike[free, able].append(node)
-    return [_Lot(tuple(nodes), free, able) for (free, able), nodes in alike.items()]
+        able = [n for n, one in enumerate(shapes) if free >= one.request and node in one.candidates]
+        alike[free, frozenset(able)].append(node)
+    return [_Lot(tuple(nodes), free, able) for (free, able), nodes in alike.items() if able]
 
 
-def _verdict(groups: Sequence[Group], lots: Sequence[_Lot]) -> bool | None:
-    wanted = sum(group.pods * group.request for group in groups)
-    if sum(sum(amounts) for amounts in _flow(groups, lots).values()) < wanted:
-        return False
-    return True if all(_always(group, groups, lots) for group in groups) else None
+def _pods(shapes: Iterable[_Shape]) -> int:
+    return sum(shape.pods for shape in shapes)
 
 
-def _always(group: Group, groups: Sequence[Group], lots: Sequence[_Lot]) -> bool:
-    """Whether each pod of the group finds room in any order.
+def _least(part: _Part) -> int:
+    """Of a fluid most pods are placed when small requests go first; whole pods cannot do better."""
+    amounts = _flow(range(len(part.shapes))[::-1], part.shapes, part.lots)
+    placed = sum(Fraction(sum(mine), shape.request) for mine, shape in zip(amounts, part.shapes, strict=True))
+    return _pods(part.shapes) - int(placed)
 
-    It finds none only when every usable node has less than its request left, so when the other pods hold
-    room - request + 1 or more on each of them. Where they cannot hold that much together, it finds room.
+
+def _most(part: _Part) -> int:
+    """All of the uncertain shapes, and of the others as many as can stay out together."""
+    certain = [number for number, shape in enumerate(part.shapes) if shape.certain]
+    unknown = _pods(shape for shape in part.shapes if not shape.certain)
+    if len(certain) > SETS:
+        return unknown + sum(_left_out({number}, part.shapes, part.lots) for number in certain)
+    sets = (set(some) for size in range(1, len(certain) + 1) for some in combinations(certain, size))
+    return unknown + max((_left_out(some, part.shapes, part.lots) for some in sets), default=0)
+
+
+def _left_out(out: set[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) -> int:
+    """At most so many pods of the shapes in `out` are Pending at a time when each of these shapes has one.
+
+    Then every node they could use has less left than the smallest of their requests. What of that the other
+    shapes cannot hold, their own pods do; fewest are needed when the largest come first.
     """
-    if group.pods == 0:
-        return True
-    mine = [lot for lot in lots if group.name in lot.groups]
-    held = (group.pods - 1) * group.request
-    for other in groups:
-        if other is not group:
-            shared = sum(len(lot.nodes) * lot.room for lot in mine if other.name in lot.groups)
-            held += min(other.pods * other.request, shared)
-    return held < sum(len(lot.nodes) * (lot.room - group.request + 1) for lot in mine)
+    near = [lot for lot in lots if lot.shapes & out]
+    held = sum(
+        len(lot.nodes) * (lot.room - min(shapes[number].request for number in lot.shapes & out) + 1)
+        for lot in near
+    )
+    others = [number for number in range(len(shapes)) if number not in out]
+    amounts = _flow([*others, *sorted(out)], shapes, near)
+    if sum(map(sum, amounts)) < held:
+        return 0
+    missing = held - sum(sum(amounts[number]) for number in others)
+    pods = sum(shapes[number].pods for number in out)
+    for number in sorted(out):  # largest requests first
+        if missing <= 0:
+            break
+        seated = min(shapes[number].pods, -(-missing // shapes[number].request))
+        missing -= seated * shapes[number].request
+        pods -= seated
+    return pods
 
 
-def _best(groups: Sequence[Group], room: Mapping[str, int], lots: Sequence[_Lot]) -> dict[str, list[str]]:
+def _best(part: _Part) -> list[list[str]]:
     """Seats for as many pods as possible: spread over the nodes if that places all, else packed tightly."""
-    wanted = sum(group.pods for group in groups)
-    attempts = [_greedy(groups, room, spread=True)]
-    if _placed(attempts[0]) < wanted:
-        attempts.append(_greedy(groups, room, spread=False))
-        if all(group.request == 1 for group in groups):
-            attempts.append(_dealt(lots, _flow(groups, lots)))
+    attempts = [_spread(part.shapes, part.room)]
+    if _placed(attempts[0]) < _pods(part.shapes):
+        attempts.append(_tight(part.shapes, part.room))
+        if part.uniform:
+            attempts.append(_poured(_flow(range(len(part.shapes)), part.shapes, part.lots), part.lots))
     return max(attempts, key=_placed)
 
 
-def _placed(seats: Mapping[str, list[str]]) -> int:
-    return sum(len(nodes) for nodes in seats.values())
+def _placed(seats: Iterable[Sequence[str]]) -> int:
+    return sum(len(nodes) for nodes in seats)
 
 
-def _greedy(groups: Sequence[Group], room: Mapping[str, int], spread: bool) -> dict[str, list[str]]:
-    """Largest requests first, then those with the fewest nodes to go to."""
+def _spread(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[list[str]]:
+    """Each pod to the node with most room: about what the scheduler does."""
     free = dict(room)
-    seats: dict[str, list[str]] = {group.name: [] for group in groups}
-    for group in sorted(groups, key=lambda one: (-one.request, len(one.candidates), one.name)):
-        sign = -1 if spread else 1
-        heap = [(sign * free[node], node) for node in group.candidates if free.get(node, 0) >= group.request]
+    seats: list[list[str]] = []
+    for shape in shapes:
+        nodes: list[str] = []
+        heap = [(-free[node], node) for node in shape.candidates if free.get(node, 0) >= shape.request]
         heapify(heap)
-        while heap and len(seats[group.name]) < group.pods:
+        while heap and len(nodes) < shape.pods:
             _, node = heappop(heap)
-            free[node] -= group.request
-            seats[group.name].append(node)
-            if free[node] >= group.request:
-                heappush(heap, (sign * free[node], node))
+            free[node] -= shape.request
+            nodes.append(node)
+            if free[node] >= shape.request:
+                heappush(heap, (-free[node], node))
+        seats.append(nodes)
     return seats
 
 
-def _dealt(lots: Sequence[_Lot], flow: Mapping[str, Sequence[int]]) -> dict[str, list[str]]:
+def _tight(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[list[str]]:
+    """Each pod to the node with least room that takes it."""
+    free = dict(room)
+    seats: list[list[str]] = []
+    for shape in shapes:
+        nodes: list[str] = []
+        for node in sorted(shape.candidates & free.keys(), key=lambda node: (free[node], node)):
+            number = min(free[node] // shape.request, shape.pods - len(nodes))
+            free[node] -= number * shape.request
+            nodes += [node] * number
+        seats.append(nodes)
+    return seats
+
+
+def _poured(amounts: Sequence[Sequence[int]], lots: Sequence[_Lot]) -> list[list[str]]:
     """A flow of pods as seats: any pods of a lot may sit on any of its nodes."""
-    seats: dict[str, list[str]] = {name: [] for name in flow}
+    seats: list[list[str]] = [[] for _ in amounts]
     for index, lot in enumerate(lots):
         places = (node for node in lot.nodes for _ in range(lot.room))
-        for name, amounts in flow.items():
-            seats[name] += islice(places, amounts[index])
+        for number, mine in enumerate(amounts):
+            seats[number] += islice(places, mine[index])
     return seats
 
 
-def _flow(groups: Sequence[Group], lots: Sequence[_Lot]) -> dict[str, list[int]]:
-    """A largest division of the groups' requests among the lots, as if pods could be divided (Edmonds-Karp).
+def _dealt(groups: Sequence[Group], seats: Mapping[_Kind, Sequence[str]]) -> dict[str, list[str]]:
+    """The seats of each shape, dealt to its groups in their order."""
+    places = {kind: iter(nodes) for kind, nodes in seats.items()}
+    return {one.name: list(islice(places[_kind(one)], one.pods)) if one.pods else [] for one in groups}
 
-    Of one group a node takes whole pods only: that much of the truth can be kept.
+
+def _flow(order: Iterable[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) -> list[list[int]]:
+    """By shape and lot, a largest division of the requests as if pods could be divided.
+
+    Shapes come in the order given; a later one may push an earlier one elsewhere, never out.
     """
-    most = {
-        one.name: [
-            len(lot.nodes) * (lot.room // one.request * one.request) if one.name in lot.groups else 0
-            for lot in lots
-        ]
-        for one in groups
-    }
-    flow = {group.name: [0] * len(lots) for group in groups}
-    left = {group.name: group.pods * group.request for group in groups}
+    most = [
+        [lot.holds(shape) if number in lot.shapes else 0 for lot in lots]
+        for number, shape in enumerate(shapes)
+    ]
+    flow = [[0] * len(lots) for _ in shapes]
     free = [len(lot.nodes) * lot.room for lot in lots]
-    while path := _augmenting(left, free, flow, most):
-        names, indexes = path
-        forth = list(zip(names, indexes, strict=True))
-        back = list(zip(names[1:], indexes, strict=False))
-        amount = min(
-            left[names[0]],
-            free[indexes[-1]],
-            *(most[name][index] - flow[name][index] for name, index in forth),
-            *(flow[name][index] for name, index in back),
-        )
-        left[names[0]] -= amount
-        free[indexes[-1]] -= amount
-        for name, index in forth:
-            flow[name][index] += amount
-        for name, index in back:
-            flow[name][index] -= amount
+    for number in order:
+        left = shapes[number].pods * shapes[number].request
+        while left and (path := _augmenting(number, free, flow, most)):
+            numbers, indexes = path
+            forth = list(zip(numbers, indexes, strict=True))
+            back = list(zip(numbers[1:], indexes, strict=False))
+            amount = min(
+                left,
+                free[indexes[-1]],
+                *(most[one][index] - flow[one][index] for one, index in forth),
+                *(flow[one][index] for one, index in back),
+            )
+            left -= amount
+            free[indexes[-1]] -= amount
+            for one, index in forth:
+                flow[one][index] += amount
+            for one, index in back:
+                flow[one][index] -= amount
     return flow
 
 
 def _augmenting(
-    left: Mapping[str, int],
-    free: Sequence[int],
-    flow: Mapping[str, Sequence[int]],
-    most: Mapping[str, Sequence[int]],
-) -> tuple[list[str], list[int]] | None:
-    """A shortest path group, lot, group, … lot from what is left over to what is free, as groups and lots."""
-    queue: deque[tuple[list[str], list[int]]] = deque(([name], []) for name, amount in left.items() if amount)
-    seen_groups = {names[0] for names, _ in queue}
-    seen_lots: set[int] = set()
+    start: int, free: Sequence[int], flow: Sequence[Sequence[int]], most: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int]] | None:
+    """A shortest path shape, lot, shape, … lot from a shape to what is free, as shapes and lots."""
+    queue: deque[tuple[list[int], list[int]]] = deque([([start], [])])
+    seen_shapes, seen_lots = {start}, set[int]()
     while queue:
-        names, indexes = queue.popleft()
-        for index, limit in enumerate(most[names[-1]]):
-            if index in seen_lots or flow[names[-1]][index] >= limit:
+        numbers, indexes = queue.popleft()
+        for index, limit in enumerate(most[numbers[-1]]):
+            if index in seen_lots or flow[numbers[-1]][index] >= limit:
                 continue
             seen_lots.add(index)
             if free[index]:
-                return names, [*indexes, index]
-            for name, amounts in flow.items():
-                if amounts[index] and name not in seen_groups:
-                    seen_groups.add(name)
-                    queue.append(([*names, name], [*indexes, index]))
+                return numbers, [*indexes, index]
+            for number, amounts in enumerate(flow):
+                if amounts[index] and number not in seen_shapes:
+                    seen_shapes.add(number)
+                    queue.append(([*numbers, number], [*indexes, index]))
     return None

@@ -6,8 +6,10 @@ from itertools import count
 from string import ascii_uppercase
 from textwrap import wrap
 
-from .fit import Fit, Pending, Seat
+from .fit import OUTSIDE, Fit, Pending, Seat
+from .misfit import still_pending
 from .offer import NodeOffer, Share
+from .outlook import Loss
 
 WIDTH = 100
 MOST_NAMES = 40
@@ -28,22 +30,24 @@ def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
     NVIDIA's plugin would choose: the card of the node with the fewest slices taken.
     """
     planned = seats is None
-    shown = fit.seats if seats is None else seats
+    shown = (*fit.reserved, *fit.seats) if seats is None else seats
     marks = _marks(shown)
+    there: dict[str, list[Seat]] = defaultdict(list)
+    for seat in shown:
+        there[seat.node].append(seat)
     gpu_nodes = [offer for offer in fit.offers if offer.cards]
     if sum(offer.cards for offer in gpu_nodes) > MOST_CARDS:
-        nodes = [[_line(offer, shown) for offer in gpu_nodes]]
+        nodes = [[_line(offer, there[offer.name]) for offer in gpu_nodes]]
     else:
-        nodes = [
-            _node(offer, [seat for seat in shown if seat.node == offer.name], marks) for offer in gpu_nodes
-        ]
+        nodes = [_node(offer, there[offer.name], marks) for offer in gpu_nodes]
     tail = [*_totals(fit.offers, shown), *(_pending(fit.pending) if planned else [])]
-    blocks = [*nodes, _without_gpu(fit.offers), _legend(shown, marks), tail]
+    later = outlook(fit) if planned and (fit.seats or fit.pending) else []
+    blocks = [*nodes, _without_gpu(fit.offers), _legend(shown, marks), tail, later]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> dict[str, tuple[int, int]]:
-    """Taken and offered, of each resource that is offered."""
+    """Taken and offered, of each resource that the stack's nodes offer."""
     offered: dict[str, int] = defaultdict(int)
     taken: dict[str, int] = defaultdict(int)
     for offer in offers:
@@ -54,14 +58,43 @@ def totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> dict[str, tupl
     return {resource: (taken[resource], number) for resource, number in sorted(offered.items()) if number}
 
 
+def outlook(fit: Fit) -> list[str]:
+    """What is known of all pods together, of a rolling update, and of the loss of a node."""
+    pods = len(fit.seats) + len(fit.pending)
+    verdict = {
+        "any order": "fit in any order",
+        "some orders": f"fit, but not in any order: {still_pending(0, fit.most, pods)}",
+        "no order": f"do not fit: {still_pending(fit.least, fit.most, pods)}",
+        "not decided": f"not decided: {still_pending(fit.least, fit.most, pods)}",
+    }[fit.verdict]
+    lines = [f"The pods {verdict}.", f"Rolling update: {fit.rollout}."]
+    lines += [f"Without {_one_of(loss)}: {_lost(loss, pods)}." for loss in fit.losses]
+    return [line for text in lines for line in _wrapped(text, 2)]
+
+
+def _one_of(loss: Loss) -> str:
+    if len(loss.nodes) == 1:
+        return loss.nodes[0]
+    return f"any one of {loss.nodes[0]} to {loss.nodes[-1]} ({len(loss.nodes)} alike)"
+
+
+def _lost(loss: Loss, pods: int) -> str:
+    seen = loss.prospect
+    return "all pods find room again" if not seen.most else still_pending(seen.least, seen.most, pods)
+
+
 def _marks(seats: Sequence[Seat]) -> dict[str, str]:
-    """A short mark for each pod: a letter for its workload, a number within it."""
+    """A short mark for each pod: a letter for its workload, a number within it; x for what is not ours."""
     letters: dict[str, str] = {}
     numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
     workloads = {seat.pod: seat.workload for seat in seats}
     for workload in workloads.values():
-        letters.setdefault(workload, _letter(len(letters)))
-    return {pod: f"{letters[workload]}{next(numbers[workload])}" for pod, workload in workloads.items()}
+        if workload != OUTSIDE:
+            letters.setdefault(workload, _letter(len(letters)))
+    return {
+        pod: "x" if workload == OUTSIDE else f"{letters[workload]}{next(numbers[workload])}"
+        for pod, workload in workloads.items()
+    }
 
 
 def _letter(index: int) -> str:
@@ -71,7 +104,7 @@ def _letter(index: int) -> str:
 
 
 def _line(offer: NodeOffer, seats: Sequence[Seat]) -> str:
-    taken = sum(seat.count for seat in seats if seat.node == offer.name)
+    taken = sum(seat.count for seat in seats)
     total, cards = sum(offer.resources.values()), f"{offer.cards} x {offer.product}, profile {offer.profile}"
     bar = "#" * (taken * 20 // total) if taken <= total else "#" * 20
     return f"{offer.name:<16} [{bar:.<20}] {taken} of {total}  {cards}"[:WIDTH]

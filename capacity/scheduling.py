@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from .offer import NodeOffer
-from .packing import Group, Packing, has_placement, pack
+from .packing import Group, Packing, Verdict, has_placement, pack
 
 KNOWN_LABELS = frozenset(
     {
@@ -17,9 +17,54 @@ KNOWN_LABELS = frozenset(
         "nvidia.com/gpu.count",
         "nvidia.com/gpu.replicas",
         "nvidia.com/gpu.sharing-strategy",
+        "nvidia.com/mps.capable",
     }
 )
-"""Labels whose value on every node follows from the settings. Selectors on other keys cannot be decided."""
+"""Labels whose value on every node follows from the settings; what a node has of others is not known."""
+
+
+class Taint(NamedTuple):
+    """What keeps pods away from a node that do not tolerate it."""
+
+    key: str
+    value: str
+    effect: str
+
+    @classmethod
+    def of(cls, text: str) -> "Taint":
+        """From k3s's spelling, key=value:Effect or key:Effect."""
+        pair, _, effect = text.rpartition(":")
+        key, _, value = pair.partition("=")
+        return cls(key, value, effect)
+
+    @property
+    def repels(self) -> bool:
+        """Whether it keeps our pods out; they tolerate nvidia.com/gpu:NoSchedule, as those of NVIDIA do."""
+        return self.effect in ("NoSchedule", "NoExecute") and (self.key, self.effect) != TOLERATED
+
+
+TOLERATED = ("nvidia.com/gpu", "NoSchedule")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node as the scheduler sees it: `free` is what pods of the stack can have of each resource.
+
+    `all_known`: it has no other labels than these.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    free: Mapping[str, int]
+    taints: frozenset[Taint] = frozenset()
+    unschedulable: bool = False
+    all_known: bool = False
+
+    @property
+    def repels(self) -> list[str]:
+        """What keeps all our pods out, as kubectl spells it."""
+        taints = sorted(f"{one.key}={one.value}:{one.effect}" for one in self.taints if one.repels)
+        return [*(["cordoned"] if self.unschedulable else []), *(f"taint {text}" for text in taints)]
 
 
 @dataclass(frozen=True)
@@ -32,31 +77,25 @@ class Demand:
     resource: str
     selector: Mapping[str, str]
 
-    @property
-    def undecided(self) -> list[str]:
-        """Keys of the selector whose labels the program does not know."""
-        return sorted(self.selector.keys() - KNOWN_LABELS)
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """All demands for one resource, packed. `fits` is None also where a selector could not be decided."""
+    """All demands for one resource, packed. `open_keys`: by workload, selector keys nobody knows of."""
 
     resource: str
     demands: tuple[Demand, ...]
     packing: Packing
-    free: dict[str, int]
+    verdict: Verdict
+    open_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def fits(self) -> bool | None:
-        """True: in any order. False: in none. None: not decided."""
-        if self.packing.fits and any(demand.undecided and demand.pods for demand in self.demands):
-            return None
-        return self.packing.fits
+    def pods(self) -> int:
+        """How many pods ask for the resource."""
+        return sum(demand.pods for demand in self.demands)
 
     @property
     def pending(self) -> dict[str, int]:
-        """Pods without a node, by workload, where there are any."""
+        """Pods without a node in the placement shown, by workload, where there are any."""
         placed = {demand.workload: len(self.packing.seats[demand.workload]) for demand in self.demands}
         return {
             one.workload: one.pods - placed[one.workload]
@@ -65,61 +104,78 @@ class Outcome:
         }
 
 
-def schedule(offers: Sequence[NodeOffer], demands: Iterable[Demand], resource: str) -> Outcome:
-    """Place the demands for one resource on what the nodes offer of it."""
+def schedule(places: Sequence[Place], demands: Iterable[Demand], resource: str) -> Outcome:
+    """Place the demands for one resource on what the nodes have of it."""
     asked = tuple(demand for demand in demands if demand.resource == resource)
-    room, groups = _room(offers, resource), _groups(offers, asked)
-    packing = pack(groups, room)
-    free = dict(room)
-    for group in groups:
-        for node in packing.seats[group.name]:
-            free[node] -= group.request
-    return Outcome(resource, asked, packing, free)
+    groups = _groups(places, asked)
+    packing = pack(groups, _room(places, resource))
+    unsure = {one.workload: open_keys(one, places) for one in asked if one.pods}
+    told = {workload: keys for workload, keys in unsure.items() if keys}
+    return Outcome(resource, asked, packing, packing.verdict(groups), told)
 
 
-def all_fit(offers: Sequence[NodeOffer], demands: Sequence[Demand], resource: str) -> bool:
+def all_fit(places: Sequence[Place], demands: Iterable[Demand], resource: str) -> bool:
     """Whether there is room for all demands for the resource, selectors taken as far as they are known."""
-    return has_placement(_groups(offers, demands), _room(offers, resource))
+    asked = [demand for demand in demands if demand.resource == resource]
+    return has_placement(_groups(places, asked), _room(places, resource))
 
 
-def _room(offers: Sequence[NodeOffer], resource: str) -> dict[str, int]:
-    return {offer.name: offer.resources.get(resource, 0) for offer in offers}
+def _room(places: Sequence[Place], resource: str) -> dict[str, int]:
+    return {place.name: place.free.get(resource, 0) for place in places}
 
 
-def _groups(offers: Sequence[NodeOffer], demands: Sequence[Demand]) -> list[Group]:
-    labels = {offer.name: offer.all_labels for offer in offers}
-    return [
-        Group(
-            one.workload,
-            one.pods,
-            one.request,
-            frozenset(name for name in labels if _matches(one, labels[name])),
+def _groups(places: Sequence[Place], demands: Iterable[Demand]) -> list[Group]:
+    homes: dict[tuple[tuple[str, str], ...], frozenset[str]] = {}
+    groups = []
+    for one in demands:
+        asked = tuple(sorted(one.selector.items()))
+        if asked not in homes:
+            homes[asked] = frozenset(place.name for place in places if may_run_on(one, place))
+        groups.append(
+            Group(one.workload, one.pods, one.request, homes[asked], certain=not open_keys(one, places))
         )
-        for one in demands
-    ]
+    return groups
 
 
-def may_run_on(demand: Demand, offer: NodeOffer) -> bool:
-    """Whether the selector lets the pods onto the node, as far as the labels are known."""
-    return _matches(demand, offer.all_labels)
+def open_keys(demand: Demand, places: Sequence[Place]) -> tuple[str, ...]:
+    """Keys of the selector that decide, and that some node may have or not have: nobody knows."""
+    strange = demand.selector.keys() - KNOWN_LABELS
+    if not strange:
+        return ()
+    found = {
+        key
+        for place in places
+        if not place.all_known and may_run_on(demand, place)
+        for key in strange - place.labels.keys()
+    }
+    return tuple(sorted(found))
 
 
-def _matches(demand: Demand, labels: Mapping[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in demand.selector.items() if key in KNOWN_LABELS)
+def may_run_on(demand: Demand, place: Place) -> bool:
+    """Whether the node lets the pods in, as far as its labels are known."""
+    return _objection(demand, place) is None
 
 
-def verdict(demand: Demand, offers: Sequence[NodeOffer], free: Mapping[str, int]) -> str:
+def _objection(demand: Demand, place: Place) -> str | None:
+    """What the first filter of the scheduler says that such a pod fails, in the order it runs them."""
+    if place.unschedulable:
+        return "node(s) were unschedulable"
+    if any(taint.repels for taint in place.taints):
+        return "node(s) had untolerated taint(s)"
+    for key, value in demand.selector.items():
+        known = key in place.labels or key in KNOWN_LABELS or place.all_known
+        if known and place.labels.get(key) != value:
+            return "node(s) didn't match Pod's node affinity/selector"
+    return None
+
+
+def verdict(demand: Demand, places: Sequence[Place]) -> str:
     """The message of the Pending pod's FailedScheduling event, up to what it says about preemption.
 
     As kube-scheduler composes it (framework.FitError): "<count> <reason>" of the first filter that each node
-    failed (selector before resources), sorted as texts, joined by ", ", with a full stop.
+    failed, sorted as texts, joined by ", ", with a full stop. It is the same whoever else sits where: the
+    nodes that would let the pod in have too little left, or it would not be Pending.
     """
-    reasons = Counter(
-        f"Insufficient {demand.resource}"
-        if may_run_on(demand, offer)
-        else "node(s) didn't match Pod's node affinity/selector"
-        for offer in offers
-        if free.get(offer.name, 0) < demand.request or not may_run_on(demand, offer)
-    )
+    reasons = Counter(_objection(demand, place) or f"Insufficient {demand.resource}" for place in places)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    return f"0/{len(offers)} nodes are available: {listed}."
+    return f"0/{len(places)} nodes are available: {listed}."

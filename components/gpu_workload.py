@@ -10,6 +10,9 @@ from .options import child
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
 RUNTIME_CLASS = "nvidia"
+TOLERATIONS: list[kubernetes.core.v1.TolerationArgsDict] = [
+    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+]
 
 
 class GpuWorkloadArgs(TypedDict):
@@ -61,7 +64,7 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
     return {
         "runtime_class_name": RUNTIME_CLASS,
         "node_selector": dict(args["node_selector"]),
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "tolerations": TOLERATIONS,
         "containers": [
             {
                 "name": "main",

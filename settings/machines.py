@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
 from .k3s_flags import SERVER_KEYS, bare
-from .names import Address, KeyPath, MigProfile, Name, NodeName, Product
+from .names import Address, KeyPath, MigProfile, Name, NodeName, Product, Resource
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
@@ -20,6 +20,7 @@ HttpsOrFile = Annotated[
 ]
 Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Reserved = dict[Resource, Annotated[int, Field(ge=0)]]
 
 
 class Ssh(Model):
@@ -166,6 +167,11 @@ class Host(Model):
         description="the path of the private key file for this machine",
         examples=["~/.ssh/id_ed25519"],
     )
+    reserved: Reserved | None = Field(
+        default=None,
+        description="what things outside the stack use on this machine, by resource; instead of the pool's",
+        examples=["{nvidia.com/gpu: 1}"],
+    )
 
 
 def _address_alone(value: Any) -> Any:
@@ -192,6 +198,11 @@ class Pool(Model):
         default=None,
         description="the cards in each machine of this pool",
         examples=["{product: NVIDIA-GeForce-RTX-2080-Ti, count: 1, memoryMiB: 11264}"],
+    )
+    reserved: Reserved = Field(
+        default={},
+        description="what things outside the stack use on each of these machines, by resource",
+        examples=["{nvidia.com/gpu: 1}"],
     )
 
 

@@ -72,6 +72,8 @@ class Node:
     host_key: str | None
     private_key_file: str | None
     gpu: Gpu | None
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """By resource, what things outside the stack use of it."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Settings:
                 host_key=host.host_key,
                 private_key_file=host.private_key_file or self.ssh.private_key_file,
                 gpu=gpu,
+                reserved=pool.reserved if host.reserved is None else host.reserved,
             )
             for name, host in pool.hosts.items()
         ]

@@ -76,6 +76,13 @@ MISFITS = {
         "ask for 8 nvidia.com/gpu, the nodes offer 6",
         "replicas: 8 instead of 6",
     ),
+    "more reserved than there is": changed(
+        {"pools/rtx/reserved": {"nvidia.com/gpu": 7}, "workloads": {}},
+        "pools.rtx.reserved.nvidia.com/gpu",
+        "7, of which gpu-1 offers 6",
+        "no more than a node offers: 6 nvidia.com/gpu (on gpu-1)",
+        "write at most 6",
+    ),
     "a resource nobody offers": changed(
         {"workloads/w/resource": "nvidia.com/gpu.shared"},
         "workloads.w.resource",

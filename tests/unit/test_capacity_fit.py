@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import capacity
+import components.gpu_workload
 import settings as s
+from capacity.outlook import Prospect
+from capacity.scheduling import TOLERATED
 from tests.unit.stack_files import GOOD, REMOVE, RESOURCES, with_
 
 SLICES = f"{RESOURCES}/0/replicas"
@@ -226,3 +229,139 @@ def test_many_machines_are_answered_soon() -> None:
 
 def test_the_good_file_is_what_these_tests_take_it_for() -> None:
     assert GOOD["workloads"] == {"w": {"replicas": 2, "gpus": 2}}
+
+
+# What else the scheduler looks at
+
+
+TAINT = {"k3s/config": {"node-taint": ["team=red:NoSchedule"]}}
+
+
+def test_a_taint_of_the_stack_file_keeps_pods_out() -> None:
+    fit = fit_of(TAINT)
+    problem = the_problem(fit)
+    assert {pod.message for pod in fit.pending} == {
+        "0/2 nodes are available: 2 node(s) had untolerated taint(s)."
+    }
+    assert "gpu-1: taint team=red:NoSchedule" in problem.expected and "node-taint" in problem.remedy
+
+
+@pytest.mark.parametrize("taint", ["nvidia.com/gpu=present:NoSchedule", "a:PreferNoSchedule"])
+def test_taints_that_do_not_matter(taint: str) -> None:
+    assert fit_of({"k3s/config": {"node-taint": taint}}).fits is True
+
+
+def test_the_pods_tolerate_what_the_arithmetic_says_they_do() -> None:
+    (toleration,) = components.gpu_workload.TOLERATIONS
+    assert toleration == {"key": TOLERATED[0], "operator": "Exists", "effect": TOLERATED[1]}
+
+
+def test_a_label_of_the_stack_file_is_known() -> None:
+    label = {"k3s/config": {"node-label": ["zone=a"]}}
+    assert fit_of({**label, "workloads/w/nodeSelector": {"zone": "a"}}).fits is True
+    assert fit_of({**label, "workloads/w/nodeSelector": {"zone": "b"}}).fits is False
+
+
+def test_what_others_use_is_not_free() -> None:
+    assert fit_of({"pools/rtx/reserved": {"nvidia.com/gpu": 2}}).fits is True
+    fit = fit_of({"pools/rtx/reserved": {"nvidia.com/gpu": 3}})
+    assert fit.fits is False and "the nodes offer 6, of which others leave 3" in the_problem(fit).expected
+    assert "sharing.profiles.six: replicas: 7 instead of 6" in the_problem(fit).remedy
+    host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "reserved": {}}}
+    assert fit_of({"pools/rtx/reserved": {"nvidia.com/gpu": 3}, **host}).fits is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "expected"),
+    [
+        ({"pools/rtx/reserved": {"nvidia.com/gpu": 7}}, "pools.rtx.reserved.nvidia.com/gpu", "6 nvidia"),
+        ({"pools/control/reserved": {"a.b/c": 1}}, "pools.control.reserved.a.b/c", "nothing"),
+        (
+            {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "reserved": {"nvidia.com/gpu.shared": 1}}},
+            "pools.rtx.hosts.gpu-1.reserved.nvidia.com/gpu.shared",
+            "6 nvidia.com/gpu (on gpu-1)",
+        ),
+    ],
+)  # fmt: skip
+def test_more_is_reserved_than_there_is(changes: dict[str, Any], path: str, expected: str) -> None:
+    found = {problem.path: problem for problem in fit_of(changes).problems}
+    assert expected in found[path].expected
+
+
+# Later
+
+
+def test_what_becomes_of_the_pods_when_a_node_is_lost() -> None:
+    (loss,) = fit_of({}).losses
+    assert loss.nodes == ("gpu-1",) and loss.prospect == Prospect("no order", 2, 2)
+    (loss,) = fit_of(SECOND_NODE).losses
+    assert loss.nodes == ("gpu-1", "gpu-2") and loss.prospect == Prospect("any order", 0, 0)
+    pinned, other = fit_of({**SECOND_NODE, "workloads/w/nodeSelector": ON_GPU_2}).losses, "gpu-2"
+    assert [(loss.nodes, loss.prospect.least) for loss in pinned] == [((other,), 2)]
+
+
+def test_what_becomes_of_the_pods_in_a_rolling_update() -> None:
+    assert "however many Deployments" in fit_of({}).rollout
+    some = {**SECOND_NODE, "workloads": {"small": {"replicas": 6}, "large": {"gpus": 6}}}
+    assert fit_of(some).rollout.startswith("one Deployment at a time")
+    assert "a Pending pod may take the seat" in fit_of({"workloads/w/replicas": 4}).rollout
+
+
+# A cluster that is there
+
+
+def seen_of(changes: dict[str, Any], pods: list[dict[str, Any]], **node: Any) -> capacity.Fit:
+    """The fit on a cluster whose gpu-1 has six slices and these pods; `node` is more of its spec."""
+    parsed = s.parse(with_(changes))
+    nodes = [
+        {"metadata": {"name": "gpu-1", "labels": {"zone": "a"}}, "spec": node,
+         "status": {"allocatable": {"nvidia.com/gpu": "6", "cpu": "2"}}},
+        {"metadata": {"name": "server-1"}},
+        {"metadata": {"name": "by-hand", "labels": {}}, "status": {"allocatable": {"nvidia.com/gpu": "1"}}},
+    ]  # fmt: skip
+    return capacity.fit(parsed, capacity.seen(parsed, nodes, pods))
+
+
+def a_pod(owner: str, gpus: int, phase: str = "Running", namespace: str = "default") -> dict[str, Any]:
+    """On gpu-1."""
+    return {
+        "metadata": {
+            "name": f"{owner}-x", "namespace": namespace,
+            "ownerReferences": [{"kind": "ReplicaSet", "name": owner}],
+        },
+        "spec": {"nodeName": "gpu-1",
+                 "containers": [{"resources": {"requests": {"nvidia.com/gpu": str(gpus), "cpu": "1"}}}]},
+        "status": {"phase": phase},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pods", "pending"),
+    [
+        ([], 0),
+        ([a_pod("w-5d9c", 2)], 0),  # the stack's own
+        ([a_pod("other-5d9c", 2)], 0),
+        ([a_pod("other-5d9c", 3)], 1),
+        ([a_pod("w-5d9c", 3, namespace="elsewhere")], 1),
+        ([a_pod("other-5d9c", 3, phase="Succeeded")], 0),
+    ],
+)
+def test_pods_outside_the_stack_use_slices(pods: list[dict[str, Any]], pending: int) -> None:
+    assert len(seen_of({}, pods).pending) == pending
+
+
+def test_nodes_outside_the_stack_count_as_the_scheduler_counts_them() -> None:
+    assert seen_of({"workloads/w": {"replicas": 7}}, []).fits is True
+    (pod,) = seen_of({"workloads/w": {"replicas": 8}}, []).pending
+    assert pod.message == "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+
+
+def test_labels_taints_and_cordons_are_seen() -> None:
+    assert seen_of({"workloads/w/nodeSelector": {"zone": "a"}}, []).fits is True
+    assert seen_of({"workloads/w/nodeSelector": {"zone": "b"}}, []).fits is False
+    cordoned = seen_of({}, [], unschedulable=True)
+    assert cordoned.pending[0].message == (
+        "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient nvidia.com/gpu."
+    )
+    tainted = seen_of({}, [], taints=[{"key": "a", "effect": "NoExecute"}])
+    assert "1 node(s) had untolerated taint(s)" in tainted.pending[0].message

@@ -39,6 +39,10 @@ A2  nvidia-plugin-test-2#2  2 nvidia.com/gpu on gpu-1
 
 4 of 6 slices taken (nvidia.com/gpu)
 Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.
+
+The pods fit in any order.
+Rolling update: every new pod finds room, however many Deployments are updated at once.
+Without gpu-1: 2 of 2 pods stay Pending.
 """
     )
 
@@ -46,6 +50,12 @@ Time-slicing does not divide memory: a slice's MiB are what is left if all take 
 def test_slices_go_to_the_emptiest_card() -> None:
     text = picture_of({"pools/rtx/gpu/count": 2, f"{RESOURCES}/0/replicas": 3})
     assert "card 0  [A1][A2][  ]" in text and "card 1  [A1][A2][  ]" in text
+
+
+def test_what_others_use_is_on_the_map() -> None:
+    text = picture_of({"pools/rtx/reserved": {"nvidia.com/gpu": 1}})
+    assert "[x ][A1][A1][A2][A2][  ]" in text and "5 of 6 slices taken" in text
+    assert "x   outside the stack, on gpu-1  1 nvidia.com/gpu on gpu-1" in text
 
 
 def test_a_whole_card_is_a_card() -> None:
@@ -108,7 +118,8 @@ def test_more_taken_than_there_is_can_be_shown() -> None:
 def test_a_large_cluster_has_a_line_a_node_and_a_line_a_workload() -> None:
     hosts = {f"gpu-{n}": f"10.1.0.{n}" for n in range(1, 101)}
     text = picture_of({"pools/rtx/hosts": hosts, "workloads/w/replicas": 150})
-    assert len(text.splitlines()) < 110
+    assert len(text.splitlines()) < 115
+    assert "Without any one of gpu-1 to gpu-99 (100 alike): all pods find room again." in text
     assert "A  w  150 pods, 300 nvidia.com/gpu" in text and "300 of 600 slices taken" in text
     assert "[#############.......] 4 of 6" in text
 

@@ -1,0 +1,90 @@
+"""The nodes as the scheduler will see them: what the stack offers, less what others use."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from settings import Node, Problem, Settings
+
+from .live import Seen
+from .offer import NodeOffer
+from .scheduling import Place, Taint
+
+
+def places(
+    settings: Settings, offers: Sequence[NodeOffer], seen: Mapping[str, Seen] | None = None
+) -> tuple[Place, ...]:
+    """A place for each node of the stack, and for each other node that was seen in the cluster."""
+    around = dict(seen or {})
+    labels = {
+        key: value for key, _, value in (text.partition("=") for text in _texts(settings, "node-label"))
+    }
+    taints = frozenset(Taint.of(text) for text in _texts(settings, "node-taint"))
+    mine = [
+        Place(
+            name=offer.name,
+            labels={**labels, **offer.all_labels},
+            free=_left(offer.resources, reserved(node, around.get(offer.name))),
+            taints=taints,
+        )
+        for node, offer in zip(settings.nodes, offers, strict=True)
+    ]
+    names = {place.name for place in mine}
+    strangers = [
+        Place(name, one.labels, _left(one.allocatable, one.used), one.taints, one.unschedulable, True)
+        for name, one in sorted(around.items())
+        if name not in names
+    ]
+    return (*(_as_seen(place, around.get(place.name)) for place in mine), *strangers)
+
+
+def reserved(node: Node, seen: Seen | None = None) -> dict[str, int]:
+    """By resource, what things outside the stack use: as declared or as seen, whichever is more."""
+    used = seen.used if seen else {}
+    names = [*node.reserved, *(used.keys() - node.reserved.keys())]
+    return {name: max(node.reserved.get(name, 0), used.get(name, 0)) for name in names}
+
+
+def misreserved(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Problem]:
+    """Reservations of what a node does not offer; each place of the stack file once."""
+    told: set[str] = set()
+    for node, offer in zip(settings.nodes, offers, strict=True):
+        own = settings.pools[node.pool].hosts[node.name].reserved is not None
+        path = f"pools.{node.pool}.{f'hosts.{node.name}.' if own else ''}reserved"
+        for resource, count in node.reserved.items():
+            offered = offer.resources.get(resource, 0)
+            if count > offered and f"{path}.{resource}" not in told:
+                told.add(f"{path}.{resource}")
+                has = [f"{number} {name}" for name, number in offer.resources.items() if number]
+                yield Problem(
+                    f"{path}.{resource}",
+                    f"{count}, of which {node.name} offers {offered}",
+                    f"no more than a node offers: {', '.join(has) or 'nothing'} (on {node.name})",
+                    f"write at most {offered}" if offered else "remove it, or name what the node offers",
+                )
+
+
+def _as_seen(place: Place, seen: Seen | None) -> Place:
+    """What the stack will write stays; all else is as it is in the cluster."""
+    if seen is None:
+        return place
+    return replace(
+        place,
+        labels={**seen.labels, **place.labels},
+        taints=seen.taints,
+        unschedulable=seen.unschedulable,
+        all_known=True,
+    )
+
+
+def _left(offered: Mapping[str, int], used: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(0, count - used.get(name, 0)) for name, count in offered.items()}
+
+
+def _texts(settings: Settings, key: str) -> list[str]:
+    """A key of k3s's configuration that takes a text or a list of them; it goes to every node."""
+    found: list[Any] = []
+    for name in (key, f"{key}+"):
+        value = settings.k3s.node_config.get(name, [])
+        found += value if isinstance(value, list) else [value]
+    return [str(text) for text in found]
