@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from pulumi_command import remote
 
 import capacity
 import settings as s
@@ -15,6 +16,8 @@ from components.gpu_operator import GpuOperatorArgs
 from components.gpu_sharing import GpuSharingArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_cluster import HostArgs, K3sClusterArgs
+
+Secrets = Mapping[str, pulumi.Output[str]]
 
 
 def read(config: pulumi.Config) -> s.Settings:
@@ -60,11 +63,11 @@ def told_before(fit: capacity.Fit) -> None:
 def cluster(
     settings: s.Settings,
     access: Mapping[str, s.SshAccess],
-    secrets: Mapping[str, pulumi.Output[str]],
+    secrets: Secrets,
     inventory: Mapping[str, Any],
 ) -> K3sClusterArgs:
     """Arguments of K3sCluster."""
-    hosts = {node.name: _host(node, access[node.name], secrets) for node in settings.nodes}
+    hosts = {node.name: _host(node, settings, access[node.name], secrets) for node in settings.nodes}
     k3s = settings.k3s
     return {
         "server": hosts[settings.server.name],
@@ -151,20 +154,53 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
     }
 
 
-def _host(node: s.Node, access: s.SshAccess, secrets: Mapping[str, pulumi.Output[str]]) -> HostArgs:
+def _host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secrets) -> HostArgs:
+    bastion = (
+        access.bastion
+        and settings.bastion
+        and _connection(settings.bastion, settings, access.bastion, secrets)
+    )
     return {
         "name": node.name,
         "address": node.address,
+        "node_ip": node.node_ip,
+        "external_ip": node.external_ip,
         "sudo": node.user != "root",
         "sudo_password": secrets.get("sudoPassword"),
-        "connection": ssh.connection(
-            address=node.address,
-            user=node.user,
-            port=node.port,
-            host_key=access.host_key,
-            private_key=access.private_key or secrets.get("sshPrivateKey") or "",
-        ),
+        "connection": _connection(node, settings, access, secrets, bastion),
     }
+
+
+def _connection(
+    end: s.Endpoint,
+    settings: s.Settings,
+    access: s.SshAccess,
+    secrets: Secrets,
+    bastion: remote.ConnectionArgsDict | None = None,
+) -> remote.ConnectionArgsDict:
+    private_key = access.private_key or secrets.get("sshPrivateKey")
+    return ssh.connection(
+        address=end.address,
+        user=end.user,
+        port=end.port,
+        host_key=access.host_key,
+        private_key=private_key,
+        passphrase=_passphrase(private_key, secrets),
+        bastion=bastion,
+    )
+
+
+def _passphrase(
+    private_key: str | pulumi.Output[str] | None, secrets: Secrets
+) -> pulumi.Output[str] | pulumi.Output[str | None] | None:
+    """For a key that has one: the plugin refuses a key without, when it is given a passphrase for it."""
+    passphrase = secrets.get(s.PASSPHRASE)
+    if private_key is None or passphrase is None:
+        return None
+    if isinstance(private_key, str):
+        return passphrase if s.is_encrypted(private_key) else None
+    both = pulumi.Output.all(private_key, passphrase)
+    return both.apply(lambda pair: str(pair[1]) if s.is_encrypted(pair[0]) else None)
 
 
 def _value(text: str) -> object:

@@ -27,6 +27,10 @@ class HostArgs(TypedDict):
 
     name: str
     address: str
+    """Where this program, and the kubeconfig, reach it."""
+    node_ip: str
+    """Where the other nodes reach it."""
+    external_ip: NotRequired[str | None]
     connection: remote.ConnectionArgsDict
     sudo: bool
     """The login is not root: what runs there runs under sudo."""
@@ -285,10 +289,9 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
         "secrets-encryption": True,
         **args["config"],
         **args["server_config"],
-        "node-name": host["name"],
-        "node-ip": host["address"],
+        **_identity(host),
         "agent-token-file": AGENT_TOKEN_FILE,
-        "tls-san": [host["address"], *args["tls_san"]],
+        "tls-san": list(dict.fromkeys([*_addresses(host), *args["tls_san"]])),
         "disable": list(args["disable"]),
         "write-kubeconfig-mode": "0600",
     }
@@ -298,11 +301,23 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """An agent's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
         **args["config"],
-        "node-name": host["name"],
-        "node-ip": host["address"],
-        "server": f"https://{args['server']['address']}:{API_PORT}",
+        **_identity(host),
+        "server": f"https://{args['server']['node_ip']}:{API_PORT}",
         "token-file": AGENT_TOKEN_FILE,
     }
+
+
+def _identity(host: HostArgs) -> dict[str, object]:
+    external = host.get("external_ip")
+    return {
+        "node-name": host["name"],
+        "node-ip": host["node_ip"],
+        **({"node-external-ip": external} if external else {}),
+    }
+
+
+def _addresses(host: HostArgs) -> list[str]:
+    return [address for address in (host["address"], host["node_ip"], host.get("external_ip")) if address]
 
 
 def _owner(host: HostArgs) -> dict[str, str]:

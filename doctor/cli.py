@@ -66,21 +66,26 @@ def _hosts(options: argparse.Namespace) -> int:
     from doctor.hosts import look
     from doctor.keys import logins_for, read_secrets
 
+    agent = os.environ.get("SSH_AUTH_SOCK", "")
     if options.from_graph:
-        _agent_answers(os.environ.get("SSH_AUTH_SOCK", ""))
         told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
     else:
         told = _inventory_of(options.file)
-        wanted = any(not host["privateKeyFile"] or host["sudoPassword"] for host in told["hosts"])
-        given = sys.stdin.read() if wanted and not sys.stdin.isatty() else ""
-    return _tell(look(told, logins_for(told, read_secrets(given))), options)
+        given = sys.stdin.read() if told["secrets"] and not sys.stdin.isatty() else ""
+    # Pulumi's command plugin dials the agent that its environment names, even with a key of its own, and
+    # fails on every host when nobody answers there: a shell that outlived its login.
+    if agent and (options.from_graph or told.get("agent")):
+        _agent_answers(agent)
+    elif told.get("agent"):
+        raise Refused(
+            "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent; start one and give it the key: "
+            'eval "$(ssh-agent)"; ssh-add'
+        )
+    return _tell(look(told, logins_for(told, read_secrets(given), agent)), options)
 
 
 def _agent_answers(path: str) -> None:
-    """Pulumi's command plugin dials the SSH agent named in its environment, even with a key of its own, and
-    fails on every host when nobody answers there: a shell that outlived its login. Raises Refused."""
-    if not path:
-        return
+    """Raises Refused where nobody listens."""
     try:
         with socket.socket(socket.AF_UNIX) as agent:
             agent.settimeout(5)

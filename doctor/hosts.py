@@ -17,7 +17,7 @@ def look(inventory: Mapping[str, Any], logins: Mapping[str, Login]) -> Report:
     `logins`: how to log in, by host name. Takes at most CONNECT_S + FACTS_S a hundred
     machines, however dead they are. Raises Refused when the inventory's host keys cannot be read.
     """
-    answers = asyncio.run(ask_all(inventory["hosts"], logins))
+    answers = asyncio.run(ask_all(inventory["hosts"], logins, inventory.get("bastion")))
     return report(inventory, answers, {name: login.public_key for name, login in logins.items()})
 
 
@@ -28,17 +28,23 @@ def report(
 ) -> Report:
     """The verdict over what the machines said."""
     plan = Plan.of(inventory)
-    findings, machines, subjects = [], [], {}
-    for spec in inventory["hosts"]:
-        answer = answers[spec["name"]]
-        if isinstance(answer, Failure):
+    findings, machines, subjects, behind = [], [], {}, []
+    bastion = inventory.get("bastion")
+    for spec in [*([bastion] if bastion else []), *inventory["hosts"]]:
+        answer = answers.get(spec["name"])
+        if answer is None:  # a bastion that let us through
+            continue
+        if isinstance(answer, Failure) and answer.kind == "bastion":
+            behind.append(spec["name"])
+        elif isinstance(answer, Failure):
             findings.append(unreached(spec, answer, public_keys[spec["name"]]))
             subjects[spec["name"]] = spec["address"]
         else:
             machine = Machine(spec, answer.facts, answer.clock, answer.peer)
             machines.append(machine)
             subjects[machine.name] = _about(machine, plan)
-    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan)])
+    notes = [f"not looked at, because the bastion was not reached: {', '.join(behind)}"] if behind else []
+    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan)], notes)
 
 
 def _about(machine: Machine, plan: Plan) -> str:

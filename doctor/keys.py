@@ -19,6 +19,7 @@ class Secrets:
     """The stack's secrets that reaching a machine takes, each "" when it is not there."""
 
     private_key: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
     sudo_password: str = field(default="", repr=False)
 
 
@@ -34,36 +35,57 @@ def read_secrets(text: str) -> Secrets:
     if not isinstance(data, dict):
         raise Refused(f"the standard input holds no JSON object of secrets; give them: {GIVE}")
     values = {name.rpartition(":")[2]: _value(value) for name, value in data.items()}
-    return Secrets(values.get("sshPrivateKey", ""), values.get("sudoPassword", ""))
+    names = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
+    return Secrets(*(values.get(name, "") for name in names))
 
 
-def logins_for(inventory: Mapping[str, Any], secrets: Secrets) -> dict[str, Login]:
-    """How to log in, by host name: with the host's privateKeyFile, or else the secret key.
+def logins_for(inventory: Mapping[str, Any], secrets: Secrets, agent: str = "") -> dict[str, Login]:
+    """How to log in, by name of host or bastion: with its privateKeyFile, or else the keys of the SSH agent
+    at `agent` or the secret key, whichever the stack uses.
 
-    Raises Refused for a host without either, for a key that cannot be read, and for a sudo password that
-    the stack has and that was not given.
+    Raises Refused for one without any, for a key that cannot be read, and for a secret that the stack has
+    and that was not given.
     """
-    loaded: dict[str | None, asyncssh.SSHKey] = {}
-    if secrets.private_key.strip():
-        loaded[None] = load_key(secrets.private_key, "the secret sshPrivateKey")
-    logins = {}
-    for host in inventory["hosts"]:
-        file = host.get("privateKeyFile")
-        if file and file not in loaded:
-            loaded[file] = _read(file)
-        elif not file and None not in loaded:
-            raise Refused(
-                f"host {host['name']} has no ssh.privateKeyFile, and no secret sshPrivateKey came on the "
-                f"standard input; give it: {GIVE}"
-            )
-        if host.get("sudoPassword") and not secrets.sudo_password:
-            raise Refused(
-                f"host {host['name']} needs the secret sudoPassword, and it did not come on the standard "
-                f"input; give it: {GIVE}"
-            )
-        password = secrets.sudo_password if host.get("sudoPassword") else ""
-        logins[host["name"]] = Login(loaded[file or None], password)
-    return logins
+    bastion, loaded = inventory.get("bastion"), dict[str | None, asyncssh.SSHKey | None]()
+
+    def key_of(end: Mapping[str, Any]) -> asyncssh.SSHKey | None:
+        file = end.get("privateKeyFile")
+        if file not in loaded:  # one key serves many hosts, and a passphrase takes a while to try
+            loaded[file] = _key(end, secrets, inventory.get("agent", False))
+        return loaded[file]
+
+    return {
+        end["name"]: Login(
+            key=key_of(end),
+            agent="" if end.get("privateKeyFile") or not inventory.get("agent") else agent,
+            sudo_password=_sudo_password(end, secrets),
+        )
+        for end in [*inventory["hosts"], *([bastion] if bastion else [])]
+    }
+
+
+def _key(end: Mapping[str, Any], secrets: Secrets, agent: bool) -> asyncssh.SSHKey | None:
+    if file := end.get("privateKeyFile"):
+        return _read(file, secrets.passphrase)
+    if agent:
+        return None
+    if not secrets.private_key.strip():
+        raise Refused(
+            f"host {end['name']} has no ssh.privateKeyFile, and no secret sshPrivateKey came on the "
+            f"standard input; give it: {GIVE}"
+        )
+    return load_key(secrets.private_key, "the secret sshPrivateKey", secrets.passphrase)
+
+
+def _sudo_password(end: Mapping[str, Any], secrets: Secrets) -> str:
+    if not end.get("sudoPassword"):
+        return ""
+    if not secrets.sudo_password:
+        raise Refused(
+            f"host {end['name']} needs the secret sudoPassword, and it did not come on the standard "
+            f"input; give it: {GIVE}"
+        )
+    return secrets.sudo_password
 
 
 def _value(value: Any) -> str:
@@ -71,9 +93,9 @@ def _value(value: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _read(file: str) -> asyncssh.SSHKey:
+def _read(file: str, passphrase: str) -> asyncssh.SSHKey:
     try:
-        return load_key(Path(file).expanduser().read_text(), file)
+        return load_key(Path(file).expanduser().read_text(), file, passphrase)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise Refused(f"the SSH key {file} cannot be read: {reason}; correct ssh.privateKeyFile") from None

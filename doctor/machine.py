@@ -99,8 +99,9 @@ class Machine:
 
 
 def ssh_line(spec: Mapping[str, Any]) -> str:
+    jump = f"-J {spec['jump']} " if spec.get("jump") else ""
     port = "" if spec["port"] == 22 else f"-p {spec['port']} "
-    return f"ssh {port}{spec['user']}@{spec['address']}"
+    return f"ssh {jump}{port}{spec['user']}@{spec['address']}"
 
 
 def release(version: str) -> tuple[int, ...] | None:

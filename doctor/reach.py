@@ -23,6 +23,10 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Finding:
         "refused": ("connection refused", "is sshd running there, on that port? systemctl status ssh"),
         "unreachable": ("not reachable", "is the machine on, and the address right? ping it"),
         "timeout": ("timed out", f"{ssh_line(spec)} -v shows how far it gets"),
+        "forwarding": (
+            "no way there",
+            "let the bastion's sshd forward: AllowTcpForwarding yes, and no `restrict` before our key",
+        ),
         "not-ssh": ("no usable SSH server", f"{ssh_line(spec)} -v shows what answers there"),
     }[failure.kind]
     return Finding(
@@ -35,9 +39,12 @@ def _host_key(spec: Mapping[str, Any], failure: Failure) -> Finding:
     kind = failure.found_key.split()[0]
     kind = "ecdsa" if kind.startswith("ecdsa") else kind.removeprefix("ssh-")
     address, port, file = spec["address"], spec["port"], spec.get("knownHostsFile")
+    scan = f"ssh-keyscan -p {port} -t {kind} {address}"
+    if spec.get("jump"):
+        scan = f"ssh ssh://{spec['jump']} {scan}"
     if file:
         entry = address if port == 22 else f"[{address}]:{port}"
-        change = f"ssh-keygen -R '{entry}' -f {file}; ssh-keyscan -p {port} -t {kind} {address} >> {file}"
+        change = f"ssh-keygen -R '{entry}' -f {file}; {scan} >> {file}"
     else:
         change = f'hostKey: "{failure.found_key}"  for {spec["name"]} in the stack file'
     return Finding(
@@ -53,9 +60,12 @@ def _host_key(spec: Mapping[str, Any], failure: Failure) -> Finding:
 
 def _login(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Finding:
     port = "" if spec["port"] == 22 else f"-p {spec['port']} "
+    jump = f"-o ProxyJump={spec['jump']} " if spec.get("jump") else ""
     target = f"{spec['user']}@{spec['address']}"
     if file := spec.get("privateKeyFile"):
-        remedy = f"ssh-copy-id -i {file}.pub {port}{target}"
+        remedy = f"ssh-copy-id -i {file}.pub {jump}{port}{target}"
+    elif not public_key:
+        remedy = f"ssh-add -l must list a key that {target} accepts, among the first few (MaxAuthTries)"
     else:
         remedy = f"put this line into ~{spec['user']}/.ssh/authorized_keys there:\n{public_key}"
     if spec["user"] == "root":

@@ -229,13 +229,13 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
 def address(machine: Machine, plan: Plan) -> Iterator[Fault]:
     """k3s is told this address as the node's own, so an interface of the machine must have it."""
     own = {parsed for text in machine.facts.all("address") if (parsed := _ip(text))}
-    told = _ip(machine.spec["address"]) or _ip(machine.peer)
+    told = _ip(machine.spec.get("nodeIp", machine.spec["address"])) or _ip(machine.peer)
     if own and told and told not in own:
         usable = sorted(str(ip) for ip in own if not (ip.is_loopback or ip.is_link_local))
         yield Fault(
             f"{told} is on no interface of the machine; it has {', '.join(usable) or 'none but loopback'}",
             "an address of the machine itself: nodes talk to each other on it",
-            f"address: {usable[0] if usable else '<its own address>'} for {machine.name} in the stack file",
+            f"nodeIp: {usable[0] if usable else '<its own address>'} for {machine.name} in the stack file",
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from doctor import facts
 from doctor.told import Refused
@@ -37,7 +38,7 @@ class Failure:
     """Why nothing could be learnt: what is to be told about it is the rules' work."""
 
     kind: str
-    """name | refused | unreachable | timeout | not-ssh | host-key | login | facts"""
+    """name | refused | unreachable | timeout | not-ssh | host-key | login | facts | forwarding | bastion"""
     detail: str
     found_key: str = ""
     """host-key: the key that the machine showed, as a public key line."""
@@ -72,45 +73,69 @@ class Answer:
 class Login:
     """How to log in to one machine, and what its sudo asks for ("": nothing)."""
 
-    key: asyncssh.SSHKey = field(repr=False)
+    key: asyncssh.SSHKey | None = field(repr=False)
     sudo_password: str = field(default="", repr=False)
+    agent: str = ""
+    """Where there is no key: the socket of the SSH agent that has some."""
 
     @property
     def public_key(self) -> str:
-        """The half of the key that the machine should know."""
-        return self.key.export_public_key().decode().strip()
+        """The half of the key that the machine should know; "" for those of an agent."""
+        return self.key.export_public_key().decode().strip() if self.key else ""
 
 
-def load_key(text: str, where: str) -> asyncssh.SSHKey:
+def load_key(text: str, where: str, passphrase: str = "") -> asyncssh.SSHKey:
     """A private key from its text. Raises Refused, naming `where` it came from."""
+    rewrite = "rewrite a copy of it with ssh-keygen -p -f FILE"
+    if "BEGIN ENCRYPTED PRIVATE KEY" in text:
+        raise Refused(
+            f"the SSH key from {where} is encrypted as PKCS #8, which Pulumi's plugin cannot read; {rewrite}"
+        )
     try:
-        return asyncssh.import_private_key(text)
+        return asyncssh.import_private_key(text, passphrase or None)
+    except asyncssh.KeyEncryptionError:
+        raise Refused(f"the secret sshPrivateKeyPassphrase does not open the SSH key from {where}") from None
     except asyncssh.KeyImportError as error:
         if "assphrase" in str(error):
             raise Refused(
-                f"the SSH key from {where} is protected by a passphrase; give one without: "
-                "ssh-keygen -p -f <a copy of it>"
+                f"the SSH key from {where} is protected by a passphrase, and no secret "
+                f"sshPrivateKeyPassphrase came; set it, or {rewrite}"
             ) from None
         raise Refused(f"the SSH key from {where} cannot be read: {error}") from None
 
 
 async def ask_all(
-    hosts: Sequence[Mapping[str, Any]], logins: Mapping[str, Login]
+    hosts: Sequence[Mapping[str, Any]], logins: Mapping[str, Login], bastion: Mapping[str, Any] | None = None
 ) -> dict[str, Answer | Failure]:
-    """Asks every host at once (at most AT_ONCE connections) and returns what each said, by name."""
+    """Asks every host at once (at most AT_ONCE connections) and returns what each said, by name.
+
+    Those with `jump` are asked through `bastion`: one login there serves all. Where it fails, that is
+    said under the bastion's name, and theirs is the failure `bastion`.
+    """
     slots = asyncio.Semaphore(AT_ONCE)
+    tunnel = await _connect(bastion, logins[bastion["name"]]) if bastion else None
 
     async def one(host: Mapping[str, Any]) -> Answer | Failure:
+        through = tunnel if host.get("jump") else None
+        if isinstance(through, Failure):
+            return Failure("bastion", "not asked: the bastion was not reached")
         async with slots:
-            return await ask(host, logins[host["name"]])
+            return await ask(host, logins[host["name"]], through)
 
-    answers = await asyncio.gather(*(one(host) for host in hosts))
-    return {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
+    try:
+        answers = await asyncio.gather(*(one(host) for host in hosts))
+    finally:
+        if isinstance(tunnel, asyncssh.SSHClientConnection):
+            tunnel.abort()
+    told = {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
+    return {bastion["name"]: tunnel, **told} if bastion and isinstance(tunnel, Failure) else told
 
 
-async def ask(host: Mapping[str, Any], login: Login) -> Answer | Failure:
+async def ask(
+    host: Mapping[str, Any], login: Login, tunnel: asyncssh.SSHClientConnection | None = None
+) -> Answer | Failure:
     """Connects to one host, runs facts.sh there and returns what it said, or why it could not be asked."""
-    connected = await _connect(host, login.key)
+    connected = await _connect(host, login, tunnel)
     if isinstance(connected, Failure):
         return connected
     try:
@@ -131,7 +156,9 @@ class _Pinned(asyncssh.SSHClient):
         return key == self.expected
 
 
-async def _connect(host: Mapping[str, Any], key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection | Failure:
+async def _connect(
+    host: Mapping[str, Any], login: Login, tunnel: asyncssh.SSHClientConnection | None = None
+) -> asyncssh.SSHClientConnection | Failure:
     try:
         expected = asyncssh.import_public_key(host["hostKey"])
     except asyncssh.KeyImportError as error:
@@ -140,16 +167,17 @@ async def _connect(host: Mapping[str, Any], key: asyncssh.SSHKey) -> asyncssh.SS
     step = "no answer on the network: a firewall that drops, a wrong address, or a machine that is off"
     try:
         async with asyncio.timeout(CONNECT_S):
-            sock = await _dial(host["address"], host["port"])
-            step = "the connection was accepted, but nothing there spoke SSH"
+            way = await _way(host, tunnel)
+            if not tunnel:
+                step = "the connection was accepted, but nothing there spoke SSH"
             try:
-                return await _login(host, key, pinned, sock)
+                return await _login(host, login, pinned, way)
             except asyncssh.HostKeyNotVerifiable:
                 return _other_key(pinned.shown)
             except asyncssh.KeyExchangeFailed as error:
                 # It may have no key of the expected type at all; then show what it has.
-                sock = await _dial(host["address"], host["port"])
-                shown = await asyncssh.get_server_host_key(host["address"], sock=sock, config=None)
+                way = await _way(host, tunnel)
+                shown = await asyncssh.get_server_host_key(host["address"], host["port"], config=None, **way)
                 if shown is None or shown == expected:
                     return Failure("not-ssh", str(error))
                 return _other_key(shown)
@@ -159,12 +187,28 @@ async def _connect(host: Mapping[str, Any], key: asyncssh.SSHKey) -> asyncssh.SS
         return Failure("name", error.strerror or str(error))
     except asyncssh.PermissionDenied as error:
         return Failure("login", error.reason)
+    except asyncssh.ChannelOpenError as error:
+        return _not_forwarded(error)
     except asyncssh.Error as error:
         return Failure("not-ssh", error.reason)
     except ConnectionRefusedError:
         return Failure("refused", "the machine is there, but nothing listens on that port")
     except OSError as error:
         return Failure("unreachable", os.strerror(error.errno) if error.errno else str(error))
+
+
+async def _way(host: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None) -> dict[str, Any]:
+    """What asyncssh needs to get to the host: a way of its own, or that through the bastion."""
+    return {"tunnel": tunnel} if tunnel else {"sock": await _dial(host["address"], host["port"])}
+
+
+def _not_forwarded(error: asyncssh.ChannelOpenError) -> Failure:
+    """The bastion's word about the last part of the way."""
+    if error.code == OPEN_ADMINISTRATIVELY_PROHIBITED:
+        return Failure("forwarding", f"the bastion does not forward: {error.reason}")
+    return Failure(
+        "refused" if "refused" in error.reason else "unreachable", f"{error.reason}, says the bastion"
+    )
 
 
 async def _dial(address: str, port: int) -> socket.socket:
@@ -188,16 +232,16 @@ async def _dial(address: str, port: int) -> socket.socket:
 
 
 async def _login(
-    host: Mapping[str, Any], key: asyncssh.SSHKey, pinned: _Pinned, sock: socket.socket
+    host: Mapping[str, Any], login: Login, pinned: _Pinned, way: Mapping[str, Any]
 ) -> asyncssh.SSHClientConnection:
-    """The handshake. Nothing of this computer's own SSH configuration, agent or known_hosts takes part."""
+    """The handshake. Nothing of this computer's own SSH configuration or known_hosts takes part."""
     return await asyncssh.connect(
         host["address"],
         host["port"],
-        sock=sock,
+        **way,
         username=host["user"],
-        client_keys=[key],
-        agent_path=None,
+        client_keys=[login.key] if login.key else None,
+        agent_path=login.agent or None,
         config=None,
         preferred_auth="publickey",
         # Empty, not None: None would mean that keys are not checked. The client decides.

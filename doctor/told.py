@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from capacity import NodeOffer
-    from settings import Settings, SshAccess
+    from settings import Endpoint, Settings, SshAccess
+
+BASTION = "the bastion"
+"""Its name in reports; no host can be called so."""
 
 OPERATOR_NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
@@ -31,30 +34,42 @@ def inventory(
 
     `ssh_access` is what `settings.resolve_ssh` found out: the host key that each machine must show.
     `knownHostsFile` is where that key stands, null when it stands in the stack file itself: remedies name it.
-    `sudoPassword` says whether the stack has one for this host's sudo.
+    `jump` is the bastion that the way leads through, as ssh -J takes it; `agent`: logins without a
+    privateKeyFile use the SSH agent's keys. `sudoPassword`: the stack has one for this host's sudo.
     """
-    known_hosts = settings.ssh.known_hosts_file
+    bastion, through = settings.bastion, next((a.bastion for a in ssh_access.values() if a.bastion), None)
     return {
         "owner": {"project": project, "stack": stack},
         "k3sVersion": settings.k3s.version,
         "mirror": settings.k3s.mirror,
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
+        "secrets": sorted(settings.secrets),
+        "agent": settings.ssh.agent,
+        "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
         "hosts": [
             {
-                "name": node.name,
+                **_end(node.name, node, settings, ssh_access[node.name]),
                 "role": node.role,
-                "address": node.address,
-                "port": node.port,
-                "user": node.user,
-                "hostKey": ssh_access[node.name].host_key,
-                "knownHostsFile": None if node.host_key else known_hosts,
-                "privateKeyFile": node.private_key_file,
+                "nodeIp": node.node_ip,
+                "jump": settings.jump(node),
                 "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
                 "gpu": {"count": node.gpu.count, "product": node.gpu.product} if node.gpu else None,
             }
             for node in settings.nodes
         ],
+    }
+
+
+def _end(name: str, end: Endpoint, settings: Settings, access: SshAccess) -> dict[str, Any]:
+    return {
+        "name": name,
+        "address": end.address,
+        "port": end.port,
+        "user": end.user,
+        "hostKey": access.host_key,
+        "knownHostsFile": None if end.host_key else settings.ssh.known_hosts_file,
+        "privateKeyFile": end.private_key_file,
     }
 
 
@@ -82,9 +97,13 @@ def read_inventory(data: object) -> dict[str, Any]:
     _fields(told["owner"], "the inventory's owner", project=str, stack=str)
     if not told["hosts"]:
         raise Refused("the inventory names no host; there is nothing to look at")
+    texts = dict.fromkeys(("name", "address", "user", "hostKey"), str)
+    if told.get("bastion"):
+        _fields(told["bastion"], "the inventory's bastion", port=int, **texts)
     for host in told["hosts"]:
-        texts = dict.fromkeys(("name", "address", "user", "role", "hostKey"), str)
-        _fields(host, "a host of the inventory", port=int, **texts)
+        _fields(host, "a host of the inventory", port=int, role=str, **texts)
+        if host.get("jump") and not told.get("bastion"):
+            raise Refused(f"host {host['name']} of the inventory is behind a bastion, and none is named")
         if host.get("gpu"):
             _fields(host["gpu"], f"gpu of host {host['name']} in the inventory", count=int, product=str)
     return told

@@ -1,18 +1,20 @@
 """What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
 
-from .keys import SshAccess, resolve_ssh
+from .keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
 from .load import parse, read_stack_file
 from .names import NO_SHARING
 from .problem import Problem, SettingsError, render
 from .sharing import GPU, MPS_CLIENTS, Profile, memory_of, mig_resource
-from .stack import SECRET_KEYS, Gpu, Node, Settings
+from .stack import SECRET_KEYS, Endpoint, Gpu, Node, Settings
 from .workloads import Workload
 
 __all__ = [
     "GPU",
     "MPS_CLIENTS",
     "NO_SHARING",
+    "PASSPHRASE",
     "SECRET_KEYS",
+    "Endpoint",
     "Gpu",
     "Node",
     "Problem",
@@ -21,6 +23,7 @@ __all__ = [
     "SettingsError",
     "SshAccess",
     "Workload",
+    "is_encrypted",
     "memory_of",
     "mig_resource",
     "parse",

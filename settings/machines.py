@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
 from .k3s_flags import SERVER_KEYS, bare
-from .names import Address, KeyPath, MigProfile, Name, NodeName, Product, Resource
+from .names import Address, HostName, KeyPath, MigProfile, Name, NodeName, Product, Resource
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
@@ -23,8 +23,36 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Reserved = dict[Resource, Annotated[int, Field(ge=0)]]
 
 
+HostKey = Annotated[str, StringConstraints(pattern=re.compile(f"^{HOST_KEY}$"))]
+
+
+class Login(Model):
+    """How a machine, or the machines of a pool, are reached; what is not said comes from the next level."""
+
+    user: str | None = Field(
+        default=None, min_length=1, description="the login name there", examples=["root"]
+    )
+    port: Port | None = Field(default=None, description="sshd's port there, 1 to 65535", examples=[22])
+    private_key_file: KeyPath | None = Field(
+        default=None,
+        description="the path of the private key file for this login",
+        examples=["~/.ssh/id_ed25519"],
+    )
+
+
+class Bastion(Login):
+    """The one machine through which all others are reached."""
+
+    address: HostName = Field(description="the bastion's name or address", examples=["bastion.example.org"])
+    host_key: HostKey | None = Field(
+        default=None,
+        description="the bastion's public host key, as in /etc/ssh/ssh_host_ed25519_key.pub",
+        examples=["ssh-ed25519 AAAA..."],
+    )
+
+
 class Ssh(Model):
-    """How machines are reached; a host may override user, port and key."""
+    """How machines are reached; a pool and a host may override user, port and key."""
 
     user: str = Field(
         default="root", min_length=1, description="the login name on the machines", examples=["root"]
@@ -33,10 +61,20 @@ class Ssh(Model):
     private_key_file: KeyPath | None = Field(
         default=None, description="the path of the private key file", examples=["~/.ssh/id_ed25519"]
     )
+    agent: bool = Field(
+        default=False,
+        description="whether the keys are those of the SSH agent in SSH_AUTH_SOCK",
+        examples=["true"],
+    )
     known_hosts_file: KeyPath = Field(
         default="~/.ssh/known_hosts",
         description="the path of the file with the machines' host keys",
         examples=["~/.ssh/known_hosts"],
+    )
+    bastion: Bastion | None = Field(
+        default=None,
+        description="the machine through which the others are reached",
+        examples=["{address: bastion.example.org}"],
     )
 
 
@@ -147,25 +185,24 @@ class PoolGpu(Model):
     )
 
 
-class Host(Model):
-    """One machine; what it does not say comes from `ssh`."""
+class Host(Login):
+    """One machine; what it does not say comes from its pool, then from `ssh`."""
 
     address: Address = Field(description="the machine's IPv4 address", examples=["10.0.0.11"])
-    user: str | None = Field(
-        default=None, min_length=1, description="the login name on this machine", examples=["root"]
+    node_ip: Address | None = Field(
+        default=None,
+        description="the IPv4 address at which the other nodes reach it, where that is not `address`",
+        examples=["10.0.0.11"],
     )
-    port: Port | None = Field(
-        default=None, description="sshd's port on this machine, 1 to 65535", examples=[22]
+    external_ip: Address | None = Field(
+        default=None,
+        description="the IPv4 address that the world reaches it by: k3s's node-external-ip",
+        examples=["203.0.113.11"],
     )
-    host_key: Annotated[str, StringConstraints(pattern=re.compile(f"^{HOST_KEY}$"))] | None = Field(
+    host_key: HostKey | None = Field(
         default=None,
         description="the machine's public host key, as in /etc/ssh/ssh_host_ed25519_key.pub",
         examples=["ssh-ed25519 AAAA..."],
-    )
-    private_key_file: KeyPath | None = Field(
-        default=None,
-        description="the path of the private key file for this machine",
-        examples=["~/.ssh/id_ed25519"],
     )
     reserved: Reserved | None = Field(
         default=None,
@@ -179,7 +216,7 @@ def _address_alone(value: Any) -> Any:
     return {"address": value} if isinstance(value, str) else value
 
 
-class Pool(Model):
+class Pool(Login):
     """Machines of one kind."""
 
     role: Literal["server", "agent"] = Field(

@@ -15,6 +15,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 MIG_PROFILE = re.compile(r"[1-9]\d?g\.[1-9]\d*gb([+-][a-z]+(\.[a-z]+)*)?")
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 LABEL_LIMIT = 63
 PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
 """A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
@@ -103,6 +104,14 @@ def _address(text: str) -> str:
     return text
 
 
+def _host_name(text: str) -> str:
+    if HOST_NAME.fullmatch(text) and len(text) <= 253:
+        return text
+    raise refused(
+        "a name or an IPv4 address, without user and port", "write for instance bastion.example.org"
+    )
+
+
 def _resource(text: str) -> str:
     domain, _, name = text.partition("/")
     if name and DNS_SUBDOMAIN.fullmatch(domain) and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
@@ -164,6 +173,7 @@ Product = Annotated[
 ]
 MigProfile = Annotated[str, AfterValidator(_mig_profile), _looks_like(MIG_PROFILE.pattern)]
 Address = Annotated[str, AfterValidator(_address), _looks_like(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
+HostName = Annotated[str, AfterValidator(_host_name), _looks_like(HOST_NAME.pattern, 253)]
 Resource = Annotated[
     str, AfterValidator(_resource), _looks_like(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
 ]

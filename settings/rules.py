@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -46,47 +45,56 @@ def one_server(draft: Draft) -> Iterator[Problem]:
 
 def unique_hosts(draft: Draft) -> Iterator[Problem]:
     """A host's name is its node's name and its resources' name; an address is one machine."""
-    by_name, by_address = defaultdict(list), defaultdict(list)
-    for pool_name, pool in draft.settings.pools.items():
-        for name, host in pool.hosts.items():
-            by_name[name].append(f"pools.{pool_name}.hosts.{name}")
-            by_address[host.address].append(f"pools.{pool_name}.hosts.{name}")
-    for name, (first, *others) in by_name.items():
-        for path in others:
-            yield Problem(
-                path,
-                f"the name {name}, which {first} has already",
-                "a name of its own for each machine, over all pools",
-                "rename one of the two",
-            )
-    for address, (first, *others) in by_address.items():
-        for path in others:
-            yield Problem(
-                path,
-                f"the address {address}, which {first} has already",
-                "an address of its own for each machine",
-                "correct one of the two addresses",
-            )
+    order = [
+        f"pools.{pool}.hosts.{name}" for pool, said in draft.settings.pools.items() for name in said.hosts
+    ]
+    nodes = sorted(draft.settings.nodes, key=lambda node: order.index(node.place))
+    yield from _shared({node.place: node.name for node in nodes}, "name", "a name", "rename one of the two")
+    addresses = {node.place: node.node_ip for node in nodes}
+    shared = list(_shared(addresses, "address", "an address", "correct one of the two addresses"))
+    yield from shared
+    logins = {node.place: f"{node.address} port {node.port}" for node in nodes}
+    for problem in _shared(logins, "address", "an address (or a port)", "correct one of the two addresses"):
+        if problem.path not in {other.path for other in shared}:
+            yield problem
+
+
+def _shared(values: Mapping[str, str], what: str, own: str, remedy: str) -> Iterator[Problem]:
+    """Problems of the places whose value another place has already."""
+    firsts: dict[str, str] = {}
+    for place, value in values.items():
+        first = firsts.setdefault(value, place)
+        if first != place:
+            expected = f"{own} of its own for each machine" + (", over all pools" if what == "name" else "")
+            yield Problem(place, f"the {what} {value}, which {first} has already", expected, remedy)
 
 
 def ssh_key_once(draft: Draft) -> Iterator[Problem]:
-    """One way to the private key: a file, or a secret."""
-    secret = "sshPrivateKey" in draft.settings.secrets
-    in_secret = "pulumi config set --secret sshPrivateKey < KEYFILE"
-    if secret and draft.settings.ssh.private_key_file:
+    """One way to the private key: a file, an agent, or a secret."""
+    ssh = draft.settings.ssh
+    ways = {
+        "ssh.privateKeyFile": ssh.private_key_file is not None,
+        "ssh.agent: true": ssh.agent,
+        "the secret sshPrivateKey": "sshPrivateKey" in draft.settings.secrets,
+    }
+    chosen = [way for way, is_chosen in ways.items() if is_chosen]
+    if len(chosen) > 1:
         yield Problem(
-            "ssh.privateKeyFile",
-            "a key file, and the secret sshPrivateKey as well",
-            "one of the two",
-            "remove ssh.privateKeyFile, or run: pulumi config rm sshPrivateKey",
+            "ssh.privateKeyFile" if ssh.private_key_file else "ssh.agent",
+            " and ".join(chosen),
+            "one way to the private key",
+            "remove all but one; a secret goes with: pulumi config rm sshPrivateKey",
         )
-    bare = [node.name for node in draft.settings.nodes if not node.private_key_file]
-    if not secret and bare and draft.intact("ssh") and draft.intact("pools"):
+    bastion = draft.settings.bastion
+    ends = [*draft.settings.nodes, *([bastion] if bastion else [])]
+    bare = [end.title.removeprefix("host ") for end in ends if not end.private_key_file]
+    if not chosen and bare and draft.intact("ssh") and draft.intact("pools"):
         yield Problem(
             "ssh.privateKeyFile",
             f"no private key for {', '.join(bare)}",
-            "ssh.privateKeyFile, or the secret sshPrivateKey",
-            f"add `privateKeyFile: ~/.ssh/id_ed25519` to ssh, or run: {in_secret}",
+            "ssh.privateKeyFile, ssh.agent: true, or the secret sshPrivateKey",
+            "add `privateKeyFile: ~/.ssh/id_ed25519` to ssh, or run: "
+            "pulumi config set --secret sshPrivateKey < KEYFILE",
         )
 
 

@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from .base import Model
-from .machines import K3s, Pool, Pools, Ssh
+from .machines import K3s, Login, Pool, Pools, Ssh
 from .names import Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
 from .workloads import Workload
 
-SECRET_KEYS = ("sshPrivateKey", "sudoPassword")
+SECRET_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Top-level keys that hold secrets. Settings know only whether they are set."""
+
+SSH_PORT = 22
 
 
 class Sections(Model):
@@ -59,18 +61,34 @@ class Gpu:
     mig: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Node:
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where an sshd answers, and who logs in there."""
+
+    title: str
+    """What to call it in a report."""
+    place: str
+    """Where it stands in the stack file."""
+    address: str
+    user: str
+    port: int
+    host_key: str | None
+    """As written in the stack file; None: known_hosts has it."""
+    private_key_file: str | None
+    """None: the SSH agent's keys, or the secret sshPrivateKey."""
+    key_place: str
+    """Where private_key_file stands in the stack file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node(Endpoint):
     """A machine with all it inherits from its pool and from `ssh`. `name` is its Kubernetes node name."""
 
     name: str
     pool: str
     role: Literal["server", "agent"]
-    address: str
-    user: str
-    port: int
-    host_key: str | None
-    private_key_file: str | None
+    node_ip: str
+    external_ip: str | None
     gpu: Gpu | None
     reserved: Mapping[str, int] = field(default_factory=dict)
     """By resource, what things outside the stack use of it."""
@@ -108,6 +126,44 @@ class Settings:
         """The one server."""
         return next(node for node in self.nodes if node.role == "server")
 
+    @property
+    def bastion(self) -> Endpoint | None:
+        """The machine through which the others are reached."""
+        bastion = self.ssh.bastion
+        if bastion is None:
+            return None
+        login = self._login(("ssh.bastion", bastion), port=bastion.port or SSH_PORT)
+        return Endpoint(
+            title="ssh.bastion",
+            place="ssh.bastion",
+            address=bastion.address,
+            host_key=bastion.host_key,
+            **login,
+        )
+
+    def jump(self, end: Endpoint) -> str | None:
+        """The bastion that the way to `end` leads through, as ssh -J takes it; None: there is none."""
+        bastion = self.bastion
+        if bastion is None or end.address == bastion.address:
+            return None
+        return f"{bastion.user}@{bastion.address}:{bastion.port}"
+
+    def _login(self, *levels: tuple[str, Login], port: int | None = None) -> dict[str, Any]:
+        """Who logs in where, from the most to the least special of `levels`, then from `ssh`."""
+        every = [*levels, ("ssh", self.ssh)]
+
+        def first(field: str) -> tuple[str, Any]:
+            said = ((place, getattr(level, field)) for place, level in every)
+            return next(((place, value) for place, value in said if value), ("ssh", None))
+
+        key_place, key_file = first("private_key_file")
+        return {
+            "user": first("user")[1],
+            "port": port or first("port")[1],
+            "private_key_file": key_file,
+            "key_place": f"{key_place}.privateKeyFile",
+        }
+
     def _of_pool(self, pool_name: str, pool: Pool) -> list[Node]:
         gpu = pool.gpu and Gpu(
             product=pool.gpu.product,
@@ -118,16 +174,18 @@ class Settings:
         )
         return [
             Node(
+                title=f"host {name}",
+                place=f"pools.{pool_name}.hosts.{name}",
                 name=name,
                 pool=pool_name,
                 role=pool.role,
                 address=host.address,
-                user=host.user or self.ssh.user,
-                port=host.port or self.ssh.port,
+                node_ip=host.node_ip or host.address,
+                external_ip=host.external_ip,
                 host_key=host.host_key,
-                private_key_file=host.private_key_file or self.ssh.private_key_file,
                 gpu=gpu,
                 reserved=pool.reserved if host.reserved is None else host.reserved,
+                **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()
         ]

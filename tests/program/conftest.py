@@ -18,6 +18,12 @@ def key_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def host_key(key_pair: Path) -> str:
+    """A host key as known_hosts has it."""
+    return key_pair.with_suffix(".pub").read_text().rsplit(" ", 1)[0]
+
+
 @pytest.fixture
 def in_project(tmp_path: Path, key_pair: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory where the stack files' relative paths lead to a key and known hosts."""

@@ -13,7 +13,8 @@ from tests.unit.test_settings_refusals import REFUSALS
 
 NAMESPACE = "k3s-gpu-sharing:"
 KEY = asyncssh.generate_private_key("ssh-ed25519")
-LOCKED = KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()
+LOCKED = KEY.export_private_key(passphrase="secret").decode()
+PKCS8 = KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()
 HOST_KEY = " ".join(KEY.export_public_key().decode().split()[:2])
 
 
@@ -179,8 +180,8 @@ SECRETS = {
     "a key in a file and in a secret": Broken(
         text_of({"sshPrivateKey": {"secure": "AAAB"}}),
         "ssh.privateKeyFile",
-        "the secret sshPrivateKey as well",
-        "one of the two",
+        "ssh.privateKeyFile and the secret sshPrivateKey",
+        "one way to the private key",
         "pulumi config rm sshPrivateKey",
     ),
 }
@@ -214,6 +215,9 @@ KEYS = {
     ),
     "a key with a passphrase": changed(
         {}, "ssh.privateKeyFile", "with a passphrase", "without a passphrase", "without one", key=LOCKED
+    ),
+    "a key encrypted in another form": changed(
+        {}, "ssh.privateKeyFile", "PKCS #8", "private key", "ssh-keygen -p -f", key=PKCS8
     ),
     "a public key for a private one": changed(
         {}, "ssh.privateKeyFile", "not a private key", "private key", "not its .pub", key=HOST_KEY

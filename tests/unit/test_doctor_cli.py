@@ -17,6 +17,7 @@ from doctor.ssh import Login
 from doctor.told import Refused, read_inventory, read_promise
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
+LOCKED = KEY.export_private_key(passphrase="secret").decode()
 PRIVATE, PUBLIC = KEY.export_private_key().decode(), KEY.export_public_key().decode().strip()
 HOST = {
     "name": "gpu-1", "role": "agent", "address": "10.0.0.21", "port": 22, "user": "root", "hostKey": PUBLIC,
@@ -122,6 +123,7 @@ def test_an_inventory_from_a_stack_file(project):
     assert (gpu["knownHostsFile"], server["knownHostsFile"]) == (None, "keys/known_hosts")
     assert gpu["hostKey"].split()[:2] == server["hostKey"].split()[:2] == PUBLIC.split()[:2]
     assert server["gpu"] is None
+    assert (gpu["nodeIp"], gpu["jump"], told["bastion"], told["agent"]) == ("10.0.0.21", None, None, False)
     assert not gpu["sudoPassword"]  # the stack has none
     assert PRIVATE not in json.dumps(told)
 
@@ -157,9 +159,23 @@ def test_logins(tmp_path):
             {**HOST, "name": "gpu-3", "sudoPassword": True},
         ]
     }
-    logins = logins_for(told, Secrets(PRIVATE, "sesame"))
+    logins = logins_for(told, Secrets(PRIVATE, "", "sesame"))
     assert logins == {"gpu-1": Login(KEY), "gpu-2": Login(other), "gpu-3": Login(KEY, "sesame")}
     assert "sesame" not in repr(logins)
+
+
+def test_a_key_with_a_passphrase_is_opened_with_it():
+    assert logins_for({"hosts": [HOST]}, Secrets(LOCKED, "secret")) == {"gpu-1": Login(KEY)}
+
+
+def test_the_keys_of_an_agent_serve_hosts_without_a_file(tmp_path):
+    (tmp_path / "id").write_text(PRIVATE)
+    hosts = [HOST, {**HOST, "name": "gpu-2", "privateKeyFile": str(tmp_path / "id")}]
+    told = {"hosts": hosts, "agent": True, "bastion": {**HOST, "name": "the bastion"}}
+    agent = Login(None, agent="/run/agent")
+    assert logins_for(told, Secrets(), "/run/agent") == {
+        "gpu-1": agent, "gpu-2": Login(KEY), "the bastion": agent
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -170,9 +186,19 @@ def test_logins(tmp_path):
         ({"private_key": "not a key"}, {}, "the SSH key from the secret sshPrivateKey cannot be read"),
         ({"private_key": PRIVATE}, {"sudoPassword": True}, "gpu-1 needs the secret sudoPassword, and it did"),
         (
+            {"private_key": LOCKED},
+            {},
+            "the secret sshPrivateKey is protected by a passphrase, and no secret sshPrivateKeyPassphrase",
+        ),
+        (
+            {"private_key": LOCKED, "passphrase": "wrong"},
+            {},
+            "sshPrivateKeyPassphrase does not open the SSH key from the secret sshPrivateKey",
+        ),
+        (
             {"private_key": KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()},
             {},
-            "the secret sshPrivateKey is protected by a passphrase",
+            "encrypted as PKCS #8",
         ),
     ],
 )
@@ -198,7 +224,7 @@ def test_logins_that_cannot_be(given, host, expected):
     ],
 )
 def test_secrets_come_as_json(data):
-    assert read_secrets(json.dumps(data)) == Secrets("a key", "sesame")
+    assert read_secrets(json.dumps(data)) == Secrets("a key", "", "sesame")
 
 
 @pytest.mark.parametrize("text", ["sesame", "[]", PRIVATE])
@@ -313,8 +339,17 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
     assert json.loads(capsys.readouterr().out)["errors"] == 1
 
 
+def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):
+    monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps({**INVENTORY, "agent": True}))
+    monkeypatch.setattr(sys, "stdin", Typed("{}"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    assert main(["hosts", "--from-graph"]) == 2
+    assert "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent" in capsys.readouterr().err
+
+
 def test_an_ssh_agent_that_is_gone_is_told_before_pulumi_fails_on_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
+    monkeypatch.setattr(sys, "stdin", Typed("{}"))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.1"))
     assert main(["hosts", "--from-graph"]) == 2
     said = capsys.readouterr().err

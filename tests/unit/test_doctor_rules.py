@@ -158,7 +158,7 @@ CASES = [
     ("ports", facts(listens="2808"), {"role": "agent"}, {}, ["error: taken: 10248"]),
     ("ports", facts(DEBIAN + OURS, k3s_unit="k3s.service failed"), {}, {}, ["error: taken: 6443"]),
     ("address", facts(), {"address": "192.0.2.9"}, {},
-     ["error: 192.0.2.9 is on no interface", "it has 10.0.0.11 |", "address: 10.0.0.11 for node-1"]),
+     ["error: 192.0.2.9 is on no interface", "it has 10.0.0.11 |", "nodeIp: 10.0.0.11 for node-1"]),
     ("address", facts(), {"address": "a.example", "peer": "192.0.2.9"}, {},
      ["error: 192.0.2.9 is on no interface"]),
     ("route", facts(default_route=None), {}, {}, ["error: no default route", "ip route add default"]),

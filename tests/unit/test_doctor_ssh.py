@@ -8,6 +8,7 @@ import time
 
 import asyncssh
 import pytest
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from doctor import ssh
 from doctor.hosts import report
@@ -318,3 +319,66 @@ def test_one_dead_machine_does_not_hide_the_others():
     assert isinstance(answers["gpu-1"], Answer)
     assert [finding.check for finding in verdict.findings if finding.host == "gpu-2"] == ["reach"]
     assert verdict.exit_code == 1
+
+
+async def bastion_sshd(allows=True):
+    class Bastion(asyncssh.SSHServer):
+        def connection_requested(self, *wanted):
+            if not allows:
+                raise asyncssh.ChannelOpenError(OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
+            return True
+
+    known = asyncssh.import_authorized_keys(line(OURS))
+    return await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[OTHER_HOST_KEY],
+        authorized_client_keys=known,
+        server_factory=Bastion,
+    )
+
+
+def through_bastion(allows=True, key=OTHER_HOST_KEY):
+    """The report about three hosts: one that answers, one with another host key, one that is not there."""
+
+    async def run():
+        bastion = await bastion_sshd(allows)
+        async with sshd() as port, sshd(host_keys=[OTHER_HOST_KEY]) as other:
+            jump = f"me@127.0.0.1:{bastion.get_port()}"
+            hosts = [
+                spec(port, name="gpu-1", jump=jump),
+                spec(other, name="gpu-2", jump=jump),
+                spec(1, name="gpu-3", jump=jump),
+            ]
+            end = spec(bastion.get_port(), name="the bastion", user="me", hostKey=line(key))
+            logins = {host["name"]: Login(OURS) for host in [*hosts, end]}
+            try:
+                answers = await ssh.ask_all(hosts, logins, end)
+            finally:
+                bastion.close()
+            return {**inventory(*hosts), "bastion": end}, answers
+
+    told, answers = asyncio.run(run())
+    return report(told, answers, dict.fromkeys([*answers, "the bastion"], line(OURS)))
+
+
+def test_through_a_bastion_every_host_says_what_it_would_say_directly():
+    verdict = through_bastion()
+    found = {finding.host: finding for finding in verdict.findings if finding.host != "gpu-1"}
+    assert "gpu-1" in verdict.subjects and "the bastion" not in verdict.subjects
+    assert found["gpu-2"].check == "host-key"
+    assert "; ssh ssh://me@127.0.0.1:" in found["gpu-2"].remedy
+    assert found["gpu-3"].check == "reach" and "says the bastion" in found["gpu-3"].found
+    assert "reach" not in {finding.check for finding in verdict.findings if finding.host == "gpu-1"}
+
+
+def test_a_bastion_with_another_key_is_told_once_and_nobody_behind_it_is_asked():
+    verdict = through_bastion(key=HOST_KEY)
+    assert [(finding.host, finding.check) for finding in verdict.findings] == [("the bastion", "host-key")]
+    assert verdict.notes == ["not looked at, because the bastion was not reached: gpu-1, gpu-2, gpu-3"]
+    assert verdict.exit_code == 1
+
+
+def test_a_bastion_that_does_not_forward():
+    finding = through_bastion(allows=False).findings[0]
+    assert "the bastion does not forward" in finding.found and "AllowTcpForwarding" in finding.remedy

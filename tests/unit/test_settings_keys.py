@@ -169,12 +169,23 @@ def test_a_hosts_own_key_file_is_named(tmp_path: Path) -> None:
     assert problem.path == "pools.rtx.hosts.gpu-1.privateKeyFile"
 
 
-@pytest.mark.parametrize("form", ["pkcs1-pem", "pkcs8-pem"])
-def test_a_key_with_a_passphrase_is_refused(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("form", ["pkcs1-pem", "openssh"])
+def test_a_key_with_a_passphrase_needs_the_secret_with_it(tmp_path: Path, form: str) -> None:
     (tmp_path / "key").write_bytes(ECDSA.export_private_key(form, passphrase="hunter2"))
     (problem,) = refused(tmp_path, KNOWN)
-    assert "passphrase" in problem.found and "ssh-keygen" in problem.remedy
+    assert "passphrase" in problem.found and "pulumi config set --secret" in problem.remedy
     assert "BEGIN" not in repr(problem)
+    settings = s.parse(with_({"ssh/knownHostsFile": "known"}), ["sshPrivateKeyPassphrase"])
+    key = s.resolve_ssh(settings, tmp_path)["gpu-1"].private_key
+    assert key and s.is_encrypted(key) and not s.is_encrypted(LOGIN_TEXT) and not s.is_encrypted("none")
+
+
+def test_a_form_of_encryption_that_the_plugin_does_not_know_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "known").write_text(KNOWN)
+    (tmp_path / "key").write_bytes(ECDSA.export_private_key("pkcs8-pem", passphrase="hunter2"))
+    settings = s.parse(with_({"ssh/knownHostsFile": "known"}), ["sshPrivateKeyPassphrase"])
+    with pytest.raises(s.SettingsError, match="PKCS #8"):
+        s.resolve_ssh(settings, tmp_path)
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen to make such a key with")
@@ -187,3 +198,55 @@ def test_a_key_of_ssh_keygen_with_a_passphrase_is_refused(tmp_path: Path) -> Non
 
 def test_a_private_key_is_not_part_of_what_is_printed(tmp_path: Path) -> None:
     assert "PRIVATE KEY" not in repr(resolved(tmp_path, KNOWN))
+
+
+BASTION = {"ssh/bastion": {"address": "bastion.example.org", "port": 2222, "user": "me"}}
+
+
+@pytest.mark.parametrize("entry", ["[bastion.example.org]:2222", hashed("[bastion.example.org]:2222")])
+def test_a_bastion_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
+    access = resolved(tmp_path, f"{KNOWN}{entry} {public(OTHER)}\n", BASTION)
+    assert access["gpu-1"].host_key == public(ED25519)
+    bastion = access["gpu-1"].bastion
+    assert bastion and (bastion.host_key, bastion.private_key) == (public(OTHER), LOGIN_TEXT)
+
+
+def test_a_bastion_nobody_knows(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, KNOWN, BASTION)
+    assert problem.path == "ssh.bastion"
+    assert "ssh-keyscan -p 2222 -t ed25519 bastion.example.org >> known" in problem.remedy
+
+
+def test_a_host_behind_the_bastion_is_asked_for_its_key_from_there(tmp_path: Path) -> None:
+    problems = refused(tmp_path, f"[bastion.example.org]:2222 {public(OTHER)}\n", BASTION)
+    assert [problem.path for problem in problems] == ["host gpu-1", "host server-1"]
+    assert problems[0].remedy.startswith("ssh ssh://me@bastion.example.org:2222 ssh-keyscan -p 22 -t ed25519")
+
+
+def test_a_host_that_is_the_bastion_is_reached_directly(tmp_path: Path) -> None:
+    access = resolved(tmp_path, KNOWN, {"ssh/bastion": {"address": "10.0.0.11"}})
+    assert access["server-1"].bastion is None
+    assert access["gpu-1"].bastion
+
+
+def test_what_a_host_does_not_say_comes_from_its_pool_then_from_ssh() -> None:
+    changes = {
+        "ssh": {"user": "low", "privateKeyFile": "a", "bastion": {"address": "b"}},
+        "pools/rtx/user": "mid",
+        "pools/rtx/port": 2222,
+        "pools/rtx/privateKeyFile": "b",
+        "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "user": "top", "nodeIp": "10.1.0.21"},
+    }
+    settings = s.parse(with_(changes))
+    gpu, server = settings.nodes
+    assert (gpu.user, gpu.port, gpu.private_key_file, gpu.node_ip) == ("top", 2222, "b", "10.1.0.21")
+    assert gpu.key_place == "pools.rtx.privateKeyFile"
+    assert (server.user, server.port, server.private_key_file, server.node_ip) == (
+        "low",
+        22,
+        "a",
+        "10.0.0.11",
+    )
+    # Only what is the bastion's own: the pools' port is not its.
+    assert settings.bastion and (settings.bastion.user, settings.bastion.port) == ("low", 22)
+    assert settings.jump(gpu) == "low@b:22"

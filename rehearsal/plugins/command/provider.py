@@ -27,7 +27,11 @@ REMOTE: Final = "command:remote:Command"
 
 COMMON: Final = {"triggers", "create", "update", "delete", "stdin", "logging", "addPreviousOutputInEnv"}
 INPUTS: Final = {LOCAL: COMMON | {"interpreter", "dir", "environment"}, REMOTE: COMMON | {"connection"}}
-CONNECTION: Final = {"host", "user", "port", "privateKey", "hostKey", "dialErrorLimit", "perDialTimeout"}
+PROXY: Final = {
+    *("host", "user", "port", "privateKey", "privateKeyPassword", "hostKey"),
+    *("dialErrorLimit", "perDialTimeout"),
+}
+CONNECTION: Final = PROXY | {"proxy"}
 # The schema's defaults, which the official plugin fills in at Check.
 CONNECTION_DEFAULTS: Final = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
 TYPES: Final = {
@@ -84,16 +88,22 @@ class CommandStandIn(StandIn):
         connection = plain(inputs["connection"])
         if not isinstance(connection, dict):
             return found
-        found += [
-            (f"connection.{name}", str(NotModelled(self.name, name, "use host, port, user, keys")))
-            for name in sorted(connection.keys() - CONNECTION)
+        found += self._end_problems("connection", connection, CONNECTION)
+        if isinstance(connection.get("proxy"), dict):
+            found += self._end_problems("connection.proxy", connection["proxy"], PROXY)
+        return found
+
+    def _end_problems(self, place: str, end: dict[str, Any], known: set[str]) -> list[tuple[str, str]]:
+        found = [
+            (f"{place}.{name}", str(NotModelled(self.name, name, "use host, port, user, keys, proxy")))
+            for name in sorted(end.keys() - known)
         ]
-        if "host" not in connection:
-            found.append(("connection.host", "missing required property: the machine's address"))
-        if not connection.get("hostKey"):
+        if "host" not in end:
+            found.append((f"{place}.host", "missing required property: the machine's address"))
+        if not end.get("hostKey"):
             text = "a connection without hostKey (the official plugin accepts any key then)"
             found.append(
-                ("connection.hostKey", str(NotModelled(self.name, text, "give the host's public key")))
+                (f"{place}.hostKey", str(NotModelled(self.name, text, "give the host's public key")))
             )
         return found
 
@@ -177,7 +187,11 @@ def _is(value: Any, expected: type) -> bool:
 def _with_defaults(connection: Any) -> Secret:
     """`connection` with the defaults filled in; always secret."""
     value = connection.value if isinstance(connection, Secret) else connection
-    return Secret(CONNECTION_DEFAULTS | value if isinstance(value, dict) else value)
+    if not isinstance(value, dict):
+        return Secret(value)
+    proxy = value.get("proxy")
+    inner = {"proxy": CONNECTION_DEFAULTS | plain(proxy)} if proxy is not None else {}
+    return Secret(CONNECTION_DEFAULTS | value | inner)
 
 
 def _input_changes(request: Any) -> list[Change]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncssh
@@ -42,8 +46,8 @@ async def _run(
     status: Callable[[str], None],
     cancelled: threading.Event,
 ) -> None:
-    options = _options(connection)
-    async with await _dial(connection, options, status, cancelled) as client:
+    async with AsyncExitStack() as stack:
+        client = await _reach(connection, stack, status, cancelled)
         try:
             process = await client.create_process(script, encoding=None)
             # The session goes with the whole exchange: a lost connection ends all three.
@@ -66,26 +70,52 @@ async def _run(
             raise output.failure(f"Process exited with status {process.exit_status}", script)
 
 
+async def _reach(
+    connection: dict[str, Any],
+    stack: AsyncExitStack,
+    status: Callable[[str], None],
+    cancelled: threading.Event,
+) -> asyncssh.SSHClientConnection:
+    """The machine's connection, through its proxy where it has one; `stack` closes both."""
+    options, proxy = _options(connection), connection.get("proxy")
+    tries = _Tries(connection["dialErrorLimit"], status, cancelled)
+    where = connection["host"], int(connection["port"])
+    if proxy is None:
+        client = await tries.until("Dial", connection, lambda: asyncssh.connect(*where, options=options))
+        return await stack.enter_async_context(client)
+    try:
+        proxy_options = _options(proxy)
+        first = _Tries(proxy["dialErrorLimit"], status, cancelled)
+        at = proxy["host"], int(proxy["port"])
+        through = await first.until("Dial proxy", proxy, lambda: asyncssh.connect(*at, options=proxy_options))
+        await stack.enter_async_context(through)
+        # The official plugin opens the way once and repeats the handshake on it, which cannot succeed
+        # where the first one failed: here each try opens a way of its own.
+        client = await tries.until(
+            "Dial from proxy", connection, lambda: asyncssh.connect(*where, tunnel=through, options=options)
+        )
+    except Failure as failure:
+        raise Failure(f"proxy: {failure}") from None
+    return await stack.enter_async_context(client)
+
+
 def _options(connection: dict[str, Any]) -> asyncssh.SSHClientConnectionOptions:
     """Raises Failure, without the text, when a key cannot be read."""
     try:
         host_key = asyncssh.import_public_key(connection["hostKey"])
     except (asyncssh.KeyImportError, ValueError):
         raise Failure("failed to parse host key: expected the form of authorized_keys") from None
-    keys = []
-    if connection.get("privateKey"):
-        try:
-            keys = [asyncssh.import_private_key(connection["privateKey"])]
-        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
-            raise Failure(
-                "the private key cannot be read: expected an OpenSSH or PEM key without passphrase"
-            ) from None
+    agent = os.environ.get("SSH_AUTH_SOCK") or None
+    if agent:
+        _agent_answers(agent)
+    keys = [_private_key(connection)] if connection.get("privateKey") else []
     limit = connection["perDialTimeout"] or None
     return asyncssh.SSHClientConnectionOptions(
         config=[],
         username=connection["user"],
-        client_keys=keys,
-        agent_path=None,
+        # With a key of its own the official plugin never comes to the agent's: both are "publickey".
+        client_keys=keys or None,
+        agent_path=None if keys else agent,
         preferred_auth=["publickey"],
         known_hosts=([host_key], [], []),
         connect_timeout=limit,
@@ -93,32 +123,67 @@ def _options(connection: dict[str, Any]) -> asyncssh.SSHClientConnectionOptions:
     )
 
 
-async def _dial(
-    connection: dict[str, Any],
-    options: asyncssh.SSHClientConnectionOptions,
-    status: Callable[[str], None],
-    cancelled: threading.Event,
-) -> asyncssh.SSHClientConnection:
-    limit, failed, delay = connection["dialErrorLimit"], 0, FIRST_DELAY
-    while True:
+def _private_key(connection: dict[str, Any]) -> asyncssh.SSHKey:
+    """A passphrase for a key without one is refused, as is PKCS #8 with one (golang.org/x/crypto/ssh)."""
+    text, passphrase = connection["privateKey"], connection.get("privateKeyPassword")
+    if passphrase is None:
+        with suppress(asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
+            return asyncssh.import_private_key(text)
+        raise Failure("the private key cannot be read: expected an OpenSSH or PEM key without passphrase")
+    if "BEGIN ENCRYPTED PRIVATE KEY" not in text:
+        with suppress(asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
+            asyncssh.import_private_key(text)
+            raise Failure("ssh: not an encrypted key")
+        with suppress(asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
+            return asyncssh.import_private_key(text, passphrase)
+    raise Failure("the private key cannot be read with this passphrase: expected an OpenSSH or PEM key")
+
+
+def _agent_answers(path: str) -> None:
+    """The official plugin dials the agent of its environment before anything else, needed or not."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.settimeout(5)
         try:
-            return await asyncssh.connect(connection["host"], int(connection["port"]), options=options)
-        except (asyncssh.Error, OSError, TimeoutError) as error:
-            reason = _reason(error, connection)
-        if -1 < limit < failed + 1:
-            raise Failure(f"after {failed} failed attempts: {reason}")
-        failed += 1
-        status(f"Dial {failed}/{'inf' if limit == -1 else limit} failed: retrying")
-        await asyncio.sleep(delay)
-        if cancelled.is_set():
-            raise Failure("context canceled")
-        delay = min(delay * DELAY_FACTOR, LONGEST_DELAY)
+            agent.connect(path)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise Failure(f"dial unix {path}: connect: {reason}") from None
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """The official plugin's patience (sdk/go/common/util/retry): `limit` failures, -1 for without end."""
+
+    limit: int
+    status: Callable[[str], None]
+    cancelled: threading.Event
+
+    async def until(
+        self, what: str, connection: dict[str, Any], dial: Callable[[], Any]
+    ) -> asyncssh.SSHClientConnection:
+        """What `dial` gives at last; raises Failure with its last reason."""
+        failed, delay = 0, FIRST_DELAY
+        while True:
+            try:
+                return await dial()
+            except (asyncssh.Error, OSError, TimeoutError) as error:
+                reason = _reason(error, connection)
+            if -1 < self.limit < failed + 1:
+                raise Failure(f"after {failed} failed attempts: {reason}")
+            failed += 1
+            self.status(f"{what} {failed}/{'inf' if self.limit == -1 else self.limit} failed: retrying")
+            await asyncio.sleep(delay)
+            if self.cancelled.is_set():
+                raise Failure("context canceled")
+            delay = min(delay * DELAY_FACTOR, LONGEST_DELAY)
 
 
 def _reason(error: Exception, connection: dict[str, Any]) -> str:
     address = f"{connection['host']}:{int(connection['port'])}"
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return "ssh: handshake failed: ssh: host key mismatch"
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return f"ssh: rejected: connect failed ({error.reason})"
     if isinstance(error, asyncssh.PermissionDenied):
         return "ssh: handshake failed: ssh: unable to authenticate, no method was accepted"
     if isinstance(error, ConnectionRefusedError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import asyncssh
 import pulumi
 from pulumi_command import local, remote
 
@@ -189,6 +190,29 @@ def _remote_failures(around: Surroundings) -> None:
     on_machine("no-host-key", around, at=connection(around, host_key="not a key"), create="true")
 
 
+def _ways(around: Surroundings) -> None:
+    """Through a bastion, which is the machine itself, and with keys that have a passphrase."""
+    key = asyncssh.import_private_key(around.machine.private_key)
+    locked = pulumi.Output.secret(key.export_private_key(passphrase="sesame").decode())
+    bastion, dead = connection(around), connection(around, port=DEAD_PORT)
+    stranger = connection(around, host_key=around.machine.other_key.export_public_key().decode())
+    ways = {
+        "through": connection(around, proxy=bastion),
+        "locked": connection(around, private_key=locked, private_key_password="sesame"),
+        "locked-through": connection(
+            around, proxy=connection(around, private_key=locked, private_key_password="sesame")
+        ),
+        "wrong-passphrase": connection(around, private_key=locked, private_key_password="wrong"),
+        "no-passphrase": connection(around, private_key=locked),
+        "passphrase-for-nothing": connection(around, private_key_password="sesame"),
+        "bastion-with-another-key": connection(around, proxy=stranger),
+        "no-bastion": connection(around, proxy=dead),
+        "nobody-behind": connection(around, port=DEAD_PORT, proxy=bastion),
+    }
+    for name, at in ways.items():
+        on_machine(name, around, at=at, create="cat", stdin=name)
+
+
 def _bare_connection(around: Surroundings) -> None:
     """Only what has no default; everything else is filled in. Refused by nobody, so nothing runs."""
     where = {"host": "127.0.0.1", "host_key": around.machine.host_key}
@@ -277,6 +301,7 @@ PROBES = (
         "remote-failures",
         (Step("preview", "preview", _remote_failures), Step("create", "up", _remote_failures)),
     ),
+    Probe("ways", (Step("preview", "preview", _ways), Step("create", "up", _ways))),
     Probe("bare-connection", (Step("create", "up", _bare_connection),)),
     Probe("any-host-key", (Step("create", "up", _any_host_key),)),
     Probe("previous-output", (Step("create", "up", _previous_output),)),

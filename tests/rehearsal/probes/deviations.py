@@ -45,8 +45,9 @@ PROBED: Final = (
 UNPROBED: Final = """\
 command: perDialTimeout bounds the SSH handshake as well. The official plugin bounds the TCP connection, and
     waits for ever for a server that accepts and says nothing.
-command: keys of an SSH agent are never tried; passwords, proxies, encrypted keys and the environment of
-    remote commands are refused.
+command: passwords, agentSocketPath and the environment of remote commands are refused.
+command: behind a proxy every dial opens a way of its own. The official plugin repeats the handshake on the
+    first one, so its words for another host key behind a proxy are those of the last try.
 command: assets and archives of local commands are refused, so are CopyToRemote, CopyFile and local.run.
 command: output lines of more than 64 KiB are logged. The official plugin stops reading them and hangs.
 command: a host key of type ssh-rsa is accepted with SHA-2 signatures. The official plugin asks for SHA-1
