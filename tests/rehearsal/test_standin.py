@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rehearsal import golang, machines, toolbox
 from rehearsal.machines import Booted, Machine
-from rehearsal.process import run
 from rehearsal.progress import Progress
 from tests.rehearsal.stage import eventually
 from tests.rehearsal.test_machines import free_addresses
@@ -140,13 +140,6 @@ def agent(booted: dict[str, Booted]) -> Host:
     return Host(booted["agent-1"], "agent")
 
 
-def test_its_go_code() -> None:
-    go = golang.toolchain(Progress())
-    environment = {"GOTOOLCHAIN": "local", "GOWORK": "off"}
-    source = golang.GO_FOLDER / "standin"
-    run([go.command, "test", "./..."], timeout=golang.BUILD_SECONDS, cwd=source, env=environment)
-
-
 def test_an_agent_newer_than_its_server_waits_for_it(server: Host, agent: Host) -> None:
     assert version_of(server, "server-1") == OURS
     agent.put("/etc/rancher/k3s/agent-token", server.on("cat /var/lib/rancher/k3s/server/agent-token"))
@@ -166,7 +159,15 @@ def test_another_release_is_another_binary_and_a_restart(server: Host, agent: Ho
     eventually("agent-1", lambda: version_of(server, "agent-1") == PATCH, START_SECONDS)
 
 
-def test_servers_with_other_settings_are_refused(server: Host, booted: dict[str, Booted]) -> None:
+def etcd(server: Host, action: str, what: object) -> Any:
+    """Changes the membership behind k3s's back."""
+    tls = "/var/lib/rancher/k3s/server/tls/etcd"
+    keys = f"--cacert {tls}/server-ca.crt --cert {tls}/client.crt --key {tls}/client.key"
+    url = f"https://127.0.0.1:2379/v3/cluster/member/{action}"
+    return json.loads(server.on(f"curl --silent --show-error --data @- {keys} {url}", json.dumps(what)))
+
+
+def test_servers_that_do_not_fit_are_refused(server: Host, booted: dict[str, Booted]) -> None:
     host = Host(booted["server-2"])
     host.install(MINOR, server=server.url, **{**SECRETS, "cluster-cidr": "10.99.0.0/16"})
     host.start()
@@ -177,6 +178,14 @@ def test_servers_with_other_settings_are_refused(server: Host, booted: dict[str,
     host.start()
     host.says("/v1-k3s/server-bootstrap: 401 Unauthorized")
     host.on("systemctl stop k3s")
+    # Somebody else is joining just now, and never finishes.
+    learner = {"peerURLs": ["https://10.77.0.2:2380"], "isLearner": True}
+    learner_id = etcd(server, "add", learner)["member"]["ID"]
+    host.install(MINOR, server=server.url, **SECRETS)
+    host.start()
+    host.says("joining etcd cluster: etcdserver: too many learner members in cluster")
+    host.on("systemctl stop k3s")
+    etcd(server, "remove", {"ID": learner_id})
 
 
 def members(server: Host) -> list[str]:
@@ -246,7 +255,7 @@ def test_deleting_a_servers_node_removes_its_member(server: Host, others: list[H
     assert "Removing name=server-3-" in said
 
 
-def test_a_snapshot_brings_back_what_it_saw(server: Host, others: list[Host]) -> None:
+def test_a_snapshot_brings_back_what_it_saw(server: Host, others: list[Host], agent: Host) -> None:
     server.kubectl("create configmap seen")
     server.on("k3s etcd-snapshot save --name mine")
     name, location, size, _ = server.on("k3s etcd-snapshot ls").splitlines()[1].split()
@@ -255,13 +264,17 @@ def test_a_snapshot_brings_back_what_it_saw(server: Host, others: list[Host]) ->
     server.kubectl("create configmap unseen")
     for host in [*others, server]:
         host.on("systemctl stop k3s")
-    restore = f"k3s server --cluster-reset --cluster-reset-restore-path={location.removeprefix('file://')}"
+    # As on a new machine: the snapshot and the token in config.yaml are all there is.
+    server.on(f"mv {location.removeprefix('file://')} /root/snapshot; rm -rf /var/lib/rancher/k3s/server")
+    restore = "k3s server --cluster-reset --cluster-reset-restore-path=/root/snapshot"
     assert "restart without --cluster-reset flag now" in server.tries(restore)
     assert "remove the cluster-reset flag" in server.tries(restore)
     server.started()
     found = server.kubectl("get configmaps -o name").split()
     assert "configmap/seen" in found
     assert "configmap/unseen" not in found
+    own = "k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig --request-timeout=10s"
+    eventually("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
     # The other servers' data are those of the cluster that was: without them, they join the new one.
     others[0].on("rm -rf /var/lib/rancher/k3s/server/db")
     others[0].started()
