@@ -56,5 +56,5 @@ for name, workload in workloads.items():
     GpuWorkload(name, workload, ResourceOptions.merge(inside, ResourceOptions(depends_on=after)))
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
-pulumi.export("server", f"https://{settings.server.address}:6443")
+pulumi.export("server", f"https://{settings.registration_address}:6443")
 pulumi.export("promised", {offer.name: offer.resources for offer in capacity.offers(settings)})

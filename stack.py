@@ -70,7 +70,8 @@ def cluster(
     hosts = {node.name: _host(node, settings, access[node.name], secrets) for node in settings.nodes}
     k3s = settings.k3s
     return {
-        "server": hosts[settings.server.name],
+        "servers": [hosts[node.name] for node in settings.servers],
+        "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
         "release": {
             "version": k3s.version,

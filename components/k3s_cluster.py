@@ -1,4 +1,4 @@
-"""A k3s cluster on machines that answer SSH: one server, any number of agents.
+"""A k3s cluster on machines that answer SSH: one server or several, any number of agents.
 
 Every machine gets a converge script that is safe to run again, and a ward: a Command that does
 nothing until its host leaves. Nothing here is ever replaced: `triggers` would uninstall the cluster
@@ -60,8 +60,11 @@ class PreflightArgs(TypedDict):
 class K3sClusterArgs(TypedDict):
     """Everything a cluster is made from."""
 
-    server: HostArgs
+    servers: Sequence[HostArgs]
+    """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
     agents: Sequence[HostArgs]
+    registration_address: NotRequired[str | None]
+    """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
     release: ReleaseArgs
     disable: Sequence[str]
     """Packaged components k3s leaves out, such as traefik."""
@@ -87,7 +90,7 @@ class K3sCluster(pulumi.ComponentResource):
     """k3s on the given machines, and a Provider that talks to it."""
 
     kubeconfig: pulumi.Output[str]
-    """The administrator's kubeconfig, a secret, with the server's own address in it."""
+    """The administrator's kubeconfig, a secret, with the registration address in it."""
     provider: kubernetes.Provider
     """For every resource inside the cluster."""
     joined: Mapping[str, pulumi.Resource]
@@ -96,8 +99,6 @@ class K3sCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
         self._name, self._args = name, args
-        server, agents = args["server"], args["agents"]
-
         self._preflight = local.Command(
             f"{name}-preflight",
             create=".venv/bin/python -m doctor hosts --from-graph",
@@ -109,18 +110,18 @@ class K3sCluster(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=ResourceOptions(parent=self),
         )
-        first = self._server(server)
-        tokens = self._read("tokens", first)
-        agent_token = pulumi.Output.secret(tokens.stdout).apply(lambda text: json.loads(text)["agent"])
-        joins = self._agents(agents, first, agent_token)
-        self.joined = {server["name"]: first, **joins}
+        servers = self._servers()
+        first, last = (list(servers.values())[position] for position in (0, -1))
+        self.joined = {**servers, **self._agents(first, last, self._tokens["agent"])}
 
         # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
         # outputs become unknown, and with them the Provider of the whole cluster.
         fetched = self._read("kubeconfig", first, GENERATION=args["generation"])
         cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
         self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
-            lambda text: kubeconfig_for(text, server["address"], cluster)
+            lambda text: kubeconfig_for(
+                text, [*_registration(args), args["servers"][0]["address"]][0], cluster
+            )
         )
         self.kubeconfig.apply(self._warn_in_time)
         self.provider = kubernetes.Provider(
@@ -176,20 +177,43 @@ class K3sCluster(pulumi.ComponentResource):
             opts=ResourceOptions.merge(ResourceOptions(parent=self), opts),
         )
 
-    def _server(self, host: HostArgs) -> remote.Command:
+    def _server(
+        self, host: HostArgs, after: Sequence[pulumi.Resource], stdin: pulumi.Input[str] | None = None
+    ) -> remote.Command:
         protect = self._args["protect"]
-        clean = self._clean(host, [], protect=protect)
+        clean = self._clean(host, after, protect=protect)
         return self._on(
             host,
             f"server-{host['name']}",
             ResourceOptions(depends_on=[clean], protect=protect),
             create=self._converge(host, "server"),
+            stdin=stdin,
         )
+
+    def _servers(self) -> dict[str, remote.Command]:
+        """Joins, changes and removes servers strictly one after another: two that come or go at the same
+        time break etcd. By name, the initial one first: the converge. Sets the tokens that it made."""
+        hosts = self._args["servers"]
+        several = len(hosts) > 1
+        converges: dict[str, remote.Command] = {}
+        after: list[pulumi.Resource] = []
+        for host in hosts:
+            # The initial one has wards as the others have: when another becomes the initial one, none goes.
+            before = [self._ward("forget", host, after)] if several else after
+            if not converges:
+                converge = self._server(host, before)
+                self._tokens = pulumi.Output.secret(self._read("tokens", converge).stdout).apply(json.loads)
+            else:
+                both = self._tokens.apply(lambda tokens: f"{tokens['server']}\n{tokens['agent']}\n")
+                converge = self._server(host, before, both)
+            after = [self._ward("leave", host, [converge])] if several else [converge]
+            converges[host["name"]] = converge
+        return converges
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
         """What only the server knows: its stdout is a secret and reaches no log."""
         return self._on(
-            self._args["server"],
+            self._args["servers"][0],
             job,
             ResourceOptions(depends_on=[first], additional_secret_outputs=["stdout", "stderr"]),
             create=hostscripts.render(job, **variables),
@@ -197,21 +221,21 @@ class K3sCluster(pulumi.ComponentResource):
         )
 
     def _agents(
-        self, agents: Sequence[HostArgs], first: remote.Command, token: pulumi.Output[str]
+        self, first: remote.Command, last: remote.Command, token: pulumi.Output[str]
     ) -> dict[str, remote.Command]:
-        """Joins the machines beside each other; what changes on running ones goes through upkeep, in as
-        many lanes as may be unavailable at a time. By name: the join."""
+        """Joins the agents beside each other, after the last of the servers; what changes on running ones
+        goes through upkeep, in as many lanes as may be unavailable at a time. By name: the join."""
         lanes = self._args["max_unavailable"]
         upkeeps: list[remote.Command] = []
         joins: dict[str, remote.Command] = {}
-        for position, host in enumerate(agents):
+        for position, host in enumerate(self._args["agents"]):
             before = [upkeeps[position - lanes]] if position >= lanes else []
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
-            forget = self._ward("forget", host, first, after=first)
+            forget = self._ward("forget", host, [first])
             clean = self._clean(host, [forget])
-            upkeeps.append(self._upkeep(host, token, [clean, first, *before]))
+            upkeeps.append(self._upkeep(host, token, [clean, last, *before]))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
-            self._ward("leave", host, first, after=joins[host["name"]])
+            self._ward("leave", host, [joins[host["name"]]])
         return joins
 
     def _upkeep(
@@ -248,14 +272,12 @@ class K3sCluster(pulumi.ComponentResource):
             delete=hostscripts.render("clean-ward", **_owner(host)),
         )
 
-    def _ward(
-        self, job: str, host: HostArgs, first: remote.Command, after: pulumi.Resource
-    ) -> remote.Command:
-        """What the server does when `host` leaves; nothing when the server leaves as well."""
+    def _ward(self, job: str, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """What another server does when `host` leaves; nothing when the whole cluster goes."""
         return self._on(
-            self._args["server"],
+            next(server for server in self._args["servers"] if server is not host),
             f"{job}-{host['name']}",
-            ResourceOptions(depends_on=[after], deleted_with=first),
+            ResourceOptions(depends_on=list(after), deleted_with=self._preflight),
             delete=hostscripts.render(job, HOST=host["name"]),
         )
 
@@ -267,6 +289,8 @@ class K3sCluster(pulumi.ComponentResource):
             "converge",
             **_owner(host),
             ROLE=role,
+            DATABASE=self._database(host) if role == "server" else "",
+            SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host),
             VERSION=release["version"],
             MIRROR=release["mirror"],
             SCRIPT_URL=release["install_script_url"],
@@ -281,6 +305,13 @@ class K3sCluster(pulumi.ComponentResource):
             CLEAN=hostscripts.source("clean"),
         )
 
+    def _database(self, host: HostArgs) -> str:
+        """Whose data a server begins with: its own, for itself or for others too, or a copy of theirs."""
+        initial, *others = self._args["servers"]
+        if host is not initial:
+            return "copy"
+        return "first" if others else "own"
+
 
 def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """The server's /etc/rancher/k3s/config.yaml, without secrets."""
@@ -291,7 +322,7 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
         **args["server_config"],
         **_identity(host),
         "agent-token-file": AGENT_TOKEN_FILE,
-        "tls-san": list(dict.fromkeys([*_addresses(host), *args["tls_san"]])),
+        "tls-san": list(dict.fromkeys([*_addresses(host), *_registration(args), *args["tls_san"]])),
         "disable": list(args["disable"]),
         "write-kubeconfig-mode": "0600",
     }
@@ -302,7 +333,7 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     return {
         **args["config"],
         **_identity(host),
-        "server": f"https://{args['server']['node_ip']}:{API_PORT}",
+        "server": f"https://{[*_registration(args), args['servers'][0]['node_ip']][0]}:{API_PORT}",
         "token-file": AGENT_TOKEN_FILE,
     }
 
@@ -318,6 +349,10 @@ def _identity(host: HostArgs) -> dict[str, object]:
 
 def _addresses(host: HostArgs) -> list[str]:
     return [address for address in (host["address"], host["node_ip"], host.get("external_ip")) if address]
+
+
+def _registration(args: K3sClusterArgs) -> list[str]:
+    return [address] if (address := args.get("registration_address")) else []
 
 
 def _owner(host: HostArgs) -> dict[str, str]:

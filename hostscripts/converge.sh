@@ -3,6 +3,8 @@
 #
 # Set in front: PROJECT STACK HOST   whose machine this is
 #               ROLE                 server | agent
+#               DATABASE             of a server: own | first (others will copy it) | copy (of the others')
+#               SERVERS              addresses of the other servers, the initial one first
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
 #               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
 #               TIMEOUT              seconds that k3s may take to become ready
@@ -10,7 +12,7 @@
 #               DRAIN_TIMEOUT        seconds that the pods may take to go
 #               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
-# stdin:        the agent token for ROLE=agent
+# stdin:        for DATABASE=copy a line with the server token; there and for ROLE=agent one with the agent token
 
 own=/etc/k3s-gpu-sharing
 lib=/usr/local/lib/k3s-gpu-sharing
@@ -110,6 +112,58 @@ check_version() {
     fi
 }
 
+# block KEY: of a config.yaml on stdin, the lines of one key
+block() { awk -v key="$1:" '/^[^- ]/ { on = index($0, key) == 1 } on'; }
+
+# What k3s fixes when a database begins, and would not start without or silently ignore.
+check_database() {
+    [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
+    for key in cluster-cidr service-cidr cluster-domain secrets-encryption; do
+        was=$(block $key <$etc/config.yaml)
+        [ "$was" = "$(printf '%s' "$CONFIG" | block $key)" ] ||
+            fail "$key cannot change once a cluster has begun; here it is: ${was:-not set}" \
+                "take the change back; another $key takes a new cluster: destroy, then up"
+    done
+}
+
+# answers ADDRESS: whether a k3s server is there
+answers() {
+    if command -v curl >/dev/null; then
+        curl --insecure --silent --fail --max-time 5 --output /dev/null "https://$1:6443/ping"
+    else
+        wget --no-check-certificate --quiet --tries=1 --timeout=5 --output-document=/dev/null "https://$1:6443/ping"
+    fi
+}
+
+# How the database begins, as lines of config.yaml. k3s reads them only as long as there is none, so they stay as
+# they are then: another initial server must restart nobody.
+beginning() {
+    if [ -d $data/server/db/etcd ]; then
+        for key in cluster-init server token-file; do block $key <$etc/config.yaml; done
+        return 0
+    fi
+    case $DATABASE in
+    first)
+        [ -d $data/server/db ] || for other in $SERVERS; do
+            ! answers "$other" || fail "the cluster lives on $other, and this machine would begin another one" \
+                "name the server at $other as k3s.initialServer; this one then joins it"
+        done
+        echo "cluster-init: true"
+        ;;
+    copy) printf 'server: https://%s:6443\ntoken-file: %s\n' "${SERVERS%% *}" $etc/server-token ;;
+    esac
+}
+
+# Two servers away at the same time could take the majority with them, and with it the API.
+check_majority() {
+    [ -d $data/server/db/etcd ] || return 0
+    away=$($k3s kubectl --request-timeout=15s get nodes --selector node-role.kubernetes.io/etcd --output \
+        'jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null |
+        awk -v host="$HOST" '$1 != host && $2 != "True" { printf "%s ", $1 }')
+    [ -z "$away" ] || fail "not Ready: $away; while another server is away this one may not restart" \
+        "bring it back, or take it out of the stack file if it is gone for good"
+}
+
 claim() {
     # The way out is laid before anything is installed, so that a failed install can be cleaned up too.
     mkdir -p $own $lib
@@ -166,7 +220,7 @@ drain() {
     # A node that somebody else has cordoned stays so.
     if [ -z "$(node_kubectl get node "$HOST" --output 'jsonpath={.spec.unschedulable}')" ]; then
         : | put $own/cordoned 644
-        node_kubectl cordon "$HOST"
+        node_kubectl cordon "$HOST" >/dev/null
     fi
     until=$(($(date +%s) + DRAIN_TIMEOUT))
     while [ -n "$pods" ]; do
@@ -207,14 +261,21 @@ snapshot() {
 
 configure() {
     mkdir -p $etc
+    if [ "$ROLE" = agent ] || [ "$DATABASE" = copy ]; then
+        [ -n "$token" ] || fail "no token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
+    fi
     if [ "$ROLE" = agent ]; then
-        [ -n "$token" ] || fail "no agent token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
         printf '%s\n' "$token" | put $etc/agent-token 600
+    elif [ "$DATABASE" = copy ]; then
+        # A server takes the token without the hash of the CA in front.
+        printf '%s' "${token##*:}" | put $etc/agent-token 600
     elif [ ! -s $etc/agent-token ]; then
         # Agents get a token of their own: the server's opens the whole cluster and its datastore.
         od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
     fi
-    printf '%s' "$CONFIG" | put $etc/config.yaml 600
+    start=$(beginning)
+    case $DATABASE$start in copy*token-file*) printf '%s\n' "$server_token" | put $etc/server-token 600 ;; esac
+    printf '%s%s' "$CONFIG" "$start" | put $etc/config.yaml 600
 }
 
 place_release() {
@@ -240,8 +301,9 @@ install_k3s() {
     fetch_release
     # An upgrade of a node at work, and not the rest of an install.
     if [ -n "$installed" ] && [ "$installed" != "$VERSION" ] && systemctl --quiet is-active "$unit"; then
+        if [ "$ROLE" = server ]; then check_majority; fi
         if [ -n "$DRAIN_ON_PATCH" ] || [ "$(minor "$installed")" -ne "$(minor "$VERSION")" ]; then drain; fi
-        if [ "$ROLE" = server ]; then snapshot; fi
+        case $DATABASE in own | first) snapshot ;; esac
     fi
     configure
     place_release
@@ -287,6 +349,7 @@ cause() {
     case "$ROLE $(journal 100)" in
     *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
     *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
+    *"critical configuration"*) echo "this server's settings differ from the others' where they must not: the journal names the key" ;;
     *"address already in use"*) echo "a port k3s needs is taken: see ss -ltnp" ;;
     agent*"connection refused"* | agent*"i/o timeout"* | agent*"no route to host"*) echo "port 6443 of the server is not reachable from here: look at firewalls" ;;
     *cgroup*v1*) echo "this kernel runs cgroup v1, which Kubernetes 1.35 and later refuse" ;;
@@ -298,16 +361,18 @@ converge() {
     said="nothing to change"
     check_owner
     check_version
+    check_database
     claim
     install_k3s
     # What k3s runs with. It reads its files at the start only, so a difference means a restart; also of
     # one that is still starting: with a wrong token it would do so for ever.
-    want=$({ cat $etc/config.yaml $etc/agent-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
+    want=$({ cat $etc/config.yaml $etc/*-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
     begin=$(date +%s)
     before=none
     case $(systemctl is-active "$unit" || :) in
     active | activating | reloading)
         if [ "$want" != "$(cat $own/started 2>/dev/null || :)" ]; then
+            if [ "$ROLE" = server ]; then check_majority; fi
             before=$(invocation)
             systemctl restart --no-block "$unit"
             [ "$said" != "nothing to change" ] || said="restarted with a new configuration"
@@ -331,8 +396,9 @@ converge() {
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
 }
 
-token=
-[ "$ROLE" = server ] || token=$(cat)
+token='' server_token=''
+[ "$DATABASE" != copy ] || IFS= read -r server_token
+[ "$ROLE" = server ] && [ "$DATABASE" != copy ] || token=$(cat)
 
 # The engine may be killed and the connection with it. The work then goes on, deaf to the hang-up and
 # with its words in a file; the next run waits for the lock and finds everything done.

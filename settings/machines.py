@@ -114,6 +114,16 @@ class K3s(Model):
         description="the SHA-256 of the k3s binary for amd64 and arm64, 64 lower-case hex digits each",
         examples=["{amd64: (what sha256sum prints)}"],
     )
+    initial_server: NodeName | None = Field(
+        default=None,
+        description="the server whose database the others copy; the only one when there is one",
+        examples=["server-1"],
+    )
+    registration_address: HostName | None = Field(
+        default=None,
+        description="where agents and the kubeconfig find the servers: a load balancer's or DNS name",
+        examples=["k3s.example.org"],
+    )
     disable: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
         default=(), description="k3s components to leave out", examples=["[traefik]"]
     )

@@ -24,22 +24,53 @@ def check(draft: Draft) -> list[Problem]:
     return [problem for rule in RULES for problem in rule(draft)]
 
 
-def one_server(draft: Draft) -> Iterator[Problem]:
-    """The first version installs exactly one server."""
+def servers_make_a_majority(draft: Draft) -> Iterator[Problem]:
+    """etcd works while more than half of its members do: with an even number one more may not fail."""
     servers = [node.name for node in draft.settings.nodes if node.role == "server"]
-    if len(servers) > 1:
-        yield Problem(
-            "pools",
-            f"{len(servers)} server hosts: {', '.join(servers)}",
-            "exactly one host in pools of role server: this version supports one server",
-            f"keep one of them, for instance {servers[0]}, and move the others to a pool of role agent",
-        )
     if not servers and draft.intact("pools"):
         yield Problem(
             "pools",
             "no server host",
-            "exactly one host in pools of role server",
+            "one host in pools of role server, or three or five",
             "add a pool `control: {role: server, hosts: {server-1: 10.0.0.11}}`, or give a pool role: server",
+        )
+    if servers and len(servers) % 2 == 0 and draft.intact("pools"):
+        yield Problem(
+            "pools",
+            f"{len(servers)} server hosts: {', '.join(servers)}",
+            "one, three or five: an even number survives no more failures than one fewer",
+            f"add a server, or move one of them, for instance {servers[-1]}, to a pool of role agent",
+        )
+
+
+def several_servers_are_found(draft: Draft) -> Iterator[Problem]:
+    """Which server begins is not a matter of order, and no address of one server outlives it."""
+    k3s = draft.settings.k3s
+    servers = [node.name for node in draft.settings.nodes if node.role == "server"]
+    if not draft.intact("pools") or not draft.intact("k3s"):
+        return
+    if k3s.initial_server and servers and k3s.initial_server not in servers:
+        like = nearest(k3s.initial_server, servers) or servers[0]
+        yield Problem(
+            "k3s.initialServer",
+            k3s.initial_server,
+            f"one of the hosts in pools of role server: {', '.join(servers)}",
+            f"write initialServer: {like}",
+        )
+    if len(servers) > 1 and not k3s.initial_server:
+        yield Problem(
+            "k3s.initialServer",
+            "nothing: the key is missing",
+            "the name of the server whose database the others copy",
+            f"write initialServer: {servers[0]}; where a cluster runs already: a server of it",
+        )
+    if len(servers) > 1 and not k3s.registration_address:
+        yield Problem(
+            "k3s.registrationAddress",
+            "nothing: the key is missing",
+            "a name or an address that leads to the servers that are up, for agents and the kubeconfig",
+            "write the DNS name or the address of a load balancer for port 6443; a server's own does\n"
+            "as well, but then no agent can join and no kubeconfig works while that server is down",
         )
 
 
@@ -114,7 +145,11 @@ def install_script_checked(draft: Draft) -> Iterator[Problem]:
 
 def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
     """k3s.config holds keys that k3s knows and that the program does not write itself."""
-    instead = {"tls-san": "write k3s.tlsSan instead", "disable": "write k3s.disable instead"}
+    instead = {
+        "cluster-init": "write k3s.initialServer instead",
+        "tls-san": "write k3s.tlsSan instead",
+        "disable": "write k3s.disable instead",
+    }
     known = NODE_KEYS | SERVER_KEYS
     for key in draft.settings.k3s.config:
         path, name = f"k3s.config.{key}", bare(key)
@@ -203,7 +238,8 @@ def namespaces_are_the_workloads(draft: Draft) -> Iterator[Problem]:
 
 
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
-    one_server,
+    servers_make_a_majority,
+    several_servers_are_found,
     unique_hosts,
     ssh_key_once,
     install_script_checked,

@@ -122,9 +122,20 @@ class Settings:
         return tuple(sorted(nodes, key=lambda node: node.name))
 
     @property
+    def servers(self) -> tuple[Node, ...]:
+        """All servers, the initial one first."""
+        servers = [node for node in self.nodes if node.role == "server"]
+        return tuple(sorted(servers, key=lambda node: (node.name != self.k3s.initial_server, node.name)))
+
+    @property
     def server(self) -> Node:
-        """The one server."""
-        return next(node for node in self.nodes if node.role == "server")
+        """The initial server."""
+        return self.servers[0]
+
+    @property
+    def registration_address(self) -> str:
+        """Where agents and the kubeconfig find the API."""
+        return self.k3s.registration_address or self.server.address
 
     @property
     def bastion(self) -> Endpoint | None:

@@ -100,6 +100,65 @@ def test_order(dev: g.Graph, resource: str, kind: str, needs: set[str]):
     assert needs <= dev.before(dev.of(resource, kind))
 
 
+def with_servers(count: int) -> dict:
+    config = with_agents(2)
+    config["pools"]["control"]["hosts"] = {f"server-{n}": f"10.77.0.{10 + n}" for n in range(1, count + 1)}
+    config["k3s"].update(initialServer="server-2", registrationAddress="k3s.example.org")
+    return config
+
+
+def test_servers_come_and_go_strictly_one_after_another(in_project: Path):
+    graph = g.run(with_servers(3))
+    assert graph.before(graph.of("cluster-server-server-2")) == {
+        "cluster",
+        "cluster-preflight",
+        "cluster-clean-server-2",
+        "cluster-forget-server-2",
+    }
+    # Of two that leave, the second moves no pod before the first has left etcd.
+    assert {"cluster-tokens", "cluster-server-server-2"} <= graph.before(graph.of("cluster-server-server-1"))
+    assert {"cluster-server-server-1", "cluster-leave-server-1"} <= graph.before(
+        graph.of("cluster-forget-server-3")
+    )
+    assert "cluster-forget-server-3" in graph.before(graph.of("cluster-clean-server-3"))
+    for n in (1, 2):
+        assert "cluster-server-server-3" in graph.before(graph.of(f"cluster-upkeep-gpu-{n}"))
+        assert "cluster-upkeep-gpu-2" not in graph.before(graph.of("cluster-agent-gpu-1"))
+
+
+def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: Path):
+    graph = g.run(with_servers(3))
+    initial, other = (graph.of(f"cluster-server-server-{n}").inputs for n in (2, 1))
+    assert (
+        "DATABASE=first\n" in initial["create"] and "SERVERS='10.77.0.11 10.77.0.13'\n" in initial["create"]
+    )
+    assert "stdin" not in initial
+    assert "DATABASE=copy\n" in other["create"] and "SERVERS='10.77.0.12 10.77.0.13'\n" in other["create"]
+    assert other["stdin"] == g.Hidden("K10aa::server:server-secret\nK10aa::node:agent-secret\n")
+    for script in (initial["create"], other["create"]):
+        assert "tls-san:\n- 10.77.0.1" in script and "\n- k3s.example.org\n" in script
+    assert "server: https://k3s.example.org:6443\n" in graph.of("cluster-agent-gpu-1").inputs["create"]
+    assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden("K10aa::node:agent-secret")
+    kubeconfig = yaml.safe_load(graph.of("cluster", "kubernetes").inputs["kubeconfig"].value)
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
+
+
+def test_another_initial_server_changes_no_configuration_and_lets_nobody_leave(in_project: Path):
+    """Nothing restarts for it: what is written to the machines stays the same text."""
+    config = with_servers(3)
+    before = g.run(config)
+    config["k3s"]["initialServer"] = "server-3"
+    after = g.run(config)
+    assert before.resources.keys() == after.resources.keys()
+    for graph, initial, other in ((before, 2, 1), (after, 3, 1)):
+        ran_on = graph.of(f"cluster-leave-server-{initial}").inputs["connection"].value["host"]
+        assert ran_on == f"10.77.0.1{other}"
+    for n in (1, 2, 3):
+        texts = [graph.of(f"cluster-server-server-{n}").inputs["create"] for graph in (before, after)]
+        configs = [text.split("\nCONFIG=")[1].split("\nCLEAN=")[0] for text in texts]
+        assert configs[0] == configs[1]
+
+
 def test_agents_join_beside_each_other_and_change_one_after_another(three_agents: g.Graph):
     for n in (1, 2, 3):
         before = three_agents.before(three_agents.of(f"cluster-agent-gpu-{n}"))
@@ -130,10 +189,9 @@ def test_a_running_agent_does_not_change_through_its_join(dev: g.Graph):
     assert join.inputs["update"] == "true"
 
 
-def test_wards_on_the_server_are_skipped_when_the_server_goes(dev: g.Graph):
-    server = dev.of("cluster-server-server-1").urn
+def test_wards_on_a_server_are_skipped_when_everything_goes(dev: g.Graph):
     for name in ("cluster-leave-gpu-1", "cluster-forget-gpu-1"):
-        assert dev.of(name).options.deletedWith == server
+        assert dev.of(name).options.deletedWith == dev.of("cluster-preflight").urn
     assert dev.of("cluster-clean-gpu-1").options.deletedWith == ""
 
 

@@ -49,7 +49,7 @@ def with_(changes: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(here, list):
             here[int(last) :] = [value]
         elif value is REMOVE:
-            del here[last]
+            here.pop(last, None)
         else:
             here[last] = value
     return raw

@@ -20,8 +20,11 @@ case "$*" in
 *"get pods"*) cat $here/pods ;;
 *"get node "*) cat $here/unschedulable ;;
 *eviction*)
-    cat >/dev/null; echo "$*" >>$here/told
-    cat $here/refusal >&2; [ -s $here/refusal ] || : >$here/pods ;;
+    cat >/dev/null
+    echo "$*" >>$here/told
+    cat $here/refusal >&2
+    [ -s $here/refusal ] || : >$here/pods
+    ;;
 *) echo "$*" >>$here/told ;;
 esac
 """
@@ -40,8 +43,14 @@ class Pretended:
 
     def run(self, call: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs one function of converge, with the variables a stack file would set."""
-        functions = hostscripts.source("converge").split("\ntoken=\n")[0]
-        for path in ("/etc/k3s-gpu-sharing", "/usr/local/bin/k3s", "/usr/local/lib", "/var/lib/rancher"):
+        functions = hostscripts.source("converge").split("\ntoken=")[0]
+        for path in (
+            "/etc/k3s-gpu-sharing",
+            "/etc/rancher",
+            "/usr/local/bin/k3s",
+            "/usr/local/lib",
+            "/var/lib/rancher",
+        ):
             functions = functions.replace(f"={path}", f"={self.folder}{path}")
         given = {
             "HOST": "gpu-1",
@@ -155,3 +164,61 @@ def test_a_pod_that_nothing_would_make_again_is_not_evicted(machine: Pretended):
     done = machine.run("drain")
     assert done.returncode == 1 and "default/bare" in done.stderr and "delete them" in done.stderr
     assert machine.told == ""
+
+
+SERVER = {"ROLE": "server", "SERVERS": "127.0.0.2 127.0.0.3", "CONFIG": "cluster-cidr: 10.42.0.0/16\n"}
+
+
+@pytest.mark.parametrize(
+    ("database", "lines"),
+    [
+        ("own", ""),
+        ("first", "cluster-init: true\n"),
+        ("copy", "server: https://127.0.0.2:6443\ntoken-file: {folder}/etc/rancher/k3s/server-token\n"),
+    ],
+)
+def test_how_a_database_begins(machine: Pretended, database: str, lines: str):
+    done = machine.run("beginning", DATABASE=database, **SERVER)
+    assert (done.returncode, done.stdout) == (0, lines.format(folder=machine.folder)), done.stderr
+
+
+def test_how_a_database_began_stays_as_it_was(machine: Pretended):
+    (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s/config.yaml").write_text("tls-san:\n- a\ncluster-init: true\n")
+    done = machine.run("beginning", DATABASE="copy", **SERVER)
+    assert done.stdout == "cluster-init: true\n"
+
+
+def test_a_second_cluster_is_never_begun_beside_a_living_one(machine: Pretended):
+    done = machine.run("answers() { [ $1 = 127.0.0.3 ]; }; beginning", DATABASE="first", **SERVER)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "the cluster lives on 127.0.0.3" in done.stderr and "k3s.initialServer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "refused"),
+    [
+        ("cluster-cidr: 10.42.0.0/16\ntls-san:\n- b\n", False),
+        ("cluster-cidr: 10.52.0.0/16\n", True),
+        ("cluster-cidr:\n- 10.42.0.0/16\n- fd00::/48\n", True),
+        ("tls-san:\n- a\n", True),
+    ],
+)
+def test_what_a_cluster_began_with_cannot_change(machine: Pretended, config: str, refused: bool):
+    (machine.folder / "var/lib/rancher/k3s/server/db").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s/config.yaml").write_text("cluster-cidr: 10.42.0.0/16\ntls-san:\n- a\n")
+    done = machine.run("check_database", **{**SERVER, "CONFIG": config})
+    assert done.returncode == int(refused)
+    if refused:
+        assert "cluster-cidr cannot change" in done.stderr and "take the change back" in done.stderr
+
+
+def test_a_server_restarts_only_while_the_others_are_there(machine: Pretended):
+    (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
+    machine.says(nodes="gpu-1 True\nserver-2 True\nserver-3 Unknown\n")
+    done = machine.run("check_majority", **SERVER)
+    assert done.returncode == 1 and "not Ready: server-3" in done.stderr
+    machine.says(nodes="gpu-1 False\nserver-2 True\nserver-3 True\n")
+    assert machine.run("check_majority", **SERVER).returncode == 0

@@ -8,6 +8,9 @@ from tests.unit.stack_files import REMOVE, RESOURCES, SLICING, problems, the_pro
 MPS = {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
 MIXED = {"sharing/profiles/six": {"migStrategy": "mixed"}, "workloads": {}}
 
+SEVERAL = {"k3s/initialServer": "server-1", "k3s/registrationAddress": "k3s.example.org"}
+THREE = {"pools/control/hosts/server-2": "10.0.0.12", "pools/control/hosts/server-3": "10.0.0.13", **SEVERAL}
+
 # What is refused: change, path, a piece of `found`, of `expected`, of `remedy`
 
 REFUSALS = {
@@ -487,13 +490,41 @@ REFUSALS = {
         "write gpus: 1",
     ),
     # rules that span keys
-    "no server": ({"pools/control": REMOVE}, "pools", "no server host", "exactly one", "role: server"),
+    "no server": ({"pools/control": REMOVE}, "pools", "no server host", "three or five", "role: server"),
     "two servers": (
-        {"pools/control/hosts/server-2": "10.0.0.12"},
+        {"pools/control/hosts/server-2": "10.0.0.12", **SEVERAL},
         "pools",
         "server-1, server-2",
-        "this version supports one server",
-        "role agent",
+        "one, three or five",
+        "server-2, to a pool of role agent",
+    ),
+    "three servers of which none begins": (
+        {**THREE, "k3s/initialServer": REMOVE},
+        "k3s.initialServer",
+        "missing",
+        "whose database the others copy",
+        "initialServer: server-1",
+    ),
+    "three servers and no way to them": (
+        {**THREE, "k3s/registrationAddress": REMOVE},
+        "k3s.registrationAddress",
+        "missing",
+        "leads to the servers that are up",
+        "load balancer",
+    ),
+    "an initial server that is none": (
+        {"k3s/initialServer": "gpu-1"},
+        "k3s.initialServer",
+        "gpu-1",
+        "one of the hosts in pools of role server: server-1",
+        "write initialServer: server-1",
+    ),
+    "a registration address with a port": (
+        {"k3s/registrationAddress": "k3s.example.org:6443"},
+        "k3s.registrationAddress",
+        "k3s.example.org:6443",
+        "without user and port",
+        "write for instance",
     ),
     "a name twice": (
         {"pools/more": {"role": "agent", "hosts": {"gpu-1": "10.0.0.22"}}},
