@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,12 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(folder: Path, programs: Path, *, scheduler: bool = False) -> Iterator[ControlPlane]:
+def control_plane(
+    folder: Path, programs: Path, *, scheduler: bool = False, flags: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[ControlPlane]:
     """Starts the control plane in folder `programs` with its data, keys and logs in `folder`, and ends it.
+
+    `flags` are more of them, by program.
 
     Raises Missing without the binaries, TimeoutError with the end of the log when it does not become ready.
     """
@@ -77,17 +81,21 @@ def control_plane(folder: Path, programs: Path, *, scheduler: bool = False) -> I
         datastore, port = _free_port(), _free_port()
         processes.append(_start(folder, paths["kine"], _kine(folder, datastore)))
         _wait_for_port(datastore, folder / "kine.log")
-        processes.append(_start(folder, paths["kube-apiserver"], _apiserver(folder, port, datastore)))
+        more = flags or {}
+        arguments = [*_apiserver(folder, port, datastore), *more.get("kube-apiserver", ())]
+        processes.append(_start(folder, paths["kube-apiserver"], arguments))
         running = _describe(folder, port, token)
         _wait_until_ready(running, folder / "kube-apiserver.log")
         kubeconfig = folder / "kubeconfig"
         _write_private(kubeconfig, running.kubeconfig)
-        flags = [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+        ours = [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
         keys = [f"--service-account-private-key-file={folder / 'service-account.key'}"]
         authority = [f"--root-ca-file={folder / 'certificates/apiserver.crt'}"]
-        processes.append(_start(folder, paths["kube-controller-manager"], flags + keys + authority))
+        manager = [*ours, *keys, *authority, *more.get("kube-controller-manager", ())]
+        processes.append(_start(folder, paths["kube-controller-manager"], manager))
         if scheduler:
-            processes.append(_start(folder, paths["kube-scheduler"], flags))
+            arguments = [*ours, *more.get("kube-scheduler", ())]
+            processes.append(_start(folder, paths["kube-scheduler"], arguments))
         yield running
     finally:
         _stop(processes)
