@@ -30,30 +30,31 @@ cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, invento
 # What lies in the cluster goes with the cluster.
 inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
 
-operator = GpuOperator("gpu-operator", stack.operator(settings), inside)
+if settings.gpu_operator.enabled:  # else: the bare cluster
+    operator = GpuOperator("gpu-operator", stack.operator(settings), inside)
 
-# Who shares which card how; exists when every promised slice is allocatable.
-sharing = GpuSharing(
-    "gpu-sharing",
-    stack.sharing(
-        settings,
-        namespace=operator.namespace,
-        joined=cluster.joined,
-        promise=doctor.promise(settings, capacity.offers(settings)),
-        kubeconfig=cluster.kubeconfig,
-    ),
-    ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
-)
+    # Who shares which card how; exists when every promised slice is allocatable.
+    sharing = GpuSharing(
+        "gpu-sharing",
+        stack.sharing(
+            settings,
+            namespace=operator.namespace,
+            joined=cluster.joined,
+            promise=doctor.promise(settings, capacity.offers(settings)),
+            kubeconfig=cluster.kubeconfig,
+        ),
+        ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
+    )
 
-# Namespaces of their own, then the workloads that prove it.
-workloads = stack.workloads(settings)
-namespaces = {
-    name: kubernetes.core.v1.Namespace(name, metadata={"name": name}, opts=inside)
-    for name in sorted({workload["namespace"] for workload in workloads.values()} - {"default"})
-}
-for name, workload in workloads.items():
-    after = [sharing.ready, *namespaces.values()]
-    GpuWorkload(name, workload, ResourceOptions.merge(inside, ResourceOptions(depends_on=after)))
+    # Namespaces of their own, then the workloads that prove it.
+    workloads = stack.workloads(settings)
+    namespaces = {
+        name: kubernetes.core.v1.Namespace(name, metadata={"name": name}, opts=inside)
+        for name in sorted({workload["namespace"] for workload in workloads.values()} - {"default"})
+    }
+    for name, workload in workloads.items():
+        after = [sharing.ready, *namespaces.values()]
+        GpuWorkload(name, workload, ResourceOptions.merge(inside, ResourceOptions(depends_on=after)))
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("server", f"https://{settings.registration_address}:6443")

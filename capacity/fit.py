@@ -76,7 +76,7 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
 
     The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all).
     """
-    nodes = offers(settings)
+    nodes = tuple(offer.planned for offer in offers(settings))
     stage = places(settings, nodes, seen)
     demands = [
         Demand(name, workload.replicas, workload.gpus, workload.resource, workload.node_selector)

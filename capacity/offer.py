@@ -58,7 +58,8 @@ class NodeOffer:
     """What the scheduler will see of a node.
 
     `cards` are physical, `memory_mib` is MiB of one card, `shares` what they are on offer as, `way` how what
-    is shared is shared, `labels` those the program sets and kubernetes.io/hostname.
+    is shared is shared, `labels` those the program sets and kubernetes.io/hostname. Nobody counts on a node
+    in `maintenance`.
     """
 
     name: str
@@ -70,6 +71,7 @@ class NodeOffer:
     profile: str = NO_SHARING
     mig_strategy: str | None = None
     way: Way = "time-slicing"
+    maintenance: bool = False
     shares: tuple[Share, ...] = ()
 
     @property
@@ -117,6 +119,11 @@ class NodeOffer:
         """Every label of the node that follows from the settings."""
         return {"kubernetes.io/os": "linux", **self.labels, **self.discovered}
 
+    @property
+    def planned(self) -> "NodeOffer":
+        """What of it plans may count on: in maintenance, nothing."""
+        return replace(self, shares=()) if self.maintenance else self
+
     def share(self, resource: str) -> Share | None:
         """The share that is on offer under this name."""
         return next((share for share in self.shares if share.name == resource), None)
@@ -137,8 +144,8 @@ def offers(settings: Settings) -> tuple[NodeOffer, ...]:
 
 
 def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer:
-    if not node.gpu:
-        return NodeOffer(node.name, node.pool, {HOSTNAME: node.name})
+    if not node.gpu or not settings.gpu_operator.enabled:
+        return NodeOffer(node.name, node.pool, {HOSTNAME: node.name}, maintenance=node.maintenance)
     gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
     return NodeOffer(
         name=node.name,
@@ -154,6 +161,7 @@ def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer
         profile=gpu.profile,
         mig_strategy=profile.mig_strategy,
         way="mps" if profile.mps else "time-slicing",
+        maintenance=node.maintenance,
         shares=tuple(
             _share(resource, number, gpu, profile) for resource, number in profile.devices(gpu.mig).items()
         ),

@@ -111,7 +111,7 @@ def _line(offer: NodeOffer, seats: Sequence[Seat]) -> str:
 
 
 def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> list[str]:
-    names = ", ".join(share.name for share in offer.shares)
+    names = ", ".join(share.name for share in offer.shares) or "in maintenance"
     lines = _wrapped(f"{offer.name}  {offer.product}, profile {offer.profile}, {names}, pool {offer.pool}", 2)
     width = max([2, *(len(marks[seat.pod]) for seat in seats)])
     for share in offer.shares:

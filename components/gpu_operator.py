@@ -84,7 +84,8 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
         "migManager": {"enabled": False},
     }
     if args["toolkit"]:
-        decided["toolkit"]["env"] = [{"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
+        given = args["values"].get("toolkit", {}).get("env", [])  # lists are not joined by themselves
+        decided["toolkit"]["env"] = [*given, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
     return overlay(args["values"], decided)
 
 

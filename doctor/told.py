@@ -54,7 +54,9 @@ def inventory(
                 "nodeIp": node.node_ip,
                 "jump": settings.jump(node),
                 "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
-                "gpu": {"count": node.gpu.count, "product": node.gpu.product} if node.gpu else None,
+                "gpu": {"count": node.gpu.count, "product": node.gpu.product}
+                if node.gpu and not node.maintenance
+                else None,
             }
             for node in settings.nodes
         ],
@@ -82,6 +84,7 @@ def promise(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
         "nodes": [
             {"name": offer.name, "resources": dict(offer.resources), "labels": _promised_labels(offer)}
             for offer in offers
+            if not offer.maintenance
         ],
     }
 

@@ -219,6 +219,11 @@ class Host(Login):
         description="what things outside the stack use on this machine, by resource; instead of the pool's",
         examples=["{nvidia.com/gpu: 1}"],
     )
+    maintenance: bool = Field(
+        default=False,
+        description="true: nothing is expected of this machine's cards, and no workload is planned on it",
+        examples=["true"],
+    )
 
 
 def _address_alone(value: Any) -> Any:

@@ -3,12 +3,11 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from .draft import Draft
 from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
+from .operator_rules import OPERATOR_RULES
 from .problem import Problem
-from .schema import dotted
 from .sharing_rules import SHARING_RULES
 from .translate import nearest
 
@@ -182,49 +181,6 @@ def runtimes_stay(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def operator_values_are_ours(draft: Draft) -> Iterator[Problem]:
-    """Helm values may not set what the program sets."""
-    owned = {
-        (
-            "devicePlugin",
-            "config",
-        ): "remove it and write sharing.profiles",
-        ("driver", "enabled"): "remove it and write gpuOperator.driver: host or operator",
-        ("toolkit", "enabled"): "remove it and write gpuOperator.toolkit: host or operator",
-        ("mig", "strategy"): "remove it and write migStrategy in the profiles: there it differs by pool",
-    }
-    for path, remedy in owned.items():
-        if _has(draft.settings.gpu_operator.values, path):
-            yield Problem(
-                dotted(("gpuOperator", "values", *path)),
-                "a value of a field the program sets itself",
-                "values the program does not set",
-                remedy,
-            )
-
-
-def _has(values: Any, path: tuple[str, ...]) -> bool:
-    if not path:
-        return True
-    return isinstance(values, Mapping) and path[0] in values and _has(values[path[0]], path[1:])
-
-
-def k3s_keeps_its_template(draft: Draft) -> Iterator[Problem]:
-    """CONTAINERD_CONFIG as in old guides: NVIDIA's toolkit overwrites k3s's template (gpu-operator #992)."""
-    toolkit = draft.settings.gpu_operator.values.get("toolkit")
-    variables = toolkit.get("env") if isinstance(toolkit, dict) else None
-    for index, variable in enumerate(variables if isinstance(variables, list) else ()):
-        if not isinstance(variable, dict) or variable.get("name") != "CONTAINERD_CONFIG":
-            continue
-        if str(variable.get("value")).endswith(".tmpl"):
-            yield Problem(
-                f"gpuOperator.values.toolkit.env[{index}]",
-                f"CONTAINERD_CONFIG={variable.get('value')}",
-                "no template of k3s: the toolkit overwrites it, and k3s then starts without its network",
-                "remove this variable: k3s finds the NVIDIA runtime by itself",
-            )
-
-
 def namespaces_are_the_workloads(draft: Draft) -> Iterator[Problem]:
     """The program makes a workload's namespace; those of the operator and of Kubernetes are there already."""
     for name, workload in draft.settings.workloads.items():
@@ -246,7 +202,6 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     k3s_config_is_ours,
     runtimes_stay,
     *SHARING_RULES,
-    operator_values_are_ours,
-    k3s_keeps_its_template,
+    *OPERATOR_RULES,
     namespaces_are_the_workloads,
 )

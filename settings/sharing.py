@@ -21,6 +21,9 @@ def _charts(data: dict[str, Any]) -> str | None:
 class GpuOperator(Model):
     """NVIDIA's GPU Operator: its release, and who brings driver and container toolkit."""
 
+    enabled: bool = Field(
+        default=True, description="false: the bare cluster, no operator and no sharing", examples=["true"]
+    )
     version: Annotated[str, StringConstraints(pattern=re.compile(r"^v\d+\.\d+\.\d+$"))] = Field(
         default="v26.3.3", description="the chart's version, vX.Y.Z", examples=["v26.3.3"]
     )

@@ -92,6 +92,8 @@ class Node(Endpoint):
     gpu: Gpu | None
     reserved: Mapping[str, int] = field(default_factory=dict)
     """By resource, what things outside the stack use of it."""
+    maintenance: bool = False
+    """Nothing is expected of its cards."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ class Settings:
                 host_key=host.host_key,
                 gpu=gpu,
                 reserved=pool.reserved if host.reserved is None else host.reserved,
+                maintenance=host.maintenance,
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()

@@ -424,6 +424,15 @@ def provider_name(resource: g.Registered) -> str:
     return resource.provider.rsplit("::", 2)[-2] if resource.provider else "default"
 
 
+def test_without_the_operator_the_cluster_is_bare(in_project: Path):
+    config = stack_config("dev")
+    config["gpuOperator"]["enabled"] = False
+    config["workloads"] = {}
+    kinds = {resource.type for resource in g.run(config)}
+    assert "k3sgpu:index:K3sCluster" in kinds
+    assert not any("kubernetes:core" in kind or "helm" in kind for kind in kinds)
+
+
 def test_names_are_dns_labels(three_agents: g.Graph):
     for resource in three_agents:
         assert len(resource.name) <= 63 and resource.name == resource.name.lower()

@@ -147,3 +147,26 @@ def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(lab: Stage):
     data = lab.get("configmap", "time-slicing-config", "--namespace", "gpu-operator")["data"]
     assert not any(key.startswith("a100-40gb") for key in data)
     assert untouched(lab, RTX) == before
+
+
+def test_the_operator_is_taken_away_and_comes_again(lab: Stage):
+    promised = {node: offered(lab, node) for node in (RTX, A100)}
+    lab.config["gpuOperator"]["enabled"] = False
+    lab.up()
+    assert lab.kubectl("get", "namespace", "gpu-operator", "--ignore-not-found") == ""
+    assert lab.get("clusterpolicies.nvidia.com")["items"] == []
+    for node in (RTX, A100):
+        assert label(lab, node, "device-plugin.config") is None
+        eventually(f"{node} to offer no GPU", lambda node=node: offered(lab, node) == {})
+    lab.config["gpuOperator"]["enabled"] = True
+    lab.up()
+    assert {node: offered(lab, node) for node in (RTX, A100)} == promised
+
+
+def test_a_node_in_maintenance_blocks_nobody(lab: Stage):
+    """Its plugin does not come up; the gate asks for the others alone."""
+    a100 = lab.config["pools"]["a100"]
+    a100["hosts"][A100] = {"address": a100["hosts"][A100], "maintenance": True}
+    a100["gpu"]["count"] = 2  # one card is out
+    lab.up()
+    assert lab.get("node", A100)["metadata"]["labels"]["accelerator"] == "NVIDIA-A100-SXM4-40GB"

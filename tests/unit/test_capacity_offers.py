@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import capacity
+import doctor
 import settings as s
 from tests.unit.stack_files import RESOURCES, with_
 
@@ -164,6 +165,26 @@ def test_a_node_without_a_gpu_offers_nothing() -> None:
     assert (server.resources, server.cards, server.product, server.memory_mib) == ({}, 0, None, None)
     assert server.labels == {"kubernetes.io/hostname": "server-1"}
     assert server.discovered == {}
+
+
+def test_a_bare_cluster_offers_nothing() -> None:
+    assert gpu_node({"gpuOperator/enabled": False, "workloads": {}}).resources == {}
+
+
+def test_nobody_counts_on_a_node_in_maintenance() -> None:
+    hosts = {"gpu-1": "10.0.0.21", "gpu-2": {"address": "10.0.0.22", "maintenance": True}}
+    parsed = s.parse(with_({"pools/rtx/hosts": hosts, "workloads/w/replicas": 4}))
+    fit = capacity.fit(parsed)
+    assert {offer.name: offer.resources for offer in fit.offers if offer.cards} == {
+        "gpu-1": {"nvidia.com/gpu": 6},
+        "gpu-2": {},
+    }
+    assert fit.fits is False  # the eight slices would be there
+    assert "profile six, in maintenance, pool rtx" in capacity.picture(fit)
+    promised = doctor.promise(parsed, capacity.offers(parsed))
+    assert [node["name"] for node in promised["nodes"]] == ["gpu-1", "server-1"]
+    # It stays what it was: its labels are not taken away.
+    assert len([offer for offer in capacity.offers(parsed) if offer.product]) == 2
 
 
 def test_a_server_may_offer_as_well() -> None:

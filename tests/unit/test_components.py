@@ -57,7 +57,10 @@ def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
             "chart": "gpu-operator",
             "driver": False,
             "toolkit": True,
-            "values": {"dcgmExporter": {"enabled": False}},
+            "values": {
+                "dcgmExporter": {"enabled": False},
+                "toolkit": {"env": [{"name": "A", "value": "b"}]},
+            },
             "timeout_seconds": 1,
         }
     )
@@ -66,7 +69,10 @@ def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
         "driver": {"enabled": False},
         "toolkit": {
             "enabled": True,
-            "env": [{"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"}],
+            "env": [
+                {"name": "A", "value": "b"},
+                {"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"},
+            ],
         },
         "mig": {"strategy": ""},
         "migManager": {"enabled": False},

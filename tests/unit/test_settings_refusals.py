@@ -584,6 +584,69 @@ REFUSALS = {
         "",
         "gpuOperator.driver",
     ),
+    "a value the chart does not know": (
+        {"gpuOperator/values": {"dcgmExporter": {"enable": False}}},
+        "gpuOperator.values.dcgmExporter.enable",
+        "which the chart does not know",
+        "enabled",
+        "write enabled instead of enable",
+    ),
+    "a section the chart does not know": (
+        {"gpuOperator/values": {"dcgmexporter": {"enabled": False}}},
+        "gpuOperator.values.dcgmexporter",
+        "which the chart does not know",
+        "dcgmExporter",
+        "write dcgmExporter instead of dcgmexporter",
+    ),
+    "a section that is none": (
+        {"gpuOperator/values": {"toolkit": False}},
+        "gpuOperator.values.toolkit",
+        "false",
+        "a mapping",
+        "write toolkit: {…}",
+    ),
+    "variables that are no list": (
+        {"gpuOperator/values": {"toolkit": {"env": {"A": "b"}}}},
+        "gpuOperator.values.toolkit.env",
+        "a mapping",
+        "a list",
+        "env: [{name: …, value: …}]",
+    ),
+    "the MIG manager": (
+        {"gpuOperator/values": {"migManager": {"enabled": True}}},
+        "gpuOperator.values.migManager.enabled",
+        "",
+        "",
+        "undoes MIG that an administrator set",
+    ),
+    "the MIG manager's default": (
+        {"gpuOperator/values": {"migManager": {"config": {"default": "all-balanced"}}}},
+        "gpuOperator.values.migManager.config",
+        "",
+        "",
+        "gpu.mig in their pools",
+    ),
+    "another containerd": (
+        {"gpuOperator/values": {"toolkit": {"env": [{"name": "CONTAINERD_SOCKET", "value": "/run/x"}]}}},
+        "gpuOperator.values.toolkit.env[0]",
+        "CONTAINERD_SOCKET",
+        "does not set",
+        "remove this variable",
+    ),
+    "a repository for a folder": (
+        {"gpuOperator/chart": "./charts/gpu-operator", "gpuOperator/repository": "https://charts.example"},
+        "gpuOperator.repository",
+        "./charts/gpu-operator",
+        "bare name",
+        "remove repository",
+    ),
+    "workloads without an operator": (
+        {"gpuOperator/enabled": False},
+        "gpuOperator.enabled",
+        "workloads: w",
+        "no node offers a GPU",
+        "enabled: true",
+    ),
     "k3s's template": (
         {
             "gpuOperator/values": {
@@ -645,6 +708,11 @@ ACCEPTED = {
     },
     "a strategy for cards that are whole": {"sharing/profiles/six/migStrategy": "mixed"},
     "a request of one by MPS": {"sharing/profiles/six": {"mps": MPS}, "workloads/w/gpus": 1},
+    "a chart from a registry": {"gpuOperator/chart": "oci://registry.example/charts/gpu-operator"},
+    "a bare cluster": {"gpuOperator/enabled": False, "workloads": {}},
+    "values of another chart inside the chart": {
+        "gpuOperator/values": {"node-feature-discovery": {"worker": {"tolerations": []}}}
+    },
     "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
     "no pods at all": {"workloads/w/replicas": 0},
     "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},
@@ -664,6 +732,13 @@ def test_what_no_card_of_a_pool_is_gets_a_warning() -> None:
     assert problem.path == f"{SLICING}.resources[1].name"
     assert problem.found == "nvidia.com/mig-1g.18gb, which no card of pool rtx is"
     assert "nvidia.com/gpu" in problem.expected and "pools.rtx.gpu.mig" in problem.remedy
+
+
+def test_values_of_another_release_are_doubted_only() -> None:
+    """The table is of one release; a newer chart may know more."""
+    values = {"gpuOperator/version": "v26.7.0", "gpuOperator/values": {"gpuCluster": {"deployCR": False}}}
+    (problem,) = s.parse(with_(values)).warnings
+    assert problem.path == "gpuOperator.values.gpuCluster" and problem.severity == "warning"
 
 
 def test_warnings_stand_beside_errors() -> None:
