@@ -63,6 +63,8 @@ class K3sClusterArgs(TypedDict):
     servers: Sequence[HostArgs]
     """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
     agents: Sequence[HostArgs]
+    gone: Sequence[str]
+    """Names of agents that will never answer again."""
     registration_address: NotRequired[str | None]
     """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
     release: ReleaseArgs
@@ -113,6 +115,8 @@ class K3sCluster(pulumi.ComponentResource):
         servers = self._servers()
         first, last = (list(servers.values())[position] for position in (0, -1))
         self.joined = {**servers, **self._agents(first, last, self._tokens["agent"])}
+        for gone in args["gone"]:
+            self._let_go(gone, first)
 
         # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
         # outputs become unknown, and with them the Provider of the whole cluster.
@@ -199,14 +203,14 @@ class K3sCluster(pulumi.ComponentResource):
         after: list[pulumi.Resource] = []
         for host in hosts:
             # The initial one has wards as the others have: when another becomes the initial one, none goes.
-            before = [self._ward("forget", host, after)] if several else after
+            before = [self._ward("forget", host["name"], after)] if several else after
             if not converges:
                 converge = self._server(host, before)
                 self._tokens = pulumi.Output.secret(self._read("tokens", converge).stdout).apply(json.loads)
             else:
                 both = self._tokens.apply(lambda tokens: f"{tokens['server']}\n{tokens['agent']}\n")
                 converge = self._server(host, before, both)
-            after = [self._ward("leave", host, [converge])] if several else [converge]
+            after = [self._ward("leave", host["name"], [converge])] if several else [converge]
             converges[host["name"]] = converge
         return converges
 
@@ -231,12 +235,29 @@ class K3sCluster(pulumi.ComponentResource):
         for position, host in enumerate(self._args["agents"]):
             before = [upkeeps[position - lanes]] if position >= lanes else []
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
-            forget = self._ward("forget", host, [first])
+            forget = self._ward("forget", host["name"], [first])
             clean = self._clean(host, [forget])
             upkeeps.append(self._upkeep(host, token, [clean, last, *before]))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
-            self._ward("leave", host, [joins[host["name"]]])
+            self._ward("leave", host["name"], [joins[host["name"]]])
         return joins
+
+    def _let_go(self, name: str, first: remote.Command) -> None:
+        """An agent that is dead for good. Its Commands stay in the state as they are, with the word that
+        nothing is to be run when they leave it; only the server still acts, and deletes the Node.
+
+        One that was never stored is created without a script, which asks no machine.
+        """
+        unchanged = ["connection", "create", "update", "delete", "stdin"]
+        let_go = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
+        for job in ("clean", "upkeep", "agent", "leave"):
+            self._on(self._args["servers"][0], f"{job}-{name}", let_go)
+        self._ward("forget", name, [first])
+        pulumi.log.warn(
+            f"{name} is marked gone: take it out of the stack file after this run, and run up again; "
+            "its Node is then deleted",
+            resource=self,
+        )
 
     def _upkeep(
         self, host: HostArgs, token: pulumi.Output[str], after: Sequence[pulumi.Resource]
@@ -272,13 +293,13 @@ class K3sCluster(pulumi.ComponentResource):
             delete=hostscripts.render("clean-ward", **_owner(host)),
         )
 
-    def _ward(self, job: str, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _ward(self, job: str, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
         """What another server does when `host` leaves; nothing when the whole cluster goes."""
         return self._on(
-            next(server for server in self._args["servers"] if server is not host),
-            f"{job}-{host['name']}",
+            next(server for server in self._args["servers"] if server["name"] != host),
+            f"{job}-{host}",
             ResourceOptions(depends_on=list(after), deleted_with=self._preflight),
-            delete=hostscripts.render(job, HOST=host["name"]),
+            delete=hostscripts.render(job, HOST=host),
         )
 
     def _converge(self, host: HostArgs, role: str) -> str:

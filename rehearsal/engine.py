@@ -11,7 +11,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class EngineFailed(Exception):
 @dataclass(frozen=True)
 class Engine:
     """One stack. `folder` holds its state, passphrase and a copy of its stack file; `path` is put in
-    front of PATH, for helm; `program` is another one than the project's."""
+    front of PATH, for helm; `program` is another one than the project's. `secrets` are the stack's secret
+    keys in plain text, which the engine encrypts."""
 
     stack: str
     stack_file: Path
@@ -38,6 +39,7 @@ class Engine:
     pulumi: Path
     path: tuple[Path, ...] = ()
     program: Callable[[], Any] | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def home(self) -> Path:
@@ -138,6 +140,9 @@ class Engine:
             copy.write_text(yaml.safe_dump({**kept, "config": self._config()}, sort_keys=False))
         if not self.exists():
             self._cli("stack", "init", self.stack)
+        if refresh:
+            for key, text in self.secrets.items():
+                self._cli("config", "set", "--secret", "--stack", self.stack, key, given=text)
         return copy
 
     def _config(self) -> dict[str, Any]:
@@ -152,11 +157,12 @@ class Engine:
             )
         return config
 
-    def _cli(self, *arguments: str) -> None:
+    def _cli(self, *arguments: str, given: str | None = None) -> None:
         done = subprocess.run(
             [self.pulumi, *arguments, "--non-interactive"],
             cwd=self.folder / "project",
             env={**os.environ, **self._environment(), "PULUMI_HOME": str(self.home)},
+            input=given,
             capture_output=True,
             text=True,
             timeout=120,

@@ -1,7 +1,7 @@
 """One rehearsed stack: its machines, its engine, and what they say in the end."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class Site:
     stack: str
     stack_file: Path
     state: Path = STATE
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secret keys of the stack, in plain text; the stack file has none."""
 
     @property
     def folder(self) -> Path:
@@ -45,6 +47,7 @@ class Site:
             folder=self.folder / "engine",
             pulumi=tools.pulumi,
             path=(tools.helm.parent,),
+            secrets=self.secrets,
         )
 
     def provide(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:

@@ -209,6 +209,11 @@ class Host(Login):
         description="the IPv4 address that the world reaches it by: k3s's node-external-ip",
         examples=["203.0.113.11"],
     )
+    gone: bool = Field(
+        default=False,
+        description="true for a machine that will never answer again; take it out after the next `up`",
+        examples=["true"],
+    )
     host_key: HostKey | None = Field(
         default=None,
         description="the machine's public host key, as in /etc/ssh/ssh_host_ed25519_key.pub",

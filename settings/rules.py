@@ -12,7 +12,7 @@ from .sharing_rules import SHARING_RULES
 from .translate import nearest
 
 OWNED_K3S_KEYS = re.compile(
-    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-ip|tls-san|disable|cluster-init"
+    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-(external-)?ip|tls-san|disable|cluster-init"
     r"|data-dir|https-listen-port|with-node-id|disable-agent"
 )
 """Keys of k3s's config.yaml the program decides itself; the last four it relies on being k3s's own."""
@@ -78,7 +78,7 @@ def unique_hosts(draft: Draft) -> Iterator[Problem]:
     order = [
         f"pools.{pool}.hosts.{name}" for pool, said in draft.settings.pools.items() for name in said.hosts
     ]
-    nodes = sorted(draft.settings.nodes, key=lambda node: order.index(node.place))
+    nodes = sorted([*draft.settings.nodes, *draft.settings.gone], key=lambda node: order.index(node.place))
     yield from _shared({node.place: node.name for node in nodes}, "name", "a name", "rename one of the two")
     addresses = {node.place: node.node_ip for node in nodes}
     shared = list(_shared(addresses, "address", "an address", "correct one of the two addresses"))
@@ -97,6 +97,19 @@ def _shared(values: Mapping[str, str], what: str, own: str, remedy: str) -> Iter
         if first != place:
             expected = f"{own} of its own for each machine" + (", over all pools" if what == "name" else "")
             yield Problem(place, f"the {what} {value}, which {first} has already", expected, remedy)
+
+
+def only_agents_are_gone(draft: Draft) -> Iterator[Problem]:
+    """A server may hold the cluster's database, or a part of it: that is nothing to let go of unseen."""
+    for pool_name, pool in draft.settings.pools.items():
+        for name, host in pool.hosts.items():
+            if host.gone and pool.role == "server":
+                yield Problem(
+                    f"pools.{pool_name}.hosts.{name}.gone",
+                    "true, for a server",
+                    "an agent: a server has the cluster's database, or a part of it",
+                    "remove `gone`; docs/operations.md says what to do about a dead server",
+                )
 
 
 def ssh_key_once(draft: Draft) -> Iterator[Problem]:
@@ -197,6 +210,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     servers_make_a_majority,
     several_servers_are_found,
     unique_hosts,
+    only_agents_are_gone,
     ssh_key_once,
     install_script_checked,
     k3s_config_is_ours,

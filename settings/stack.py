@@ -119,8 +119,16 @@ class Settings:
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """All machines of all pools, by name."""
-        nodes = [node for name, pool in self.pools.items() for node in self._of_pool(name, pool)]
+        """All machines of all pools, by name, but for those that are gone."""
+        return self._nodes(gone=False)
+
+    @property
+    def gone(self) -> tuple[Node, ...]:
+        """Agents that will never answer again, by name."""
+        return self._nodes(gone=True)
+
+    def _nodes(self, gone: bool) -> tuple[Node, ...]:
+        nodes = [node for name, pool in self.pools.items() for node in self._of_pool(name, pool, gone)]
         return tuple(sorted(nodes, key=lambda node: node.name))
 
     @property
@@ -177,7 +185,7 @@ class Settings:
             "key_place": f"{key_place}.privateKeyFile",
         }
 
-    def _of_pool(self, pool_name: str, pool: Pool) -> list[Node]:
+    def _of_pool(self, pool_name: str, pool: Pool, gone: bool) -> list[Node]:
         gpu = pool.gpu and Gpu(
             product=pool.gpu.product,
             count=pool.gpu.count,
@@ -202,4 +210,5 @@ class Settings:
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()
+            if (host.gone and pool.role == "agent") == gone
         ]

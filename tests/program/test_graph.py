@@ -551,3 +551,21 @@ def test_nodes_meet_at_node_ip_and_the_world_at_address(in_project: Path):
     assert (told["node-ip"], told["node-external-ip"]) == ("192.168.7.1", "203.0.113.1")
     assert told["tls-san"] == ["10.77.0.11", "192.168.7.1", "203.0.113.1"]
     assert "https://192.168.7.1:6443" in graph.of("cluster-agent-gpu-1").inputs["create"]
+
+
+def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_project: Path):
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}  # no host key is known
+    graph = g.run(config)
+    for job in ("clean", "upkeep", "agent", "leave"):
+        command = graph.of(f"cluster-{job}-gpu-2")
+        assert command.options.retainOnDelete, job
+        assert {"connection", "create", "update", "delete", "stdin"} <= set(command.options.ignoreChanges), (
+            job
+        )
+        assert not {"create", "update", "delete"} & set(command.inputs), job
+    assert "delete" in graph.of("cluster-forget-gpu-2").inputs
+    assert not graph.of("cluster-forget-gpu-2").options.retainOnDelete
+    assert "gpu-sharing-gpu-2" not in {resource.name for resource in graph}
+    told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
+    assert "gpu-2" not in told

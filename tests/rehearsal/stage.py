@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ WAIT_SECONDS = 60
 def stack_config(name: str) -> dict[str, Any]:
     """The configuration of Pulumi.<name>.yaml, keys without the project's name."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
-    return {key.removeprefix(PREFIX): value for key, value in config.items()}
+    return {key.removeprefix(PREFIX): value for key, value in config.items() if key != f"{PREFIX}ssh"}
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Stage:
     site: Site
     tools: toolbox.Tools
     config: dict[str, Any]
+    """`ssh` in it adds to the stage's own key and known hosts."""
     said: list[str] = field(default_factory=list)
     """Everything the engine printed, over all operations."""
 
@@ -47,6 +48,7 @@ class Stage:
             "user": "root",
             "privateKeyFile": str(self.site.state / "id_ed25519"),
             "knownHostsFile": str(self.site.state / "known_hosts"),
+            **self.config.get("ssh", {}),
         }
         config = {"ssh": ssh, **{key: value for key, value in self.config.items() if key != "ssh"}}
         self.site.stack_file.parent.mkdir(parents=True, exist_ok=True)
@@ -123,10 +125,12 @@ def eventually(what: str, look: Callable[[], Any], seconds: float = WAIT_SECONDS
 
 
 @contextlib.contextmanager
-def stage(name: str, folder: Path, config: dict[str, Any]) -> Iterator[Stage]:
+def stage(
+    name: str, folder: Path, config: dict[str, Any], secrets: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
     """A stage whose machines are gone afterwards, whatever happened on it."""
     tools = toolbox.prepare(Progress())
-    site = Site(name, folder / f"Pulumi.{name}.yaml", folder / "state")
+    site = Site(name, folder / f"Pulumi.{name}.yaml", folder / "state", secrets or {})
     try:
         yield Stage(site, tools, config)
     finally:

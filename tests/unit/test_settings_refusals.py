@@ -214,6 +214,13 @@ REFUSALS = {
         "one way to the private key",
         "remove all but one",
     ),
+    "a server that is gone": (
+        {"pools/control/hosts/server-1": {"address": "10.0.0.11", "gone": True}},
+        "pools.control.hosts.server-1.gone",
+        "true, for a server",
+        "an agent",
+        "docs/operations.md",
+    ),
     "a node address twice": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "nodeIp": "10.0.0.11"}},
         "pools.rtx.hosts.gpu-1",
