@@ -24,8 +24,9 @@ preview: venv ## what `make up` would do, without doing it
 down: venv ## destroy the stack and take its machines away
 	@$(REHEARSAL) down --stack $(STACK)
 
-fit: venv ## do the workloads fit? arithmetic alone
-	@$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml
+fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in the rehearsed cluster)
+	@$(if $(LIVE),.rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json |) \
+		$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -)
 
 schema: venv ## the JSON Schema of stack files, which editors read
 	@$(PYTHON) -m settings

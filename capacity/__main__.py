@@ -1,13 +1,18 @@
-"""`python -m capacity --file F [--json]`: exit 0 it fits, 1 it does not, 2 the file is refused."""
+"""`python -m capacity --file F [--json] [--cluster OBJECTS]`: exit 0 it fits, 1 it does not, 2 refused.
+
+Beside what runs in the cluster: kubectl get nodes,pods -A -o json | python -m capacity --file F --cluster -
+"""
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
-from settings import SettingsError, read_stack_file, render
+from settings import Problem, Settings, SettingsError, read_stack_file, render
 
-from . import Fit, fit, picture
+from . import Fit, Seen, fit, picture, seen
 from .picture import totals
 
 
@@ -16,9 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m capacity", description="Do the workloads fit the GPUs?")
     parser.add_argument("--file", required=True, help="the stack file, for instance Pulumi.dev.yaml")
     parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--cluster", metavar="OBJECTS", help="its nodes and pods as kubectl's JSON, a file or - for stdin"
+    )
     options = parser.parse_args(arguments)
     try:
-        result = fit(read_stack_file(options.file))
+        settings = read_stack_file(options.file)
+        result = fit(settings, _seen(settings, options.cluster) if options.cluster else None)
     except SettingsError as error:
         if options.json:
             print(
@@ -32,6 +41,19 @@ def main(arguments: list[str] | None = None) -> int:
     print(_json(result) if options.json else _text(result))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0
+
+
+def _seen(settings: Settings, file: str) -> Mapping[str, Seen]:
+    """A cluster's nodes from kubectl's list of nodes and pods. Raises SettingsError for anything else."""
+    try:
+        items = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())["items"]
+        kinds = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = error.strerror if isinstance(error, OSError) else "no list of objects"
+        remedy = "kubectl get nodes,pods --all-namespaces --output json | python -m capacity … --cluster -"
+        problem = Problem(f"--cluster {file}", str(found), "a cluster's nodes and pods as JSON", remedy)
+        raise SettingsError([problem]) from None
+    return seen(settings, kinds["Node"], kinds["Pod"])
 
 
 def _text(result: Fit) -> str:

@@ -1,5 +1,6 @@
 """The slice map, and the command that prints it."""
 
+import io
 import json
 import subprocess
 import sys
@@ -186,6 +187,35 @@ def test_the_command_for_machines(
     if status == 0:
         assert told["totals"] == {"nvidia.com/gpu": {"taken": 4, "offered": 6}}
         assert told["placements"] == {"w#1": "gpu-1", "w#2": "gpu-1"}
+
+
+def test_what_runs_in_a_cluster_is_taken_into_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = {"kind": "Node", "metadata": {"name": "gpu-1"}, "status": {"allocatable": {"nvidia.com/gpu": "6"}}}
+    asks = {"resources": {"requests": {"nvidia.com/gpu": "3"}}}
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": "other", "namespace": "default"},
+        "spec": {"nodeName": "gpu-1", "containers": [asks]},
+    }
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"items": [node, pod]})))
+    assert main(["--file", written(tmp_path, {}), "--cluster", "-"]) == 1
+    assert "1 of 2 pods stays Pending" in capsys.readouterr().out
+    objects = tmp_path / "objects.json"
+    objects.write_text(json.dumps({"items": [node]}))
+    assert main(["--file", written(tmp_path, {}), "--cluster", str(objects)]) == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"items": [1]}', None])
+def test_what_is_no_list_of_a_clusters_objects_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    file = tmp_path / "objects.json"
+    if text is not None:
+        file.write_text(text)
+    assert main(["--file", written(tmp_path, {}), "--cluster", str(file)]) == 2
+    assert "kubectl get nodes,pods" in capsys.readouterr().err
 
 
 def test_the_command_runs_as_a_module() -> None:
