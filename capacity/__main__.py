@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from settings import Problem, Settings, SettingsError, read_stack_file, render
+from settings import Settings, SettingsError, read_stack_file, render
 
 from . import Fit, Seen, fit, picture, seen
 from .picture import totals
+
+
+class NoCluster(Exception):
+    """What was given as a cluster's objects is none. Its text is for the user."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_stack_file(options.file)
         result = fit(settings, _seen(settings, options.cluster) if options.cluster else None)
+    except NoCluster as error:
+        print(error, file=sys.stderr)
+        return 2
     except SettingsError as error:
         if options.json:
             print(
@@ -44,15 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _seen(settings: Settings, file: str) -> Mapping[str, Seen]:
-    """A cluster's nodes from kubectl's list of nodes and pods. Raises SettingsError for anything else."""
+    """A cluster's nodes from kubectl's list of nodes and pods. Raises NoCluster for anything else."""
     try:
         items = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())["items"]
         kinds = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "no list of objects"
-        remedy = "kubectl get nodes,pods --all-namespaces --output json | python -m capacity … --cluster -"
-        problem = Problem(f"--cluster {file}", str(found), "a cluster's nodes and pods as JSON", remedy)
-        raise SettingsError([problem]) from None
+        reason = error.strerror if isinstance(error, OSError) else "expected a list of nodes and pods as JSON"
+        raise NoCluster(
+            f"--cluster {file}: {reason}. Give it what this prints:\n"
+            "kubectl get nodes,pods --all-namespaces --output json"
+        ) from None
     return seen(settings, kinds["Node"], kinds["Pod"])
 
 
