@@ -28,6 +28,13 @@ fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in
 	@$(if $(LIVE),.rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json |) \
 		$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -)
 
+plan: venv ## what a stack would register, and what the policies say; no engine, machines, keys or secrets
+	@$(PYTHON) -m rehearsal.planned --file Pulumi.$(STACK).yaml
+
+graph: venv ## docs/graph.md: who waits for whom
+	@$(PYTHON) -m rehearsal.planned --file Pulumi.dev.yaml --mermaid > docs/graph.md.new
+	@mv docs/graph.md.new docs/graph.md
+
 schema: venv ## the JSON Schema of stack files, which editors read
 	@$(PYTHON) -m settings
 
@@ -48,4 +55,4 @@ check: venv ## ruff, pyright, shellcheck
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m pyright
 	@.venv/bin/shellcheck --severity style --shell sh $$(git ls-files '*.sh')
-	@.venv/bin/shellcheck --severity style .ci/run
+	@.venv/bin/shellcheck --severity style .ci/run .ci/stacks .ci/told

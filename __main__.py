@@ -12,6 +12,7 @@ import stack
 from components.gpu_operator import GpuOperator
 from components.gpu_sharing import GpuSharing
 from components.gpu_workload import GpuWorkload
+from components.guard import Guard
 from components.k3s_cluster import K3sCluster
 
 # What the stack file says; a mistake ends the program here, with all the others of the file.
@@ -30,6 +31,7 @@ cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, invento
 # What lies in the cluster goes with the cluster.
 inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
 
+parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster
     operator = GpuOperator("gpu-operator", stack.operator(settings), inside)
 
@@ -52,10 +54,15 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
         name: kubernetes.core.v1.Namespace(name, metadata={"name": name}, opts=inside)
         for name in sorted({workload["namespace"] for workload in workloads.values()} - {"default"})
     }
+    parts += [operator, sharing, *namespaces.values()]
     for name, workload in workloads.items():
         after = [sharing.ready, *namespaces.values()]
-        GpuWorkload(name, workload, ResourceOptions.merge(inside, ResourceOptions(depends_on=after)))
+        opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=after))
+        parts.append(GpuWorkload(name, workload, opts))
+    pulumi.export("seen", sharing.ready.stdout)
+
+Guard("guard", parts, protect=settings.k3s.protect)
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
-pulumi.export("server", f"https://{settings.registration_address}:6443")
-pulumi.export("promised", {offer.name: offer.resources for offer in capacity.offers(settings)})
+for name, value in stack.outputs(settings).items():
+    pulumi.export(name, value)

@@ -156,6 +156,39 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
     }
 
 
+def outputs(settings: s.Settings) -> dict[str, Any]:
+    """What a stack tells of itself beside its kubeconfig: where it is, what it promises, how to look on."""
+    stack, python = pulumi.get_stack(), ".venv/bin/python"
+    file, kubeconfig = (
+        f"Pulumi.{stack}.yaml",
+        f"pulumi stack output kubeconfig --show-secrets --stack {stack}",
+    )
+    roles = {node.name: node.role for node in settings.nodes}
+    operator = settings.gpu_operator
+    return {
+        "endpoint": f"https://{settings.registration_address}:6443",
+        "nodes": {
+            offer.name: {
+                "role": roles[offer.name],
+                **({"product": offer.product, "cards": offer.cards} if offer.product else {}),
+                "profile": offer.profile,
+                "promised": offer.resources,
+            }
+            for offer in capacity.offers(settings)
+        },
+        "versions": {
+            "k3s": settings.k3s.version,
+            **({"gpuOperator": operator.version} if operator.enabled else {}),
+        },
+        "look": {
+            "pods": f"(umask 077; {kubeconfig} > kubeconfig); kubectl --kubeconfig kubeconfig get pods -A",
+            "slices": f"{kubeconfig} | {python} -m doctor cluster --file {file} --kubeconfig -",
+            "machines": f"{python} -m doctor hosts --file {file}",
+            "fit": f"{python} -m capacity --file {file}",
+        },
+    }
+
+
 def _host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secrets) -> HostArgs:
     bastion = (
         access.bastion

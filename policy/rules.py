@@ -19,6 +19,8 @@ LOOKS_SECRET = {
     "a password or token": re.compile(r"(?i)\b\w*(password|passwd|token|secret)=[\"']?[A-Za-z0-9+/_-]{8,}"),
 }
 SHORTEST_SECRET = 8
+MARKER = re.compile(r"--.*--")
+"""A line between others, such as PEM's BEGIN and END: it says where a secret ends and is none."""
 REHEARSED = ("dev", "single")
 """Stacks whose machines may go at any time."""
 
@@ -102,13 +104,14 @@ def no_secret_in_scripts(planned: Planned) -> Iterator[str]:
     given = [planned.props.get("stdin")]
     if isinstance(connection, Mapping):
         given += [connection.get("privateKey"), connection.get("password")]
-    secrets = [line for text in given if isinstance(text, str) for line in text.splitlines()]
+    lines = [line for text in given if isinstance(text, str) for line in text.splitlines()]
+    secrets = [line for line in lines if len(line) >= SHORTEST_SECRET and not MARKER.fullmatch(line)]
     for key in SCRIPTS:
         text = planned.props.get(key)
         if not isinstance(text, str):
             continue
         found = [what for what, pattern in LOOKS_SECRET.items() if pattern.search(text)]
-        if any(len(line) >= SHORTEST_SECRET and line in text for line in secrets):
+        if any(line in text for line in secrets):
             found.append("what it is given on stdin or as a key")
         for what in found:
             yield f"{key} holds {what} (not shown); read it from a secret stdin instead"

@@ -9,9 +9,8 @@ import yaml
 
 import capacity
 import settings as s
+from rehearsal import graph as g
 from settings.json_schema import stack_schema
-
-from . import graph as g
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs/examples"

@@ -1,10 +1,10 @@
 """The whole graph, as design.md's section 3 draws it."""
 
+import asyncio
 import copy
 import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pulumi
@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import hostscripts
-from policy.rules import RULES, Planned
+from rehearsal import graph as g
+from rehearsal.planned import violations
 
-from . import graph as g
 from .conftest import stack_config
 
 # The project's own; a user's stack files lie beside them and name files of theirs.
@@ -72,6 +72,7 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
             ("command:local:Command", "gpu-sharing-ready"),
             ("k3sgpu:index:GpuWorkload", "nvidia-plugin-test-2"),
             ("kubernetes:apps/v1:Deployment", "nvidia-plugin-test-2"),
+            ("k3sgpu:index:Guard", "guard"),
         ]
     )
 
@@ -396,32 +397,31 @@ def test_no_policy_is_broken(in_project: Path, stack: str):
     config = stack_config(stack)
     config["k3s"]["protect"] = True
     graph = g.run(config, stack="lab")
-    planned = [
-        Planned(r.urn, r.type, r.name, open_(r.inputs), r.options.protect, provider_name(r)) for r in graph
-    ]
-    assert [one.name for one in planned if one.name.startswith("cluster-server-")]
-    assert not [told for rule in RULES for one in planned for told in rule.check(one)]
+    assert not violations(graph)
+    graph.of("cluster-server-server-1" if stack == "dev" else "cluster-server-box-1").options.protect = False
+    assert [told.partition(":")[0] for told in violations(graph)] == ["protected-servers"]
 
 
-def test_protection_covers_the_server_and_what_would_clean_it(in_project: Path):
+def test_no_policy_is_broken_by_a_password_for_sudo(in_project: Path):
+    config = stack_config("dev")
+    config["ssh"]["user"] = "ubuntu"
+    assert not violations(g.run(config, secrets={"sudoPassword": "correct horse"}))
+
+
+def test_no_policy_is_broken_by_a_host_that_is_gone(in_project: Path):
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}
+    assert not violations(g.run(config))
+
+
+def test_protection_covers_the_server_what_would_clean_it_and_by_the_guard_everything(in_project: Path):
     config = stack_config("dev")
     assert not [r.name for r in g.run(config) if r.options.protect]
     config["k3s"]["protect"] = True
-    guarded = {r.name for r in g.run(config) if r.options.protect}
-    assert guarded == {"cluster-server-server-1", "cluster-clean-server-1"}
-
-
-def open_(value: Any) -> Any:
-    """Secrets as policies see them: in plain text."""
-    if isinstance(value, g.Hidden):
-        return open_(value.value)
-    if isinstance(value, dict):
-        return {key: open_(item) for key, item in value.items()}
-    return [open_(item) for item in value] if isinstance(value, list) else value
-
-
-def provider_name(resource: g.Registered) -> str:
-    return resource.provider.rsplit("::", 2)[-2] if resource.provider else "default"
+    graph = g.run(config)
+    guarded = {r.name for r in graph if r.options.protect}
+    assert guarded == {"cluster-server-server-1", "cluster-clean-server-1", "guard"}
+    assert graph.before(graph.of("guard")) == {r.name for r in graph} - {"guard"}
 
 
 def test_without_the_operator_the_cluster_is_bare(in_project: Path):
@@ -569,3 +569,20 @@ def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_proje
     assert "gpu-sharing-gpu-2" not in {resource.name for resource in graph}
     told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
     assert "gpu-2" not in told
+
+
+def test_what_a_stack_tells(dev: g.Graph):
+    told = dev.exports
+    assert set(told) == {"kubeconfig", "seen", "endpoint", "nodes", "versions", "look"}
+    assert told["endpoint"] == "https://10.77.0.11:6443"
+    assert told["nodes"]["gpu-1"] == {
+        "role": "agent",
+        "product": "NVIDIA-GeForce-RTX-2080-Ti",
+        "cards": 1,
+        "profile": "2080ti-12gb",
+        "promised": {"nvidia.com/gpu": 6},
+    }
+    assert told["nodes"]["server-1"]["role"] == "server" and "cards" not in told["nodes"]["server-1"]
+    assert asyncio.run(told["kubeconfig"].is_secret())
+    # What writes the kubeconfig to a file lets nobody else read it.
+    assert all("umask 077" in line for line in told["look"].values() if ">" in line)

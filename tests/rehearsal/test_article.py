@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rehearsal import machines
+from rehearsal import machines, network
+from rehearsal.process import run
 from rehearsal.trace import logins
 
 from .stage import Stage, eventually, stack_config, stage
@@ -60,7 +61,7 @@ def untouched(story: Stage, booted: dict[str, machines.Booted]) -> dict[str, set
 
 
 def test_first_preview_knows_no_kubeconfig_and_shows_everything(story: Stage, untouched):
-    assert story.preview() == {"create": 23}
+    assert story.preview() == {"create": 24}
     assert "4 of 6 slices taken" in "\n".join(story.said)
 
 
@@ -103,8 +104,37 @@ def test_up_ends_as_the_article_ends(story: Stage, booted):
 
 def test_a_second_up_changes_nothing(story: Stage, booted):
     before = [starts_of(story, machine) for machine in booted.values()]
-    assert story.up() == {"same": 23}
+    assert story.up() == {"same": 24}
     assert before == [starts_of(story, machine) for machine in booted.values()]
+
+
+def test_a_preview_needs_neither_machines_nor_cluster(story: Stage, booted):
+    links = [network.interface(machine.name) for machine in booted.values()]
+    try:
+        for link in links:
+            run(["ip", "link", "set", link, "down"], timeout=10)
+        assert story.preview() == {"same": 24}
+    finally:
+        for link in links:
+            run(["ip", "link", "set", link, "up"], timeout=10)
+    eventually("an API server that answers again", lambda: story.get("nodes")["items"])
+
+
+def test_what_the_stack_tells(story: Stage, booted):
+    told = story.site.engine(story.tools).outputs()
+    assert told["endpoint"] == "https://10.77.0.111:6443"
+    assert told["nodes"][AGENT]["promised"] == {"nvidia.com/gpu": 6}
+    assert f"{AGENT}  Ready, nvidia.com/gpu 6" in told["seen"]
+    assert told["versions"] == {"k3s": "v1.36.2+k3s1", "gpuOperator": "v26.3.3"}
+
+
+def test_a_protected_server_is_not_destroyed_by_accident(story: Stage, booted):
+    story.config["k3s"]["protect"] = True
+    assert set(story.up()) <= {"same", "update"}
+    assert "guard" in story.refused(story.destroy)
+    assert story.up() == {"same": 24}, "nothing was deleted before the engine came to the server"
+    story.config["k3s"]["protect"] = False
+    assert set(story.up()) <= {"same", "update"}
 
 
 def test_six_slices_become_eight_and_no_workload_notices(story: Stage, booted):
@@ -114,7 +144,7 @@ def test_six_slices_become_eight_and_no_workload_notices(story: Stage, booted):
     profile["timeSlicing"]["resources"][0]["replicas"] = 8
     changes = story.up()
     # ConfigMap, the node's label, the gate; and nothing else.
-    assert changes == {"update": 3, "same": 20}
+    assert changes == {"update": 3, "same": 21}
     assert story.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "8"
     assert {pod["metadata"]["uid"] for pod in story.get("pods")["items"]} == pods
     now = story.get("pods", "--namespace", "gpu-operator")["items"]
@@ -125,7 +155,7 @@ def test_one_setting_of_k3s_replaces_nothing(story: Stage, booted):
     before, starts = story.resources(), {name: starts_of(story, one) for name, one in booted.items()}
     story.config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
     # The server's converge and the agent's upkeep.
-    assert story.up() == {"update": 2, "same": 21}
+    assert story.up() == {"update": 2, "same": 22}
     after = story.resources()
     assert {name: r["created"] for name, r in before.items()} == {n: r["created"] for n, r in after.items()}
     assert {name for name, one in booted.items() if starts_of(story, one) != starts[name]} == {AGENT, SERVER}

@@ -13,9 +13,9 @@ import pytest
 import capacity.__main__
 import doctor.cli
 import settings as s
+from rehearsal import graph
 from settings import names
 from settings.yamlfile import read_keys
-from tests.program import graph
 from tests.unit import broken_files as b
 
 ROOT = Path(__file__).resolve().parents[2]

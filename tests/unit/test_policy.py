@@ -64,6 +64,9 @@ GOOD = {
     "no-secret-in-scripts": [
         planned(COMMAND, connection=CONNECTION, stdin=TOKEN, create="IFS= read -r TOKEN; install-k3s"),
         planned(COMMAND, connection=CONNECTION, create='token=$(cat "$file"); password=""'),
+        planned(
+            COMMAND, connection=CONNECTION, stdin="hunter2hunter2\n-- end --\n", create="until '-- end --'"
+        ),
         planned(COMMAND, connection=CONNECTION, create=UNKNOWN),
     ],
 }

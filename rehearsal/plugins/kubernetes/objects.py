@@ -109,8 +109,9 @@ class Objects:
         old = secrecy.pruned(live, old_inputs)
         old.setdefault("apiVersion", live.get("apiVersion"))
         old.setdefault("kind", live.get("kind"))
-        if self._cluster_wide(new):
-            old, new = _without_namespace(old), _without_namespace(new)
+        # As in the official plugin: what no server is there to place lies in `default` both times.
+        placed = _without_namespace if self._cluster_wide(new) else _in_a_namespace
+        old, new = placed(old), placed(new)
         found = ignoring(changes(old, new), list(request.ignoreChanges))
         fixed = kind.fixed(new, config_maps_mutable=self._options.config_maps_mutable)
         same_place = all(
@@ -277,6 +278,10 @@ class Objects:
 def _without_read_only(obj: Object) -> Object:
     metadata = {key: value for key, value in obj["metadata"].items() if key not in READ_ONLY}
     return obj | {"metadata": metadata}
+
+
+def _in_a_namespace(obj: Object) -> Object:
+    return obj | {"metadata": {"namespace": "default"} | obj["metadata"]}
 
 
 def _without_namespace(obj: Object) -> Object:

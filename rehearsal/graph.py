@@ -16,7 +16,7 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks, rpc
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 KUBECONFIG = yaml.safe_dump(
     {
@@ -60,6 +60,7 @@ class Graph:
 
     resources: dict[str, Registered] = field(default_factory=dict)
     exports: dict[str, Any] = field(default_factory=dict)
+    """By name: a value, or an Output where a resource gives it."""
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(self.resources.values())
@@ -164,6 +165,8 @@ def run(
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     program()
+    root: Any = pulumi.runtime.get_root_resource()
+    graph.exports = dict(root.outputs)
     return graph
 
 

@@ -1,0 +1,20 @@
+"""What stands before everything else when a stack is destroyed.
+
+The engine refuses to delete a protected resource, but only when its turn comes: what waits for it is gone by
+then. The guard waits for everything, so its turn comes first.
+"""
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi import ResourceOptions
+
+
+class Guard(pulumi.ComponentResource):
+    """Protected, it keeps a destroy from deleting anything; unprotected, it does nothing."""
+
+    def __init__(self, name: str, after: Sequence[pulumi.Resource], *, protect: bool):
+        super().__init__(
+            "k3sgpu:index:Guard", name, None, ResourceOptions(depends_on=list(after), protect=protect)
+        )
+        self.register_outputs({})
