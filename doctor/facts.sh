@@ -12,6 +12,9 @@ set -u
 
 say() { printf '%s\t%s\n' "$1" "$(printf '%s' "$2" | tr '\t\n' '  ')"; }
 each() { while IFS= read -r line; do [ -z "$line" ] || say "$1" "$line"; done; }
+lacks() {
+    if command -v modprobe >/dev/null 2>&1 && ! modprobe -n -q "$1" 2>/dev/null; then say kernel-lacks "$1"; fi
+}
 text() { [ ! -r "$1" ] || cat "$1" 2>/dev/null; }
 bounded() {
     if command -v timeout >/dev/null 2>&1; then timeout -k 1 "$@"; else shift && "$@"; fi
@@ -28,6 +31,7 @@ look() {
     [ -z "${3-}" ] || say sudo-said "$3"
 
     say kernel "$(uname -s)"
+    say kernel-release "$(uname -r)"
     say arch "$(uname -m)"
     say hostname "$(uname -n)"
     say os "$(text "$root/etc/os-release" | sed -n 's/^PRETTY_NAME=//p' | tr -d '"')"
@@ -50,6 +54,37 @@ look() {
         break
     done
 
+    [ ! -d "${dir-}" ] || say inodes-free "$(df -Pi "$dir" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
+    # What the file systems are mounted with that k3s is to write to and to run programs from.
+    for dir in "$root/var/lib" "$root/usr/local/bin"; do
+        [ -d "$dir" ] || continue
+        at=$(df -P "$dir" 2>/dev/null | awk 'NR == 2 { print $6 }')
+        awk -v at="$at" -v dir="${dir#"$root"}" '$2 == at { found = $4 } END { if (found) print dir, found }' \
+            "$root/proc/mounts" 2>/dev/null | each mounted
+    done
+    awk 'NR > 1 && $3 > 0 { print $1 }' "$root/proc/swaps" 2>/dev/null | each swap
+
+    # Modules may be built in, loaded, or loadable: the effect is asked for first, then modprobe.
+    grep -qw overlay "$root/proc/filesystems" 2>/dev/null || lacks overlay
+    [ -e "$root/proc/sys/net/bridge/bridge-nf-call-iptables" ] || lacks br_netfilter
+    [ -e "$root/proc/sys/net/netfilter/nf_conntrack_max" ] || lacks nf_conntrack
+    [ -d "$root/sys/module/vxlan" ] || lacks vxlan
+
+    [ "$(text "$root/sys/fs/selinux/enforce")" != 1 ] || say selinux enforcing
+    [ ! -e "$root/usr/share/selinux/packages/k3s.pp" ] || say selinux-policy k3s
+    [ "$(text "$root/sys/module/apparmor/parameters/enabled")" != Y ] || say apparmor enabled
+    ! command -v apparmor_parser >/dev/null 2>&1 || say apparmor-parser there
+    ! command -v iptables >/dev/null 2>&1 || say iptables "$(bounded 5 iptables --version 2>/dev/null)"
+    [ "$(bounded 5 systemctl is-enabled nm-cloud-setup.service 2>/dev/null)" != enabled ] || say nm-cloud-setup enabled
+    say clock-synchronized "$(bounded 5 timedatectl show -p NTPSynchronized --value 2>/dev/null)"
+    for variable in "$root"/sys/firmware/efi/efivars/SecureBoot-*; do
+        [ -e "$variable" ] || continue
+        [ "$(od -An -tu1 -j4 -N1 "$variable" 2>/dev/null | tr -d ' ')" != 1 ] || say secure-boot enabled
+    done
+    say lockdown "$(text "$root/sys/kernel/security/lockdown" | sed -n 's/.*\[\(.*\)\].*/\1/p')"
+
+    ! command -v ip >/dev/null 2>&1 || ip -4 route show 2>/dev/null |
+        awk '$1 ~ /\// { for (n = 2; n < NF; n++) if ($n == "dev") print $1, $(n + 1) }' | each route
     ! command -v ip >/dev/null 2>&1 || ip -o addr show 2>/dev/null |
         awk '{ sub("/.*", "", $4); print $4 }' | each address
     awk '$2 == "00000000" && $8 == "00000000" { print $1; exit }' "$root/proc/net/route" 2>/dev/null |
@@ -63,6 +98,8 @@ look() {
     ! command -v ss >/dev/null 2>&1 || bounded 5 ss -Htlnp 2>/dev/null | head -n 200 |
         awk '{ n = split($4, part, ":"); if (split($0, name, "\"") > 1) print part[n] " " name[2] }' |
         sort -u | each listener
+    cat "$root/proc/net/udp" "$root/proc/net/udp6" 2>/dev/null |
+        awk '$2 ~ /:/ { n = split($2, part, ":"); print part[n] }' | sort -u | each listens-udp
 
     # Ours, and anything else of Kubernetes.
     text "$root/etc/k3s-gpu-sharing/owner" | sed -n 's/^\([a-z-]*\)=/\1 /p' | each owner
@@ -89,9 +126,14 @@ look() {
     for device in "$root"/sys/bus/pci/devices/*; do
         [ "$(text "$device/vendor")" = 0x10de ] || continue
         case $(text "$device/class") in
-        0x0300* | 0x0302*) say pci-gpu "${device##*/} $(text "$device/device")" ;;
+        0x0300* | 0x0302*)
+            say pci-gpu "${device##*/} $(text "$device/device")"
+            [ ! -e "$device/driver" ] || say pci-driver "$(basename "$(readlink "$device/driver")")"
+            ;;
+        0x0680*) say nvswitch "${device##*/}" ;;
         esac
     done
+    ! bounded 5 systemctl is-active --quiet nvidia-fabricmanager 2>/dev/null || say fabric-manager active
     [ ! -d "$root/sys/module/nouveau" ] || say nouveau loaded
     [ ! -d "$root/sys/module/nvidia" ] || say nvidia-module "$(text "$root/sys/module/nvidia/version")"
     [ ! -d "$root/run/nvidia/driver/usr" ] || say operator-driver /run/nvidia/driver

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "waived"]
+_ORDER = ("error", "warning", "waived")
 
 QUIET_ABOVE = 20  # with more machines than this, those in order share one line
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be (error) or should be (warning)."""
+    """One thing that is not as it must be (error) or should be (warning), or that the stack file waives."""
 
     host: str
     check: str
@@ -38,7 +39,11 @@ class Report:
 
     @property
     def warnings(self) -> int:
-        return len(self.findings) - self.errors
+        return sum(finding.severity == "warning" for finding in self.findings)
+
+    @property
+    def waived(self) -> int:
+        return sum(finding.severity == "waived" for finding in self.findings)
 
     @property
     def exit_code(self) -> int:
@@ -72,6 +77,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "ok": report.errors == 0,
         "errors": report.errors,
         "warnings": report.warnings,
+        "waived": report.waived,
         "subjects": dict(report.subjects),
         "findings": [asdict(finding) for finding in report.findings],
         "notes": list(report.notes),
@@ -81,7 +87,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def _groups(report: Report) -> list[tuple[str, list[Finding]]]:
     names = list(dict.fromkeys([*report.subjects, *(finding.host for finding in report.findings)]))
     groups = [
-        (name, sorted((f for f in report.findings if f.host == name), key=lambda f: f.severity))
+        (name, sorted((f for f in report.findings if f.host == name), key=lambda f: _ORDER.index(f.severity)))
         for name in names
     ]
     return sorted(groups, key=lambda group: -sum(f.severity == "error" for f in group[1]))
@@ -95,7 +101,8 @@ def _subject(report: Report, name: str) -> str:
 def _count(report: Report) -> str:
     if not report.findings:
         return "all in order"
-    return f"{_plural(report.errors, 'error')}, {_plural(report.warnings, 'warning')}"
+    waived = f", {report.waived} waived" if report.waived else ""
+    return f"{_plural(report.errors, 'error')}, {_plural(report.warnings, 'warning')}{waived}"
 
 
 def _plural(number: int, what: str) -> str:
@@ -103,6 +110,8 @@ def _plural(number: int, what: str) -> str:
 
 
 def _lines(finding: Finding) -> list[str]:
+    if finding.severity == "waived":
+        return [f"  waived {finding.check}: {finding.found}"]
     first = f"  {'ERROR' if finding.severity == 'error' else 'warning'} {finding.check}: "
     remedy = finding.remedy.splitlines() or [""]
     return [

@@ -23,8 +23,10 @@ def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
     if machine.gpu is None:
         yield from _undeclared(machine)
     elif plan.driver == "host":
+        yield from _passed_through(machine)
         yield from _with_driver(machine)
     else:
+        yield from _passed_through(machine)
         yield from _without_driver(machine)
 
 
@@ -42,6 +44,43 @@ def cards(machine: Machine) -> list[tuple[str, str]]:
     """Product in feature discovery's form (blanks become '-') and MiB of each card the driver shows."""
     found = (_CARD.fullmatch(line) for line in machine.facts.all("nvidia-smi"))
     return [(match[1].replace(" ", "-"), match[2] or "") for match in found if match]
+
+
+def _passed_through(machine: Machine) -> Iterator[Fault]:
+    if held := machine.facts.all("pci-driver").count("vfio-pci"):
+        yield Fault(
+            f"{_plural(held)} held by vfio-pci, for a virtual machine",
+            "cards that NVIDIA's driver has",
+            "take them from vfio-pci (kernel command line and /etc/modprobe.d) and reboot, or declare fewer",
+        )
+
+
+def fabric(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """Cards behind NVSwitches run no CUDA program until the fabric manager has set the switches up."""
+    facts = machine.facts
+    if machine.gpu and plan.driver == "host" and facts.all("nvswitch") and not facts.one("fabric-manager"):
+        yield Fault(
+            f"{len(facts.all('nvswitch'))} NVSwitches, and nvidia-fabricmanager does not run",
+            "the fabric manager, of the driver's version: without it every CUDA program fails",
+            f'{machine.ssh} "sudo systemctl enable --now nvidia-fabricmanager"   # install it first',
+        )
+
+
+def secure_boot(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator compiles a module on the machine, and nobody has signed it."""
+    if not machine.gpu or plan.driver != "operator":
+        return
+    facts = machine.facts
+    locked = facts.one("lockdown") not in ("", "none")
+    if facts.one("secure-boot") or locked:
+        yield Fault(
+            "Secure Boot is on"
+            if facts.one("secure-boot")
+            else f"kernel lockdown is {facts.one('lockdown')}",
+            "off: the kernel refuses the operator's driver, which is not signed",
+            "turn Secure Boot off in the firmware\n"
+            "or install a signed driver, and gpuOperator: {driver: host} in the stack file",
+        )
 
 
 def _undeclared(machine: Machine) -> Iterator[Fault]:
@@ -83,6 +122,13 @@ def _declared_cards(machine: Machine) -> Iterator[Fault]:
     assert machine.gpu
     shown = cards(machine)
     want, product = machine.gpu["count"], machine.gpu["product"]
+    if (on_bus := len(machine.facts.all("pci-gpu"))) > len(shown) == want:
+        yield Fault(
+            f"{_plural(on_bus)} on the PCI bus, and {len(shown)} in nvidia-smi",
+            "all of them in nvidia-smi, or a card that was left out on purpose",
+            "look at dmesg for the one that is missing",
+            "warning",
+        )
     if len(shown) != want:
         yield Fault(
             f"{_plural(len(shown))} in nvidia-smi",

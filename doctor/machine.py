@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from doctor.facts import Facts
@@ -37,6 +37,9 @@ class Plan:
     """host or operator: who brings NVIDIA's driver."""
     toolkit: str
     """host or operator: who brings NVIDIA's container toolkit."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """The cluster's own: cluster-cidr and service-cidr."""
+    servers: int = 1
 
     @classmethod
     def of(cls, inventory: Mapping[str, Any]) -> "Plan":
@@ -48,6 +51,8 @@ class Plan:
             mirror=inventory.get("mirror", ""),
             driver=inventory["driver"],
             toolkit=inventory["toolkit"],
+            networks=inventory.get("networks", {}),
+            servers=sum(host["role"] == "server" for host in inventory["hosts"]),
         )
 
 

@@ -1,14 +1,25 @@
 """The rules for machines: each is a small function from what a machine said to what is wrong with that."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from statistics import median_high, median_low
 
+from doctor.cross_rules import CROSS_RULES
 from doctor.finding import Finding
-from doctor.gpu_rules import gpus, toolkit
+from doctor.gpu_rules import fabric, gpus, secure_boot, toolkit
 from doctor.machine import Fault, Machine, Plan, release
+from doctor.system_rules import (
+    inodes,
+    iptables,
+    modules,
+    mounts,
+    network_manager,
+    networks,
+    security,
+    swap,
+    time_sync,
+)
 
-CLOCK_S = 30
 KIB_PER_GIB = 1024 * 1024
 
 # docs.k3s.io/installation/requirements, and the ports that Kubernetes' own parts listen on.
@@ -26,6 +37,8 @@ SERVER_PORTS = AGENT_PORTS | {
     10258: "the cloud controller",
     10259: "the scheduler",
 }
+ETCD_PORTS = {2379: "etcd's clients", 2380: "etcd's members"}
+VXLAN_PORT = 8472
 
 # What hostscripts and k3s's install script call, and the package that has it on most distributions.
 TOOLS = {
@@ -218,6 +231,15 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
     taken = {int(port, 16) for port in machine.facts.all("listens")}
     holders = dict(line.split(" ", 1) for line in machine.facts.all("listener") if " " in line)
     uses = SERVER_PORTS if machine.role == "server" else AGENT_PORTS
+    if machine.role == "server" and plan.servers > 1:
+        uses = uses | ETCD_PORTS
+    udp = {int(port, 16) for port in machine.facts.all("listens-udp")}
+    if VXLAN_PORT in udp and not machine.facts.one("k3s-binary"):
+        yield Fault(
+            f"taken: {VXLAN_PORT}/udp",
+            f"free: {VXLAN_PORT}/udp for the pods' network (vxlan)",
+            f"{machine.ssh} \"sudo ss -lnup 'sport = :{VXLAN_PORT}'\", then stop or move what is there",
+        )
     if held := sorted(taken & uses.keys()):
         yield Fault(
             "taken: " + ", ".join(f"{port} (by {holders.get(str(port), 'something')})" for port in held),
@@ -282,7 +304,7 @@ def disk(machine: Machine, plan: Plan) -> Iterator[Fault]:
 
 
 def firewall(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    pods = "10.42.0.0/16", "10.43.0.0/16"  # k3s's default cluster-cidr and service-cidr
+    pods = plan.networks.values()
     ways = {
         "ufw": "sudo ufw allow 6443/tcp; sudo ufw allow 10250/tcp; sudo ufw allow 8472/udp; "
         + "; ".join(f"sudo ufw allow from {net}" for net in pods),
@@ -316,57 +338,25 @@ RULES: dict[str, Rule] = {
     "route": route,
     "memory": memory,
     "disk": disk,
+    "inodes": inodes,
+    "mounts": mounts,
+    "swap": swap,
+    "modules": modules,
+    "security": security,
+    "iptables": iptables,
+    "nm-cloud-setup": network_manager,
+    "time-sync": time_sync,
+    "networks": networks,
     "firewall": firewall,
     "gpu": gpus,
     "toolkit": toolkit,
+    "fabric": fabric,
+    "secure-boot": secure_boot,
 }
 
 
-def identity(machines: Sequence[Machine]) -> Iterator[tuple[str, Fault]]:
-    """Every machine-id once: a cloned disk, or one machine under two names, breaks a cluster later."""
-    seen: dict[str, list[str]] = {}
-    for machine in machines:
-        if found := machine.facts.one("machine-id"):
-            seen.setdefault(found, []).append(machine.name)
-    for found, names in seen.items():
-        for name in names if len(names) > 1 else ():
-            others = ", ".join(other for other in names if other != name)
-            yield (
-                name,
-                Fault(
-                    f"machine-id {found}, the same as {others}",
-                    "another one on every machine",
-                    "if the disk was cloned: sudo rm /etc/machine-id /var/lib/dbus/machine-id; "
-                    "sudo systemd-machine-id-setup; sudo reboot\n"
-                    "if both are one machine: keep one of them in the stack file",
-                ),
-            )
-
-
-def clocks(machines: Sequence[Machine]) -> Iterator[tuple[str, Fault]]:
-    """Within CLOCK_S of the median of all machines and this computer; certificates start to count now."""
-    timed = [(machine, machine.clock) for machine in machines if machine.clock]
-    ahead = [clock.latest for _, clock in timed] + [0.0]
-    median = min(median_low(ahead), median_high(ahead), key=abs)
-    for machine, clock in timed:
-        if clock.distance(median) > CLOCK_S:
-            off = clock.latest - median
-            yield (
-                machine.name,
-                Fault(
-                    f"the clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}",
-                    f"within {CLOCK_S} s of the other machines: certificates and joins depend on it",
-                    f'{machine.ssh} "sudo timedatectl set-ntp true; timedatectl"',
-                ),
-            )
-
-
-CrossRule = Callable[[Sequence[Machine]], Iterator[tuple[str, Fault]]]
-CROSS_RULES: dict[str, CrossRule] = {"machine-id": identity, "clock": clocks}
-
-
 def judge(machines: Sequence[Machine], plan: Plan) -> list[Finding]:
-    """All rules over all machines that answered."""
+    """All rules over all machines that answered; what the stack file waives is marked as such."""
     findings = [
         _finding(machine.name, check, fault)
         for machine in machines
@@ -378,7 +368,11 @@ def judge(machines: Sequence[Machine], plan: Plan) -> list[Finding]:
         for check, cross in CROSS_RULES.items()
         for name, fault in cross(machines)
     ]
-    return findings
+    waived = {machine.name: machine.spec.get("waive", ()) for machine in machines}
+    return [
+        replace(finding, severity="waived") if finding.check in waived[finding.host] else finding
+        for finding in findings
+    ]
 
 
 def _finding(host: str, check: str, fault: Fault) -> Finding:

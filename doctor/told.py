@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BASTION = "the bastion"
 """Its name in reports; no host can be called so."""
 
+K3S_NETWORKS = {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}
+"""k3s's own choice."""
+
 OPERATOR_NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
 
@@ -44,6 +47,9 @@ def inventory(
         "mirror": settings.k3s.mirror,
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
+        "networks": {
+            key: str(settings.k3s.config.get(key, default)) for key, default in K3S_NETWORKS.items()
+        },
         "secrets": sorted(settings.secrets),
         "agent": settings.ssh.agent,
         "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
@@ -52,6 +58,7 @@ def inventory(
                 **_end(node.name, node, settings, ssh_access[node.name]),
                 "role": node.role,
                 "nodeIp": node.node_ip,
+                "waive": sorted({*settings.doctor.waive, *node.waive}),
                 "jump": settings.jump(node),
                 "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
                 "gpu": {"count": node.gpu.count, "product": node.gpu.product}

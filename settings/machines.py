@@ -195,6 +195,47 @@ class PoolGpu(Model):
     )
 
 
+Waivable = Literal[
+    "address",
+    "cgroup",
+    "clock",
+    "disk",
+    "fabric",
+    "firewall",
+    "gpu",
+    "hostname",
+    "inodes",
+    "iptables",
+    "machine-id",
+    "memory",
+    "modules",
+    "mounts",
+    "networks",
+    "nm-cloud-setup",
+    "ports",
+    "route",
+    "secure-boot",
+    "security",
+    "swap",
+    "system",
+    "time-sync",
+    "toolkit",
+    "tools",
+    "version",
+]
+"""Doctor's rules that somebody may know better than; not whose machine it is, and not who may log in."""
+
+Waived = Annotated[tuple[Waivable, ...], Field(strict=False)]
+
+
+class Doctor(Model):
+    """What of doctor's look at the machines is to be let pass."""
+
+    waive: Waived = Field(
+        default=(), description="checks to let pass on every machine, by doctor's name", examples=["[swap]"]
+    )
+
+
 class Host(Login):
     """One machine; what it does not say comes from its pool, then from `ssh`."""
 
@@ -208,6 +249,9 @@ class Host(Login):
         default=None,
         description="the IPv4 address that the world reaches it by: k3s's node-external-ip",
         examples=["203.0.113.11"],
+    )
+    waive: Waived = Field(
+        default=(), description="checks to let pass on this machine, by doctor's name", examples=["[swap]"]
     )
     gone: bool = Field(
         default=False,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .base import Model
-from .machines import K3s, Login, Pool, Pools, Ssh
+from .machines import Doctor, K3s, Login, Pool, Pools, Ssh
 from .names import Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
@@ -39,6 +39,9 @@ class Sections(Model):
         default={},
         description="Deployments by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],
+    )
+    doctor: Doctor = Field(
+        default=Doctor(), description="what of doctor's look is let pass", examples=["{waive: [swap]}"]
     )
     fit: Literal["enforce", "warn", "off"] = Field(
         default="enforce",
@@ -89,6 +92,7 @@ class Node(Endpoint):
     role: Literal["server", "agent"]
     node_ip: str
     external_ip: str | None
+    waive: tuple[str, ...]
     gpu: Gpu | None
     reserved: Mapping[str, int] = field(default_factory=dict)
     """By resource, what things outside the stack use of it."""
@@ -106,6 +110,7 @@ class Settings:
     gpu_operator: GpuOperator
     sharing: Sharing
     workloads: dict[str, Workload]
+    doctor: Doctor
     fit: Literal["enforce", "warn", "off"]
     secrets: frozenset[str]
     """Names of the secret keys that are set."""
@@ -203,6 +208,7 @@ class Settings:
                 address=host.address,
                 node_ip=host.node_ip or host.address,
                 external_ip=host.external_ip,
+                waive=host.waive,
                 host_key=host.host_key,
                 gpu=gpu,
                 reserved=pool.reserved if host.reserved is None else host.reserved,

@@ -101,7 +101,8 @@ def test_warnings_alone_are_no_failure():
 def test_json_is_flat():
     told = json.loads(json.dumps(as_json(Report("t", {"b": "x"}, [ERROR], ["a note"]))))
     assert told == {
-        "title": "t", "ok": False, "errors": 1, "warnings": 0, "subjects": {"b": "x"}, "notes": ["a note"],
+        "title": "t", "ok": False, "errors": 1, "warnings": 0, "waived": 0,
+        "subjects": {"b": "x"}, "notes": ["a note"],
         "findings": [
             {"host": "b", "check": "disk", "severity": "error", "found": "none", "needed": "some",
              "remedy": "rm this\nrm that"}
@@ -123,6 +124,7 @@ def test_an_inventory_from_a_stack_file(project):
     assert (gpu["knownHostsFile"], server["knownHostsFile"]) == (None, "keys/known_hosts")
     assert gpu["hostKey"].split()[:2] == server["hostKey"].split()[:2] == PUBLIC.split()[:2]
     assert server["gpu"] is None
+    assert told["networks"] == {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}
     assert (gpu["nodeIp"], gpu["jump"], told["bastion"], told["agent"]) == ("10.0.0.21", None, None, False)
     assert not gpu["sudoPassword"]  # the stack has none
     assert PRIVATE not in json.dumps(told)

@@ -22,6 +22,16 @@ FILES = {
     "proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
     "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n"
     "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
+    "proc/net/udp": "  sl  local_address\n   1: 00000000:2118 00000000:0000 07 0\n",
+    "proc/swaps": "Filename Type Size Used Priority\n/swap.img file 8388604 0 -2\n",
+    "proc/filesystems": "nodev\tproc\n\text4\nnodev\toverlay\n",
+    "sys/fs/selinux/enforce": "1",
+    "usr/share/selinux/packages/k3s.pp": "",
+    "sys/module/apparmor/parameters/enabled": "Y\n",
+    "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+    "sys/firmware/efi/efivars/SecureBoot-8be4df61": "\x06\x00\x00\x00\x01",
+    "sys/bus/pci/devices/0000:04:00.0/vendor": "0x10de\n",
+    "sys/bus/pci/devices/0000:04:00.0/class": "0x068000\n",
     "proc/net/tcp": "  sl  local_address rem_address   st\n"
     "   0: 0100007F:192C 00000000:0000 0A 0\n   1: 0A00000A:D431 0B00000A:192B 01 0\n",
     "proc/net/tcp6": "  sl  local_address\n   0: 00000000000000000000000000000000:192B 0:0000 0A 0\n",
@@ -43,8 +53,14 @@ PROGRAMS = {
     "usr/local/bin/k3s": 'echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26"',
     "usr/bin/nvidia-container-runtime": "exit 0",
     "bin/nvidia-smi": 'echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14',
-    "bin/systemctl": 'case "$*" in "is-active k3s-agent.service") echo active ;; *) exit 3 ;; esac',
-    "bin/ip": 'echo "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0"',
+    "bin/systemctl": 'case "$*" in "is-active k3s-agent.service") echo active ;; '
+    "*nm-cloud-setup*) echo enabled ;; *) exit 3 ;; esac",
+    "bin/ip": 'case "$*" in *route*) echo "default via 10.0.0.1 dev eth0"; '
+    'echo "10.0.0.0/24 dev eth0 proto kernel scope link" ;; '
+    '*) echo "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0" ;; esac',
+    "bin/modprobe": '[ "$3" != vxlan ]',
+    "bin/iptables": 'echo "iptables v1.8.4 (nf_tables)"',
+    "bin/timedatectl": "echo no",
     "bin/ss": 'printf "LISTEN 0 128 *:6443 *:* users:((\\"kube-apiserver\\",pid=7,fd=3))\\n"',
 }
 
@@ -58,6 +74,8 @@ def machine(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "sys/bus/pci/devices/0000:01:00.0/driver").symlink_to("../../drivers/nouveau")
+    (tmp_path / "sys/bus/pci/drivers/nouveau").mkdir(parents=True)
     for folder in ("run/systemd/system", "var/lib/rancher"):
         (tmp_path / folder).mkdir(parents=True)
     return tmp_path
@@ -96,6 +114,20 @@ def test_what_a_machine_says(machine, shell):
         "k3s-unit": ("k3s-agent.service active",),
         "kubernetes": ("/etc/kubernetes/kubelet.conf",),
         "firewall": ("ufw",),
+        "listens-udp": ("2118",),
+        "swap": ("/swap.img",),
+        "kernel-lacks": ("vxlan",),
+        "selinux": ("enforcing",),
+        "selinux-policy": ("k3s",),
+        "apparmor": ("enabled",),
+        "lockdown": ("integrity",),
+        "secure-boot": ("enabled",),
+        "iptables": ("iptables v1.8.4 (nf_tables)",),
+        "clock-synchronized": ("no",),
+        "nm-cloud-setup": ("enabled",),
+        "route": ("10.0.0.0/24 eth0",),
+        "nvswitch": ("0000:04:00.0",),
+        "pci-driver": ("nouveau",),
         "pci-gpu": ("0000:01:00.0 0x1e04", "0000:02:00.0 0x2330"),
         "nouveau": ("loaded",),
         "nvidia-module": ("580.126.20",),

@@ -1,12 +1,17 @@
 """Every rule for machines: a machine that is in order, and what is said when one fact is not."""
 
+from typing import get_args
+
 import pytest
 
 from doctor.facts import Facts, parse
+from doctor.finding import Report, as_json, as_text
 from doctor.hosts import report
 from doctor.machine import Machine, Plan, release
 from doctor.rules import CROSS_RULES, RULES, TOOLS, judge
 from doctor.ssh import Answer, Clock
+from settings.machines import Waivable
+from tests.unit.captures import CAPTURES
 
 DEBIAN = f"""\
 privileges\troot
@@ -170,7 +175,8 @@ CASES = [
     ("disk", facts(disk_free_kib="8000000"), {}, {}, ["warning: 7.6 GiB free", "10 GiB"]),
     ("disk", facts(DEBIAN + GPU, disk_free_kib="30000000"), {"gpu": CARD}, {},
      ["warning: 28.6 GiB free", "40 GiB"]),
-    ("firewall", facts(firewall="ufw"), {}, {}, ["warning: ufw is active", "ufw allow from 10.42.0.0/16"]),
+    ("firewall", facts(firewall="ufw"), {}, {"networks": {"cluster-cidr": "10.42.0.0/16"}},
+     ["warning: ufw is active", "ufw allow from 10.42.0.0/16"]),
     ("firewall", facts(firewall="firewalld"), {}, {}, ["warning: firewalld", "firewall-cmd --reload"]),
     ("gpu", facts(DEBIAN + GPU), {}, {},
      ["warning: 1 NVIDIA card, and its pool declares none",
@@ -197,6 +203,41 @@ CASES = [
      {"driver": "operator"}, ["error: the nouveau driver is loaded", "blacklist nouveau"]),
     ("gpu", facts(DEBIAN + GPU), {"gpu": CARD}, {"driver": "operator"},
      ["warning: NVIDIA's driver 580.126.20 is already loaded", "driver: host"]),
+    ("ports", facts(listens_udp="2118"), {}, {}, ["error: taken: 8472/udp", "sport = :8472"]),
+    ("ports", facts(listens="094C"), {}, {"servers": 3}, ["error: taken: 2380", "etcd's members"]),
+    ("inodes", facts(inodes_free="9000"), {}, {}, ["warning: 9000 inodes free", "du --inodes"]),
+    ("mounts", facts(mounted=("/var/lib rw,nodev,noexec", "/usr/local/bin rw")), {}, {},
+     ["error: /var/lib is mounted noexec", "data and containers", "findmnt -T /var/lib"]),
+    ("mounts", facts(mounted="/usr/local/bin ro,relatime"), {}, {},
+     ["error: /usr/local/bin is mounted ro", "its program"]),
+    ("swap", facts(swap=("/dev/dm-1", "/swap.img")), {}, {},
+     ["warning: swap is on: /dev/dm-1, /swap.img", "swapoff -a"]),
+    ("modules", facts(kernel_lacks=("br_netfilter", "vxlan"), kernel_release="6.12.0-55.el10"), {}, {},
+     ["warning: the kernel 6.12.0-55.el10 has no br_netfilter, vxlan", "kernel-modules-extra"]),
+    ("security", facts(selinux="enforcing"), {}, {"mirror": "file:///srv/k3s"},
+     ["error: SELinux is enforcing", "k3s-selinux"]),
+    ("security", facts(apparmor="enabled"), {}, {},
+     ["warning: AppArmor is on", "apt-get install -y apparmor"]),
+    ("iptables", facts(iptables="iptables v1.8.4 (nf_tables)"), {}, {},
+     ["warning: iptables 1.8.4", "prefer-bundled-bin: true"]),
+    ("nm-cloud-setup", facts(nm_cloud_setup="enabled"), {}, {},
+     ["error: nm-cloud-setup", "systemctl disable"]),
+    ("time-sync", facts(clock_synchronized="no"), {}, {},
+     ["warning: nothing keeps the clock", "set-ntp true"]),
+    ("networks", facts(route=("10.0.0.0/24 eth0", "10.42.7.0/24 wg0")), {},
+     {"networks": {"cluster-cidr": "10.42.0.0/16,fd00::/56", "service-cidr": "10.43.0.0/16"}},
+     ["error: the route to 10.42.7.0/24 by wg0 overlaps k3s's cluster-cidr 10.42.0.0/16",
+      "cluster-cidr: 172"]),
+    ("gpu", facts(DEBIAN + GPU, pci_driver="vfio-pci"), {"gpu": CARD}, {},
+     ["error: 1 NVIDIA card held by vfio-pci"]),
+    ("gpu", facts(DEBIAN + GPU, pci_gpu=("0000:01:00.0 0x1e04", "0000:02:00.0 0x1e04")), {"gpu": CARD}, {},
+     ["warning: 2 NVIDIA cards on the PCI bus, and 1 in nvidia-smi"]),
+    ("fabric", facts(DEBIAN + GPU, nvswitch=("0000:05:00.0", "0000:06:00.0")), {"gpu": CARD}, {},
+     ["error: 2 NVSwitches", "systemctl enable --now nvidia-fabricmanager"]),
+    ("secure-boot", facts(pci_gpu="0000:01:00.0 0x1e04", secure_boot="enabled", toolkit="x"), {"gpu": CARD},
+     {"driver": "operator"}, ["error: Secure Boot is on", "driver: host"]),
+    ("secure-boot", facts(pci_gpu="0000:01:00.0 0x1e04", lockdown="integrity", toolkit="x"), {"gpu": CARD},
+     {"driver": "operator"}, ["error: kernel lockdown is integrity"]),
     ("toolkit", facts(DEBIAN + GPU, toolkit=None), {"gpu": CARD}, {},
      ["error: no nvidia-container-runtime", "toolkit: operator"]),
 ]  # fmt: skip
@@ -212,7 +253,58 @@ def test_out_of_order(check, known, spec, changes, expected):
 
 def test_every_rule_has_a_failing_case():
     assert {case[0] for case in CASES} == set(RULES)
-    assert set(CROSS_RULES) == {"machine-id", "clock"}
+    assert set(CROSS_RULES) == {"machine-id", "hostname", "clock"}
+
+
+@pytest.mark.parametrize("text", CAPTURES.values(), ids=CAPTURES)
+@pytest.mark.parametrize("networks", [{}, {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}])
+def test_machines_of_every_distribution_are_in_order(text, networks):
+    wanted = plan(networks=networks, servers=3)
+    assert said(machine(facts(text)), wanted) == {}
+    assert said(machine(facts(text), role="agent"), wanted) == {}
+    assert said(machine(facts(text + GPU), gpu=CARD), wanted) == {}
+    machines = [machine(facts(one), name=name) for name, one in CAPTURES.items()]
+    assert judge(machines, wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [
+        (facts(listens_udp="2118", k3s_binary="x", k3s_version="v1.36.2+k3s1"), {}),
+        (facts(route="10.42.0.0/24 cni0", k3s_binary="x"), {"networks": {"cluster-cidr": "10.42.0.0/16"}}),
+        (facts(route="nonsense eth0"), {"networks": {"cluster-cidr": "nonsense"}}),
+        (facts(listens="094C"), {}),
+        (facts(selinux="enforcing", selinux_policy="k3s"), {"mirror": "file:///srv/k3s"}),
+        (facts(secure_boot="enabled"), {"driver": "operator"}),
+    ],
+)
+def test_what_is_not_wrong_after_all(known, changes):
+    found = said(machine(known), plan(**changes))
+    assert not found.keys() - {"owner"}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a", "a")])
+def test_hostnames(names):
+    two = [machine(facts(hostname=n, machine_id=str(i)), name=f"h{i}") for i, n in enumerate(names)]
+    found = [(f.host, f.check, f.severity) for f in judge(two, PLAN)]
+    same = [("h0", "hostname", "warning"), ("h1", "hostname", "warning")]
+    assert found == (same if names[0] == names[1] else [])
+
+
+def test_what_the_stack_file_waives_is_shown_and_counts_for_nothing():
+    told = {"waive": ["disk", "swap"], "role": "server"}
+    thing = machine(facts(disk_free_kib="4000000", swap="/swap.img"), **told)
+    found = {f.check: f.severity for f in judge([thing], PLAN)}
+    assert found == {"disk": "waived", "swap": "waived"}
+    verdict = Report("t", {"node-1": "x"}, judge([thing], PLAN))
+    assert verdict.exit_code == 0
+    assert "t: 0 errors, 0 warnings, 2 waived" in as_text(verdict)
+    assert "  waived swap: swap is on: /swap.img" in as_text(verdict)
+    assert as_json(verdict)["waived"] == 2
+
+
+def test_every_rule_can_be_waived_but_whose_machine_it_is_and_who_may_log_in():
+    assert set(get_args(Waivable)) == {*RULES, *CROSS_RULES} - {"owner", "privileges"}
 
 
 @pytest.mark.parametrize("name", ["aaaa", "bbbb"])

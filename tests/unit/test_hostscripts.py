@@ -1,6 +1,7 @@
 """Rendering: what a script is sent as, and that no shell trips over it."""
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import hostscripts
 from tests.unit import sudo
 
+SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
 JOBS = sorted(path.stem for path in Path(hostscripts.__file__).parent.glob("*.sh"))
 
 
@@ -61,9 +63,11 @@ def test_a_name_that_sh_would_not_take_is_refused():
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_every_script_parses(job: str):
-    script = hostscripts.render(job, HOST="gpu-1")
-    checked = subprocess.run(["sh", "-n"], input=script, capture_output=True, text=True)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_script_parses(job: str, shell: str):
+    script = hostscripts.as_root(hostscripts.render(job, HOST="gpu-1"), password=True)
+    script += hostscripts.render(job, HOST="gpu-1")
+    checked = subprocess.run([*shell.split(), "-n"], input=script, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
 

@@ -221,6 +221,20 @@ REFUSALS = {
         "an agent",
         "docs/operations.md",
     ),
+    "a check that doctor does not know": (
+        {"doctor": {"waive": ["swop"]}},
+        "doctor.waive[0]",
+        '"swop"',
+        "one of address, cgroup, clock",
+        "write swap",
+    ),
+    "a check of one host that doctor does not know": (
+        {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "waive": ["owner"]}},
+        "pools.rtx.hosts.gpu-1.waive[0]",
+        '"owner"',
+        "one of address, cgroup, clock",
+        "write",
+    ),
     "a node address twice": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "nodeIp": "10.0.0.11"}},
         "pools.rtx.hosts.gpu-1",
