@@ -2,12 +2,13 @@
 STACK ?= dev
 PYTHON := .venv/bin/python
 REHEARSAL := $(PYTHON) -m rehearsal
+RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json
 # A program that fails leaves a coroutine of the SDK behind. When the garbage collector finds it while
 # Python parses a file, pytest's report of it parses as well, and Python 3.11 stops with "AST constructor
 # recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit doctor prove test e2e check
+.PHONY: help venv up preview down fit plan graph schema doctor prove test e2e check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -24,9 +25,8 @@ preview: venv ## what `make up` would do, without doing it
 down: venv ## destroy the stack and take its machines away
 	@$(REHEARSAL) down --stack $(STACK)
 
-fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in the rehearsed cluster)
-	@$(if $(LIVE),.rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json |) \
-		$(PYTHON) -m capacity --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -)
+fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in the rehearsed cluster; SVG=file: drawn)
+	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m capacity --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
 
 plan: venv ## what a stack would register, and what the policies say; no engine, machines, keys or secrets
 	@$(PYTHON) -m rehearsal.planned --file Pulumi.$(STACK).yaml

@@ -4,6 +4,7 @@ from .fit import Fit, Pending, Seat, fit
 from .live import Seen, seen
 from .offer import NodeOffer, config_data, config_key, device_plugin_config, offers
 from .picture import picture
+from .svg import svg
 
 __all__ = [
     "Fit",
@@ -18,4 +19,5 @@ __all__ = [
     "offers",
     "picture",
     "seen",
+    "svg",
 ]

@@ -1,4 +1,4 @@
-"""`python -m capacity --file F [--json] [--cluster OBJECTS]`: exit 0 it fits, 1 it does not, 2 refused.
+"""`python -m capacity --file F [--json] [--svg FILE]`: exit 0 it fits, 1 it does not, 2 refused.
 
 Beside what runs in the cluster: kubectl get nodes,pods -A -o json | python -m capacity --file F --cluster -
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from settings import Settings, SettingsError, read_stack_file, render
 
-from . import Fit, Seen, fit, picture, seen
+from . import Fit, Seen, fit, picture, seen, svg
 from .picture import totals
 
 
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m capacity", description="Do the workloads fit the GPUs?")
     parser.add_argument("--file", required=True, help="the stack file, for instance Pulumi.dev.yaml")
     parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="draws it into a file as well")
     parser.add_argument(
         "--cluster", metavar="OBJECTS", help="its nodes and pods as kubectl's JSON, a file or - for stdin"
     )
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             print(error, file=sys.stderr)
         return 2
+    if options.svg:
+        options.svg.write_text(svg(result))
     print(_json(result) if options.json else _text(result))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0

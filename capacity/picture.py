@@ -31,7 +31,7 @@ def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
     """
     planned = seats is None
     shown = (*fit.reserved, *fit.seats) if seats is None else seats
-    marks = _marks(shown)
+    marks = marks_of(shown)
     there: dict[str, list[Seat]] = defaultdict(list)
     for seat in shown:
         there[seat.node].append(seat)
@@ -40,7 +40,7 @@ def picture(fit: Fit, seats: Sequence[Seat] | None = None) -> str:
         nodes = [[_line(offer, there[offer.name]) for offer in gpu_nodes]]
     else:
         nodes = [_node(offer, there[offer.name], marks) for offer in gpu_nodes]
-    tail = [*_totals(fit.offers, shown), *(_pending(fit.pending) if planned else [])]
+    tail = [*totals_of(fit, shown), *(_pending(fit.pending) if planned else [])]
     later = outlook(fit) if planned and (fit.seats or fit.pending) else []
     blocks = [*nodes, _without_gpu(fit.offers), _legend(shown, marks), tail, later]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -83,7 +83,7 @@ def _lost(loss: Loss, pods: int) -> str:
     return "all pods find room again" if not seen.most else still_pending(seen.least, seen.most, pods)
 
 
-def _marks(seats: Sequence[Seat]) -> dict[str, str]:
+def marks_of(seats: Sequence[Seat]) -> dict[str, str]:
     """A short mark for each pod: a letter for its workload, a number within it; x for what is not ours."""
     letters: dict[str, str] = {}
     numbers: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
@@ -115,7 +115,7 @@ def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> lis
     lines = _wrapped(f"{offer.name}  {offer.product}, profile {offer.profile}, {names}, pool {offer.pool}", 2)
     width = max([2, *(len(marks[seat.pod]) for seat in seats)])
     for share in offer.shares:
-        for index, taken in enumerate(_devices(share, seats)):
+        for index, taken in enumerate(devices(share, seats)):
             lead = f"  {share.partition or 'card'} {index}  "
             cells = [
                 f"[{marks.get(pod, ''):^{width}}]" for pod in taken + [""] * (share.replicas - len(taken))
@@ -123,11 +123,11 @@ def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str]) -> lis
             per_line = (WIDTH - len(lead)) // (width + 2)
             rows = ["".join(cells[at : at + per_line]) for at in range(0, len(cells), per_line)]
             lines += [(" " * len(lead) if number else lead) + row for number, row in enumerate(rows)]
-            lines.append(" " * len(lead) + _memory(share, len(taken)))
+            lines.append(" " * len(lead) + "; ".join(slice_facts(share, len(taken))))
     return lines
 
 
-def _devices(share: Share, seats: Sequence[Seat]) -> list[list[str]]:
+def devices(share: Share, seats: Sequence[Seat]) -> list[list[str]]:
     """For each card or partition the pods on its slices, a pod once for each slice."""
     devices: list[list[str]] = [[] for _ in range(share.devices)]
     for seat in seats:
@@ -136,13 +136,16 @@ def _devices(share: Share, seats: Sequence[Seat]) -> list[list[str]]:
     return devices
 
 
-def _memory(share: Share, taken: int) -> str:
+def slice_facts(share: Share, taken: int) -> tuple[str, str]:
+    """Of one card or partition: how much of it is taken, and its memory."""
     size = f"about {share.memory_mib} MiB" if share.partition else f"{share.memory_mib} MiB"
     if share.replicas == 1:
-        return f"{'taken' if taken else 'free'}; {size}, not shared"
+        return "taken" if taken else "free", f"{size}, not shared"
     free = max(share.replicas - taken, 0)
-    slices = f"{taken} of {share.replicas} slices taken, {free} free"
-    return f"{slices}; {size}, about {share.mib_per_slice} MiB a slice"
+    return (
+        f"{taken} of {share.replicas} slices taken, {free} free",
+        f"{size}, about {share.mib_per_slice} MiB a slice",
+    )
 
 
 def _without_gpu(offers: Sequence[NodeOffer]) -> list[str]:
@@ -170,15 +173,16 @@ def _workload(name: str, seats: Sequence[Seat], marks: dict[str, str]) -> tuple[
     )
 
 
-def _totals(offers: Sequence[NodeOffer], seats: Sequence[Seat]) -> list[str]:
-    shares = [share for offer in offers for share in offer.shares]
+def totals_of(fit: Fit, seats: Sequence[Seat]) -> list[str]:
+    """How much of each resource is taken, and what its way to share does not promise."""
+    shares = [share for offer in fit.offers for share in offer.shares]
     sliced = {share.name for share in shares if share.replicas > 1}
     partitions = {share.name for share in shares if share.partition}
     lines = []
-    for resource, (taken, offered) in totals(offers, seats).items():
+    for resource, (taken, offered) in totals(fit.offers, seats).items():
         what = "slices" if resource in sliced else "partitions" if resource in partitions else "cards"
         lines.append(f"{taken} of {offered} {what} taken ({resource})")
-    ways = {offer.way for offer in offers if offer.replicas > 1}
+    ways = {offer.way for offer in fit.offers if offer.replicas > 1}
     return [*lines, *(ABOUT[way] for way in sorted(ways))] or ["no slices: no node has a GPU"]
 
 

@@ -1,6 +1,7 @@
 """What the README shows has to hold."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -28,3 +29,22 @@ def test_its_commands_exist():
         re.findall(r"^make ([a-z0-9]+)", README, re.MULTILINE)
     )
     assert named == targets - {"help"}
+
+
+def test_make_fit_asks_a_cluster_only_when_told_to():
+    def command(*words: str) -> str:
+        told = subprocess.run(
+            ["make", "--dry-run", "--no-print-directory", "fit", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return told.stdout.splitlines()[-1].strip()
+
+    alone = ".venv/bin/python -m capacity --file Pulumi.dev.yaml"
+    assert command() == alone
+    assert command("SVG=a.svg").endswith(" --svg a.svg")
+    asked, _, fit = command("LIVE=1").partition(" | ")
+    assert asked.endswith("get nodes,pods --all-namespaces --output json")
+    assert fit == f"{alone} --cluster -"
