@@ -12,6 +12,7 @@ from rehearsal.trace import Trace
 from .stage import Stage, stack_config, stage
 
 HOST = "box-1"
+RESOURCES = 19
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[str]):
     assert command.preview(single.site, Progress()) == 0
-    assert "18 to create" in capfd.readouterr().out
+    assert f"{RESOURCES} to create" in capfd.readouterr().out
 
     assert command.up(single.site, Progress(), Trace()) == 0
     said = capfd.readouterr().out
@@ -39,14 +40,14 @@ def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[s
         "nvidia-plugin-test-2: 2 of 2 Running",
         "4 of 6 slices taken",
         "stand-ins: ",
-        "18 created",
+        f"{RESOURCES} created",
         "make down STACK=onebox",
     ):
         assert words in said
     assert (single.site.state / "kubeconfig").stat().st_mode & 0o777 == 0o600
 
     assert command.up(single.site, Progress()) == 0
-    assert "18 unchanged" in capfd.readouterr().out
+    assert f"{RESOURCES} unchanged" in capfd.readouterr().out
 
     assert command.doctor(single.site, Progress()) == 0
     said = capfd.readouterr().out
