@@ -8,10 +8,10 @@ from settings import Problem, Settings
 from .live import Seen
 from .misfit import problems_of
 from .offer import NodeOffer, offers
-from .outlook import Loss, losses, rollout, worst
+from .outlook import Loss, losses, outcomes_of, prospect, rollout
 from .packing import Verdict
 from .places import misreserved, places, reserved
-from .scheduling import Demand, Outcome, Place, schedule, verdict
+from .scheduling import Demand, Outcome, Place, verdict
 
 OUTSIDE = "outside the stack"
 """Who sits where something is reserved."""
@@ -82,9 +82,9 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
         Demand(name, workload.replicas, workload.gpus, workload.resource, workload.node_selector)
         for name, workload in sorted(settings.workloads.items())
     ]
-    outcomes = [schedule(stage, demands, resource) for resource in sorted({one.resource for one in demands})]
+    outcomes = outcomes_of(stage, demands)
+    expected = prospect(outcomes)
     pending = tuple(pod for outcome in outcomes for pod in _pending(stage, outcome))
-    decided = worst([outcome.verdict for outcome in outcomes])
     found = [*misreserved(settings, nodes)]
     found += [problem for one in outcomes for problem in problems_of(nodes, stage, one)]
     return Fit(
@@ -94,10 +94,10 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
         reserved=tuple(_reserved(settings, seen or {})),
         pending=pending,
         problems=(*settings.warnings, *_as_told(found, settings.fit)),
-        verdict=decided,
-        least=sum(outcome.packing.least for outcome in outcomes),
-        most=sum(outcome.packing.most for outcome in outcomes),
-        rollout=rollout(decided, bool(pending)),
+        verdict=expected.verdict,
+        least=expected.least,
+        most=expected.most,
+        rollout=rollout(expected.verdict, bool(pending)),
         losses=losses(stage, demands),
     )
 

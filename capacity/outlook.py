@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .packing import Verdict
-from .scheduling import Demand, Place, may_run_on, schedule
+from .scheduling import Demand, Outcome, Place, may_run_on, schedule
 
 KINDS = 20
 """So many kinds of nodes are looked at; more would be as many reports."""
@@ -29,18 +29,21 @@ class Loss:
     prospect: Prospect
 
 
-def prospect(places: Sequence[Place], demands: Sequence[Demand]) -> Prospect:
-    """Of all demands on these nodes."""
-    outcomes = [schedule(places, demands, name) for name in sorted({one.resource for one in demands})]
+def outcomes_of(places: Sequence[Place], demands: Sequence[Demand]) -> list[Outcome]:
+    """Of all demands on these nodes, by resource."""
+    return [schedule(places, demands, name) for name in sorted({one.resource for one in demands})]
+
+
+def prospect(outcomes: Sequence[Outcome]) -> Prospect:
+    """Of several outcomes that all matter."""
     return Prospect(
-        worst([outcome.verdict for outcome in outcomes]),
+        _worst([outcome.verdict for outcome in outcomes]),
         sum(outcome.packing.least for outcome in outcomes),
         sum(outcome.packing.most for outcome in outcomes),
     )
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Of several verdicts that all matter."""
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     for one in WORST_FIRST:
         if one in verdicts:
             return one
@@ -56,8 +59,12 @@ def losses(places: Sequence[Place], demands: Sequence[Demand]) -> tuple[Loss, ..
         room = {name: count for name, count in place.free.items() if count}
         if room and guests:
             kinds[frozenset(room.items()), guests].append(place.name)
+
+    def without(lost: str) -> Prospect:
+        return prospect(outcomes_of([place for place in places if place.name != lost], demands))
+
     return tuple(
-        Loss(tuple(names), prospect([place for place in places if place.name != names[0]], demands))
+        Loss(tuple(names), without(names[0]))
         for names in sorted(kinds.values(), key=len, reverse=True)[:KINDS]
     )
 

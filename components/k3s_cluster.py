@@ -112,9 +112,10 @@ class K3sCluster(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=ResourceOptions(parent=self),
         )
-        servers = self._servers()
-        first, last = (list(servers.values())[position] for position in (0, -1))
-        self.joined = {**servers, **self._agents(first, last, self._tokens["agent"])}
+        servers, tokens = self._servers()
+        in_turn = list(servers.values())
+        first, last = in_turn[0], in_turn[-1]
+        self.joined = {**servers, **self._agents(first, last, tokens["agent"])}
         for gone in args["gone"]:
             self._let_go(gone, first)
 
@@ -124,7 +125,7 @@ class K3sCluster(pulumi.ComponentResource):
         cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
         self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
             lambda text: kubeconfig_for(
-                text, [*_registration(args), args["servers"][0]["address"]][0], cluster
+                text, args.get("registration_address") or args["servers"][0]["address"], cluster
             )
         )
         self.kubeconfig.apply(self._warn_in_time)
@@ -194,25 +195,25 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=stdin,
         )
 
-    def _servers(self) -> dict[str, remote.Command]:
+    def _servers(self) -> tuple[dict[str, remote.Command], pulumi.Output[dict[str, str]]]:
         """Joins, changes and removes servers strictly one after another: two that come or go at the same
-        time break etcd. By name, the initial one first: the converge. Sets the tokens that it made."""
-        hosts = self._args["servers"]
-        several = len(hosts) > 1
+        time break etcd. By name, the initial one first: the converge; and the tokens that the first made."""
+        initial, *others = self._args["servers"]
         converges: dict[str, remote.Command] = {}
         after: list[pulumi.Resource] = []
-        for host in hosts:
+
+        def add(host: HostArgs, stdin: pulumi.Input[str] | None = None) -> remote.Command:
             # The initial one has wards as the others have: when another becomes the initial one, none goes.
-            before = [self._ward("forget", host["name"], after)] if several else after
-            if not converges:
-                converge = self._server(host, before)
-                self._tokens = pulumi.Output.secret(self._read("tokens", converge).stdout).apply(json.loads)
-            else:
-                both = self._tokens.apply(lambda tokens: f"{tokens['server']}\n{tokens['agent']}\n")
-                converge = self._server(host, before, both)
-            after = [self._ward("leave", host["name"], [converge])] if several else [converge]
-            converges[host["name"]] = converge
-        return converges
+            before = [self._ward("forget", host["name"], after)] if others else after
+            converge = converges[host["name"]] = self._server(host, before, stdin)
+            after[:] = [self._ward("leave", host["name"], [converge])] if others else [converge]
+            return converge
+
+        read = self._read("tokens", add(initial))
+        tokens = pulumi.Output.secret(read.stdout).apply(json.loads)
+        for host in others:
+            add(host, tokens.apply(lambda both: f"{both['server']}\n{both['agent']}\n"))
+        return converges, tokens
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
         """What only the server knows: its stdout is a secret and reaches no log."""
@@ -343,7 +344,7 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
         **args["server_config"],
         **_identity(host),
         "agent-token-file": AGENT_TOKEN_FILE,
-        "tls-san": list(dict.fromkeys([*_addresses(host), *_registration(args), *args["tls_san"]])),
+        "tls-san": list(dict.fromkeys([*_addresses(host, args), *args["tls_san"]])),
         "disable": list(args["disable"]),
         "write-kubeconfig-mode": "0600",
     }
@@ -354,7 +355,7 @@ def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     return {
         **args["config"],
         **_identity(host),
-        "server": f"https://{[*_registration(args), args['servers'][0]['node_ip']][0]}:{API_PORT}",
+        "server": f"https://{args.get('registration_address') or args['servers'][0]['node_ip']}:{API_PORT}",
         "token-file": AGENT_TOKEN_FILE,
     }
 
@@ -368,12 +369,10 @@ def _identity(host: HostArgs) -> dict[str, object]:
     }
 
 
-def _addresses(host: HostArgs) -> list[str]:
-    return [address for address in (host["address"], host["node_ip"], host.get("external_ip")) if address]
-
-
-def _registration(args: K3sClusterArgs) -> list[str]:
-    return [address] if (address := args.get("registration_address")) else []
+def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
+    """Where the API is found on this server."""
+    own = (host["address"], host["node_ip"], host.get("external_ip"))
+    return [address for address in (*own, args.get("registration_address")) if address]
 
 
 def _owner(host: HostArgs) -> dict[str, str]:

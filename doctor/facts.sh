@@ -51,10 +51,10 @@ look() {
     for dir in "$root/var/lib/rancher/k3s" "$root/var/lib/rancher" "$root/var/lib"; do
         [ -d "$dir" ] || continue
         say disk-free-kib "$(df -Pk "$dir" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+        say inodes-free "$(df -Pi "$dir" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
         break
     done
 
-    [ ! -d "${dir-}" ] || say inodes-free "$(df -Pi "$dir" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
     # What the file systems are mounted with that k3s is to write to and to run programs from.
     for dir in "$root/var/lib" "$root/usr/local/bin"; do
         [ -d "$dir" ] || continue

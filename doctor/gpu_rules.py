@@ -22,12 +22,9 @@ _STATUS = {
 def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
     if machine.gpu is None:
         yield from _undeclared(machine)
-    elif plan.driver == "host":
-        yield from _passed_through(machine)
-        yield from _with_driver(machine)
     else:
         yield from _passed_through(machine)
-        yield from _without_driver(machine)
+        yield from (_with_driver if plan.driver == "host" else _without_driver)(machine)
 
 
 def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:

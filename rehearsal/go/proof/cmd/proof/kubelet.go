@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -73,11 +74,7 @@ func (k *kubelet) registered(ctx context.Context, ended <-chan struct{}) (map[st
 	time.Sleep(settleTime)
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	found := map[string]string{}
-	for name, endpoint := range k.endpoints {
-		found[name] = endpoint
-	}
-	return found, nil
+	return maps.Clone(k.endpoints), nil
 }
 
 // ask lists a resource's healthy devices, and tries requests of one and of two of them.

@@ -187,29 +187,16 @@ func nodeOfMember(name string) string {
 
 // await waits until etcd has a leader and this member votes.
 func (e *etcdMember) await(ctx context.Context, programs *children) error {
-	next := time.Now().Add(5 * time.Second)
-	for {
+	return programs.await(ctx, "etcd server", 200*time.Millisecond, func() error {
 		status, err := e.client.status(ctx)
 		switch {
 		case err == nil && status.IsLearner:
-			err = errors.New("this member is a learner and waits for its promotion")
+			return errors.New("this member is a learner and waits for its promotion")
 		case err == nil && (status.Leader == "" || status.Leader == "0"):
-			err = errors.New("etcdserver: no leader")
-		case err == nil:
-			return nil
+			return errors.New("etcdserver: no leader")
 		}
-		if time.Now().After(next) {
-			logInfo("Waiting for etcd server to become available: %v", err)
-			next = time.Now().Add(5 * time.Second)
-		}
-		select {
-		case err := <-programs.failed:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }
 
 // manage promotes learners and takes out members whose Node is being deleted, while this server

@@ -311,25 +311,10 @@ func asFlags(extra []string) []string {
 
 // awaitAPI waits until /readyz answers ok.
 func awaitAPI(ctx context.Context, admin *kubeAPI, programs *children) error {
-	next := time.Now().Add(5 * time.Second)
-	for {
+	return programs.await(ctx, "API server", 100*time.Millisecond, func() error {
 		// /readyz answers text, which is no JSON: only the status matters.
-		err := admin.do(ctx, http.MethodGet, "/readyz", asJSON, nil, nil)
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(next) {
-			logInfo("Waiting for API server to become available: %v", err)
-			next = time.Now().Add(5 * time.Second)
-		}
-		select {
-		case err := <-programs.failed:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+		return admin.do(ctx, http.MethodGet, "/readyz", asJSON, nil, nil)
+	})
 }
 
 //go:embed objects.yaml

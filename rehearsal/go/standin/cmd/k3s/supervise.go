@@ -47,6 +47,30 @@ func (c *children) essential(name string, args ...string) {
 	})
 }
 
+// await asks every so often until ready says nothing is wrong; it ends with the context, and with
+// a program that k3s cannot live without.
+func (c *children) await(ctx context.Context, what string, every time.Duration, ready func() error) error {
+	const quiet = 5 * time.Second
+	next := time.Now().Add(quiet)
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(next) {
+			logInfo("Waiting for %s to become available: %v", what, err)
+			next = time.Now().Add(quiet)
+		}
+		select {
+		case err := <-c.failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
+}
+
 // restarted starts a program that is started again, later and later, whenever it ends.
 func (c *children) restarted(name string, args ...string) {
 	c.wait.Go(func() { c.restartedWhile(c.ctx, name, args...) })
