@@ -18,8 +18,13 @@ PIP_SECONDS = 300
 
 def prepare(progress: Progress) -> Path:
     """The folder with the command that the engine calls, and with the pack's packages."""
-    key = cache.digest((PACK / "requirements.txt").read_bytes(), sys.version)
+    key = cache.digest((PACK / "requirements.txt").read_bytes(), str(interpreter()), sys.version)
     return cache.entry("policy", key, install, progress, "the policy pack's packages", "30 s")
+
+
+def interpreter() -> Path:
+    """This Python without its virtual environment: the command outlives the checkout that made it."""
+    return Path(sys.executable).resolve()
 
 
 def install(place: Path) -> None:
@@ -31,6 +36,6 @@ def install(place: Path) -> None:
     command.write_text(
         "#!/bin/sh\n"
         'here=$(dirname "$(readlink -f "$0")")\n'
-        f'PYTHONPATH=$here/{packages} exec {sys.executable} -u . "$@"\n'
+        f'PYTHONPATH=$here/{packages} exec {interpreter()} -u . "$@"\n'
     )
     command.chmod(0o755)

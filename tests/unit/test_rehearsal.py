@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import providers, report
+from rehearsal import policies, providers, report
 from rehearsal.engine import Engine, EngineFailed, running
 from rehearsal.progress import Progress
 
@@ -96,3 +96,11 @@ def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pyt
     }
     assert command.resolve() == official / "pulumi-resource-command"
     assert "stand-in" in kubernetes.read_text()
+
+
+def test_the_policies_command_outlives_the_checkout_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(policies, "run", lambda *_, **__: None)
+    policies.install(tmp_path)
+    assert sys.prefix not in (tmp_path / "pulumi-analyzer-policy-python").read_text()
