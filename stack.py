@@ -202,6 +202,8 @@ def _host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secr
         "external_ip": node.external_ip,
         "sudo": node.user != "root",
         "sudo_password": secrets.get("sudoPassword"),
+        "labels": node.labels,
+        "taints": node.taints,
         "connection": _connection(node, settings, access, secrets, bastion),
     }
 

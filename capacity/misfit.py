@@ -89,7 +89,7 @@ def _no_such_node(places: Sequence[Place], demand: Demand) -> Problem:
     ]
     if barred:
         path, found = f"workloads.{demand.workload}", f"no node with {demand.resource} lets these pods in. "
-        remedy = "take the taint (k3s.config.node-taint, kubectl taint) or the cordon (kubectl uncordon) away"
+        remedy = "take the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon) away"
     else:
         path = f"workloads.{demand.workload}.nodeSelector"
         found = f"{asked}, which no node with {demand.resource} has. "

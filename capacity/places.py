@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from settings import Node, Problem, Settings
 
@@ -16,16 +15,12 @@ def places(
 ) -> tuple[Place, ...]:
     """A place for each node of the stack, and for each other node that was seen in the cluster."""
     around = dict(seen or {})
-    labels = {
-        key: value for key, _, value in (text.partition("=") for text in _texts(settings, "node-label"))
-    }
-    taints = frozenset(Taint.of(text) for text in _texts(settings, "node-taint"))
     mine = [
         Place(
             name=offer.name,
-            labels={**labels, **offer.all_labels},
+            labels={**node.labels, **offer.all_labels},
             free=_left(offer.resources, reserved(node, around.get(offer.name))),
-            taints=taints,
+            taints=frozenset(Taint.of(text) for text in node.taints),
         )
         for node, offer in zip(settings.nodes, offers, strict=True)
     ]
@@ -79,12 +74,3 @@ def _as_seen(place: Place, seen: Seen | None) -> Place:
 
 def _left(offered: Mapping[str, int], used: Mapping[str, int]) -> dict[str, int]:
     return {name: max(0, count - used.get(name, 0)) for name, count in offered.items()}
-
-
-def _texts(settings: Settings, key: str) -> list[str]:
-    """A key of k3s's configuration that takes a text or a list of them; it goes to every node."""
-    found: list[Any] = []
-    for name in (key, f"{key}+"):
-        value = settings.k3s.node_config.get(name, [])
-        found += value if isinstance(value, list) else [value]
-    return [str(text) for text in found]

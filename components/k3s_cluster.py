@@ -36,6 +36,10 @@ class HostArgs(TypedDict):
     """The login is not root: what runs there runs under sudo."""
     sudo_password: NotRequired[pulumi.Input[str] | None]
     """What sudo asks for; without one it must ask for nothing."""
+    labels: Mapping[str, str]
+    """Of its Node; labels of others there are left alone."""
+    taints: Sequence[str]
+    """Of its Node, as key=value:Effect or key:Effect; taints of others there are left alone."""
 
 
 class ReleaseArgs(TypedDict):
@@ -118,6 +122,7 @@ class K3sCluster(pulumi.ComponentResource):
         self.joined = {**servers, **self._agents(first, last, tokens["agent"])}
         for gone in args["gone"]:
             self._let_go(gone, first)
+        self._nodes()
 
         # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
         # outputs become unknown, and with them the Provider of the whole cluster.
@@ -303,6 +308,20 @@ class K3sCluster(pulumi.ComponentResource):
             delete=hostscripts.render(job, HOST=host),
         )
 
+    def _nodes(self) -> remote.Command:
+        """What changes on Nodes without their machines: none may change its own taints, the server may."""
+        hosts = [*self._args["servers"], *self._args["agents"]]
+        return self._on(
+            self._args["servers"][0],
+            "nodes",
+            ResourceOptions(depends_on=list(self.joined.values())),
+            create=hostscripts.render(
+                "nodes",
+                GENERATION=self._args["generation"],
+                WANTED="\n".join(_node_line(host) for host in hosts),
+            ),
+        )
+
     def _converge(self, host: HostArgs, role: str) -> str:
         args, release = self._args, self._args["release"]
         pins = release["binary_sha256"]
@@ -366,7 +385,29 @@ def _identity(host: HostArgs) -> dict[str, object]:
         "node-name": host["name"],
         "node-ip": host["node_ip"],
         **({"node-external-ip": external} if external else {}),
+        **_at_registration(host),
     }
+
+
+def _at_registration(host: HostArgs) -> dict[str, object]:
+    """What a Node begins with, so that no pod comes before its taints; later the server sees to it.
+
+    A kubelet may not give itself labels of Kubernetes' own domains.
+    """
+    labels = [
+        f"{key}={value}"
+        for key, value in sorted(host["labels"].items())
+        if not key.partition("/")[0].endswith(("kubernetes.io", "k8s.io"))
+    ]
+    taints = list(host["taints"])
+    return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
+
+
+def _node_line(host: HostArgs) -> str:
+    """For nodes.sh: NODE|LABELS|TAINTS, a taint without a value as kubectl spells one with an empty value."""
+    labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
+    taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
+    return f"{host['name']}|{labels}|{taints}"
 
 
 def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:

@@ -115,6 +115,9 @@ check_version() {
 # block KEY: of a config.yaml on stdin, the lines of one key
 block() { awk -v key="$1:" '/^[^- ]/ { on = index($0, key) == 1 } on'; }
 
+# A config.yaml without what k3s reads when a Node registers, and never again.
+read_at_start() { awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off' $etc/config.yaml; }
+
 # What k3s fixes when a database begins, and would not start without or silently ignore.
 check_database() {
     [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
@@ -366,7 +369,7 @@ converge() {
     install_k3s
     # What k3s runs with. It reads its files at the start only, so a difference means a restart; also of
     # one that is still starting: with a wrong token it would do so for ever.
-    want=$({ cat $etc/config.yaml $etc/*-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
+    want=$({ read_at_start && cat $etc/*-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
     begin=$(date +%s)
     before=none
     case $(systemctl is-active "$unit" || :) in

@@ -7,7 +7,19 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
 from .k3s_flags import SERVER_KEYS, bare
-from .names import Address, HostName, KeyPath, MigProfile, Name, NodeName, Product, Resource
+from .names import (
+    Address,
+    HostName,
+    KeyPath,
+    LabelKey,
+    LabelValue,
+    MigProfile,
+    Name,
+    NodeName,
+    Product,
+    Resource,
+    Taint,
+)
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
@@ -195,6 +207,10 @@ class PoolGpu(Model):
     )
 
 
+Labels = dict[LabelKey, LabelValue]
+Taints = Annotated[tuple[Taint, ...], Field(strict=False)]
+
+
 Waivable = Literal[
     "address",
     "cgroup",
@@ -268,6 +284,14 @@ class Host(Login):
         description="what things outside the stack use on this machine, by resource; instead of the pool's",
         examples=["{nvidia.com/gpu: 1}"],
     )
+    labels: Labels = Field(
+        default={},
+        description="labels of this node, besides its pool's",
+        examples=["{zone: a}"],
+    )
+    taints: Taints = Field(
+        default=(), description="taints of this node, besides its pool's", examples=["[team=red:NoSchedule]"]
+    )
     maintenance: bool = Field(
         default=False,
         description="true: nothing is expected of this machine's cards, and no workload is planned on it",
@@ -304,6 +328,10 @@ class Pool(Login):
         default={},
         description="what things outside the stack use on each of these machines, by resource",
         examples=["{nvidia.com/gpu: 1}"],
+    )
+    labels: Labels = Field(default={}, description="labels of each of these nodes", examples=["{zone: a}"])
+    taints: Taints = Field(
+        default=(), description="taints of each of these nodes", examples=["[team=red:NoSchedule]"]
     )
 
 

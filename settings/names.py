@@ -16,6 +16,8 @@ DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 MIG_PROFILE = re.compile(r"[1-9]\d?g\.[1-9]\d*gb([+-][a-z]+(\.[a-z]+)*)?")
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+TAINT = re.compile(rf"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}(=({LABEL_VALUE.pattern})?)?")
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LABEL_LIMIT = 63
 PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
 """A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
@@ -59,6 +61,16 @@ def _label_key(text: str) -> str:
     if well_prefixed and len(prefix) <= 253 and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
         return text
     raise refused("a Kubernetes label key, such as accelerator or nvidia.com/gpu.product", "correct the key")
+
+
+def _taint(text: str) -> str:
+    pair, _, effect = text.rpartition(":")
+    if TAINT.fullmatch(pair) and effect in TAINT_EFFECTS:
+        return text
+    raise refused(
+        f"a taint, key=value:Effect or key:Effect, with the effect {', '.join(TAINT_EFFECTS)}",
+        "write for instance team=red:NoSchedule",
+    )
 
 
 def _profile_name(text: str) -> str:
@@ -163,6 +175,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str, AfterValidator(_label_value), _looks_like(f"({LABEL_VALUE.pattern})?", LABEL_LIMIT)
 ]
+Taint = Annotated[str, AfterValidator(_taint), _looks_like(f"{TAINT.pattern}:({'|'.join(TAINT_EFFECTS)})")]
 ProfileName = Annotated[
     str,
     AfterValidator(_profile_name),

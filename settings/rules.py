@@ -12,10 +12,25 @@ from .sharing_rules import SHARING_RULES
 from .translate import nearest
 
 OWNED_K3S_KEYS = re.compile(
-    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-name|node-(external-)?ip|tls-san|disable|cluster-init"
+    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-(name|label|taint)|node-(external-)?ip|tls-san|disable|cluster-init"
     r"|data-dir|https-listen-port|with-node-id|disable-agent"
 )
 """Keys of k3s's config.yaml the program decides itself; the last four it relies on being k3s's own."""
+
+WRITTEN_LABELS = {
+    "accelerator": "the program, from gpu.product,",
+    "nvidia.com/device-plugin.config": "the program, from gpu.profile,",
+    **dict.fromkeys(
+        [f"nvidia.com/{name}" for name in ("gpu.product", "gpu.count", "gpu.memory", "gpu.replicas")]
+        + ["nvidia.com/gpu.sharing-strategy", "nvidia.com/mps.capable", "nvidia.com/gpu.present"],
+        "NVIDIA's feature discovery",
+    ),
+    **dict.fromkeys([f"kubernetes.io/{name}" for name in ("hostname", "os", "arch")], "the kubelet"),
+    "node.kubernetes.io/instance-type": "k3s",
+    "node-role.kubernetes.io/control-plane": "k3s",
+    "node-role.kubernetes.io/etcd": "k3s",
+}
+"""Labels of a node that a stack file may not set, and who does."""
 
 
 def check(draft: Draft) -> list[Problem]:
@@ -161,6 +176,8 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
         "cluster-init": "write k3s.initialServer instead",
         "tls-san": "write k3s.tlsSan instead",
         "disable": "write k3s.disable instead",
+        "node-label": "write labels in the pools instead: k3s reads this key only when a Node registers",
+        "node-taint": "write taints in the pools instead: k3s reads this key only when a Node registers",
     }
     known = NODE_KEYS | SERVER_KEYS
     for key in draft.settings.k3s.config:
@@ -180,6 +197,33 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
                 if like
                 else "remove it; docs.k3s.io/cli/server has the list",
             )
+
+
+def labels_and_taints_are_free(draft: Draft) -> Iterator[Problem]:
+    """A label that something else writes would change back and forth, a key has one value and one effect."""
+    for pool_name, pool in draft.settings.pools.items():
+        places = [(f"pools.{pool_name}", pool)]
+        places += [(f"pools.{pool_name}.hosts.{name}", host) for name, host in pool.hosts.items()]
+        for place, said in places:
+            for key in said.labels.keys() & WRITTEN_LABELS.keys():
+                yield Problem(
+                    f"{place}.labels.{key}",
+                    f"the label {key}, which {WRITTEN_LABELS[key]} sets",
+                    "labels that nothing else sets",
+                    "remove it",
+                )
+    for node in draft.settings.nodes:
+        kinds: dict[str, str] = {}
+        for taint in node.taints:
+            pair, _, effect = taint.rpartition(":")
+            first = kinds.setdefault(f"{pair.partition('=')[0]}:{effect}", taint)
+            if first != taint:
+                yield Problem(
+                    f"{node.place}.taints",
+                    f"{first} and {taint}",
+                    "one value for a taint's key and effect, its pool's taints included",
+                    "remove one of the two",
+                )
 
 
 def runtimes_stay(draft: Draft) -> Iterator[Problem]:
@@ -214,6 +258,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     ssh_key_once,
     install_script_checked,
     k3s_config_is_ours,
+    labels_and_taints_are_free,
     runtimes_stay,
     *SHARING_RULES,
     *OPERATOR_RULES,

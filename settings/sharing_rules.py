@@ -163,7 +163,7 @@ def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str,
             continue
         if not profile.shared.fail_requests_greater_than_one:
             continue
-        labels = {"kubernetes.io/hostname": node.name, "accelerator": node.gpu.product}
+        labels = {**node.labels, "kubernetes.io/hostname": node.name, "accelerator": node.gpu.product}
         reachable = all(labels.get(key, value) == value for key, value in workload.node_selector.items())
         if reachable and workload.resource in {
             profile.shared.slice_name(item.name) for item in profile.shared.resources

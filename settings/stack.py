@@ -98,6 +98,10 @@ class Node(Endpoint):
     """By resource, what things outside the stack use of it."""
     maintenance: bool = False
     """Nothing is expected of its cards."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """As the stack file gives them."""
+    taints: tuple[str, ...] = ()
+    """As key=value:Effect or key:Effect."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,8 @@ class Settings:
                 gpu=gpu,
                 reserved=pool.reserved if host.reserved is None else host.reserved,
                 maintenance=host.maintenance,
+                labels={**pool.labels, **host.labels},
+                taints=tuple(dict.fromkeys([*pool.taints, *host.taints])),
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()

@@ -60,6 +60,7 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
             ("command:remote:Command", "cluster-agent-gpu-1"),
             ("command:remote:Command", "cluster-upkeep-gpu-1"),
             ("command:remote:Command", "cluster-leave-gpu-1"),
+            ("command:remote:Command", "cluster-nodes"),
             ("command:remote:Command", "cluster-kubeconfig"),
             ("pulumi:providers:kubernetes", "cluster"),
             ("k3sgpu:index:GpuOperator", "gpu-operator"),
@@ -89,6 +90,7 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
         # What is deleted first depends on what is deleted later: pods away, k3s away, Node away.
         ("cluster-leave-gpu-1", "Command", {"cluster-agent-gpu-1", "cluster-clean-gpu-1"}),
         ("cluster-clean-gpu-1", "Command", {"cluster-forget-gpu-1"}),
+        ("cluster-nodes", "Command", {"cluster-server-server-1", "cluster-agent-gpu-1"}),
         ("cluster", "kubernetes", {"cluster-kubeconfig"}),
         ("gpu-operator", "Release", {"gpu-operator", "cluster"}),
         ("gpu-sharing", "ClusterPolicyPatch", {"gpu-sharing", "gpu-operator"}),
@@ -363,6 +365,23 @@ def test_how_pods_leave_before_an_upgrade_reaches_every_machine(in_project: Path
         assert "DRAIN_ON_PATCH=yes\n" in script and "DRAIN_TIMEOUT=77\n" in script
 
 
+def test_labels_and_taints_are_the_servers_business_once_a_node_is_there(in_project: Path):
+    config = stack_config("dev")
+    config["workloads"] = {}
+    before = g.run(config)
+    config["pools"]["rtx"].update(
+        labels={"zone": "a", "node-role.kubernetes.io/worker": ""},
+        taints=["team=red:NoSchedule", "x:NoExecute"],
+    )
+    after = g.run(config)
+    assert changes(before, after) == ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1"]
+    script = after.of("cluster-upkeep-gpu-1").inputs["update"]
+    assert "\nnode-label:\n- zone=a\n" in script and "- team=red:NoSchedule\n" in script
+    assert "node-role.kubernetes.io/worker" not in script
+    wanted = "gpu-1|node-role.kubernetes.io/worker=,zone=a|team=red:NoSchedule,x=:NoExecute"
+    assert f"WANTED='server-1||\n{wanted}'\n" in after.of("cluster-nodes").inputs["create"]
+
+
 def test_another_generation_looks_and_reads_again(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
@@ -371,6 +390,7 @@ def test_another_generation_looks_and_reads_again(in_project: Path):
     assert changes(before, after) == [
         "cluster-agent-gpu-1",  # its create, which is ignored
         "cluster-kubeconfig",
+        "cluster-nodes",
         "cluster-preflight",
         "cluster-server-server-1",
         "cluster-upkeep-gpu-1",

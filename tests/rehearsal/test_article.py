@@ -61,15 +61,15 @@ def untouched(story: Stage, booted: dict[str, machines.Booted]) -> dict[str, set
 
 
 def test_first_preview_knows_no_kubeconfig_and_shows_everything(story: Stage, untouched):
-    assert story.preview() == {"create": 24}
+    assert story.preview() == {"create": 25}
     assert "4 of 6 slices taken" in "\n".join(story.said)
 
 
 def test_before_the_operator_a_pod_with_a_gpu_is_pending(story: Stage, booted):
     began = time.time()
     story.up(CLUSTER_ONLY)
-    # doctor's look and the join; for the server doctor, converge, tokens and kubeconfig.
-    assert logins(booted, began, time.time()) == {AGENT: 2, SERVER: 4}
+    # doctor's look and the join; for the server doctor, converge, tokens, kubeconfig and nodes.
+    assert logins(booted, began, time.time()) == {AGENT: 2, SERVER: 5}
     story.kubectl("apply", "--filename", "-", stdin=ONE_GPU_POD)
 
     def message() -> str:

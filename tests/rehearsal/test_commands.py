@@ -12,7 +12,7 @@ from rehearsal.trace import Trace
 from .stage import Stage, stack_config, stage
 
 HOST = "box-1"
-RESOURCES = 19
+RESOURCES = 20
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[s
     said = capfd.readouterr().out
     for words in (
         f"create  Command cluster-server-{HOST}",
-        f"SSH connections\n  {HOST}: 4\n",
+        f"SSH connections\n  {HOST}: 5\n",
         f"{HOST}: Ready",
         "nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "nvidia.com/gpu.product: NVIDIA-GeForce-RTX-2080-Ti-SHARED",

@@ -234,7 +234,7 @@ def test_the_good_file_is_what_these_tests_take_it_for() -> None:
 # What else the scheduler looks at
 
 
-TAINT = {"k3s/config": {"node-taint": ["team=red:NoSchedule"]}}
+TAINT = {"pools/rtx/taints": ["team=red:NoSchedule"], "pools/control/taints": ["team=red:NoSchedule"]}
 
 
 def test_a_taint_of_the_stack_file_keeps_pods_out() -> None:
@@ -243,12 +243,12 @@ def test_a_taint_of_the_stack_file_keeps_pods_out() -> None:
     assert {pod.message for pod in fit.pending} == {
         "0/2 nodes are available: 2 node(s) had untolerated taint(s)."
     }
-    assert "gpu-1: taint team=red:NoSchedule" in problem.expected and "node-taint" in problem.remedy
+    assert "gpu-1: taint team=red:NoSchedule" in problem.expected and "the pool's taints" in problem.remedy
 
 
 @pytest.mark.parametrize("taint", ["nvidia.com/gpu=present:NoSchedule", "a:PreferNoSchedule"])
 def test_taints_that_do_not_matter(taint: str) -> None:
-    assert fit_of({"k3s/config": {"node-taint": taint}}).fits is True
+    assert fit_of({"pools/rtx/taints": [taint]}).fits is True
 
 
 def test_the_pods_tolerate_what_the_arithmetic_says_they_do() -> None:
@@ -257,7 +257,7 @@ def test_the_pods_tolerate_what_the_arithmetic_says_they_do() -> None:
 
 
 def test_a_label_of_the_stack_file_is_known() -> None:
-    label = {"k3s/config": {"node-label": ["zone=a"]}}
+    label = {f"pools/{pool}/labels": {"zone": "a"} for pool in ("rtx", "control")}
     assert fit_of({**label, "workloads/w/nodeSelector": {"zone": "a"}}).fits is True
     assert fit_of({**label, "workloads/w/nodeSelector": {"zone": "b"}}).fits is False
 

@@ -221,6 +221,37 @@ REFUSALS = {
         "an agent",
         "docs/operations.md",
     ),
+    "a taint without an effect": (
+        {"pools/rtx/taints": ["team=red"]},
+        "pools.rtx.taints[0]",
+        '"team=red"',
+        "key=value:Effect",
+        "team=red:NoSchedule",
+    ),
+    "a label that the program sets": (
+        {"pools/rtx/labels": {"accelerator": "fast"}},
+        "pools.rtx.labels.accelerator",
+        "which the program, from gpu.product, sets",
+        "nothing else sets",
+        "remove it",
+    ),
+    "a taint with two values": (
+        {
+            "pools/rtx/taints": ["team=red:NoSchedule"],
+            "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "taints": ["team=blue:NoSchedule"]},
+        },
+        "pools.rtx.hosts.gpu-1.taints",
+        "team=red:NoSchedule and team=blue:NoSchedule",
+        "one value",
+        "remove one of the two",
+    ),
+    "a label by k3s's own key": (
+        {"k3s/config": {"node-label": ["zone=a"]}},
+        "k3s.config.node-label",
+        "the key node-label",
+        "does not write itself",
+        "write labels in the pools instead",
+    ),
     "a check that doctor does not know": (
         {"doctor": {"waive": ["swop"]}},
         "doctor.waive[0]",
