@@ -8,7 +8,7 @@ RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nod
 # recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema doctor prove test e2e check
+.PHONY: help venv up preview down fit plan graph schema doctor prove test e2e faults check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -49,6 +49,9 @@ test: venv ## every test that needs neither root nor machines
 
 e2e: venv ## the rehearsal tests: real engine, SSH, systemd, API server and scheduler
 	@$(PYTHON) -m pytest $(E2E_PLUGINS) tests/rehearsal
+
+faults: venv ## faults under the real engine, and docs/faults.md (FAULTS=all, or names and areas; else a sample)
+	@$(PYTHON) -m faults '$(FAULTS)'
 
 check: venv ## ruff, pyright, shellcheck
 	@$(PYTHON) -m ruff check .

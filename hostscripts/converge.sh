@@ -31,17 +31,20 @@ fail() {
     exit 1
 }
 
+no_room() { fail "could not write $1" "is the disk full or read-only? see df -h, df -i and mount"; }
+
 # put FILE MODE: stdin becomes FILE, whole or not at all
 put() {
-    if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then
-        fail "could not write $1" "is the disk full or read-only? see df -h and mount"
-    fi
+    if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then no_room "$1"; fi
 }
 
 # fetch URL FILE
 fetch() {
     case $1 in
-    file://*) cp "${1#file://}" "$2" || fail "no file ${1#file://}" "put the release there, or change k3s.mirror in the stack file" ;;
+    file://*)
+        [ -r "${1#file://}" ] || fail "no file ${1#file://}" "put the release there, or change k3s.mirror in the stack file"
+        cp "${1#file://}" "$2" || no_room "$2"
+        ;;
     *)
         if command -v curl >/dev/null; then
             curl --fail --silent --show-error --location --proto '=https' --connect-timeout 15 --max-time 600 --retry 3 --output "$2" "$1"
@@ -188,7 +191,7 @@ fetch_release() {
     aarch64) arch=arm64 asset=k3s-arm64 pin=$BINARY_SHA256_ARM64 ;;
     *) fail "machine type $(uname -m)" "k3s and NVIDIA's images exist for x86_64 and aarch64" ;;
     esac
-    work=$(mktemp -d)
+    work=$(mktemp -d) || no_room /tmp
     trap 'rm -rf "$work"' EXIT
     # A '+' in a path means itself, but some mirrors read it as a blank.
     case $MIRROR in
@@ -283,8 +286,7 @@ configure() {
 
 place_release() {
     chmod 755 "$work/k3s"
-    mv -f "$work/k3s" $k3s.new
-    mv -f $k3s.new $k3s
+    if ! { mv -f "$work/k3s" $k3s.new && mv -f $k3s.new $k3s; }; then no_room $k3s; fi
     # A file keeps the label of where it was made, and systemd may not run one of a temporary folder.
     ! command -v restorecon >/dev/null || restorecon $k3s
     # The script writes unit and uninstaller. It must not start k3s: it would block for ever on a

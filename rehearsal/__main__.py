@@ -48,7 +48,7 @@ def up(site: Site, progress: Progress, trace: Trace | None = None) -> int:
     tools = toolbox.prepare(progress)
     booted = site.machines_up(tools, progress)
     origins = site.provide(tools, progress)
-    counts = site.up(tools, trace=trace)
+    counts = site.up(tools, on_event=trace.hear if trace else None)
     site.hand_over(tools)
     print(f"\n{site.told(tools)}\n\n{parts(tools, origins)}\n")
     if trace:

@@ -19,8 +19,9 @@ import yaml
 from pulumi import automation
 
 PROJECT = "k3s-gpu-sharing"
-CONFIGURED = ("preview", "up", "destroy")  # the operations that read a stack file
+CONFIGURED = ("preview", "up", "refresh", "destroy")  # the operations that read a stack file
 ROOT = Path(__file__).resolve().parent.parent
+Hear = Callable[[automation.EngineEvent], Any]
 
 
 class EngineFailed(Exception):
@@ -47,27 +48,34 @@ class Engine:
         return self.folder / "home"
 
     def preview(
-        self, show: Callable[[str], Any] = print, policy_pack: Path | None = None
+        self,
+        show: Callable[[str], Any] = print,
+        policy_pack: Path | None = None,
+        on_event: Hear | None = None,
     ) -> Mapping[str, int]:
         """What an `up` would do: counts by operation. Raises EngineFailed, also for what a policy forbids."""
         packs = [str(policy_pack)] if policy_pack else None
-        seen = self._run("preview", show, policy_packs=packs)
+        seen = self._run("preview", show, policy_packs=packs, on_event=on_event)
         return {str(k): v for k, v in seen.change_summary.items()}
 
     def up(
         self,
         show: Callable[[str], Any] = print,
         targets: Sequence[str] = (),
-        on_event: Callable[[automation.EngineEvent], Any] | None = None,
+        on_event: Hear | None = None,
     ) -> Mapping[str, int]:
         """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed.
         `on_event` hears the engine's events as they come."""
         done = self._run("up", show, target=list(targets) or None, on_event=on_event)
         return done.summary.resource_changes or {}
 
-    def destroy(self, show: Callable[[str], Any] = print) -> Mapping[str, int]:
+    def refresh(self, show: Callable[[str], Any] = print, on_event: Hear | None = None) -> Mapping[str, int]:
+        """The state learns what is there: counts by operation. Raises EngineFailed."""
+        return self._run("refresh", show, on_event=on_event).summary.resource_changes or {}
+
+    def destroy(self, show: Callable[[str], Any] = print, on_event: Hear | None = None) -> Mapping[str, int]:
         """Takes everything away: counts by operation. Raises EngineFailed."""
-        return self._run("destroy", show).summary.resource_changes or {}
+        return self._run("destroy", show, on_event=on_event).summary.resource_changes or {}
 
     def outputs(self) -> dict[str, Any]:
         """The stack's exports, secrets in plain text."""

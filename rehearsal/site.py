@@ -8,9 +8,9 @@ from typing import Any
 import capacity
 import settings as s
 from rehearsal import engine, machines, providers, report, toolbox
+from rehearsal.engine import Hear
 from rehearsal.gpus import DRIVER, Gpus
 from rehearsal.progress import Progress
-from rehearsal.trace import Trace
 
 STATE = engine.ROOT / ".rehearsal"
 
@@ -65,11 +65,11 @@ class Site:
         tools: toolbox.Tools,
         show: Callable[[str], Any] = print,
         targets: Sequence[str] = (),
-        trace: Trace | None = None,
+        on_event: Hear | None = None,
     ) -> Mapping[str, int]:
         """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
         run = self.engine(tools)
-        changes = run.up(show, targets, trace.hear if trace else None)
+        changes = run.up(show, targets, on_event)
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(run.outputs()["kubeconfig"])
         return changes

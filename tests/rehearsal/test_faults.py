@@ -1,4 +1,4 @@
-"""What goes wrong in life: killed runs, half-made clusters, machines and keys that are not as declared."""
+"""What goes wrong in life: the catalogue of faults (a sample, or what FAULTS=… picks), and more."""
 
 import os
 import signal
@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from faults.catalogue import CATALOGUE, SAMPLE
+from faults.fault import Fault
+from faults.run import Runner, pick, runner
 from rehearsal import machines
 from rehearsal.engine import ROOT
 
@@ -17,6 +20,20 @@ from .stage import Stage, eventually, stack_config, stage
 
 AGENT, SERVER = "gpu-1", "server-1"
 BOUNDED_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    with runner(tmp_path_factory.mktemp("faults"), print) as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    "fault", pick(os.environ.get("FAULTS", ""), CATALOGUE, SAMPLE), ids=lambda fault: fault.name
+)
+def test_a_fault_is_named_in_time_and_healed(faults: Runner, fault: Fault):
+    result = faults.run(fault)
+    assert result.passed, result.why
 
 
 @pytest.fixture

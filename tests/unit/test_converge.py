@@ -222,3 +222,12 @@ def test_a_server_restarts_only_while_the_others_are_there(machine: Pretended):
     assert done.returncode == 1 and "not Ready: server-3" in done.stderr
     machine.says(nodes="gpu-1 False\nserver-2 True\nserver-3 True\n")
     assert machine.run("check_majority", **SERVER).returncode == 0
+
+
+def test_a_release_that_is_missing_and_a_disk_that_is_full_are_told_apart(machine: Pretended):
+    missing = machine.run("fetch file:///not/there/k3s /dev/null")
+    assert missing.returncode == 1 and "gpu-1: no file /not/there/k3s" in missing.stderr
+    assert "change k3s.mirror" in missing.stderr
+    full = machine.run(f"fetch file://{machine.folder}/installed /dev/full")
+    assert full.returncode == 1 and "gpu-1: could not write /dev/full" in full.stderr
+    assert "is the disk full or read-only? see df -h, df -i and mount" in full.stderr

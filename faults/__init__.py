@@ -1,0 +1,5 @@
+"""Faults put into machines, networks and clusters of the rehearsal on purpose, and what comes of them.
+
+`catalogue` has one entry a fault, `run` runs them under the real engine, `leaks` looks for secrets after
+each, `table` writes docs/faults.md. `python -m faults NAME|all …`; `make faults` calls it.
+"""

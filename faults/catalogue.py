@@ -1,0 +1,13 @@
+"""All faults: every `Fault` of the modules that describe them, by name."""
+
+from collections.abc import Mapping
+
+from faults import install, machine, reaching
+from faults.fault import Fault
+
+AREAS = (reaching, machine, install)
+CATALOGUE: Mapping[str, Fault] = {
+    entry.name: entry for area in AREAS for entry in vars(area).values() if isinstance(entry, Fault)
+}
+# What runs where nothing is asked for: one of each kind, in little more than a minute.
+SAMPLE = ("host-key-missing", "key-without-rights", "checksum-wrong")

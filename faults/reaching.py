@@ -1,0 +1,109 @@
+"""Between this computer and a machine: network, host keys, logins, connections that break."""
+
+import re
+from collections.abc import Iterator
+
+from faults import inject
+from faults.fault import AGENT, SERVER, Life, fault
+
+AREA = "reaching"
+
+
+def own_key(life: Life, host: str) -> str:
+    """A machine's host key, as known_hosts and stack files have it."""
+    return " ".join(life.on(host, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+
+
+def address(life: Life, host: str) -> str:
+    return life[host].address
+
+
+@fault(
+    AREA,
+    "preview",
+    r"gpu-1",
+    r"no host key for 10\.77\.0\.212 port 22",
+    r"ssh-keyscan -p 22 -t ed25519 10\.77\.0\.212 >>",
+    within=30,
+    healed="the line is put in again",
+)
+def host_key_missing(life: Life) -> Iterator[None]:
+    """known_hosts has no line for a machine"""
+    known = life.stage.site.state / "known_hosts"
+    lines = known.read_text()
+    known.write_text(re.sub(rf"(?m)^{re.escape(address(life, AGENT))} .*\n", "", lines))
+    yield
+    known.write_text(lines)
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR host-key: 10\.77\.0\.212 shows SHA256:",
+    r'hostKey: "ssh-ed25519 ',
+    within=60,
+    healed="the stack file gets the right key",
+)
+def host_key_wrong(life: Life) -> Iterator[None]:
+    """the stack file has another machine's host key"""
+    hosts = life.config["pools"]["rtx"]["hosts"]
+    hosts[AGENT] = {"address": address(life, AGENT), "hostKey": own_key(life, SERVER)}
+    yield
+    hosts[AGENT] = {"address": address(life, AGENT), "hostKey": own_key(life, AGENT)}
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR login: root@10\.77\.0\.212: Permission denied",
+    r"ssh-copy-id -i \S+id_ed25519\.pub root@10\.77\.0\.212",
+    within=60,
+    healed="the key is put in again",
+)
+def key_without_rights(life: Life) -> Iterator[None]:
+    """a machine does not know our key"""
+    life.on(AGENT, "mv /root/.ssh/authorized_keys /root/.ssh/kept")
+    yield
+    life.on(AGENT, "mv /root/.ssh/kept /root/.ssh/authorized_keys")
+
+
+def with_ops(life: Life) -> None:
+    """The agent is reached as `ops`, who is not root."""
+    life.on(
+        AGENT,
+        "id ops >/dev/null 2>&1 || useradd --create-home --shell /bin/sh ops; "
+        "install -d -o ops -m 700 /home/ops/.ssh; "
+        "install -o ops -m 600 /root/.ssh/authorized_keys /home/ops/.ssh/authorized_keys",
+    )
+    life.config["pools"]["rtx"]["user"] = "ops"
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR privileges: ops is not root, and sudo wants a password or refuses",
+    r"pulumi config set --secret sudoPassword",
+    r"NOPASSWD: ALL",
+    within=60,
+    healed="sudo lets the login in without a password",
+)
+def sudo_refused(life: Life) -> Iterator[None]:
+    """the login is not root, and sudo does not know it"""
+    with_ops(life)
+    yield
+    inject.put(life[AGENT], "/etc/sudoers.d/ops", "ops ALL=(ALL) NOPASSWD: ALL\n", "440")
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: timed out \(no answer on the network",
+    r"ssh root@10\.77\.0\.212 -v shows how far it gets",
+    within=90,
+    healed="the firewall lets SSH through",
+)
+def black_hole(life: Life) -> Iterator[None]:
+    """a firewall drops what comes to a machine's SSH port"""
+    inject.filter_port(life[AGENT], 22, "DROP")
+    yield
+    inject.no_filter(life[AGENT])
