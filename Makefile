@@ -47,8 +47,9 @@ prove: venv ## what this machine's NVIDIA cards really offer, against what the s
 test: venv ## every test that needs neither root nor machines
 	@$(PYTHON) -m pytest
 
-e2e: venv ## the rehearsal tests: real engine, SSH, systemd, API server and scheduler
-	@$(PYTHON) -m pytest $(E2E_PLUGINS) tests/rehearsal
+e2e: venv ## the rehearsal tests, two files beside each other: real engine, SSH, systemd, API server and scheduler
+	@$(PYTHON) -m rehearsal.toolbox
+	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile tests/rehearsal
 
 faults: venv ## faults under the real engine, and docs/faults.md (FAULTS=all, or names and areas; else a sample)
 	@$(PYTHON) -m faults '$(FAULTS)'

@@ -104,3 +104,8 @@ def make_release(folder: Path, version: str, program: bytes) -> None:
     for command in (binary, "install.sh"):
         (folder / command).chmod(0o755)
     (folder / checksums).write_text(f"{hashlib.sha256(content).hexdigest()}  {binary}\n")
+
+
+if __name__ == "__main__":
+    # For those who prepare it themselves later, several at a time and with nobody to see the progress.
+    prepare()

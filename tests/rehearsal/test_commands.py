@@ -19,7 +19,7 @@ RESOURCES = 20
 def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     config = stack_config("single")
     for pool in config["pools"].values():
-        pool["hosts"] = {HOST: "10.77.0.151"}
+        pool["hosts"] = {HOST: "10.77.0.152"}
     with stage("onebox", tmp_path_factory.mktemp("onebox"), config) as one:
         one.write()
         yield one

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import debian, identity, machines, network, nspawn, rootfs
+from rehearsal import cache, debian, identity, machines, network, nspawn, rootfs
 from rehearsal.gpus import Gpus
 from rehearsal.machines import Booted, Machine
 from rehearsal.process import RehearsalError
@@ -43,13 +43,6 @@ class Site:
         return machines.up(STACK, declared or self.declared, self.state, self.parts)
 
 
-def free_addresses(count: int) -> list[str]:
-    """Addresses that no machine of this computer has, from the end that stack files seldom use."""
-    taken = {item.address for item in machines.status()}
-    every = [f"10.77.0.{last}" for last in range(254, 1, -1)]
-    return [address for address in every if address not in taken][:count]
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two machines, and their state folder with a name that mount options would be split at."""
@@ -58,8 +51,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     parts = Parts(rootfs.prepare(Progress()), folder / "stand in: s")
     parts.standin.mkdir()
     (parts.standin / "marker").write_text("here\n")
-    server, agent = free_addresses(2)
-    site = Site(folder / "state", parts, (Machine("server-1", server), Machine("gpu-1", agent, GPUS)))
+    declared = (Machine("server-1", "10.77.0.254"), Machine("gpu-1", "10.77.0.253", GPUS))
+    site = Site(folder / "state", parts, declared)
     yield site
     machines.down(STACK, site.state)
     assert machines.leftovers(STACK) == []
@@ -228,14 +221,13 @@ def test_what_cannot_be_had_is_refused_before_anything_is_made(booted: dict[str,
 
 def test_half_made_machines_are_taken_down(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = f"{STACK}-half"
-    (address,) = free_addresses(1)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(nspawn, "boot", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        machines.up(stack, [Machine("half", address)], site.state, site.parts)
+        machines.up(stack, [Machine("half", "10.77.0.252")], site.state, site.parts)
     assert machines.leftovers(stack)
     machines.down(stack, site.state)
     machines.down(stack, site.state)
@@ -249,7 +241,8 @@ def test_down_leaves_nothing(booted: dict[str, Booted], site: Site) -> None:
     assert machines.status(STACK) == []
     assert identity.known_hosts(site.state).read_text() == ""
     assert not any((site.state / STACK).rglob("*"))
-    if not machines.status():  # no other stack is up
-        assert not network.link_exists(network.BRIDGE)
-        assert machines.leftovers() == []
     machines.down(STACK, site.state)
+    with cache.lock(machines.RECORDS / "lock", Progress(), "machines of this computer", 300):
+        if not machines.status():  # no other stack is up, nor coming up
+            assert not network.link_exists(network.BRIDGE)
+            assert machines.leftovers() == []

@@ -15,9 +15,14 @@ from rehearsal import golang, machines, toolbox
 from rehearsal.machines import Booted, Machine
 from rehearsal.progress import Progress
 from tests.rehearsal.stage import eventually
-from tests.rehearsal.test_machines import free_addresses
 
 STACK = f"k{os.getpid()}"
+ADDRESSES = {
+    "server-1": "10.77.0.241",
+    "server-2": "10.77.0.242",
+    "server-3": "10.77.0.243",
+    "agent-1": "10.77.0.244",
+}
 OLDER, OURS, PATCH, MINOR = golang.K3S_RELEASES
 START_SECONDS = 180
 SECRETS = {"token": "servers only", "agent-token": "agents only"}
@@ -108,10 +113,8 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Boote
     """Machines without anything on them."""
     tools = toolbox.prepare(Progress())
     state = tmp_path_factory.mktemp("standin")
-    names = ["server-1", "server-2", "server-3", "agent-1"]
     try:
-        wanted = [Machine(*each) for each in zip(names, free_addresses(len(names)), strict=True)]
-        yield machines.up(STACK, wanted, state, tools)
+        yield machines.up(STACK, [Machine(*each) for each in ADDRESSES.items()], state, tools)
     finally:
         machines.down(STACK, state)
     assert machines.leftovers(STACK) == []
