@@ -12,6 +12,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from .options import child
+from .release_hooks import hooks
 
 NAMESPACE = "gpu-operator"
 RELEASE = "gpu-operator"
@@ -68,7 +69,7 @@ class GpuOperator(pulumi.ComponentResource):
             atomic=False,
             # The CRDs are refreshed by a hook of the upgrade itself, so the old schema must not judge.
             disable_openapi_validation=True,
-            opts=child(self, opts),
+            opts=child(self, opts, hooks=hooks()),
         )
         self.register_outputs({"namespace": self.namespace})
 

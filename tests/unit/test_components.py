@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from components.gpu_operator import chart_values, overlay
 from components.kubeconfig import expiry_warning, kubeconfig_for
+from components.release_hooks import MAJORS, unsupported, way_out
 from components.ssh import connection
 
 KUBECONFIG = """
@@ -108,3 +109,58 @@ def test_an_administrator_is_warned_60_days_before_the_certificate_ends(days: in
     assert (said is not None) == warned
     if said:
         assert f"{now + timedelta(days=days):%Y-%m-%d}" in said and "k3s.generation" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v26.3.3", "v26.3.3"),
+        ("v26.3.0", "v26.3.3"),
+        ("v26.3.3", "v26.3.1"),
+        ("v25.10.1", "v26.3.3"),
+        ("v26.3.3", "v26.7.0"),
+        ("v26.7.0", "v27.1.0"),  # released after this program: nothing is known to lie between
+        (None, "v26.3.3"),
+        ("v1.0.0-devel", "v1.0.1"),
+    ],
+)
+def test_steps_that_nvidia_supports(old: str | None, new: str):
+    assert unsupported(old, new) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "ways"),
+    [
+        ("v22.9.0", "v23.6.1", ["version: v23.3.x, then v23.6.1, an up after each", "enabled: false"]),
+        ("v25.3.4", "v26.7.0", ["version: v25.10.x, then v26.3.x, then v26.7.0", "version: v26.7.0}"]),
+        ("v26.3.3", "v27.1.0", ["version: v26.7.x, then v27.1.0"]),
+        ("v26.7.0", "v26.3.3", ["enabled: false"]),
+    ],
+)
+def test_steps_that_nvidia_does_not_support(old: str, new: str, ways: list[str]):
+    said = unsupported(old, new) or ""
+    assert f"found:    {new}, where {old} is installed" in said
+    assert all(way in said for way in ways)
+    assert ("one at a time" in said) == (len(ways) == 2 or "then" in ways[0])
+
+
+def test_majors_are_in_order():
+    assert list(MAJORS) == sorted(set(MAJORS))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            "UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
+            "delete secret -l 'owner=helm,name=op,status in (pending-install,pending-upgrade,",
+        ),
+        ("cannot re-use a name that is still in use", "helm --namespace ns uninstall op"),
+    ],
+)
+def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
+    assert expected in (way_out(["x", error], "ns", "op") or "")
+
+
+def test_other_errors_speak_for_themselves():
+    assert way_out(["timed out waiting for the condition"], "ns", "op") is None

@@ -664,6 +664,13 @@ REFUSALS = {
         "a list",
         "env: [{name: …, value: …}]",
     ),
+    "old CRDs": (
+        {"gpuOperator/values": {"operator": {"upgradeCRD": False}}},
+        "gpuOperator.values.operator.upgradeCRD",
+        "",
+        "",
+        "the hook that refreshes the CRDs",
+    ),
     "the MIG manager": (
         {"gpuOperator/values": {"migManager": {"enabled": True}}},
         "gpuOperator.values.migManager.enabled",

@@ -1,0 +1,88 @@
+"""The operator over time: releases, upgrades that were cut off, and what NVIDIA does not support."""
+
+import base64
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.engine import ROOT
+
+from .stage import Stage, stack_config, stage
+
+NODE = "gpu-1"
+OPERATOR = ("--namespace", "gpu-operator")
+RELEASES = "owner=helm,name=gpu-operator"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    config = stack_config("single")
+    config["pools"]["box"]["hosts"] = {NODE: "10.77.0.90"}
+    config["gpuOperator"]["chart"] = chart(tmp_path_factory.mktemp("old"), "v25.3.4")
+    with stage("box", tmp_path_factory.mktemp("box"), config) as one:
+        yield one
+
+
+def chart(folder: Path, version: str) -> str:
+    """The stand-in chart as another release of it."""
+    copy = Path(shutil.copytree(ROOT / "rehearsal/chart", folder / "chart"))
+    about = copy / "Chart.yaml"
+    about.write_text(about.read_text().replace("v26.3.3", version))
+    return str(copy)
+
+
+def revisions(box: Stage) -> dict[str, str]:
+    """By revision of the release: its status."""
+    found = box.get("secrets", *OPERATOR, "--selector", RELEASES)["items"]
+    return {one["metadata"]["labels"]["version"]: one["metadata"]["labels"]["status"] for one in found}
+
+
+def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(box: Stage, tmp_path: Path):
+    box.machines_up()
+    box.up()
+    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
+    for operation in (box.preview, box.up):
+        said = box.refused(operation)
+        assert "v26.3.3, where v25.3.4 is installed" in said
+        assert "version: v25.10.x, then v26.3.3, an up after each" in said
+    assert revisions(box) == {"1": "deployed"}
+
+
+def test_one_major_release_after_the_other(box: Stage, tmp_path: Path):
+    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v25.10.1")
+    box.up()
+    assert revisions(box)["2"] == "deployed"
+
+
+def cut_off(box: Stage) -> None:
+    """Leaves the release as a client leaves it that is killed in the middle of an upgrade."""
+    name = "sh.helm.release.v1.gpu-operator.v"
+    secret = box.get("secret", *OPERATOR, f"{name}2")
+    release: dict[str, Any] = json.loads(
+        gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
+    )
+    release["version"], release["info"]["status"] = 3, "pending-upgrade"
+    packed = base64.b64encode(gzip.compress(json.dumps(release).encode()))
+    labels = secret["metadata"]["labels"] | {"version": "3", "status": "pending-upgrade"}
+    metadata = {"name": f"{name}3", "namespace": "gpu-operator", "labels": labels}
+    data = {"release": base64.b64encode(packed).decode()}
+    body = {"apiVersion": "v1", "kind": "Secret", "type": secret["type"], "metadata": metadata, "data": data}
+    box.kubectl("create", "--filename", "-", stdin=json.dumps(body))
+
+
+def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(box: Stage, tmp_path: Path):
+    cut_off(box)
+    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
+    said = box.refused(box.up)
+    assert "an operation on the release gpu-operator/gpu-operator was cut off" in said
+    selector = "owner=helm,name=gpu-operator,status in (pending-install,pending-upgrade,pending-rollback)"
+    assert f"kubectl --namespace gpu-operator delete secret -l '{selector}'" in said
+    box.kubectl(*OPERATOR, "delete", "secret", "-l", selector)
+    box.up()
+    assert revisions(box)["3"] == "deployed"
+    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
