@@ -52,10 +52,12 @@ class Engine:
         show: Callable[[str], Any] = print,
         policy_pack: Path | None = None,
         on_event: Hear | None = None,
+        refresh: bool = False,
     ) -> Mapping[str, int]:
-        """What an `up` would do: counts by operation. Raises EngineFailed, also for what a policy forbids."""
+        """What an `up` would do: counts by operation; with `refresh`, after a look at what is there now.
+        Raises EngineFailed, also for what a policy forbids."""
         packs = [str(policy_pack)] if policy_pack else None
-        seen = self._run("preview", show, policy_packs=packs, on_event=on_event)
+        seen = self._run("preview", show, policy_packs=packs, on_event=on_event, refresh=refresh or None)
         return {str(k): v for k, v in seen.change_summary.items()}
 
     def up(

@@ -70,10 +70,11 @@ class Stage:
         self.site.provide(self.tools, Progress())
         return dict(booted)
 
-    def preview(self) -> dict[str, int]:
+    def preview(self, *, refresh: bool = False) -> dict[str, int]:
         """Counts by operation."""
         self.write()
-        return dict(self.site.engine(self.tools).preview(self.hear, on_event=self.note))
+        engine = self.site.engine(self.tools)
+        return dict(engine.preview(self.hear, on_event=self.note, refresh=refresh))
 
     def up(self, *targets: str) -> dict[str, int]:
         """Counts by operation."""

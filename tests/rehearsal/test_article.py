@@ -114,10 +114,24 @@ def test_a_preview_needs_neither_machines_nor_cluster(story: Stage, booted):
         for link in links:
             run(["ip", "link", "set", link, "down"], timeout=10)
         assert story.preview() == {"same": 24}
+        said = story.refused(lambda: story.preview(refresh=True))
     finally:
         for link in links:
             run(["ip", "link", "set", link, "up"], timeout=10)
     eventually("an API server that answers again", lambda: story.get("nodes")["items"])
+    assert "unreachable" in said and "10.77.0.111:6443" in said and "Traceback" not in said
+
+
+def test_a_preview_that_refreshes_shows_what_was_changed_by_hand(story: Stage, booted):
+    """As the workflow drift runs it."""
+    assert story.preview(refresh=True) == {"same": 24}
+    story.kubectl("label", "--overwrite", "node", AGENT, "accelerator=by-hand")
+    try:
+        assert story.preview(refresh=True) == {"same": 23, "update": 1}
+        assert "gpu-sharing-gpu-1" in "\n".join(story.said[-30:])
+    finally:
+        story.kubectl("label", "--overwrite", "node", AGENT, "accelerator=NVIDIA-GeForce-RTX-2080-Ti")
+    assert story.preview(refresh=True) == {"same": 24}
 
 
 def test_what_the_stack_tells(story: Stage, booted):

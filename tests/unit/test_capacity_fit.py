@@ -1,5 +1,7 @@
 """Whether workloads fit, in the scheduler's words, and the ways out: each is tried out."""
 
+import cProfile
+import pstats
 import re
 from typing import Any
 
@@ -220,11 +222,25 @@ def changed(way: str, number: int, step: int, addresses: dict[str, str]) -> dict
     return {"pools/rtx/hosts": {**addresses, **new}}
 
 
-def test_many_machines_are_answered_soon() -> None:
-    hosts = {f"gpu-{n}": f"10.1.{n // 200}.{n % 200 + 1}" for n in range(300)}
-    workloads = {f"w{n}": {"replicas": 100, "gpus": 1 + n % 3} for n in range(20)}
-    fit = fit_of({"pools/rtx/hosts": hosts, "workloads": workloads})
-    assert fit.fits is False and the_problem(fit)
+def many(nodes: int, slices: int, sizes: tuple[int, ...]) -> s.Settings:
+    """Ten pods a node, in eight workloads whose pods ask for one of `sizes`."""
+    hosts = {f"gpu-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(nodes)}
+    workloads = {f"w{n}": {"replicas": 10 * nodes // 8, "gpus": sizes[n % len(sizes)]} for n in range(8)}
+    return s.parse(with_({"pools/rtx/hosts": hosts, "workloads": workloads, SLICES: slices}))
+
+
+@pytest.mark.parametrize(
+    ("slices", "sizes", "verdict"),
+    [(12, (1,), "any order"), (15, (1, 2), "some orders"), (6, (1, 2, 3), "no order")],
+)
+def test_the_work_grows_as_the_cluster_does(slices: int, sizes: tuple[int, ...], verdict: str) -> None:
+    calls = []
+    for nodes in (100, 1000):  # the larger: 10,000 pods
+        work = cProfile.Profile()
+        fit = work.runcall(capacity.fit, many(nodes, slices, sizes))
+        calls.append(pstats.Stats(work).total_calls)  # pyright: ignore[reportAttributeAccessIssue]
+        assert fit.verdict == verdict and len(fit.seats) + len(fit.pending) == 10 * nodes
+    assert calls[1] < 20 * calls[0]  # ten times the nodes and pods
 
 
 def test_the_good_file_is_what_these_tests_take_it_for() -> None:
