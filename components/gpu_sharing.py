@@ -17,6 +17,7 @@ from .options import child
 CONFIG_MAP = "time-slicing-config"
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
+FORCE = {"pulumi.com/patchForce": "true"}
 
 
 class GpuNodeArgs(TypedDict):
@@ -57,7 +58,12 @@ class GpuSharing(pulumi.ComponentResource):
         super().__init__("k3sgpu:index:GpuSharing", name, None, opts)
         config_map = kubernetes.core.v1.ConfigMap(
             name,
-            metadata={"name": CONFIG_MAP, "namespace": args["namespace"]},
+            metadata={
+                "name": CONFIG_MAP,
+                "namespace": args["namespace"],
+                # What somebody has written by hand is taken back: nothing of it is anybody else's.
+                "annotations": FORCE,
+            },
             data=args["configs"],
             opts=child(self, opts),
         )
@@ -92,6 +98,6 @@ def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectM
     """Metadata of a Patch on `target`. A fixed manager, so that a lost state can take its fields back."""
     return {
         "name": target,
-        "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, "pulumi.com/patchForce": "true"},
+        "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, **FORCE},
         "labels": labels,
     }

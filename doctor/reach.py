@@ -27,7 +27,13 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Finding:
             "no way there",
             "let the bastion's sshd forward: AllowTcpForwarding yes, and no `restrict` before our key",
         ),
-        "not-ssh": ("no usable SSH server", f"{ssh_line(spec)} -v shows what answers there"),
+        "not-ssh": (
+            "no usable SSH server",
+            (
+                f"{ssh_line(spec)} -v shows what answers there\n"
+                "if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config"
+            ),
+        ),
     }[failure.kind]
     return Finding(
         spec["name"], "reach", f"{where}: {found} ({failure.detail})", "an SSH server that answers", remedy

@@ -1,6 +1,7 @@
 """`python -m faults [all|NAME,AREA,…]`, which `make faults` calls: runs them and writes docs/faults.md."""
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from rehearsal.process import RehearsalError
 def main(words: str) -> int:
     """Exit status 0, 1 when an entry failed, 2 when none could be run."""
     os.chdir(ROOT)  # a stack file's paths are relative to the project
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # machines are taken away then, too
     try:
         chosen = pick(words, CATALOGUE, SAMPLE)
     except ValueError as error:

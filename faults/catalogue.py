@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from faults import install, machine, reaching
+from faults import inside, install, machine, reaching
 from faults.fault import Fault
 
-AREAS = (reaching, machine, install)
+AREAS = (reaching, machine, install, inside)
 CATALOGUE: Mapping[str, Fault] = {
     entry.name: entry for area in AREAS for entry in vars(area).values() if isinstance(entry, Fault)
 }
 # What runs where nothing is asked for: one of each kind, in little more than a minute.
-SAMPLE = ("host-key-missing", "key-without-rights", "checksum-wrong")
+SAMPLE = ("host-key-missing", "several-at-once", "wrong-token", "key-without-rights")

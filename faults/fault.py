@@ -24,6 +24,7 @@ SERVER, AGENT = "server-1", "gpu-1"
 When = Literal["preview", "first up", "change", "refresh", "upgrade", "destroy"]
 Setting = Literal["bare", "whole"]
 WATCH_SECONDS = 120
+SOON = 15
 KILLED_SAYS = "an earlier run was killed; its lock is taken away"
 
 _RUN = (
@@ -40,6 +41,8 @@ class Life:
 
     stage: Stage
     booted: dict[str, Booted]
+    secrets: dict[str, str] = field(default_factory=dict)
+    """The stack's secret keys, as its site has them: what is changed here the next operation has."""
     beside: list[threading.Thread] = field(default_factory=list)
     trouble: list[BaseException] = field(default_factory=list)
 
@@ -53,6 +56,13 @@ class Life:
     def on(self, host: str, command: str) -> str:
         """Runs a shell command on a machine as root, past its SSH; its stdout."""
         return inject.inside(self.booted[host], command)
+
+    def impatient(self) -> None:
+        """k3s is not waited for as long as otherwise, where it cannot become ready."""
+        self.config["k3s"]["startTimeoutSeconds"] = SOON
+
+    def patient(self) -> None:
+        del self.config["k3s"]["startTimeoutSeconds"]
 
     def generation(self) -> None:
         """What makes the next `up` go to every machine."""
@@ -102,15 +112,15 @@ class Life:
         finally:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
+            eventually("the run's processes to be gone", lambda: not group_exists(run.pid), WATCH_SECONDS)
 
     def there(self, host: str, path: str) -> Callable[[], bool]:
         """A look at whether a file is there."""
         return lambda: inject.exists(self.booted[host], path)
 
-    def says(self, words: str) -> Callable[[], bool]:
-        """A look at whether the engine has said something since now."""
-        begin = len(self.stage.said)
-        return lambda: any(words in line for line in self.stage.said[begin:])
+    def slices(self) -> str:
+        """What the GPU node offers."""
+        return self.stage.get("node", AGENT)["status"]["allocatable"].get("nvidia.com/gpu", "0")
 
     def boot(self) -> None:
         """Machines that are off are on again."""
@@ -123,6 +133,15 @@ def quietly(look: Callable[[], object]) -> object:
         return look()
     except RehearsalError:
         return None
+
+
+def group_exists(group: int) -> bool:
+    """Whether any process of a group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 Deed = Callable[[Life], Iterator[None]]

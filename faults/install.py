@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from faults import inject
-from faults.fault import SERVER, Life, fault
+from faults.fault import AGENT, SERVER, Life, fault
 
 AREA = "install"
 
@@ -22,3 +22,55 @@ def checksum_wrong(life: Life) -> Iterator[None]:
     yield
     assert not inject.exists(life[SERVER], "/usr/local/bin/k3s"), "it was installed all the same"
     del life.config["k3s"]["binarySha256"]
+
+
+@fault(
+    AREA,
+    "change",
+    within=120,
+    healed="the next `up` gives it the right one and starts it anew",
+    refused=False,
+)
+def wrong_token(life: Life) -> Iterator[None]:
+    """an agent has another cluster's token, and tries with it for ever"""
+    life.on(
+        AGENT,
+        "cd /etc/rancher/k3s; printf 'K10%064d::node:wrong\\n' 0 >agent-token; "
+        "cat config.yaml agent-token /usr/local/bin/k3s /etc/systemd/system/k3s-agent.service "
+        "| sha256sum | cut -d ' ' -f 1 >/etc/k3s-gpu-sharing/started; systemctl restart --no-block k3s-agent",
+    )
+    yield
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s",
+    r"a node of this name with another disk is still known: delete it with kubectl delete node gpu-1",
+    within=120,
+    healed="`kubectl delete node gpu-1`",
+)
+def stale_node_password(life: Life) -> Iterator[None]:
+    """a machine has lost its node's password, as after a new installation"""
+    life.impatient()
+    life.on(AGENT, "systemctl stop k3s-agent; echo another >/etc/rancher/node/password")
+    yield
+    life.stage.kubectl("delete", "node", AGENT)
+    life.patient()
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1: another run has been at work here for 15 s",
+    r"wait for it; it holds /run/lock/k3s-gpu-sharing\.lock",
+    within=120,
+    healed="the other run has ended",
+)
+def lock_held(life: Life) -> Iterator[None]:
+    """another run is at work on a machine, and does not end"""
+    life.impatient()
+    life.on(AGENT, "systemd-run --unit holder flock /run/lock/k3s-gpu-sharing.lock sleep infinity")
+    yield
+    life.on(AGENT, "systemctl stop holder")
+    life.patient()

@@ -36,3 +36,21 @@ def noexec(life: Life) -> Iterator[None]:
     inject.remount(life[AGENT], "/usr/local/bin", "noexec")
     yield
     inject.unmount(life[AGENT], "/usr/local/bin")
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR clock: the clock is \d+ s ahead",
+    r"timedatectl set-ntp true",
+    within=60,
+    healed="the clock is set",
+)
+def clock_ahead(life: Life) -> Iterator[None]:
+    """a machine's clock is ten minutes ahead"""
+    ahead = (
+        'case "$*" in "-u +%s") echo $(($(/usr/bin/date -u +%s) + 600)) ;; *) exec /usr/bin/date "$@" ;; esac'
+    )
+    inject.wrapped(life[AGENT], "date", ahead)
+    yield
+    inject.unwrapped(life[AGENT], "date")

@@ -1,12 +1,15 @@
 """Between this computer and a machine: network, host keys, logins, connections that break."""
 
 import re
+import secrets
+import subprocess
 from collections.abc import Iterator
 
 from faults import inject
 from faults.fault import AGENT, SERVER, Life, fault
 
 AREA = "reaching"
+NOBODY = "10.77.0.219"
 
 
 def own_key(life: Life, host: str) -> str:
@@ -34,6 +37,28 @@ def host_key_missing(life: Life) -> Iterator[None]:
     known.write_text(re.sub(rf"(?m)^{re.escape(address(life, AGENT))} .*\n", "", lines))
     yield
     known.write_text(lines)
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR host-key: 10\.77\.0\.212 shows SHA256:",
+    r"compare on the machine's console first",
+    r"ssh-keygen -R '10\.77\.0\.212'",
+    within=60,
+    healed="known_hosts gets the new key",
+)
+def host_key_changed(life: Life) -> Iterator[None]:
+    """a machine has another host key than at the last `up`"""
+    known = life.stage.site.state / "known_hosts"
+    life.on(
+        AGENT,
+        "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; "
+        "systemctl restart ssh",
+    )
+    yield
+    line = f"{address(life, AGENT)} {own_key(life, AGENT)}"
+    known.write_text(re.sub(rf"(?m)^{re.escape(address(life, AGENT))} .*$", line, known.read_text()))
 
 
 @fault(
@@ -97,6 +122,40 @@ def sudo_refused(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
+    r"gpu-1 .*\n.*ERROR privileges: ops is not root, and sudo refused the secret sudoPassword",
+    r"pulumi config set --secret sudoPassword",
+    within=60,
+    healed="the secret gets the right password",
+)
+def password_wrong(life: Life) -> Iterator[None]:
+    """sudo asks for a password, and the stack has another"""
+    right = secrets.token_urlsafe(16)
+    with_ops(life)
+    life.on(AGENT, "rm -f /etc/sudoers.d/ops; usermod --append --groups sudo ops")
+    inject.inside(life[AGENT], "chpasswd", stdin=f"ops:{right}\n")
+    life.secrets["sudoPassword"] = secrets.token_urlsafe(16)
+    yield
+    life.secrets["sudoPassword"] = right
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: connection refused",
+    r"is sshd running there, on that port\? systemctl status ssh",
+    within=60,
+    healed="sshd is started",
+)
+def sshd_stopped(life: Life) -> Iterator[None]:
+    """nothing listens on a machine's SSH port"""
+    life.on(AGENT, "systemctl stop ssh")
+    yield
+    life.on(AGENT, "systemctl start ssh")
+
+
+@fault(
+    AREA,
+    "change",
     r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: timed out \(no answer on the network",
     r"ssh root@10\.77\.0\.212 -v shows how far it gets",
     within=90,
@@ -107,3 +166,26 @@ def black_hole(life: Life) -> Iterator[None]:
     inject.filter_port(life[AGENT], 22, "DROP")
     yield
     inject.no_filter(life[AGENT])
+
+
+@fault(
+    AREA,
+    "first up",
+    r"ERROR host-key|ERROR reach",
+    r"gpu-1 .*\n.*10\.77\.0\.219.*no route",
+    r"server-1 .*\n.*ERROR login: root@10\.77\.0\.211",
+    within=60,
+    healed="the stack file is corrected; nothing had been touched",
+)
+def several_at_once(life: Life) -> Iterator[None]:
+    """nobody at one machine's address, and a key that another does not know: one report"""
+    pools = life.config["pools"]
+    other = life.stage.site.folder / "other-key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    pools["rtx"]["hosts"][AGENT] = {"address": NOBODY, "hostKey": own_key(life, AGENT)}
+    pools["control"]["hosts"][SERVER] = {"address": address(life, SERVER), "privateKeyFile": str(other)}
+    yield
+    for host in (SERVER, AGENT):
+        assert not inject.exists(life[host], "/etc/k3s-gpu-sharing"), f"{host} was touched"
+    pools["rtx"]["hosts"][AGENT] = address(life, AGENT)
+    pools["control"]["hosts"][SERVER] = address(life, SERVER)

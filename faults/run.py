@@ -13,11 +13,15 @@ from itertools import zip_longest
 from pathlib import Path
 
 from faults import leaks
-from faults.fault import AGENT, SERVER, Fault, Life, Setting
+from faults.fault import AGENT, SERVER, Fault, Life, Setting, quietly
 from rehearsal.golang import K3S_RELEASES, K3S_VERSION
-from rehearsal.stage import Stage, eventually, stack_config, stage
+from rehearsal.stage import eventually, stack_config, stage
 
-ADDRESSES = {SERVER: "10.77.0.211", AGENT: "10.77.0.212"}
+# By setting: one runner may be at work on each at the same time.
+ADDRESSES: Mapping[Setting, Mapping[str, str]] = {
+    "bare": {SERVER: "10.77.0.211", AGENT: "10.77.0.212"},
+    "whole": {SERVER: "10.77.0.213", AGENT: "10.77.0.214"},
+}
 # What a machine has of this program, k3s and the operator; a destroy leaves none of it.
 TRACES = (
     "/usr/local/bin/k3s /etc/rancher /var/lib/rancher /etc/k3s-gpu-sharing /usr/local/lib/k3s-gpu-sharing"
@@ -68,6 +72,7 @@ class Runner:
         self._sampler: leaks.Sampler | None = None
         self._setting: Setting | None = None
         self._cluster = False
+        self._stages = 0
 
     def close(self) -> None:
         """Takes machines, and what was written beside them, away."""
@@ -131,17 +136,19 @@ class Runner:
 
     def _stage(self, setting: Setting) -> Life:
         self._setting = setting
-        folder = self._folder / setting
+        self._stages += 1
+        folder = self._folder / f"{setting}-{self._stages}"
         self._sampler = self._open.enter_context(leaks.sampling(folder / "temporary"))
-        made = self._open.enter_context(stage("faults", folder, config_of(setting), {}))
-        return Life(made, made.machines_up())
+        secrets: dict[str, str] = {}
+        made = self._open.enter_context(stage(f"faults-{setting}", folder, config_of(setting), secrets))
+        return Life(made, made.machines_up(), secrets)
 
 
 def config_of(setting: Setting) -> dict:
     """The stack file of a setting."""
     config = stack_config("dev")
-    config["pools"]["control"]["hosts"] = {SERVER: ADDRESSES[SERVER]}
-    config["pools"]["rtx"]["hosts"] = {AGENT: ADDRESSES[AGENT]}
+    config["pools"]["control"]["hosts"] = {SERVER: ADDRESSES[setting][SERVER]}
+    config["pools"]["rtx"]["hosts"] = {AGENT: ADDRESSES[setting][AGENT]}
     if setting == "bare":
         config["gpuOperator"]["enabled"] = False
         config["workloads"] = {}
@@ -183,14 +190,10 @@ def well(life: Life, cluster: bool, *, whole: bool) -> None:
         return
     changes = life.stage.preview()
     assert set(changes) == {"same"}, f"the next up would change something: {changes}"
-    eventually("all nodes Ready", lambda: life.stage.kubectl("get", "nodes", "-o", READY) == "True True")
+    ready = ("get", "nodes", "--output", READY)
+    eventually("all nodes Ready", lambda: quietly(lambda: life.stage.kubectl(*ready) == "True True"))
     if whole:
-        eventually("six slices", lambda: slices(life.stage) == "6")
-
-
-def slices(made: Stage) -> str:
-    """What the GPU node offers."""
-    return made.get("node", AGENT)["status"]["allocatable"].get("nvidia.com/gpu", "0")
+        eventually("six slices", lambda: quietly(lambda: life.slices() == "6"))
 
 
 @contextlib.contextmanager

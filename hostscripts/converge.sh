@@ -331,6 +331,9 @@ masked_journal() {
 # systemd gives every start of a unit an id of its own.
 invocation() { systemctl show --property InvocationID --value "$unit"; }
 
+# A kubelet makes its Node when it starts, and never again.
+unregistered() { node_kubectl get node "$HOST" 2>&1 >/dev/null | grep -q NotFound; }
+
 # What is wrong, in one line; empty when this node is ready.
 state() {
     [ "$(invocation)" != "$before" ] || {
@@ -355,6 +358,7 @@ cause() {
     *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
     *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
     *"critical configuration"*) echo "this server's settings differ from the others' where they must not: the journal names the key" ;;
+    *"no space left on device"*) echo "the disk is full: see df -h and df -i" ;;
     *"address already in use"*) echo "a port k3s needs is taken: see ss -ltnp" ;;
     agent*"connection refused"* | agent*"i/o timeout"* | agent*"no route to host"*) echo "port 6443 of the server is not reachable from here: look at firewalls" ;;
     *cgroup*v1*) echo "this kernel runs cgroup v1, which Kubernetes 1.35 and later refuse" ;;
@@ -376,11 +380,17 @@ converge() {
     before=none
     case $(systemctl is-active "$unit" || :) in
     active | activating | reloading)
+        why=
         if [ "$want" != "$(cat $own/started 2>/dev/null || :)" ]; then
+            why="with a new configuration"
+        elif unregistered; then
+            why="because its Node had been deleted"
+        fi
+        if [ -n "$why" ]; then
             if [ "$ROLE" = server ]; then check_majority; fi
             before=$(invocation)
             systemctl restart --no-block "$unit"
-            [ "$said" != "nothing to change" ] || said="restarted with a new configuration"
+            [ "$said" != "nothing to change" ] || said="restarted $why"
         fi
         ;;
     *)
@@ -393,6 +403,7 @@ converge() {
     while last=$(state) && [ -n "$last" ]; do
         if [ $(($(date +%s) - begin)) -ge "$TIMEOUT" ]; then
             masked_journal
+            rm -f $own/started # so that the next run starts it anew, whatever it hangs on
             fail "k3s ($ROLE) was not ready after $TIMEOUT s; last seen: $last" "$(cause)"
         fi
         sleep 1

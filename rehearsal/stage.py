@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 from pulumi import automation
 
-from rehearsal import machines, toolbox
+from rehearsal import machines, process, toolbox
 from rehearsal.engine import PROJECT, ROOT, EngineFailed
 from rehearsal.progress import Progress
 from rehearsal.site import Site
@@ -104,7 +103,7 @@ class Stage:
         return machines.run(machine, command).strip()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """kubectl's stdout."""
+        """kubectl's stdout. Raises RehearsalError with what it said where it fails."""
         command = [
             self.tools.kubectl,
             "--kubeconfig",
@@ -112,9 +111,7 @@ class Stage:
             "--request-timeout=20s",
             *arguments,
         ]
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=60, check=True
-        ).stdout.strip()
+        return process.run(command, timeout=60, stdin=stdin).strip()
 
     def get(self, *arguments: str) -> dict[str, Any]:
         """An object of the cluster, or a list of them."""
@@ -143,7 +140,7 @@ def stage(
 ) -> Iterator[Stage]:
     """A stage whose machines are gone afterwards, whatever happened on it."""
     tools = toolbox.prepare(Progress())
-    site = Site(name, folder / f"Pulumi.{name}.yaml", folder / "state", secrets or {})
+    site = Site(name, folder / f"Pulumi.{name}.yaml", folder / "state", {} if secrets is None else secrets)
     try:
         yield Stage(site, tools, config)
     finally:

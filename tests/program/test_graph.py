@@ -278,6 +278,7 @@ def test_the_articles_three_variants(in_project: Path, driver: str, toolkit: str
 def test_sharing_is_one_config_map_one_patch_and_a_label_a_node(dev: g.Graph):
     config_map = dev.of("gpu-sharing", "ConfigMap").inputs
     assert config_map["metadata"]["name"] == "time-slicing-config"
+    assert config_map["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
     keys = sorted(config_map["data"])
     assert keys[0].startswith("2080ti-12gb-") and keys[1:] == ["none"]
     assert yaml.safe_load(config_map["data"]["none"]) == {"version": "v1"}

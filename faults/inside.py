@@ -1,0 +1,198 @@
+"""In the cluster: its API, the operator, sharing configurations, nodes, cards."""
+
+import json
+from collections.abc import Iterator
+
+from faults.fault import AGENT, SERVER, Life, fault
+from rehearsal import gpus
+
+AREA = "inside the cluster"
+PROFILE = "2080ti-12gb"
+SOON = 20  # seconds that slices get where they cannot come anyhow
+
+
+def impatient(life: Life) -> None:
+    life.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+
+
+def patient(life: Life) -> None:
+    del life.config["gpuOperator"]["readyTimeoutSeconds"]
+
+
+def other_slices(life: Life, count: int) -> None:
+    """A change that every part in the cluster takes part in."""
+    life.config["sharing"]["profiles"][PROFILE]["timeSlicing"]["resources"][0]["replicas"] = count
+
+
+def cards(life: Life, count: int) -> None:
+    """The machine has so many cards from now on."""
+    machine = life[AGENT]
+    made = gpus.Gpus("NVIDIA-GeForce-RTX-2080-Ti", count, 11264)
+    gpus.install(made, machine.name, machine.root, machine.folder / "pci")
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"doctor cluster after 2\d s",
+    r"kubectl -n gpu-operator",
+    within=150,
+    healed="the operator gets its device plugin back",
+    setting="whole",
+)
+def plugin_missing(life: Life) -> Iterator[None]:
+    """the operator is told to leave its device plugin out, and slices never come"""
+    impatient(life)
+    life.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
+    yield
+    del life.config["gpuOperator"]["values"]
+    patient(life)
+
+
+@fault(
+    AREA,
+    "change",
+    r"configured Kubernetes cluster is unreachable|connection refused",
+    within=120,
+    healed="`systemctl start k3s` on the server",
+    setting="whole",
+)
+def api_down_at_up(life: Life) -> Iterator[None]:
+    """the API server is down when a profile changes"""
+    life.config["k3s"]["generation"] -= 1  # or the server would be looked after first
+    other_slices(life, 5)
+    life.on(SERVER, "systemctl stop k3s")
+    yield
+    life.on(SERVER, "systemctl start k3s")
+    other_slices(life, 6)
+
+
+@fault(
+    AREA,
+    "change",
+    within=120,
+    healed="the server's script starts k3s, and the change goes through",
+    refused=False,
+    setting="whole",
+)
+def server_stopped(life: Life) -> Iterator[None]:
+    """k3s is stopped on the server when an `up` comes that goes to every machine"""
+    life.on(SERVER, "systemctl stop k3s")
+    yield
+
+
+@fault(
+    AREA,
+    "refresh",
+    r"unreachable|connection refused",
+    within=120,
+    healed="`systemctl start k3s` on the server; the state has lost nothing",
+    setting="whole",
+)
+def api_down_at_refresh(life: Life) -> Iterator[None]:
+    """the API server is down when the state is compared with the cluster"""
+    life.on(SERVER, "systemctl stop k3s")
+    yield
+    life.on(SERVER, "systemctl start k3s")
+
+
+@fault(
+    AREA,
+    "refresh",
+    within=150,
+    healed="a refresh sees it, and the `up` after it puts it right",
+    refused=False,
+    setting="whole",
+)
+def label_by_hand(life: Life) -> Iterator[None]:
+    """somebody takes the label away that chooses a node's slices"""
+    life.stage.kubectl("label", "node", AGENT, "nvidia.com/device-plugin.config-")
+    yield
+
+
+@fault(
+    AREA,
+    "refresh",
+    within=150,
+    healed="`k3s.generation` is raised: k3s starts and registers it; its labels come with the refresh",
+    refused=False,
+    setting="whole",
+)
+def node_by_hand(life: Life) -> Iterator[None]:
+    """somebody deletes a node that is at work"""
+    life.stage.kubectl("delete", "node", AGENT)
+    life.generation()
+    yield
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR gpu: 2 NVIDIA cards in nvidia-smi",
+    r"count: 2 in the pool, if that is right",
+    within=60,
+    healed="the machine is as declared",
+    setting="whole",
+)
+def more_cards(life: Life) -> Iterator[None]:
+    """a machine has two cards, and one is declared"""
+    cards(life, 2)
+    yield
+    cards(life, 1)
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR gpu: 0 NVIDIA cards in nvidia-smi",
+    r"look at dmesg for the missing card",
+    within=60,
+    healed="the card is back",
+    setting="whole",
+)
+def card_gone(life: Life) -> Iterator[None]:
+    """a card has fallen off the bus"""
+    cards(life, 0)
+    yield
+    cards(life, 1)
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"doctor cluster after 2\d s",
+    within=150,
+    healed="the label is let go",
+    setting="whole",
+)
+def operands_switched_off(life: Life) -> Iterator[None]:
+    """somebody tells the operator to leave a node alone"""
+    impatient(life)
+    life.stage.kubectl("label", "node", AGENT, "nvidia.com/gpu.deploy.operands=false", "--overwrite")
+    yield
+    life.stage.kubectl("label", "node", AGENT, "nvidia.com/gpu.deploy.operands-")
+    patient(life)
+
+
+@fault(
+    AREA,
+    "change",
+    within=150,
+    healed="the program takes its field back with the change",
+    refused=False,
+    setting="whole",
+)
+def field_of_another(life: Life) -> Iterator[None]:
+    """another manager has taken the field that chooses the configurations"""
+    theirs = {
+        "apiVersion": "nvidia.com/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy"},
+        "spec": {"devicePlugin": {"config": {"name": "theirs", "default": "any"}}},
+    }
+    apply = ("apply", "--server-side", "--force-conflicts", "--field-manager", "somebody", "--filename", "-")
+    life.stage.kubectl(*apply, stdin=json.dumps(theirs))
+    life.stage.refresh()
+    yield
