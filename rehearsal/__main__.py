@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import kubeconfig
 from rehearsal import machines, toolbox
 from rehearsal.engine import ROOT, EngineFailed
 from rehearsal.fidelity import parts
@@ -77,8 +79,19 @@ def down(site: Site, progress: Progress) -> int:
         raise RehearsalError("left behind, which is a fault of the rehearsal:\n  " + "\n  ".join(left))
     if failure:
         raise RehearsalError(f"{failure}.\nIts machines and its state are thrown away all the same.")
-    print(f"stack {site.stack}: destroyed, machines gone, nothing left behind")
+    print(f"stack {site.stack}: destroyed, machines gone, nothing left behind{remembered(site.stack)}")
     return 0
+
+
+def remembered(stack: str) -> str:
+    """That the person's own kubeconfig still leads to the stack, and how it forgets it. Not done here: a
+    stack of that name may be real as well."""
+    path = kubeconfig.path_of(os.environ, Path.home())
+    try:
+        _, there = kubeconfig.removed(path.read_text(encoding="utf-8"), stack)
+    except (OSError, ValueError, kubeconfig.Unusable):
+        return ""
+    return f"\nin {path} it is still there: make kubeconfig STACK={stack} REMOVE=1" if there else ""
 
 
 def doctor(site: Site, progress: Progress) -> int:
@@ -117,6 +130,7 @@ def next_steps(site: Site) -> str:
         [
             "next:",
             f"  {here}/kubectl --kubeconfig {here}/kubeconfig get pods --output wide",
+            f"  make kubeconfig{stack}   the cluster in your own kubeconfig",
             f"  make up{stack}       again: nothing changes; or change Pulumi.{site.stack}.yaml first",
             f"  make doctor{stack}   look at machines and cluster",
             f"  make down{stack}     take everything away",
