@@ -26,6 +26,8 @@ GOOD: dict[str, Any] = {
 }
 SLICING = "sharing.profiles.six.timeSlicing"
 RESOURCES = "sharing/profiles/six/timeSlicing/resources"
+MPS = {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
+MIXED = {"sharing/profiles/six": {"migStrategy": "mixed"}, "workloads": {}}
 
 
 class _Remove:
