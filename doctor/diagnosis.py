@@ -7,6 +7,7 @@ from typing import Any
 from doctor.api import Snapshot
 from doctor.finding import Finding
 from doctor.promises import DAEMON_SETS, POLICY, Unkept, condition, owned_by, pod_state, pods_on
+from doctor.told import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
 
@@ -20,6 +21,18 @@ _KNOWN = {
     r"ErrImagePull|ImagePullBackOff|InvalidImageName": (
         "the node cannot pull an image: look at name service, proxy and registry from {node}\n"
         "kubectl -n {ns} get events --field-selector type=Warning"
+    ),
+    r'configmap "\S+" not found': (
+        "the plugin waits for its sharing files: the ConfigMap is missing\n"
+        "kubectl -n {ns} get configmaps; pulumi up --refresh brings it"
+    ),
+    r"config-manager(-init)? CrashLoopBackOff|specified config \S* does not exist": (
+        "the label of {node} names a sharing file that the ConfigMap does not have\n"
+        "kubectl get node {node} -L "
+        + CONFIG_LABEL
+        + "; kubectl -n {ns} describe configmap "
+        + CONFIG_MAP
+        + "\nchanged by hand? pulumi up --refresh writes both"
     ),
     r"CrashLoopBackOff|unable to load config|number of replicas must be": (
         "the plugin does not start with its sharing file:\n"

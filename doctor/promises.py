@@ -134,8 +134,10 @@ def pod_state(pod: Mapping[str, Any]) -> str:
             ended = state.get("terminated") or {}
             about = state.get("waiting") or (ended if ended.get("exitCode") else None)
             if about and about.get("reason") not in (None, "PodInitializing"):
-                message = f": {about['message']}" if about.get("message") else ""
-                return f"{container['name']} {about['reason']}{message}"
+                # What a container said when it ended, where its pod lets it say something.
+                last = (container.get("lastState") or {}).get("terminated") or {}
+                said = [about["reason"], *(one["message"] for one in (about, last) if one.get("message"))]
+                return f"{container['name']} {': '.join(said)}"
     initial = status.get("initContainerStatuses") or []
     running = [container["name"] for container in initial if "running" in container.get("state", {})]
     return f"{status.get('phase', 'Unknown')}, " + (f"still in {running[0]}" if running else "not Ready")

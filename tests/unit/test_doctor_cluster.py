@@ -20,7 +20,7 @@ from doctor.told import Refused
 
 PLUGIN, DISCOVERY = DAEMON_SETS
 PROMISE: dict[str, Any] = {
-    "timeoutSeconds": 3,
+    "timeoutSeconds": 60,
     "namespace": "gpu-operator",
     "configMap": "time-slicing-config",
     "nodes": [
@@ -136,9 +136,15 @@ def plugin_pod(**status: Any) -> Callable[[dict[str, Any]], object]:
     return lambda state: state["pods"].__setitem__(0, pod(PLUGIN, **status))
 
 
-def waiting(reason: str, message: str = "") -> dict[str, Any]:
+def waiting(
+    reason: str, message: str = "", last: str = "", container: str = "nvidia-device-plugin"
+) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, "message": message}}
-    return {"conditions": [], "containerStatuses": [{"name": "nvidia-device-plugin", "state": state}]}
+    ended = {"terminated": {"exitCode": 1, "message": last}} if last else {}
+    return {
+        "conditions": [],
+        "containerStatuses": [{"name": container, "state": state, "lastState": ended}],
+    }
 
 
 def in_init(container: str) -> dict[str, Any]:
@@ -217,6 +223,14 @@ CASES = [
         plugin_pod(**waiting("CrashLoopBackOff", "back-off 10s")),
         plugin("nvidia-device-plugin CrashLoopBackOff: back-off 10s"),
     ),
+    (
+        plugin_pod(**waiting("CrashLoopBackOff", "back-off 10s", last="number of replicas must be >= 2")),
+        plugin("nvidia-device-plugin CrashLoopBackOff: back-off 10s: number of replicas must be >= 2"),
+    ),
+    (
+        plugin_pod(**waiting("CrashLoopBackOff", container="config-manager")),
+        plugin("config-manager CrashLoopBackOff"),
+    ),
     (plugin_pod(**in_init("toolkit-validation")), plugin("Pending, still in toolkit-validation")),
     (plugin_pod(phase="Pending", conditions=[]), plugin("Pending, not Ready")),
 ]
@@ -280,6 +294,16 @@ def none_and(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, 
         ),
         (none_and(plugin_pod(**waiting("ImagePullBackOff"))), (), "cannot pull an image"),
         (none_and(plugin_pod(**waiting("CrashLoopBackOff"))), (), "does not start with its sharing file"),
+        (
+            none_and(plugin_pod(**waiting("CrashLoopBackOff", container="config-manager-init"))),
+            (),
+            "names a sharing file that the ConfigMap does not have",
+        ),
+        (
+            none_and(plugin_pod(phase="Pending", conditions=[])),
+            ('x: FailedMount: configmap "time-slicing-config" not found',),
+            "the ConfigMap is missing",
+        ),
         (
             none_and(plugin_pod(**in_init("driver-validation"))),
             (),
