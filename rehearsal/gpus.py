@@ -18,8 +18,18 @@ TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
 DRIVER = "580.126.20"  # the driver that GPU Operator v26.3.3 installs by default
 CUDA = "13.0"  # what nvidia-smi of driver 580 prints
 VENDOR = "0x10de"  # NVIDIA, in the PCI ID database
-DISPLAY_CLASS = "0x030000"  # VGA compatible controller
-RTX_2080_TI = "0x1e07"  # PCI device id
+VGA, COMPUTE = "0x030000", "0x030200"  # VGA compatible controller, 3D controller
+# By product: PCI device id (pci.ids) and class. Others are 3D controllers that no list knows.
+PCI = {
+    "NVIDIA-GeForce-RTX-2080-Ti": ("0x1e07", VGA),
+    "Tesla-T4": ("0x1eb8", COMPUTE),
+    "NVIDIA-A100-SXM4-40GB": ("0x20b0", COMPUTE),
+    "NVIDIA-A100-PCIE-40GB": ("0x20f1", COMPUTE),
+    "NVIDIA-H100-80GB-HBM3": ("0x2330", COMPUTE),
+    "NVIDIA-H100-PCIe": ("0x2331", COMPUTE),
+    "NVIDIA-H200": ("0x2335", COMPUTE),
+}
+UNKNOWN = ("0xffff", COMPUTE)
 
 # systemd-nspawn mounts the computer's own sysfs over anything it is asked to bind below /sys. So the declared
 # devices are bound elsewhere, and a unit of the machine mounts them in place early in its boot.
@@ -54,7 +64,6 @@ class Gpus:
     driver: str | None = DRIVER
     toolkit: bool = True
     name: str | None = None
-    device_id: str = RTX_2080_TI
     mig: Mapping[str, int] = field(default_factory=dict)
 
     def cards(self, machine: str) -> list[tuple[str, str]]:
@@ -141,10 +150,11 @@ def install_pci_unit(root: Path) -> None:
 def write_device(folder: Path, gpus: Gpus) -> None:
     """Writes one PCI device as sysfs shows it; with the nvidia driver bound where the host has one."""
     folder.mkdir()
+    device, kind = PCI.get(gpus.product, UNKNOWN)
     for name, value in (
         ("vendor", VENDOR),
-        ("device", gpus.device_id),
-        ("class", DISPLAY_CLASS),
+        ("device", device),
+        ("class", kind),
         ("revision", "0xa1"),
     ):
         (folder / name).write_text(value + "\n")

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rehearsal import policies, providers, report
+from rehearsal import golang, gpus, policies, providers, report
 from rehearsal.engine import Engine, EngineFailed, running
 from rehearsal.progress import Progress
 
@@ -104,3 +105,17 @@ def test_the_policies_command_outlives_the_checkout_that_made_it(
     monkeypatch.setattr(policies, "run", lambda *_, **__: None)
     policies.install(tmp_path)
     assert sys.prefix not in (tmp_path / "pulumi-analyzer-policy-python").read_text()
+
+
+def test_both_simulators_know_the_same_cards():
+    table = (golang.GO_FOLDER / "gpusim/internal/gpu/machine.go").read_text()
+    row = re.compile(r'^\t"([^"]+)": +\{\d+, \d+, \d+, "(\w{4})", "(\w{4})"', re.MULTILINE)
+    known = {product: (f"0x{device}", f"0x{kind}00") for product, device, kind in row.findall(table)}
+    assert known == gpus.PCI
+
+
+def test_a_machine_shows_its_own_cards_on_the_bus(tmp_path: Path):
+    for product, device, kind in (("Tesla-T4", "0x1eb8", "0x030200"), ("Voodoo-2", "0xffff", "0x030200")):
+        gpus.write_device(tmp_path / product, gpus.Gpus(product, 1, 1))
+        assert (tmp_path / product / "device").read_text() == f"{device}\n"
+        assert (tmp_path / product / "class").read_text() == f"{kind}\n"

@@ -189,6 +189,10 @@ func TestCardsWholeAndCut(t *testing.T) {
 				"mig-1g.5gb.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb-SHARED", "mig-1g.5gb.count": "2",
 				"mig-1g.5gb.replicas": "2", "mig-1g.5gb.sharing-strategy": "time-slicing", "mig-1g.5gb.memory": "4864",
 				"mig-3g.20gb.count": "1", "mig-3g.20gb.replicas": "3", "mig-3g.20gb.slices.gi": "3",
+				// As a real A100 was reported to say of its 2g and 3g partitions.
+				"mig-2g.10gb.multiprocessors": "28", "mig-2g.10gb.engines.copy": "2", "mig-2g.10gb.engines.decoder": "1",
+				"mig-3g.20gb.multiprocessors": "42", "mig-3g.20gb.engines.copy": "3", "mig-3g.20gb.engines.decoder": "2",
+				"mig-3g.20gb.engines.encoder": "0", "mig-3g.20gb.engines.jpeg": "0", "mig-3g.20gb.engines.ofa": "0",
 			},
 		},
 		"A100 cut, renamed": {
@@ -204,6 +208,7 @@ func TestCardsWholeAndCut(t *testing.T) {
 			map[string]string{
 				"gpu.product": "NVIDIA-H200-MIG-1g.18gb-SHARED", "gpu.count": "14", "gpu.replicas": "2",
 				"gpu.sharing-strategy": "time-slicing", "gpu.slices.gi": "1", "mig.strategy": "single",
+				"gpu.multiprocessors": "16", "gpu.engines.jpeg": "1",
 			},
 		},
 		"with media engines": {

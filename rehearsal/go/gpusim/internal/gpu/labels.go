@@ -47,8 +47,7 @@ func Labels(machine Machine, config *spec.Config) (map[string]string, error) {
 	return labels, addVersions(labels, machine)
 }
 
-// addPartitions says what the partitions are called, how many there are, and what each has. A real card says also
-// how many processors and engines.
+// addPartitions says what the partitions are called, how many there are, and what each has.
 func addPartitions(labels map[string]string, machine Machine, config *spec.Config) error {
 	if *config.Flags.MigStrategy == spec.MigStrategySingle && len(machine.MIG) > 1 {
 		invalid := map[string]string{"product": machine.Product + "-MIG-INVALID", "count": "0", "replicas": "0",
@@ -72,8 +71,39 @@ func addPartitions(labels map[string]string, machine Machine, config *spec.Confi
 		labels[string(name)+".memory"] = strconv.Itoa(memory * 1024 * 95 / 100) // 4864 for 1g.5gb
 		labels[string(name)+".slices.gi"] = strconv.Itoa(slices)
 		labels[string(name)+".slices.ci"] = strconv.Itoa(slices)
+		for suffix, value := range parts(machine.ComputeMajor, slices, strings.HasSuffix(profile, "+me")) {
+			labels[string(name)+"."+suffix] = strconv.Itoa(value)
+		}
 	}
 	return nil
+}
+
+// parts are a partition's processors and engines, as NVIDIA's MIG user guide lists them for A100 and H100; an H200
+// is cut like an H100. Of other architectures nothing is known.
+func parts(computeMajor, slices int, media bool) map[string]int {
+	whole := 0
+	if slices == 7 {
+		whole = 1
+	}
+	found := map[string]int{"engines.copy": slices, "engines.encoder": 0, "engines.jpeg": whole, "engines.ofa": whole}
+	switch computeMajor {
+	case 8:
+		found["multiprocessors"] = 14 * slices
+		found["engines.decoder"] = map[int]int{2: 1, 3: 2, 4: 2, 7: 5}[slices]
+		if media {
+			found["engines.decoder"], found["engines.jpeg"], found["engines.ofa"] = 1, 1, 1
+		}
+	case 9:
+		found["multiprocessors"] = map[int]int{1: 16, 2: 32, 3: 60, 4: 64, 7: 132}[slices]
+		found["engines.copy"] += whole
+		found["engines.decoder"], found["engines.jpeg"] = slices, slices
+		if media {
+			found["engines.ofa"] = 1
+		}
+	default:
+		return nil
+	}
+	return found
 }
 
 func addResource(labels map[string]string, name spec.ResourceName, product string, count int, config *spec.Config) {

@@ -76,10 +76,11 @@ func isDiscovered(key string) bool {
 	case "nvidia.com/gfd.timestamp", "nvidia.com/vgpu.present",
 		"nvidia.com/mig.capable", "nvidia.com/mig.strategy", "nvidia.com/mps.capable",
 		"nvidia.com/gpu.machine", "nvidia.com/gpu.count", "nvidia.com/gpu.memory", "nvidia.com/gpu.family",
-		"nvidia.com/gpu.mode", "nvidia.com/gpu.product", "nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy":
+		"nvidia.com/gpu.mode", "nvidia.com/gpu.product", "nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy",
+		"nvidia.com/gpu.multiprocessors":
 		return true
 	}
-	for _, prefix := range []string{"cuda.", "gpu.compute.", "gpu.slices.", "mig-"} {
+	for _, prefix := range []string{"cuda.", "gpu.compute.", "gpu.engines.", "gpu.slices.", "mig-"} {
 		if strings.HasPrefix(key, "nvidia.com/"+prefix) {
 			return true
 		}

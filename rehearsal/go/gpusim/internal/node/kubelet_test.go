@@ -51,11 +51,11 @@ func TestRestOfAnEarlierRunIsZeroed(t *testing.T) {
 
 func TestLabelPatchLeavesOthersAlone(t *testing.T) {
 	node := kube.Node{Metadata: kube.Meta{Labels: map[string]string{
-		"nvidia.com/gpu.product": "old", "nvidia.com/gpu.count": "1", "nvidia.com/mig.strategy": "single",
+		"nvidia.com/gpu.product": "old", "nvidia.com/gpu.count": "1", "nvidia.com/mig.strategy": "single", "nvidia.com/gpu.engines.copy": "1",
 		"nvidia.com/gpu.present": "true", "nvidia.com/gpu.deploy.dcgm": "true", "nvidia.com/device-plugin.config": "a", "nvidia.com/mig.config": "x",
 	}}}
 	got := labelPatch(node, map[string]string{"nvidia.com/gpu.product": "new", "nvidia.com/gpu.count": "1"}, isDiscovered)
-	if want := map[string]any{"nvidia.com/gpu.product": "new", "nvidia.com/mig.strategy": nil}; !reflect.DeepEqual(got, want) {
+	if want := map[string]any{"nvidia.com/gpu.product": "new", "nvidia.com/mig.strategy": nil, "nvidia.com/gpu.engines.copy": nil}; !reflect.DeepEqual(got, want) {
 		t.Error(got)
 	}
 }
