@@ -10,6 +10,7 @@ import capacity
 import doctor
 import stack
 from components.gpu_operator import GpuOperator
+from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
 from components.gpu_workload import GpuWorkload
 from components.guard import Guard
@@ -33,16 +34,23 @@ inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provide
 
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster
-    operator = GpuOperator("gpu-operator", stack.operator(settings), inside)
+    # What its device plugin reads, in its namespace.
+    promise = doctor.promise(settings, capacity.offers(settings))
+    profiles = GpuProfiles(
+        "gpu-profiles", stack.profiles(settings, promise=promise, kubeconfig=cluster.kubeconfig), inside
+    )
+    parts.append(profiles)
+    before = ResourceOptions.merge(inside, ResourceOptions(depends_on=[profiles.config_map]))
+    operator = GpuOperator("gpu-operator", stack.operator(settings, namespace=profiles.namespace), before)
 
     # Who shares which card how; exists when every promised slice is allocatable.
     sharing = GpuSharing(
         "gpu-sharing",
         stack.sharing(
             settings,
-            namespace=operator.namespace,
             joined=cluster.joined,
-            promise=doctor.promise(settings, capacity.offers(settings)),
+            promise=promise,
+            vacated=profiles.vacated.stdout,
             kubeconfig=cluster.kubeconfig,
         ),
         ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),

@@ -13,6 +13,7 @@ import capacity
 import settings as s
 from components import ssh
 from components.gpu_operator import GpuOperatorArgs
+from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_cluster import HostArgs, K3sClusterArgs
@@ -98,15 +99,28 @@ def cluster(
     }
 
 
-def operator(settings: s.Settings) -> GpuOperatorArgs:
+def profiles(
+    settings: s.Settings, *, promise: Mapping[str, Any], kubeconfig: pulumi.Input[str]
+) -> GpuProfilesArgs:
+    """Arguments of GpuProfiles."""
+    return {
+        "configs": capacity.config_data(settings),
+        "promise": json.dumps(promise, sort_keys=True),
+        "kubeconfig": kubeconfig,
+    }
+
+
+def operator(settings: s.Settings, *, namespace: pulumi.Input[str]) -> GpuOperatorArgs:
     """Arguments of GpuOperator."""
     wanted = settings.gpu_operator
     return {
+        "namespace": namespace,
         "version": wanted.version,
         "chart": wanted.chart,
         "repository": wanted.repository,
         "driver": wanted.driver == "operator",
         "toolkit": wanted.toolkit == "operator",
+        "remove_crds": wanted.remove_crds,
         "values": wanted.values,
         "timeout_seconds": wanted.timeout_seconds,
     }
@@ -115,17 +129,15 @@ def operator(settings: s.Settings) -> GpuOperatorArgs:
 def sharing(
     settings: s.Settings,
     *,
-    namespace: pulumi.Input[str],
     joined: Mapping[str, pulumi.Resource],
     promise: Mapping[str, Any],
+    vacated: pulumi.Input[str],
     kubeconfig: pulumi.Input[str],
 ) -> GpuSharingArgs:
     """Arguments of GpuSharing."""
     gpu_nodes = [offer for offer in capacity.offers(settings) if offer.product]
     default = settings.sharing.default
     return {
-        "namespace": namespace,
-        "configs": capacity.config_data(settings),
         "default": capacity.config_key(
             default, capacity.device_plugin_config(settings.sharing.profiles[default])
         ),
@@ -134,6 +146,7 @@ def sharing(
             for offer in gpu_nodes
         ],
         "promise": json.dumps(promise, sort_keys=True),
+        "vacated": vacated,
         "kubeconfig": kubeconfig,
     }
 

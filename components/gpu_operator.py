@@ -14,7 +14,6 @@ import pulumi_kubernetes as kubernetes
 from .options import child
 from .release_hooks import hooks
 
-NAMESPACE = "gpu-operator"
 RELEASE = "gpu-operator"
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's
 
@@ -22,6 +21,7 @@ CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own container
 class GpuOperatorArgs(TypedDict):
     """Which operator, and which parts of NVIDIA's stack it brings."""
 
+    namespace: pulumi.Input[str]
     version: str
     chart: str
     """A chart's name in `repository`, an oci:// address, or a folder relative to the project."""
@@ -30,36 +30,26 @@ class GpuOperatorArgs(TypedDict):
     """The operator installs the driver; False: the hosts have it."""
     toolkit: bool
     """The operator installs the container toolkit; False: the hosts have it."""
+    remove_crds: bool
+    """Its CRDs go with it."""
     values: Mapping[str, Any]
     """Further chart values. What the program decides wins."""
     timeout_seconds: int
 
 
 class GpuOperator(pulumi.ComponentResource):
-    """Namespace and Release of the GPU Operator."""
+    """Release of the GPU Operator."""
 
-    namespace: pulumi.Output[str]
-    """Where the operator runs, and where its ConfigMaps have to be."""
     release: kubernetes.helm.v3.Release
     """What comes into being with it: the ClusterPolicy `cluster-policy` and its kind."""
 
     def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuOperator", name, None, opts)
-        namespace = kubernetes.core.v1.Namespace(
-            name,
-            metadata={
-                "name": NAMESPACE,
-                # Its operands are privileged; a cluster that enforces Pod Security refuses them otherwise.
-                "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
-            },
-            opts=child(self, opts),
-        )
-        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
         repository = args.get("repository")
         self.release = kubernetes.helm.v3.Release(
             name,
             name=RELEASE,
-            namespace=self.namespace,
+            namespace=args["namespace"],
             chart=args["chart"],
             version=args["version"],
             repository_opts={"repo": repository} if repository else None,
@@ -71,7 +61,7 @@ class GpuOperator(pulumi.ComponentResource):
             disable_openapi_validation=True,
             opts=child(self, opts, hooks=hooks()),
         )
-        self.register_outputs({"namespace": self.namespace})
+        self.register_outputs({})
 
 
 def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
@@ -84,6 +74,8 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
         # Its default, all-disabled, undoes MIG that an administrator configured on the host.
         "migManager": {"enabled": False},
     }
+    if args["remove_crds"]:
+        decided["operator"] = {"cleanupCRD": True}
     if args["toolkit"]:
         given = args["values"].get("toolkit", {}).get("env", [])  # lists are not joined by themselves
         decided["toolkit"]["env"] = [*given, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]

@@ -1,4 +1,4 @@
-"""How cards are shared: the device plugin's configurations, who uses which, and the proof.
+"""Who uses which of the device plugin's configurations, and the proof.
 
 The operator does not watch the ConfigMap's content, but its config-manager watches a node's label.
 So every configuration has a key with the hash of its content: a changed profile is a new key, the
@@ -12,12 +12,11 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
+from .gpu_profiles import CONFIG_MAP, FORCE
 from .options import child
 
-CONFIG_MAP = "time-slicing-config"
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
-FORCE = {"pulumi.com/patchForce": "true"}
 
 
 class GpuNodeArgs(TypedDict):
@@ -31,22 +30,20 @@ class GpuNodeArgs(TypedDict):
 
 
 class GpuSharingArgs(TypedDict):
-    """Configurations, nodes, and what they promise."""
+    """Nodes, and what they promise."""
 
-    namespace: pulumi.Input[str]
-    """The operator's."""
-    configs: Mapping[str, str]
-    """By key: a configuration file of NVIDIA's device plugin."""
     default: str
     """The key for nodes without a label, that is: nodes that this program did not join."""
     nodes: Sequence[GpuNodeArgs]
     promise: str
     """What every node must offer in the end, as doctor's JSON."""
+    vacated: pulumi.Input[str]
+    """Another text whenever nodes have been taken out of use: they come back when the promise is kept."""
     kubeconfig: pulumi.Input[str]
 
 
 class GpuSharing(pulumi.ComponentResource):
-    """ConfigMap, ClusterPolicy patch, node labels, and the gate that waits for the slices.
+    """ClusterPolicy patch, node labels, and the gate that waits for the slices.
 
     Give it `depends_on` the operator's Release: a Patch without a target would create one.
     """
@@ -56,30 +53,19 @@ class GpuSharing(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuSharing", name, None, opts)
-        config_map = kubernetes.core.v1.ConfigMap(
-            name,
-            metadata={
-                "name": CONFIG_MAP,
-                "namespace": args["namespace"],
-                # What somebody has written by hand is taken back: nothing of it is anybody else's.
-                "annotations": FORCE,
-            },
-            data=args["configs"],
-            opts=child(self, opts),
-        )
         policy = kubernetes.apiextensions.CustomResourcePatch(
             name,
             api_version="nvidia.com/v1",
             kind="ClusterPolicy",
             metadata=_patch(CLUSTER_POLICY, {}),
             spec={"devicePlugin": {"config": {"name": CONFIG_MAP, "default": args["default"]}}},
-            opts=child(self, opts, depends_on=[config_map]),
+            opts=child(self, opts),
         )
         labels = [
             kubernetes.core.v1.NodePatch(
                 f"{name}-{node['name']}",
                 metadata=_patch(node["name"], node["labels"]),
-                opts=child(self, opts, depends_on=[config_map, policy, node["joined"]]),
+                opts=child(self, opts, depends_on=[policy, node["joined"]]),
             )
             for node in args["nodes"]
         ]
@@ -90,6 +76,14 @@ class GpuSharing(pulumi.ComponentResource):
             stdin=pulumi.Output.secret(args["kubeconfig"]),
             add_previous_output_in_env=False,
             opts=child(self, opts, depends_on=[policy, *labels]),
+        )
+        local.Command(
+            f"{name}-returned",
+            update=".venv/bin/python -m vacate return",
+            environment={"K3SGPU_VACATED": args["vacated"]},
+            stdin=pulumi.Output.secret(args["kubeconfig"]),
+            add_previous_output_in_env=False,
+            opts=child(self, opts, depends_on=[self.ready]),
         )
         self.register_outputs({})
 

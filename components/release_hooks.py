@@ -10,9 +10,8 @@ import pulumi
 MAJORS = ((22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7))
 
 _AWAY = """\
-gpuOperator: {{enabled: false}}, up
-kubectl get crd -o name | grep nvidia.com | xargs kubectl delete
-gpuOperator: {{enabled: true, version: {new}}}, up   # GPU pods start again, the machines are not touched"""
+by way of none: gpuOperator: {{version: {old}, removeCrds: true}}, up
+then {{enabled: false}}, up; then {{version: {new}}}, up   # pods with GPUs start again"""
 _STUCK = {
     # An upgrade or roll-back whose client was killed.
     "another operation": """\
@@ -62,7 +61,7 @@ def unsupported(old: str | None, new: str | None) -> str | None:
     between = [f"v{year}.{month}.x" for year, month in MAJORS if before < (year, month) < after]
     if before < after and not between:
         return None
-    ways = [_AWAY.format(new=new)]
+    ways = [_AWAY.format(old=old, new=new)]
     if between:
         steps = ", then ".join([*between, str(new)])
         ways.insert(0, f"one at a time: version: {steps}, an up after each")

@@ -15,8 +15,8 @@ from doctor.told import Refused
 LOOK_S = 15  # one look, all its requests together
 
 # Plain dictionaries instead of typed models: a field that a newer Kubernetes adds must not stop a look.
-_Node = create_global_resource("", "v1", "Node", "nodes")
-_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+Node = create_global_resource("", "v1", "Node", "nodes")
+Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
 _DaemonSet = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
 _ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies")
@@ -67,11 +67,11 @@ async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
     """One look, within LOOK_S. With `gpus` also at the operator and its pods. Raises NoAnswer."""
     try:
         async with asyncio.timeout(LOOK_S):
-            nodes = await _list(api, _Node)
+            nodes = await _list(api, Node)
             if not gpus:
                 return Snapshot(nodes=_by_name(nodes))
             policies, daemon_sets, pods = await asyncio.gather(
-                _list(api, _ClusterPolicy), _list(api, _DaemonSet, namespace), _list(api, _Pod, namespace)
+                _list(api, _ClusterPolicy), _list(api, _DaemonSet, namespace), _list(api, Pod, namespace)
             )
             return Snapshot(_by_name(nodes), policies, _by_name(daemon_sets), pods)
     except TimeoutError:

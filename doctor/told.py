@@ -86,6 +86,7 @@ def promise(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
     """What the cluster must show once sharing is in place, from what capacity says the nodes will offer."""
     return {
         "timeoutSeconds": settings.gpu_operator.ready_timeout_seconds,
+        "drainTimeoutSeconds": settings.k3s.drain_timeout_seconds,
         "namespace": OPERATOR_NAMESPACE,
         "configMap": CONFIG_MAP,
         "nodes": [
@@ -121,7 +122,9 @@ def read_inventory(data: object) -> dict[str, Any]:
 
 def read_promise(data: object) -> dict[str, Any]:
     """Checks a promise from outside for the fields the rules use. Raises Refused."""
-    told = _fields(data, "the promise", timeoutSeconds=int, namespace=str, nodes=list)
+    told = _fields(
+        data, "the promise", timeoutSeconds=int, drainTimeoutSeconds=int, namespace=str, nodes=list
+    )
     for node in told["nodes"]:
         _fields(node, "a node of the promise", name=str, resources=dict, labels=dict)
     return told

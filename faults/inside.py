@@ -53,7 +53,7 @@ def plugin_missing(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"configured Kubernetes cluster is unreachable|connection refused",
+    r"unreachable|connection refused",
     within=120,
     healed="`systemctl start k3s` on the server",
     setting="whole",

@@ -160,7 +160,7 @@ class K3s(Model):
     drain_timeout_seconds: int = Field(
         default=300,
         ge=1,
-        description="seconds the pods of a node may take to go before an upgrade",
+        description="seconds a node's pods may take to go before an upgrade, or its cards change hands",
         examples=[300],
     )
     max_unavailable: int = Field(

@@ -15,6 +15,7 @@ OWNED = {
     ("driver", "enabled"): "remove it and write gpuOperator.driver: host or operator",
     ("toolkit", "enabled"): "remove it and write gpuOperator.toolkit: host or operator",
     ("mig", "strategy"): "remove it and write migStrategy in the profiles: there it differs by pool",
+    ("operator", "cleanupCRD"): "remove it and write gpuOperator.removeCrds: true",
     ("operator", "upgradeCRD"): "remove it: the hook that refreshes the CRDs is part of every upgrade",
     ("migManager", "enabled"): "remove it: the MIG manager undoes MIG that an administrator set on the host",
     ("migManager", "config"): "remove it: cut the cards on the hosts, and write gpu.mig in their pools",

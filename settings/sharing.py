@@ -49,6 +49,13 @@ class GpuOperator(Model):
     values: dict[str, JsonValue] = Field(
         default={}, description="further values of the chart", examples=["{dcgmExporter: {enabled: false}}"]
     )
+    remove_crds: bool = Field(
+        default=False,
+        alias="removeCrds",
+        description="true, in an `up` before enabled: false: its CRDs go with it, and with them what anybody "
+        "has made of them",
+        examples=["true"],
+    )
     timeout_seconds: int = Field(
         default=1200, ge=1, description="seconds the Helm release may take", examples=[1200]
     )

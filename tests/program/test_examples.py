@@ -64,7 +64,7 @@ def test_what_it_renders_fits_the_crd(in_project: Path, example: str):
     schema = version["schema"]["openAPIV3Schema"]
     jsonschema.validate(policy, optional(schema))
     assert not unknown(policy["spec"], schema["properties"]["spec"])
-    keys = graph.of("gpu-sharing", "ConfigMap").inputs["data"]
+    keys = graph.of("gpu-profiles", "ConfigMap").inputs["data"]
     assert policy["spec"]["devicePlugin"]["config"]["default"] in keys
     for node in (resource for resource in graph if resource.type.endswith(":NodePatch")):
         assert node.inputs["metadata"]["labels"]["nvidia.com/device-plugin.config"] in keys

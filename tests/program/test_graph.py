@@ -63,14 +63,17 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
             ("command:remote:Command", "cluster-nodes"),
             ("command:remote:Command", "cluster-kubeconfig"),
             ("pulumi:providers:kubernetes", "cluster"),
+            ("k3sgpu:index:GpuProfiles", "gpu-profiles"),
+            ("kubernetes:core/v1:Namespace", "gpu-profiles"),
+            ("command:local:Command", "gpu-profiles-vacated"),
+            ("kubernetes:core/v1:ConfigMap", "gpu-profiles"),
             ("k3sgpu:index:GpuOperator", "gpu-operator"),
-            ("kubernetes:core/v1:Namespace", "gpu-operator"),
             ("kubernetes:helm.sh/v3:Release", "gpu-operator"),
             ("k3sgpu:index:GpuSharing", "gpu-sharing"),
-            ("kubernetes:core/v1:ConfigMap", "gpu-sharing"),
             ("kubernetes:nvidia.com/v1:ClusterPolicyPatch", "gpu-sharing"),
             ("kubernetes:core/v1:NodePatch", "gpu-sharing-gpu-1"),
             ("command:local:Command", "gpu-sharing-ready"),
+            ("command:local:Command", "gpu-sharing-returned"),
             ("k3sgpu:index:GpuWorkload", "nvidia-plugin-test-2"),
             ("kubernetes:apps/v1:Deployment", "nvidia-plugin-test-2"),
             ("k3sgpu:index:Guard", "guard"),
@@ -92,7 +95,12 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
         ("cluster-clean-gpu-1", "Command", {"cluster-forget-gpu-1"}),
         ("cluster-nodes", "Command", {"cluster-server-server-1", "cluster-agent-gpu-1"}),
         ("cluster", "kubernetes", {"cluster-kubeconfig"}),
-        ("gpu-operator", "Release", {"gpu-operator", "cluster"}),
+        # Files and labels change after the pods have gone; they come back when the slices are there.
+        ("gpu-profiles", "ConfigMap", {"gpu-profiles-vacated"}),
+        ("gpu-sharing-gpu-1", "NodePatch", {"gpu-profiles-vacated"}),
+        ("gpu-sharing-returned", "Command", {"gpu-sharing-ready", "gpu-profiles-vacated"}),
+        # A teardown goes the other way: labels and patch, the Release with its hooks, the plugin's files.
+        ("gpu-operator", "Release", {"gpu-profiles", "cluster"}),
         ("gpu-sharing", "ClusterPolicyPatch", {"gpu-sharing", "gpu-operator"}),
         ("gpu-sharing-gpu-1", "NodePatch", {"cluster-agent-gpu-1", "gpu-sharing"}),
         ("gpu-sharing-ready", "Command", {"gpu-sharing-gpu-1", "gpu-sharing"}),
@@ -101,6 +109,14 @@ def test_names_and_tokens_are_those_of_the_design(dev: g.Graph):
 )
 def test_order(dev: g.Graph, resource: str, kind: str, needs: set[str]):
     assert needs <= dev.before(dev.of(resource, kind))
+
+
+def test_at_first_nobody_is_moved(dev: g.Graph):
+    for name in ("gpu-profiles-vacated", "gpu-sharing-returned"):
+        assert "create" not in dev.of(name).inputs and "update" in dev.of(name).inputs
+    assert dev.of("gpu-profiles-vacated").inputs["environment"] == {
+        "K3SGPU_PROMISE": dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_PROMISE"]
+    }
 
 
 def with_servers(count: int) -> dict:
@@ -214,7 +230,8 @@ def test_commands_hide_what_is_secret(dev: g.Graph):
         assert set(command.options.additionalSecretOutputs) >= {"stdout", "stderr"}
     assert isinstance(dev.of("cluster-agent-gpu-1").inputs["stdin"], g.Hidden)
     assert isinstance(dev.of("cluster-upkeep-gpu-1").inputs["stdin"], g.Hidden)
-    assert isinstance(dev.of("gpu-sharing-ready").inputs["stdin"], g.Hidden)
+    for name in ("gpu-sharing-ready", "gpu-profiles-vacated", "gpu-sharing-returned"):
+        assert isinstance(dev.of(name).inputs["stdin"], g.Hidden)
     assert isinstance(dev.of("cluster", "kubernetes").inputs["kubeconfig"], g.Hidden)
 
 
@@ -276,7 +293,7 @@ def test_the_articles_three_variants(in_project: Path, driver: str, toolkit: str
 
 
 def test_sharing_is_one_config_map_one_patch_and_a_label_a_node(dev: g.Graph):
-    config_map = dev.of("gpu-sharing", "ConfigMap").inputs
+    config_map = dev.of("gpu-profiles", "ConfigMap").inputs
     assert config_map["metadata"]["name"] == "time-slicing-config"
     assert config_map["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
     keys = sorted(config_map["data"])

@@ -1,4 +1,4 @@
-"""The operator over time: releases, upgrades that were cut off, and what NVIDIA does not support."""
+"""The operator over time: releases, their CRDs, upgrades that were cut off, what NVIDIA does not support."""
 
 import base64
 import gzip
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rehearsal.engine import ROOT
 
@@ -29,11 +30,19 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def chart(folder: Path, version: str) -> str:
-    """The stand-in chart as another release of it."""
+    """The stand-in chart as another release of it, whose CRD has a field called like it."""
     copy = Path(shutil.copytree(ROOT / "rehearsal/chart", folder / "chart"))
-    about = copy / "Chart.yaml"
+    about, crd = copy / "Chart.yaml", copy / "crds/clusterpolicies.nvidia.com.yaml"
     about.write_text(about.read_text().replace("v26.3.3", version))
+    kind = yaml.safe_load(crd.read_text())
+    fields(kind)[version] = {"type": "string"}
+    crd.write_text(yaml.safe_dump(kind))
     return str(copy)
+
+
+def fields(crd: dict[str, Any]) -> dict[str, Any]:
+    """What the CRD knows of a ClusterPolicy's spec."""
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
 def revisions(box: Stage) -> dict[str, str]:
@@ -53,10 +62,12 @@ def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(box: Stage, t
     assert revisions(box) == {"1": "deployed"}
 
 
-def test_one_major_release_after_the_other(box: Stage, tmp_path: Path):
+def test_one_major_release_after_the_other_and_the_crds_with_it(box: Stage, tmp_path: Path):
     box.config["gpuOperator"]["chart"] = chart(tmp_path, "v25.10.1")
     box.up()
     assert revisions(box)["2"] == "deployed"
+    known = fields(box.get("crd", "clusterpolicies.nvidia.com"))
+    assert "v25.10.1" in known and "v25.3.4" not in known
 
 
 def cut_off(box: Stage) -> None:
@@ -77,7 +88,7 @@ def cut_off(box: Stage) -> None:
 
 def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(box: Stage, tmp_path: Path):
     cut_off(box)
-    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
+    box.config["gpuOperator"] |= {"chart": chart(tmp_path, "v26.3.3"), "removeCrds": True}
     said = box.refused(box.up)
     assert "an operation on the release gpu-operator/gpu-operator was cut off" in said
     selector = "owner=helm,name=gpu-operator,status in (pending-install,pending-upgrade,pending-rollback)"
@@ -85,4 +96,15 @@ def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(box
     box.kubectl(*OPERATOR, "delete", "secret", "-l", selector)
     box.up()
     assert revisions(box)["3"] == "deployed"
+    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+
+
+def test_asked_for_the_crds_go_with_the_operator_and_come_again(box: Stage):
+    box.config["gpuOperator"]["enabled"] = False
+    workloads, box.config["workloads"] = box.config["workloads"], {}
+    box.up()
+    assert box.kubectl("get", "crd", "clusterpolicies.nvidia.com", "--ignore-not-found") == ""
+    box.config["gpuOperator"]["enabled"] = True
+    box.config["workloads"] = workloads
+    box.up()
     assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"

@@ -1,6 +1,7 @@
 """Cards shared on purpose: one stack, two pools, and what happens on one of them when the other changes."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,31 @@ TWO_SLICES = {
             {"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "2"}}},
         ],
     },
+}
+
+SHARER = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "sharer", "namespace": "default"},
+    "spec": {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app": "sharer"}},
+        "template": {
+            "metadata": {"labels": {"app": "sharer"}},
+            "spec": {
+                "nodeSelector": {"kubernetes.io/hostname": RTX},
+                "containers": [
+                    {"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}},
+                ],
+            },
+        },
+    },
+}
+BUDGET = {
+    "apiVersion": "policy/v1",
+    "kind": "PodDisruptionBudget",
+    "metadata": {"name": "sharer", "namespace": "default"},
+    "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "sharer"}}},
 }
 
 
@@ -53,6 +79,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ),
     }
     config["workloads"] = {}
+    config["k3s"]["drainTimeoutSeconds"] = 20
     with stage("lab", tmp_path_factory.mktemp("lab"), config) as one:
         yield one
 
@@ -104,21 +131,53 @@ def test_each_pool_gets_its_own_way_to_share(lab: Stage):
 def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(lab: Stage):
     before = untouched(lab, A100)
     profile(lab, "box", "none")
-    assert lab.up()["update"] == 2  # the node's label, the gate
+    assert lab.up()["update"] == 3  # the node's label, the gate, who has to be moved (nobody)
     assert offered(lab, RTX) == {"nvidia.com/gpu": "1"}
     assert label(lab, RTX, "gpu.sharing-strategy") == "none"
     assert label(lab, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
     assert untouched(lab, A100) == before
 
 
-def test_mps_takes_its_place_and_fails_greater_requests(lab: Stage):
-    before = untouched(lab, A100)
+def sharers(lab: Stage) -> dict[str, str]:
+    """By uid: the phase of each."""
+    pods = lab.get("pods", "--selector", "app=sharer")["items"]
+    return {pod["metadata"]["uid"]: pod["status"]["phase"] for pod in pods}
+
+
+def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(lab: Stage):
+    for one in (BUDGET, SHARER):
+        lab.kubectl("apply", "--filename", "-", stdin=json.dumps(one))
+    eventually("a pod with a GPU", lambda: list(sharers(lab).values()) == ["Running"])
+    healthy = "jsonpath={.status.currentHealthy}"
+    eventually("a budget that counts it", lambda: lab.kubectl("get", "pdb", "sharer", "-o", healthy) == "1")
+    before = untouched(lab, RTX), untouched(lab, A100), sharers(lab)
     lab.config["sharing"]["profiles"]["clients"] = {"mps": slices(("nvidia.com/gpu", 4))}
     profile(lab, "box", "clients")
+    said = lab.refused(lab.up)
+    assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
+    assert "their nodes are in use as before" in said
+    assert not lab.get("node", RTX)["spec"].get("unschedulable")
+    assert (untouched(lab, RTX), untouched(lab, A100), sharers(lab)) == before
+    assert label(lab, RTX, "device-plugin.config") == "none"
+
+
+def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests(lab: Stage):
+    before, old = untouched(lab, A100), sharers(lab)
+    lab.kubectl("delete", "pdb", "sharer")
     lab.up()
     assert offered(lab, RTX) == {"nvidia.com/gpu": "4"}
     assert label(lab, RTX, "gpu.sharing-strategy") == "mps"
     assert untouched(lab, A100) == before
+    node = lab.get("node", RTX)
+    assert not node["spec"].get("unschedulable")
+    assert "k3s-gpu-sharing/vacated" not in node["metadata"].get("annotations", {})
+
+    def another() -> bool:
+        now = sharers(lab)
+        return "Running" in now.values() and not old.keys() & now.keys()
+
+    eventually("the pod that was moved away to run again", another)
+    lab.kubectl("delete", "deployment", "sharer")
     lab.kubectl("apply", "--filename", "-", stdin=json.dumps(TWO_SLICES))
 
     def refusal() -> str:
@@ -149,10 +208,21 @@ def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(lab: Stage):
     assert untouched(lab, RTX) == before
 
 
+def deleted(said: list[str]) -> list[str]:
+    """Kinds in the order in which the engine took them away from the cluster."""
+    found = [re.search(r"- +kubernetes:\S+:(\w+) .* deleted \(", line) for line in said]
+    return [match[1] for match in found if match]
+
+
 def test_the_operator_is_taken_away_and_comes_again(lab: Stage):
     promised = {node: offered(lab, node) for node in (RTX, A100)}
     lab.config["gpuOperator"]["enabled"] = False
+    began = len(lab.said)
     lab.up()
+    # What uses before what is used: the hooks find a living node, the plugin never loses its file.
+    gone = deleted(lab.said[began:])
+    assert gone[-3:] == ["Release", "ConfigMap", "Namespace"]
+    assert gone.index("ClusterPolicyPatch") > gone.index("NodePatch")
     assert lab.kubectl("get", "namespace", "gpu-operator", "--ignore-not-found") == ""
     assert lab.get("clusterpolicies.nvidia.com")["items"] == []
     for node in (RTX, A100):

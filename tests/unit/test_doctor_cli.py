@@ -28,7 +28,7 @@ INVENTORY = {
     "owner": {"project": "k3s-gpu-sharing", "stack": "dev"}, "k3sVersion": "v1.36.2+k3s1",
     "mirror": "https://example.org", "driver": "host", "toolkit": "host", "hosts": [HOST],
 }  # fmt: skip
-PROMISE = {"timeoutSeconds": 1, "namespace": "gpu-operator", "nodes": []}
+PROMISE = {"drainTimeoutSeconds": 5, "timeoutSeconds": 1, "namespace": "gpu-operator", "nodes": []}
 STACK = f"""\
 config:
   k3s-gpu-sharing:ssh: {{privateKeyFile: keys/id, knownHostsFile: keys/known_hosts}}

@@ -47,9 +47,10 @@ type Node struct {
 type Pod struct {
 	Metadata Meta `json:"metadata"`
 	Spec     struct {
-		NodeName       string      `json:"nodeName"`
-		InitContainers []Container `json:"initContainers"`
-		Containers     []Container `json:"containers"`
+		NodeName        string      `json:"nodeName"`
+		SchedulingGates []any       `json:"schedulingGates"`
+		InitContainers  []Container `json:"initContainers"`
+		Containers      []Container `json:"containers"`
 	} `json:"spec"`
 	Status PodStatus `json:"status"`
 }

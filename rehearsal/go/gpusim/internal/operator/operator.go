@@ -33,12 +33,16 @@ func Run(ctx context.Context, api *kube.Client, logger *log.Logger) {
 		kube.Collection{Path: "/api/v1/nodes"},
 		kube.Collection{Path: "/apis/apps/v1" + daemonsets, Query: managed},
 		kube.Collection{Path: "/apis/apps/v1/deployments", Query: url.Values{"labelSelector": {chartSelector}}},
+		kube.Collection{Path: "/api/v1/pods", Query: url.Values{"labelSelector": {crdWork}}},
 	)
 	controller := &Controller{api: api, log: logger, rolled: map[string]time.Time{}}
 	kube.Run(ctx, bell, logger, controller.step)
 }
 
 func (c *Controller) step(ctx context.Context) (time.Duration, error) {
+	if err := c.manageCRDs(ctx); err != nil {
+		return 0, err
+	}
 	var list kube.List[Policy]
 	err := c.api.Get(ctx, policies, nil, &list)
 	if err != nil && !kube.IsNotFound(err) {

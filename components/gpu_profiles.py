@@ -1,0 +1,72 @@
+"""What the operator's device plugin finds in the cluster: its namespace, and the configurations by key.
+
+It comes before the operator and goes after it: a plugin that is still running never misses its file.
+"""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_command import local
+
+from .options import child
+
+NAMESPACE = "gpu-operator"
+CONFIG_MAP = "time-slicing-config"
+FORCE = {"pulumi.com/patchForce": "true"}
+
+
+class GpuProfilesArgs(TypedDict):
+    """Configurations, and what they promise."""
+
+    configs: Mapping[str, str]
+    """By key: a configuration file of NVIDIA's device plugin."""
+    promise: str
+    """What every node must offer in the end, as doctor's JSON."""
+    kubeconfig: pulumi.Input[str]
+
+
+class GpuProfiles(pulumi.ComponentResource):
+    """Namespace and ConfigMap; before either changes, nodes whose cards change hands are vacated."""
+
+    namespace: pulumi.Output[str]
+    """Where the operator runs, and where its ConfigMaps have to be."""
+    vacated: local.Command
+    """Its stdout names the nodes that are out of use, and is another one whenever there are more."""
+    config_map: kubernetes.core.v1.ConfigMap
+
+    def __init__(self, name: str, args: GpuProfilesArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("k3sgpu:index:GpuProfiles", name, None, opts)
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata={
+                "name": NAMESPACE,
+                # The operator's pods are privileged: Pod Security would refuse them otherwise.
+                "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
+            },
+            opts=child(self, opts),
+        )
+        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
+        self.vacated = local.Command(
+            f"{name}-vacated",
+            # No `create`: at first there is nobody to move.
+            update=".venv/bin/python -m vacate leave",
+            environment={"K3SGPU_PROMISE": args["promise"]},
+            stdin=pulumi.Output.secret(args["kubeconfig"]),
+            add_previous_output_in_env=False,
+            opts=child(self, opts),
+        )
+        self.config_map = kubernetes.core.v1.ConfigMap(
+            name,
+            metadata={
+                "name": CONFIG_MAP,
+                "namespace": self.namespace,
+                # What somebody has written by hand is taken back: nothing of it is anybody else's.
+                "annotations": FORCE,
+            },
+            data=args["configs"],
+            # Where pods stay, the old keys stay: a plugin that restarts meanwhile still finds its own.
+            opts=child(self, opts, depends_on=[self.vacated]),
+        )
+        self.register_outputs({"namespace": self.namespace})

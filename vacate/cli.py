@@ -1,0 +1,39 @@
+"""What the command line takes: for the Pulumi program, see `python -m vacate --help`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from doctor.api import kubeconfig
+from doctor.told import Refused, read_promise
+from vacate.moves import Stayed, come_back, leave
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status: 0 done, 1 nodes stayed in use, 2 it could not begin."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vacate",
+        description="Takes nodes out of use while their cards change hands, and puts them back.",
+        epilog="For the Pulumi program: the promise as JSON in K3SGPU_PROMISE, the kubeconfig on stdin.",
+    )
+    parser.add_argument("move", choices=["leave", "return"])
+    move = parser.parse_args(arguments).move
+    try:
+        promise = (
+            read_promise(json.loads(os.environ.get("K3SGPU_PROMISE", "null"))) if move == "leave" else {}
+        )
+        config = kubeconfig(sys.stdin.read(), "the standard input")
+        sys.stdout.write(leave(promise, config, _progress) if move == "leave" else come_back(config))
+    except Refused as refusal:
+        print(f"vacate: {refusal}", file=sys.stderr)
+        return 2
+    except Stayed as reason:
+        print(f"vacate: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
