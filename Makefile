@@ -8,7 +8,7 @@ RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nod
 # recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema doctor kubeconfig prove test e2e faults check
+.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove test e2e faults check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -37,6 +37,9 @@ graph: venv ## docs/graph.md: who waits for whom
 
 schema: venv ## the JSON Schema of stack files, which editors read
 	@$(PYTHON) -m settings
+
+pins: venv ## the hashes of a k3s release (VERSION=v1.36.2+k3s1), as lines for the stack file (MIRROR=address)
+	@$(PYTHON) -m settings.pins '$(VERSION)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 doctor: venv ## look at the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)

@@ -31,6 +31,7 @@ HttpsOrFile = Annotated[
     str, StringConstraints(pattern=re.compile(r"^(https://[^/\s]+|file:///)[^\s]*[^/\s]$"))
 ]
 Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]
+Architecture = Literal["amd64", "arm64"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Reserved = dict[Resource, Annotated[int, Field(ge=0)]]
 
@@ -121,7 +122,7 @@ class K3s(Model):
         description="the SHA-256 of install.sh, 64 lower-case hex digits",
         examples=["(what sha256sum prints)"],
     )
-    binary_sha256: dict[Literal["amd64", "arm64"], Sha256] = Field(
+    binary_sha256: dict[Architecture, Sha256] = Field(
         default={},
         description="the SHA-256 of the k3s binary for amd64 and arm64, 64 lower-case hex digits each",
         examples=["{amd64: (what sha256sum prints)}"],
