@@ -57,13 +57,12 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
     )
 
     # Namespaces of their own, then the workloads that prove it.
-    workloads = stack.workloads(settings)
     namespaces = {
-        name: kubernetes.core.v1.Namespace(name, metadata={"name": name}, opts=inside)
-        for name in sorted({workload["namespace"] for workload in workloads.values()} - {"default"})
+        name: kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
+        for name, labels in stack.namespaces(settings).items()
     }
     parts += [operator, sharing, *namespaces.values()]
-    for name, workload in workloads.items():
+    for name, workload in stack.workloads(settings).items():
         after = [sharing.ready, *namespaces.values()]
         opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=after))
         parts.append(GpuWorkload(name, workload, opts))

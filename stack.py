@@ -4,9 +4,10 @@ components' words. Everything here returns plain values; nothing registers a res
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 from pulumi_command import remote
 
 import capacity
@@ -19,6 +20,7 @@ from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_cluster import HostArgs, K3sClusterArgs
 
 Secrets = Mapping[str, pulumi.Output[str]]
+POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
 def read(config: pulumi.Config) -> s.Settings:
@@ -157,16 +159,56 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
         name: {
             "namespace": workload.namespace,
             "replicas": workload.replicas,
+            "job": {
+                "completions": workload.completions,
+                "parallelism": workload.parallelism,
+                "retries": workload.retries,
+                "timeout_seconds": workload.timeout_seconds,
+            }
+            if workload.kind == "Job"
+            else None,
             "gpus": workload.gpus,
             "resource": workload.resource,
             "image": workload.image,
             "command": workload.command,
             "args": workload.args,
-            "capabilities": workload.capabilities,
+            "env": workload.env,
+            "secret_env": {key: (one.name, one.key) for key, one in workload.secret_env.items()},
             "node_selector": workload.node_selector,
+            "tolerations": [_toleration(one) for one in workload.tolerations],
+            "security_context": _security_context(workload.security_context),
         }
         for name, workload in sorted(settings.workloads.items())
     }
+
+
+def namespaces(settings: s.Settings) -> dict[str, dict[str, str]]:
+    """By name: the labels of the namespaces that the workloads bring, for Pod Security."""
+    found: dict[str, dict[str, str]] = {}
+    for workload in settings.workloads.values():
+        if workload.namespace != "default":
+            known = found.setdefault(workload.namespace, {POD_SECURITY: "baseline"})
+            if not workload.security_context.is_baseline:
+                known[POD_SECURITY] = "privileged"
+    return dict(sorted(found.items()))
+
+
+def _toleration(said: s.Toleration) -> kubernetes.core.v1.TolerationArgsDict:
+    told: kubernetes.core.v1.TolerationArgsDict = {"key": said.key, "operator": said.operator}
+    if said.value:
+        told["value"] = said.value
+    if said.effect:
+        told["effect"] = said.effect
+    return told
+
+
+def _security_context(said: s.SecurityContext) -> kubernetes.core.v1.SecurityContextArgsDict:
+    """What is said of it, and no more: an empty list would differ from what the API server keeps."""
+    plain: dict[str, Any] = said.model_dump(exclude_none=True, exclude={"capabilities"})
+    lists = {"add": list(said.capabilities.add), "drop": list(said.capabilities.drop)}
+    if given := {key: names for key, names in lists.items() if names}:
+        plain["capabilities"] = given
+    return cast(kubernetes.core.v1.SecurityContextArgsDict, plain)
 
 
 def outputs(settings: s.Settings) -> dict[str, Any]:

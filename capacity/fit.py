@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from settings import Problem, Settings
+from settings import Problem, Settings, Workload
 
 from .live import Seen
 from .misfit import problems_of
@@ -11,7 +11,7 @@ from .offer import NodeOffer, offers
 from .outlook import Loss, losses, outcomes_of, prospect, rollout
 from .packing import Verdict
 from .places import misreserved, places, reserved
-from .scheduling import Demand, Outcome, Place, verdict
+from .scheduling import Demand, Outcome, Place, Toleration, verdict
 
 OUTSIDE = "outside the stack"
 """Who sits where something is reserved."""
@@ -78,10 +78,7 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
     """
     nodes = tuple(offer.planned for offer in offers(settings))
     stage = places(settings, nodes, seen)
-    demands = [
-        Demand(name, workload.replicas, workload.gpus, workload.resource, workload.node_selector)
-        for name, workload in sorted(settings.workloads.items())
-    ]
+    demands = [demand_of(name, workload) for name, workload in sorted(settings.workloads.items())]
     outcomes = outcomes_of(stage, demands)
     expected = prospect(outcomes)
     pending = tuple(pod for outcome in outcomes for pod in _pending(stage, outcome))
@@ -99,6 +96,22 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
         most=expected.most,
         rollout=rollout(expected.verdict, bool(pending)),
         losses=losses(stage, demands),
+    )
+
+
+def demand_of(name: str, workload: Workload) -> Demand:
+    """What a workload asks of the scheduler, at most at one time."""
+    return Demand(
+        workload=name,
+        pods=workload.pods,
+        request=workload.gpus,
+        resource=workload.resource,
+        selector=workload.node_selector,
+        tolerations=tuple(
+            Toleration(one.key, None if one.operator == "Exists" else one.value, one.effect)
+            for one in workload.tolerations
+        ),
+        counted_by="replicas" if workload.kind == "Deployment" else "parallelism",
     )
 
 

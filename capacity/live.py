@@ -49,12 +49,17 @@ def _node(node: Mapping[str, Any], used: Mapping[str, int]) -> Seen:
 
 
 def _ours(settings: Settings, pod: Mapping[str, Any]) -> bool:
-    """A pod of one of the stack's Deployments: its ReplicaSet is called like it, and a hash."""
+    """A pod of one of the stack's Jobs, or of its Deployments: their ReplicaSet is called like them, and a
+    hash."""
     metadata = pod["metadata"]
     for owner in metadata.get("ownerReferences") or []:
-        found = re.fullmatch(r"(.+)-[a-z0-9]+", owner.get("name", ""))
-        workload = settings.workloads.get(found[1]) if found and owner.get("kind") == "ReplicaSet" else None
-        if workload and workload.namespace == metadata.get("namespace"):
+        name, of_kind = owner.get("name", ""), "Job"
+        if owner.get("kind") == "ReplicaSet":
+            name, of_kind = name.rpartition("-")[0], "Deployment"
+        elif owner.get("kind") != "Job":
+            continue
+        workload = settings.workloads.get(name)
+        if workload and workload.kind == of_kind and workload.namespace == metadata.get("namespace"):
             return True
     return False
 

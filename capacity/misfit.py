@@ -79,17 +79,21 @@ def _all_pending(places: Sequence[Place], demand: Demand) -> str:
 
 def _no_such_node(places: Sequence[Place], demand: Demand) -> Problem:
     offering = [place for place in places if demand.resource in place.free]
-    barred = all(place.repels for place in offering)
+    bars = {place.name: _bars(place, demand) for place in offering}
+    barred = all(bars.values())
     asked = ", ".join(f"{key}={value}" for key, value in sorted(demand.selector.items()))
     known = sorted(key for key in demand.selector if any(key in place.labels for place in offering))
     listed = [
         f"{place.name}: "
-        + ", ".join([*(f"{key}={place.labels.get(key, '(not set)')}" for key in known), *place.repels])
+        + ", ".join([*(f"{key}={place.labels.get(key, '(not set)')}" for key in known), *bars[place.name]])
         for place in offering
     ]
     if barred:
         path, found = f"workloads.{demand.workload}", f"no node with {demand.resource} lets these pods in. "
-        remedy = "take the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon) away"
+        remedy = (
+            "take the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon) away,\n"
+            f"or write workloads.{demand.workload}.tolerations"
+        )
     else:
         path = f"workloads.{demand.workload}.nodeSelector"
         found = f"{asked}, which no node with {demand.resource} has. "
@@ -102,6 +106,12 @@ def _no_such_node(places: Sequence[Place], demand: Demand) -> Problem:
         expected="\n".join(["a node that offers it and lets these pods in; there are:", *listed]),
         remedy=remedy,
     )
+
+
+def _bars(place: Place, demand: Demand) -> list[str]:
+    """What keeps the pods out, whatever they select."""
+    taints = [f"taint {taint.text}" for taint in demand.repelled_by(place)]
+    return [*(["cordoned"] if place.unschedulable else []), *taints]
 
 
 def _undecided(outcome: Outcome) -> Problem:

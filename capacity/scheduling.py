@@ -38,12 +38,26 @@ class Taint(NamedTuple):
         return cls(key, value, effect)
 
     @property
-    def repels(self) -> bool:
-        """Whether it keeps our pods out; they tolerate nvidia.com/gpu:NoSchedule, as those of NVIDIA do."""
-        return self.effect in ("NoSchedule", "NoExecute") and (self.key, self.effect) != TOLERATED
+    def text(self) -> str:
+        """As kubectl spells it."""
+        return f"{self.key}={self.value}:{self.effect}"
 
 
-TOLERATED = ("nvidia.com/gpu", "NoSchedule")
+class Toleration(NamedTuple):
+    """What pods put up with: taints of this key, of any value and of any effect where there is None."""
+
+    key: str
+    value: str | None
+    effect: str | None
+
+    def covers(self, taint: Taint) -> bool:
+        """Whether the pods put up with this taint."""
+        alike = self.value in (None, taint.value) and self.effect in (None, taint.effect)
+        return self.key == taint.key and alike
+
+
+OURS = Toleration("nvidia.com/gpu", None, "NoSchedule")
+"""All our pods have it, as those of NVIDIA do."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +74,6 @@ class Place:
     unschedulable: bool = False
     all_known: bool = False
 
-    @property
-    def repels(self) -> list[str]:
-        """What keeps all our pods out, as kubectl spells it."""
-        taints = sorted(f"{one.key}={one.value}:{one.effect}" for one in self.taints if one.repels)
-        return [*(["cordoned"] if self.unschedulable else []), *(f"taint {text}" for text in taints)]
-
 
 @dataclass(frozen=True)
 class Demand:
@@ -76,6 +84,15 @@ class Demand:
     request: int
     resource: str
     selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...] = ()
+    counted_by: str = "replicas"
+    """The key of the stack file that says how many pods there are."""
+
+    def repelled_by(self, place: Place) -> list[Taint]:
+        """The node's taints that keep these pods out."""
+        tolerated = (OURS, *self.tolerations)
+        hard = (taint for taint in place.taints if taint.effect in ("NoSchedule", "NoExecute"))
+        return sorted(taint for taint in hard if not any(one.covers(taint) for one in tolerated))
 
 
 @dataclass(frozen=True)
@@ -125,10 +142,10 @@ def _room(places: Sequence[Place], resource: str) -> dict[str, int]:
 
 
 def _groups(places: Sequence[Place], demands: Iterable[Demand]) -> list[Group]:
-    homes: dict[tuple[tuple[str, str], ...], frozenset[str]] = {}
+    homes: dict[object, frozenset[str]] = {}
     groups = []
     for one in demands:
-        asked = tuple(sorted(one.selector.items()))
+        asked = (*sorted(one.selector.items()), *one.tolerations)
         if asked not in homes:
             homes[asked] = frozenset(place.name for place in places if may_run_on(one, place))
         groups.append(
@@ -160,7 +177,7 @@ def _objection(demand: Demand, place: Place) -> str | None:
     """What the first filter of the scheduler says that such a pod fails, in the order it runs them."""
     if place.unschedulable:
         return "node(s) were unschedulable"
-    if any(taint.repels for taint in place.taints):
+    if demand.repelled_by(place):
         return "node(s) had untolerated taint(s)"
     for key, value in demand.selector.items():
         known = key in place.labels or key in KNOWN_LABELS or place.all_known

@@ -113,10 +113,8 @@ def _fewer_pods(places: Sequence[Place], outcome: Outcome) -> Iterator[str]:
 
         fewer = _smallest(1, demand.pods - 1, lambda n: all_fit(places, with_fewer(n), outcome.resource))
         if fewer:
-            yield (
-                f"workloads.{demand.workload}: replicas: {demand.pods - fewer} instead of {demand.pods} "
-                f"({counted(fewer, 'pod')} fewer)"
-            )
+            change = f"{demand.counted_by}: {demand.pods - fewer} instead of {demand.pods}"
+            yield f"workloads.{demand.workload}: {change} ({counted(fewer, 'pod')} fewer)"
 
 
 def _smaller_requests(

@@ -1,55 +1,90 @@
-"""A Deployment whose pods use slices: the proof that sharing works."""
+"""A Deployment or a Job whose pods use slices: the proof that sharing works."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+from pulumi import ResourceOptions
 
 from .options import child
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
 RUNTIME_CLASS = "nvidia"
+GRACE = 60
+"""Seconds after a Job's deadline in which its controller says so."""
 TOLERATIONS: list[kubernetes.core.v1.TolerationArgsDict] = [
     {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 ]
 
 
+class JobArgs(TypedDict):
+    """How often and how long a Job's pods run."""
+
+    completions: int
+    parallelism: int
+    retries: int
+    timeout_seconds: int
+    """For all of it, the pods' wait for room included."""
+
+
 class GpuWorkloadArgs(TypedDict):
-    """One Deployment."""
+    """One Deployment, or one Job."""
 
     namespace: str
     replicas: int
+    """Of a Deployment."""
+    job: JobArgs | None
+    """None: a Deployment."""
     gpus: int
     """Units of `resource` a pod asks for."""
     resource: str
     image: str
     command: Sequence[str]
     args: Sequence[str]
-    capabilities: Sequence[str]
-    """Linux capabilities on top of the usual ones."""
+    env: Mapping[str, str]
+    secret_env: Mapping[str, tuple[str, str]]
+    """By variable: a Secret of the namespace, and its key."""
     node_selector: Mapping[str, str]
+    tolerations: Sequence[kubernetes.core.v1.TolerationArgsDict]
+    """Beside that of NVIDIA's own taint."""
+    security_context: kubernetes.core.v1.SecurityContextArgsDict
 
 
 class GpuWorkload(pulumi.ComponentResource):
-    """A Deployment of pods with GPUs; exists when all of them run."""
-
-    deployment: kubernetes.apps.v1.Deployment
-    """It is called like the component."""
+    """Pods with GPUs; exists when all pods of a Deployment run, or those of a Job have succeeded."""
 
     def __init__(self, name: str, args: GpuWorkloadArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuWorkload", name, None, opts)
         labels = {"app": name}
-        self.deployment = kubernetes.apps.v1.Deployment(
-            name,
-            metadata={"name": name, "namespace": args["namespace"], "labels": labels},
-            spec=_spec(labels, args),
-            opts=child(self, opts),
-        )
+        metadata: kubernetes.meta.v1.ObjectMetaArgsDict = {
+            "name": name,
+            "namespace": args["namespace"],
+            "labels": labels,
+        }
+        if job := args["job"]:
+            # All but nothing of a Job can be changed, and its name is taken while it is there.
+            once = ResourceOptions(
+                delete_before_replace=True,
+                replace_on_changes=["spec"],
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{job['timeout_seconds'] + GRACE}s"),
+            )
+            kubernetes.batch.v1.Job(
+                name,
+                metadata=metadata,
+                spec=_job(labels, args, job),
+                opts=ResourceOptions.merge(child(self, opts), once),
+            )
+        else:
+            kubernetes.apps.v1.Deployment(
+                name, metadata=metadata, spec=_deployment(labels, args), opts=child(self, opts)
+            )
         self.register_outputs({})
 
 
-def _spec(labels: Mapping[str, str], args: GpuWorkloadArgs) -> kubernetes.apps.v1.DeploymentSpecArgsDict:
+def _deployment(
+    labels: Mapping[str, str], args: GpuWorkloadArgs
+) -> kubernetes.apps.v1.DeploymentSpecArgsDict:
     return {
         "replicas": args["replicas"],
         "selector": {"match_labels": labels},
@@ -60,21 +95,43 @@ def _spec(labels: Mapping[str, str], args: GpuWorkloadArgs) -> kubernetes.apps.v
     }
 
 
+def _job(
+    labels: Mapping[str, str], args: GpuWorkloadArgs, job: JobArgs
+) -> kubernetes.batch.v1.JobSpecArgsDict:
+    return {
+        "completions": job["completions"],
+        "parallelism": job["parallelism"],
+        "backoff_limit": job["retries"],
+        # Past it the controller takes the pods away, so that a Job that hangs does not keep its slices.
+        "active_deadline_seconds": job["timeout_seconds"],
+        # Never: a pod that failed stays, with its exit code and its log.
+        "template": {"metadata": {"labels": labels}, "spec": {**_pod(args), "restart_policy": "Never"}},
+    }
+
+
 def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
+    plain: list[kubernetes.core.v1.EnvVarArgsDict] = [
+        {"name": name, "value": value} for name, value in sorted(args["env"].items())
+    ]
+    secret: list[kubernetes.core.v1.EnvVarArgsDict] = [
+        {"name": name, "value_from": {"secret_key_ref": {"name": of, "key": key}}}
+        for name, (of, key) in sorted(args["secret_env"].items())
+    ]
     return {
         "runtime_class_name": RUNTIME_CLASS,
         "node_selector": dict(args["node_selector"]),
-        "tolerations": TOLERATIONS,
+        "tolerations": [*TOLERATIONS, *args["tolerations"]],
         "containers": [
             {
                 "name": "main",
                 "image": args["image"],
                 "command": list(args["command"]),
                 "args": list(args["args"]),
+                "env": [*plain, *secret],
                 # Limits alone: Kubernetes takes them for requests, and for an extended resource
                 # the two may not differ.
                 "resources": {"limits": {args["resource"]: str(args["gpus"])}},
-                "security_context": {"capabilities": {"add": list(args["capabilities"])}},
+                "security_context": args["security_context"],
             }
         ],
     }

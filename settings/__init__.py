@@ -6,7 +6,7 @@ from .names import NO_SHARING
 from .problem import Problem, SettingsError, render
 from .sharing import GPU, MPS_CLIENTS, Profile, memory_of, mig_resource
 from .stack import SECRET_KEYS, Endpoint, Gpu, Node, Settings
-from .workloads import Workload
+from .workloads import SecurityContext, Toleration, Workload
 
 __all__ = [
     "GPU",
@@ -19,9 +19,11 @@ __all__ = [
     "Node",
     "Problem",
     "Profile",
+    "SecurityContext",
     "Settings",
     "SettingsError",
     "SshAccess",
+    "Toleration",
     "Workload",
     "is_encrypted",
     "memory_of",

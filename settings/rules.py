@@ -10,6 +10,7 @@ from .operator_rules import OPERATOR_RULES
 from .problem import Problem
 from .sharing_rules import SHARING_RULES
 from .translate import nearest
+from .workload_rules import WORKLOAD_RULES
 
 OWNED_K3S_KEYS = re.compile(
     r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-(name|label|taint)|node-(external-)?ip|tls-san|disable|cluster-init"
@@ -263,4 +264,5 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     *SHARING_RULES,
     *OPERATOR_RULES,
     namespaces_are_the_workloads,
+    *WORKLOAD_RULES,
 )

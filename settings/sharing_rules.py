@@ -139,6 +139,7 @@ def single_requests(draft: Draft) -> Iterator[Problem]:
     for name, workload in draft.settings.workloads.items():
         for node, gpu, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
             where = f"sharing.profiles.{gpu.profile}.{profile.way}"
+            deployed = workload.kind == "Deployment"
             remove = (
                 f"share by timeSlicing instead of {where}"
                 if profile.mps
@@ -148,8 +149,8 @@ def single_requests(draft: Draft) -> Iterator[Problem]:
                 f"workloads.{name}.gpus",
                 f"{workload.gpus}, on {node} with "
                 + ("mps, which fails greater requests" if profile.mps else "failRequestsGreaterThanOne"),
-                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), the Deployment\n"
-                "makes another, without end",
+                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), "
+                + ("the Deployment\nmakes another, without end" if deployed else "and with it the Job"),
                 f"write gpus: 1 (more slices promise a pod no more of the card), or {remove}",
             )
             break  # one node says it

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import Model
 from .machines import Doctor, K3s, Login, Pool, Pools, Ssh
 from .names import Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
-from .workloads import Workload
+from .workloads import Workload, as_the_article
 
 SECRET_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Top-level keys that hold secrets. Settings know only whether they are set."""
@@ -37,7 +37,7 @@ class Sections(Model):
     )
     workloads: dict[Name, Workload] = Field(
         default={},
-        description="Deployments by name",
+        description="Deployments and Jobs by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],
     )
     doctor: Doctor = Field(
@@ -48,6 +48,13 @@ class Sections(Model):
         description="what a workload that cannot fit gets: an error, a warning, or nothing",
         examples=["enforce"],
     )
+
+    @field_validator("workloads", mode="before")
+    @classmethod
+    def _articles_own(cls, said: Any) -> Any:
+        if not isinstance(said, Mapping):
+            return said
+        return {name: as_the_article(name, workload) for name, workload in said.items()}
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ FOREIGN = {
     "sharing": "leave the level `sharing` out: write what is below it straight into the profile",
     "flags": "leave the level `flags` out: migStrategy is written straight into the profile, the operator\n"
     "sets the plugin's other flags",
+    "resources": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu). Limits\n"
+    "alone: Kubernetes takes them for the requests, and refuses a request without or unlike its limit",
+    "limits": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu)",
+    "requests": "remove it: gpus is the limit, which Kubernetes takes for the request; it refuses a request\n"
+    "without or unlike its limit",
     "sshPassword": "use a key: pulumi config set --secret sshPrivateKey < KEYFILE",
     "token": "remove it: the program makes the cluster's tokens and keeps them as secrets",
 }

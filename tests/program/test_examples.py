@@ -1,4 +1,4 @@
-"""The article's three cards, as stack files: accepted, their fit stated, what they render fits the CRD."""
+"""The stack files of docs/examples: accepted, their fit stated, what they render fits the CRD."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ CRD = ROOT / "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
 FIT = {
     "tesla-t4": {"nvidia.com/gpu": 4},
     "2080ti-12gb": {"nvidia.com/gpu": 6},
+    "jobs": {"nvidia.com/gpu": 8},
     "a100-40gb": {
         "nvidia.com/gpu": 8,
         "nvidia.com/mig-1g.5gb": 4,

@@ -18,7 +18,8 @@ import pytest
 
 import capacity
 import settings as s
-from capacity.scheduling import Demand, verdict
+from capacity.fit import demand_of
+from capacity.scheduling import verdict
 from components.gpu_workload import TOLERATIONS
 from rehearsal import toolbox
 from rehearsal.progress import Progress
@@ -144,7 +145,7 @@ def _pods(stack: Stack) -> list[Object]:
     return [
         _pod(f"{name}-{n}", name, one.resource, one.gpus, dict(one.node_selector))
         for name, one in stack.settings.workloads.items()
-        for n in range(one.replicas)
+        for n in range(one.pods)
     ]
 
 
@@ -206,17 +207,14 @@ def _disagreements(fit: capacity.Fit, stack: Stack, found: dict[str, list[Object
     told: list[str] = []
     pending = 0
     for name, one in stack.settings.workloads.items():
-        demand = Demand(name, one.replicas, one.gpus, one.resource, one.node_selector)
-        expected = verdict(demand, fit.places)
+        expected = verdict(demand_of(name, one), fit.places)
         said = [message for pod in found[name] if not _node_of(pod) and (message := _message(pod))]
         pending += len(said)
         told += [
             f"{name}: we said {expected}\n  it said {one}" for one in said if not one.startswith(expected)
         ]
     if not fit.least <= pending <= fit.most:
-        asked = {
-            name: (one.replicas, one.gpus, one.resource) for name, one in stack.settings.workloads.items()
-        }
+        asked = {name: (one.pods, one.gpus, one.resource) for name, one in stack.settings.workloads.items()}
         told.append(f"{fit.verdict}: we said {fit.least} to {fit.most} Pending, {pending} are: {asked}")
     return told
 

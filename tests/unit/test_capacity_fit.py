@@ -13,7 +13,7 @@ import capacity
 import components.gpu_workload
 import settings as s
 from capacity.outlook import Prospect
-from capacity.scheduling import TOLERATED
+from capacity.scheduling import OURS
 from tests.unit.stack_files import GOOD, REMOVE, RESOURCES, with_
 
 SLICES = f"{RESOURCES}/0/replicas"
@@ -267,9 +267,37 @@ def test_taints_that_do_not_matter(taint: str) -> None:
     assert fit_of({"pools/rtx/taints": [taint]}).fits is True
 
 
+@pytest.mark.parametrize(
+    ("toleration", "fits"),
+    [
+        ({"key": "team", "value": "red"}, True),
+        ({"key": "team", "operator": "Exists", "effect": "NoSchedule"}, True),
+        ({"key": "team", "value": "blue"}, False),
+        ({"key": "team", "value": "red", "effect": "NoExecute"}, False),
+        ({"key": "crew", "operator": "Exists"}, False),
+    ],
+)
+def test_a_toleration_lets_pods_in(toleration: dict[str, str], fits: bool) -> None:
+    assert fit_of({**TAINT, "workloads/w/tolerations": [toleration]}).fits is fits
+
+
+def test_who_tolerates_a_taint_has_its_nodes_for_itself() -> None:
+    alone = {"replicas": 3, "gpus": 2, "tolerations": [{"key": "team", "operator": "Exists"}]}
+    fit = fit_of({**TAINT, "workloads": {"red": alone, "w": {"replicas": 1}}})
+    assert {seat.workload for seat in fit.seats} == {"red"}
+    assert [pod.workload for pod in fit.pending] == ["w"]
+
+
+def test_a_job_needs_room_for_what_runs_at_one_time() -> None:
+    job = {"kind": "Job", "completions": 9, "gpus": 2}
+    assert fit_of({"workloads": {"w": {**job, "parallelism": 3}}}).fits is True
+    (problem,) = fit_of({"workloads": {"w": {**job, "parallelism": 4}}}).problems
+    assert "workloads.w: parallelism: 3 instead of 4" in problem.remedy
+
+
 def test_the_pods_tolerate_what_the_arithmetic_says_they_do() -> None:
     (toleration,) = components.gpu_workload.TOLERATIONS
-    assert toleration == {"key": TOLERATED[0], "operator": "Exists", "effect": TOLERATED[1]}
+    assert toleration == {"key": OURS.key, "operator": "Exists", "effect": OURS.effect}
 
 
 def test_a_label_of_the_stack_file_is_known() -> None:
@@ -370,6 +398,13 @@ def test_nodes_outside_the_stack_count_as_the_scheduler_counts_them() -> None:
     assert seen_of({"workloads/w": {"replicas": 7}}, []).fits is True
     (pod,) = seen_of({"workloads/w": {"replicas": 8}}, []).pending
     assert pod.message == "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+
+
+def test_pods_of_the_stacks_jobs_are_the_stacks_own() -> None:
+    pod = a_pod("w", 5)
+    pod["metadata"]["ownerReferences"][0]["kind"] = "Job"
+    assert len(seen_of({}, [pod]).pending) == 2  # w is a Deployment: the Job is somebody else's
+    assert not seen_of({"workloads/w": {"kind": "Job"}}, [pod]).pending
 
 
 def test_labels_taints_and_cordons_are_seen() -> None:

@@ -54,15 +54,6 @@ def test_the_chart_repository_is_nvidias_for_a_bare_name_only() -> None:
         assert s.parse(with_({"gpuOperator/chart": chart})).gpu_operator.repository is None
 
 
-def test_the_articles_command_runs_in_the_articles_image_only() -> None:
-    article = s.parse(GOOD).workloads["w"]
-    assert article.command == ("/bin/sh", "-c") and "dcgmproftester11" in article.args[0]
-    other = s.parse(with_({"workloads/w/image": "mine:1"})).workloads["w"]
-    assert (other.command, other.args) == ((), ())
-    command = s.parse(with_({"workloads/w/command": ["nvidia-smi"]})).workloads["w"]
-    assert (command.command, command.args) == (("nvidia-smi",), ())
-
-
 def test_a_resource_without_its_prefix_gets_it_as_in_the_plugin() -> None:
     slicing = s.parse(with_({f"{SLICING.replace('.', '/')}/resources/0/name": "gpu"})).sharing.profiles["six"]
     assert slicing.time_slicing and slicing.time_slicing.resources[0].name == "nvidia.com/gpu"
