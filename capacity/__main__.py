@@ -89,6 +89,7 @@ def _json(result: Fit) -> str:
                 for loss in result.losses
             ],
             "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
+            "memory": [{**asdict(load), "fits": load.fits} for load in result.memory],
             "reserved": [asdict(seat) for seat in result.reserved],
             "placements": result.placements,
             "pending": [asdict(pod) for pod in result.pending],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from settings import Problem, Settings, Workload
 
 from .live import Seen
+from .memory import Load, loads, overloads
 from .misfit import problems_of
 from .offer import NodeOffer, offers
 from .outlook import Loss, losses, outcomes_of, prospect, rollout
@@ -59,6 +60,8 @@ class Fit:
     most: int
     rollout: str
     losses: tuple[Loss, ...]
+    memory: tuple[Load, ...] = ()
+    """What declared pods may use of one card's memory, by kind of node."""
 
     @property
     def fits(self) -> bool | None:
@@ -74,7 +77,8 @@ class Fit:
 def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
     """Place the workloads on the offers, or on what of them a cluster that was `seen` has left.
 
-    The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all).
+    The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all),
+    `memory` the same of memory that may be too little.
     """
     nodes = tuple(offer.planned for offer in offers(settings))
     stage = places(settings, nodes, seen)
@@ -84,13 +88,20 @@ def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
     pending = tuple(pod for outcome in outcomes for pod in _pending(stage, outcome))
     found = [*misreserved(settings, nodes)]
     found += [problem for one in outcomes for problem in problems_of(nodes, stage, one)]
+    memory = loads(nodes, stage, demands)
+    crowded = list(overloads(nodes, memory))
     return Fit(
         offers=nodes,
         places=stage,
         seats=tuple(seat for outcome in outcomes for seat in _seats(outcome)),
         reserved=tuple(_reserved(settings, seen or {})),
         pending=pending,
-        problems=(*settings.warnings, *_as_told(found, settings.fit)),
+        problems=(
+            *settings.warnings,
+            *_as_told(found, settings.fit),
+            *_as_told(crowded, settings.memory),
+        ),
+        memory=memory,
         verdict=expected.verdict,
         least=expected.least,
         most=expected.most,
@@ -112,6 +123,7 @@ def demand_of(name: str, workload: Workload) -> Demand:
             for one in workload.tolerations
         ),
         counted_by="replicas" if workload.kind == "Deployment" else "parallelism",
+        memory_mib=workload.memory_mib or 0,
     )
 
 

@@ -7,6 +7,7 @@ from string import ascii_uppercase
 from textwrap import wrap
 
 from .fit import OUTSIDE, Fit, Pending, Seat
+from .memory import on_one
 from .misfit import still_pending
 from .offer import NodeOffer, Share
 from .outlook import Loss
@@ -174,7 +175,7 @@ def _workload(name: str, seats: Sequence[Seat], marks: dict[str, str]) -> tuple[
 
 
 def totals_of(fit: Fit, seats: Sequence[Seat]) -> list[str]:
-    """How much of each resource is taken, and what its way to share does not promise."""
+    """How much of each resource is taken, what declared memory may meet, and what is not promised."""
     shares = [share for offer in fit.offers for share in offer.shares]
     sliced = {share.name for share in shares if share.replicas > 1}
     partitions = {share.name for share in shares if share.partition}
@@ -182,6 +183,9 @@ def totals_of(fit: Fit, seats: Sequence[Seat]) -> list[str]:
     for resource, (taken, offered) in totals(fit.offers, seats).items():
         what = "slices" if resource in sliced else "partitions" if resource in partitions else "cards"
         lines.append(f"{taken} of {offered} {what} taken ({resource})")
+    for load in fit.memory:
+        declared = f"up to {load.most_mib} of {load.memory_mib} MiB declared {on_one(load)}"
+        lines += _wrapped(f"{declared} ({load.resource})", 2)
     ways = {offer.way for offer in fit.offers if offer.replicas > 1}
     return [*lines, *(ABOUT[way] for way in sorted(ways))] or ["no slices: no node has a GPU"]
 

@@ -87,6 +87,8 @@ class Demand:
     tolerations: tuple[Toleration, ...] = ()
     counted_by: str = "replicas"
     """The key of the stack file that says how many pods there are."""
+    memory_mib: int = 0
+    """What each pod declares to use of its cards' memory; 0: nothing is known."""
 
     def repelled_by(self, place: Place) -> list[Taint]:
         """The node's taints that keep these pods out."""

@@ -48,6 +48,11 @@ class Sections(Model):
         description="what a workload that cannot fit gets: an error, a warning, or nothing",
         examples=["enforce"],
     )
+    memory: Literal["enforce", "warn", "off"] = Field(
+        default="warn",
+        description="what memoryMiB gets that may be more than a card has: an error, a warning, or nothing",
+        examples=["warn"],
+    )
 
     @field_validator("workloads", mode="before")
     @classmethod
@@ -123,6 +128,7 @@ class Settings:
     workloads: dict[str, Workload]
     doctor: Doctor
     fit: Literal["enforce", "warn", "off"]
+    memory: Literal["enforce", "warn", "off"]
     secrets: frozenset[str]
     """Names of the secret keys that are set."""
     warnings: tuple[Problem, ...] = ()

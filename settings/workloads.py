@@ -209,6 +209,13 @@ class Workload(Model):
     gpus: int = Field(
         default=1, ge=1, description="slices (or whole cards) each pod asks for, at least 1", examples=[1]
     )
+    memory_mib: int | None = Field(
+        default=None,
+        alias="memoryMiB",
+        ge=1,
+        description="MiB of its cards' memory each pod uses at most; reckoned with, and not enforced",
+        examples=[4096],
+    )
     resource: Resource = Field(default=GPU, description="the resource each pod asks for", examples=[GPU])
     namespace: Name = Field(default="default", description="the namespace of the pods", examples=["default"])
     image: str = Field(

@@ -125,7 +125,7 @@ def test_a_large_cluster_has_a_line_a_node_and_a_line_a_workload() -> None:
     assert "[#############.......] 4 of 6" in text
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(1, 80), st.integers(2, 200), st.integers(0, 60), st.integers(1, 9),
     st.text("ab", min_size=1, max_size=63),
