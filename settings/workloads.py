@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from .base import Model, Strings
 from .names import LabelKey, LabelValue, Name, Resource, refused
@@ -36,13 +36,20 @@ ARTICLE: Mapping[str, Mapping[str, Any]] = {
 }
 """The article's three, by name: what they are where the stack file does not say otherwise."""
 
-SECRETIVE = re.compile(r"(?i)(^|_)(password|passwd|token|secret|credentials?|(api|private|access)_?key)(_|$)")
+SECRETIVE = re.compile(
+    "(^|_)([Pp][Aa][Ss][Ss][Ww]([Oo][Rr])?[Dd]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]"
+    "|[Cc][Rr][Ee][Dd][Ee][Nn][Tt][Ii][Aa][Ll][Ss]?"
+    "|([Aa][Pp][Ii]|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]|[Aa][Cc][Cc][Ee][Ss][Ss])_?[Kk][Ee][Yy])(_|$)"
+)
+"""Names of what is secret; spelled for JSON Schema, whose patterns know no flags."""
+VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+SECRET_KEY = "[-._a-zA-Z0-9]+"
 BASELINE = frozenset(
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID"
     " SYS_CHROOT".split()
 )
 """Capabilities that Pod Security's level `baseline` lets a container add."""
-CAPABILITY = re.compile(r"[A-Z][A-Z0-9_]*")
+CAPABILITY = re.compile("(?!CAP_)[A-Z][A-Z0-9_]*")
 
 
 def as_the_article(name: Any, said: Any) -> Any:
@@ -78,7 +85,7 @@ def _security_context(data: dict[str, Any]) -> "SecurityContext":
 
 
 def _variable(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+    if re.fullmatch(VARIABLE, text):
         return text
     raise refused("a variable's name: letters, digits and '_', not a digit first", "correct the name")
 
@@ -94,14 +101,14 @@ def _plain_variable(text: str) -> str:
 
 
 def _secret_key(text: str) -> str:
-    if re.fullmatch(r"[-._a-zA-Z0-9]+", text):
+    if re.fullmatch(SECRET_KEY, text):
         return text
     raise refused("a key of a Kubernetes Secret: letters, digits, '.', '_' and '-'", "correct the key")
 
 
 def _capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if not CAPABILITY.fullmatch(name) or name.startswith("CAP_"):
+        if not CAPABILITY.fullmatch(name):
             raise refused(
                 f"Linux capabilities in capitals and without CAP_ (here: {name})",
                 "write for instance [SYS_ADMIN]",
@@ -109,7 +116,22 @@ def _capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-CapabilityNames = Annotated[Strings, AfterValidator(_capabilities)]
+CapabilityNames = Annotated[
+    Strings,
+    AfterValidator(_capabilities),
+    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": f"^{CAPABILITY.pattern}$"}}),
+]
+PlainVariable = Annotated[
+    str,
+    AfterValidator(_plain_variable),
+    WithJsonSchema({"type": "string", "pattern": f"^(?!.*{SECRETIVE.pattern}){VARIABLE}$"}),
+]
+Variable = Annotated[
+    str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{VARIABLE}$"})
+]
+SecretName = Annotated[
+    str, AfterValidator(_secret_key), WithJsonSchema({"type": "string", "pattern": f"^{SECRET_KEY}$"})
+]
 
 
 class Capabilities(Model):
@@ -176,12 +198,8 @@ class Toleration(Model):
 class SecretKey(Model):
     """An entry of a Kubernetes Secret in the workload's namespace."""
 
-    name: Annotated[str, AfterValidator(_secret_key)] = Field(
-        description="the Secret's name", examples=["hub"]
-    )
-    key: Annotated[str, AfterValidator(_secret_key)] = Field(
-        description="the key of its data", examples=["token"]
-    )
+    name: SecretName = Field(description="the Secret's name", examples=["hub"])
+    key: SecretName = Field(description="the key of its data", examples=["token"])
 
 
 class Workload(Model):
@@ -231,10 +249,10 @@ class Workload(Model):
         description="the command's arguments, a list",
         examples=['["nvidia-smi -l 30"]'],
     )
-    env: dict[Annotated[str, AfterValidator(_plain_variable)], str] = Field(
+    env: dict[PlainVariable, str] = Field(
         default={}, description="environment variables, none of them secret", examples=['{EPOCHS: "3"}']
     )
-    secret_env: dict[Annotated[str, AfterValidator(_variable)], SecretKey] = Field(
+    secret_env: dict[Variable, SecretKey] = Field(
         default={},
         description="environment variables from Kubernetes Secrets",
         examples=["{HF_TOKEN: {name: hub, key: token}}"],

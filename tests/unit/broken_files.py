@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncssh
 
+from tests.unit import test_settings_refusals, test_settings_workloads
 from tests.unit.stack_files import RESOURCES, with_
-from tests.unit.test_settings_refusals import REFUSALS
 
 NAMESPACE = "k3s-gpu-sharing:"
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -58,6 +58,7 @@ def written(text: str, path: str, found: str, expected: str, remedy: str) -> Bro
     return Broken(f"config:\n  x:y: 1\n{text}", path, found, expected, remedy)
 
 
+REFUSALS = test_settings_refusals.REFUSALS | test_settings_workloads.REFUSALS
 REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.items()} | {
     "a key instead of its path": changed(
         {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
@@ -102,6 +103,23 @@ MISFITS = {
 """What would stay Pending."""
 
 UNDECIDED = {
+    "more memory than a card has": changed(
+        {"workloads/w": {"replicas": 6, "memoryMiB": 30000}},
+        "workloads.w.memoryMiB",
+        "up to 180000 MiB on one card of gpu-1",
+        "all it has",
+        "memoryMiB: 23961",
+    ),
+    "more memory than a client gets": changed(
+        {
+            "workloads/w": {"memoryMiB": 30000},
+            "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 6}]}},
+        },
+        "workloads.w.memoryMiB",
+        "30000 MiB on one card of gpu-1",
+        "at most 23961: MPS",
+        "write memoryMiB: 23961",
+    ),
     "a label of somebody else's": changed(
         {"workloads/w/nodeSelector": {"rack": "7"}},
         "workloads",

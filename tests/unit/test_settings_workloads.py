@@ -75,7 +75,7 @@ def test_a_jobs_pods_at_one_time() -> None:
 
 
 # By case: what the workload says, path below it, a piece of `found`, of `expected`, of `remedy`
-REFUSALS: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
+SAID: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
     "another kind": ({"kind": "StatefulSet"}, "kind", "StatefulSet", "Deployment, Job", "write one of"),
     "a manifest's resources": (
         {"resources": {"limits": {"nvidia.com/gpu": 2}}},
@@ -185,11 +185,17 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
 }
 
 
+REFUSALS = {
+    case: ({"workloads": {"w": said}}, f"workloads.w.{path}", *told)
+    for case, (said, path, *told) in SAID.items()
+}
+
+
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refused(case: str) -> None:
-    said, path, found, expected, remedy = REFUSALS[case]
-    problem = the_problem({"workloads": {"w": said}})
-    assert problem.path == f"workloads.w.{path}"
+    change, path, found, expected, remedy = REFUSALS[case]
+    problem = the_problem(change)
+    assert problem.path == path
     assert found in problem.found
     assert expected in problem.expected
     assert remedy in problem.remedy
