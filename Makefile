@@ -47,6 +47,10 @@ doctor: venv ## look at the machines and the cluster
 kubeconfig: venv ## the cluster in your own kubeconfig, under the stack's name (USE=1: and current; REMOVE=1: out again)
 	@$(PYTHON) -m kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
+.PHONY: bench
+bench: venv ## what it takes, beside what it could take: docs/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
+	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
+
 prove: venv ## what this machine's NVIDIA cards really offer, against what the stack file promises
 	@$(PYTHON) -m rehearsal.prove --file Pulumi.$(STACK).yaml
 

@@ -10,6 +10,7 @@ import runpy
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class Engine:
     path: tuple[Path, ...] = ()
     program: Callable[[], Any] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    on_command: Callable[[str, float, float], Any] | None = None
+    """Hears of each command of the CLI: its name, and when it began and ended (seconds since the epoch)."""
 
     @property
     def home(self) -> Path:
@@ -78,6 +81,10 @@ class Engine:
     def destroy(self, show: Callable[[str], Any] = print, on_event: Hear | None = None) -> Mapping[str, int]:
         """Takes everything away: counts by operation. Raises EngineFailed."""
         return self._run("destroy", show, on_event=on_event).summary.resource_changes or {}
+
+    def begin(self) -> None:
+        """The stack exists from now on, if without anything in it."""
+        self._stack(refresh=True)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's exports, secrets in plain text."""
@@ -120,7 +127,7 @@ class Engine:
         link.unlink(missing_ok=True)
         link.symlink_to(self.pulumi)
         command = _Command(root=str(self.folder))
-        command.config_file = config_file
+        command.config_file, command.ended = config_file, self.on_command
         workspace = automation.LocalWorkspace(
             work_dir=str(ROOT),
             pulumi_home=str(self.home),
@@ -199,15 +206,21 @@ class _Command(automation.PulumiCommand):
     """The CLI, made to read and write the copy of the stack file and never the original."""
 
     config_file: Path
+    ended: Callable[[str, float, float], Any] | None = None
 
     def run(
         self, args: list[str], cwd: str, additional_env: Mapping[str, str], *rest: Any, **options: Any
     ) -> automation.CommandResult:
-        if args[0] in CONFIGURED:
+        name, began = args[0], time.time()
+        if name in CONFIGURED:
             args = [*args, "--config-file", str(self.config_file)]
         else:
             cwd = str(self.config_file.parent)
-        return super().run(args, cwd, additional_env, *rest, **options)
+        try:
+            return super().run(args, cwd, additional_env, *rest, **options)
+        finally:
+            if self.ended:
+                self.ended(name, began, time.time())
 
 
 def running(lock: Path) -> bool:

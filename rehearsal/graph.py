@@ -89,15 +89,15 @@ class Graph:
 class Machines(mocks.Mocks):
     """Answers of machines that do not exist."""
 
-    def __init__(self, kubeconfig_known: bool):
-        self._known = kubeconfig_known
+    def __init__(self, kubeconfig_known: bool, tokens: str):
+        self._known, self._tokens = kubeconfig_known, tokens
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict]:
         outputs = dict(args.inputs)
         if args.typ == "command:remote:Command":
             outputs["stderr"] = ""
             if args.name.endswith("-tokens"):
-                outputs["stdout"] = TOKENS
+                outputs["stdout"] = self._tokens
             elif args.name.endswith("-kubeconfig"):
                 outputs["stdout"] = KUBECONFIG
             else:
@@ -141,12 +141,13 @@ def run(
     stack: str = "dev",
     secrets: Mapping[str, str] | None = None,
     kubeconfig_known: bool = True,
+    tokens: str = TOKENS,
 ) -> Graph:
     """Runs `__main__.py` on a configuration (un-namespaced keys). Raises what the program raises."""
     # The SDK wants a current event loop; whoever used asyncio.run before has closed theirs.
     asyncio.set_event_loop(asyncio.new_event_loop())
     graph = Graph()
-    machines = Machines(kubeconfig_known)
+    machines = Machines(kubeconfig_known, tokens)
     mocks.set_mocks(
         machines,
         project="k3s-gpu-sharing",

@@ -1,0 +1,77 @@
+"""`make bench`: measures the parts and writes docs/bench.md, docs/bench.svg and docs/bench.json."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rehearsal.engine import ROOT, EngineFailed
+from rehearsal.process import RehearsalError
+
+from . import changes, fits, installs, once, results, scale
+from .chart import chart
+from .measure import Part
+from .page import page
+
+DOCS = ROOT / "docs"
+REMARKS = Path(__file__).parent / "remarks.md"
+ADDRESSES = [f"10.77.0.{last}" for last in range(220, 240)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0, or 1 when a contender failed: what it was stands on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m rehearsal.bench", description=__doc__)
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)} (all)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
+    parser.add_argument(
+        "--peer", type=Path, help="another installer of k3s over SSH: rehearsal/bench/peer.py"
+    )
+    parser.add_argument("--clusters", default="1+1,3+5", help="(a): servers+agents (1+1,3+5)")
+    parser.add_argument("--agents", default="10,100,300,1000", help="(e): how many (10,100,300,1000)")
+    options = parser.parse_args(arguments)
+    letters = options.parts.split(",")
+    unknown = sorted(set(letters) - set(PARTS))
+    if unknown:
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    os.chdir(ROOT)  # a stack file's paths are relative to the project
+    try:
+        for letter in letters:
+            before = os.getloadavg()[0]
+            part = PARTS[letter](options)
+            when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            keep(DOCS, replace(part, when=when, load=(before, os.getloadavg()[0])))
+    except (RehearsalError, EngineFailed, once.RunFailed) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def keep(folder: Path, part: Part) -> None:
+    """Puts a part that was measured beside the others, and writes all three files anew."""
+    data = folder / "bench.json"
+    parts = {**results.load(data), part.letter: part}
+    computer = results.machine()
+    results.save(data, parts, computer)
+    (folder / "bench.svg").write_text(chart(parts))
+    (folder / "bench.md").write_text(page(parts, computer, REMARKS.read_text()))
+
+
+def tell(text: str) -> None:
+    """Says how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
+    "a": lambda told: installs.measure(told.rounds, told.peer, ADDRESSES, told.clusters.split(","), tell),
+    "b": lambda told: changes.unchanged(told.rounds, told.peer, ADDRESSES, tell),
+    "c": lambda told: changes.one_more(told.rounds, told.peer, ADDRESSES, tell),
+    "d": lambda told: changes.one_profile(told.rounds, ADDRESSES, tell),
+    "e": lambda told: scale.measure(told.rounds, tuple(map(int, told.agents.split(","))), tell),
+    "f": lambda told: fits.measure(told.rounds),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""(a) A cold `up` of k3s on bare machines, beside the same scripts by hand and beside a peer."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import byhand, once, traffic
+from .measure import Part, Series, Table, in_turns, within
+from .page import amount
+from .peer import Peer
+from .stand import Stand, bare, stand
+
+UP, BY_HAND, PEER = "pulumi up", "by hand", "peer"
+ABOUT = """\
+k3s on bare machines (servers + agents): `up` of a stack without the operator, from the start of the process
+to its end. *By hand* are the same scripts, doctor's look among them, sent by `ssh`, each as soon as it can
+run: the critical path. Disks are empty in every round."""
+
+
+def measure(
+    rounds: int, peer: Path | None, addresses: list[str], sizes: list[str], tell: Callable[[str], object]
+) -> Part:
+    """All sizes, each as "servers+agents"."""
+    series: list[Series] = []
+    goals, tables = [], []
+    for case in sizes:
+        servers, agents = map(int, case.split("+"))
+        names = [*(f"server-{n + 1}" for n in range(servers)), *(f"agent-{n + 1}" for n in range(agents))]
+        hosts = dict(zip(names, addresses, strict=False))
+        config = bare(dict(list(hosts.items())[:servers]), dict(list(hosts.items())[servers:]))
+        tell(f"(a) {case}")
+        with stand("bench", config) as one:
+            runs: list[once.Run] = []
+            seen: list[dict[str, traffic.Traffic]] = []
+            contenders = {
+                UP: lambda one=one, runs=runs, seen=seen: up(one, runs, seen),
+                BY_HAND: lambda one=one: by_hand(one),
+                **({PEER: lambda one=one: of_peer(one, peer)} if peer else {}),
+            }
+            found = in_turns(rounds, contenders, tell)
+        series += [Series(case, name, values) for name, values in found.items()]
+        ours, hand = Series(case, UP, found[UP]), Series(case, BY_HAND, found[BY_HAND])
+        goals.append(within(f"{case}: up by hand", ours, hand, 1.15))
+        tables += [
+            spent(f"{case}, one cold `up`", middle(runs)),
+            connections(f"(g) SSH, {case}, one cold `up`", seen[-1]),
+        ]
+    return Part("a", "Cold up", ABOUT, BY_HAND, tuple(series), tuple(goals), tuple(tables))
+
+
+def up(one: Stand, runs: list[once.Run], seen: list[dict[str, traffic.Traffic]]) -> float:
+    """A cold `up`; what it was goes into `runs` and `seen`."""
+    one.afresh()
+    traffic.begin(one.booted)
+    began = time.time()
+    runs.append(one.run("up"))
+    seen.append(traffic.end(one.booted, began, time.time()))
+    return runs[-1].seconds
+
+
+def by_hand(one: Stand) -> float:
+    """The same without an engine."""
+    one.afresh()
+    return byhand.install(one)
+
+
+def of_peer(one: Stand, program: Path) -> float:
+    """The same by somebody else's program."""
+    one.afresh()
+    folder = one.site.folder / "peer"
+    folder.mkdir()
+    return Peer(program, folder).install(one)
+
+
+def middle(runs: list[once.Run]) -> once.Run:
+    """The one whose time is the median, or next above it."""
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+
+
+def spent(case: str, run: once.Run) -> Table:
+    """What an `up` spent its time on."""
+    began = min((begins for _, begins, _ in run.steps), default=run.seconds)
+    ended = max((ends for _, _, ends in run.steps), default=run.seconds)
+    program, registered = run.moments["program"], run.moments["registered"]
+    rows = [
+        ("Python and the SDK start", run.moments["imported"]),
+        ("the CLI starts, until the program's first line", program - run.moments["imported"]),
+        ("the program: imports, settings, fit, registering", registered - program),
+        ("until the first operation: plugins start, what stays is compared", began - registered),
+        ("operations", ended - max(began, registered)),
+        ("after the last operation", run.seconds - ended),
+    ]
+    longest = sorted(run.steps, key=lambda step: step[1] - step[2])[:8]
+    return Table(
+        f"Where {amount(run.seconds, 's')} went, {case}",
+        ("", "took"),
+        tuple((what, amount(max(took, 0), "s")) for what, took in rows)
+        + tuple((f"operation {name}", amount(ends - begins, "s")) for name, begins, ends in longest),
+    )
+
+
+def connections(caption: str, seen: dict[str, traffic.Traffic]) -> Table:
+    """Logins and bytes, by machine: part (g)."""
+    return Table(
+        caption,
+        ("machine", "connections", "KiB to it", "KiB from it"),
+        tuple(
+            (host, str(one.logins), f"{one.sent_to / 1024:.0f}", f"{one.came_from / 1024:.0f}")
+            for host, one in sorted(seen.items())
+        ),
+    )

@@ -1,0 +1,76 @@
+"""docs/bench.md, written from the results."""
+
+from collections.abc import Mapping, Sequence
+
+from .measure import Part, Series, ratio
+
+HEAD = """\
+# What it takes
+
+Written by `make bench` (`BENCH=a,b` picks parts, `ROUNDS=n`, `PEER=path` names another installer of k3s over
+SSH: `rehearsal/bench/peer.py` says how it is called). All contenders of a part take turns in one run, so the
+ratios mean something where the seconds do not: the rehearsal's machines share one computer, and kubelets and
+GPUs are simulated ([fidelity.md](fidelity.md)). A run of the engine counts from the start of Python with the
+SDK to the end of the CLI's command, each in a process of its own. The numbers behind this page are in
+[bench.json](bench.json).
+
+**The computer:** {machine}
+
+![ratio of each median to its baseline](bench.svg)
+
+| | goal | found | met |
+|---|---|---|---|
+{goals}
+"""
+
+
+def page(parts: Mapping[str, Part], machine: str, remarks: str) -> str:
+    """The document. `remarks` is what a person has to say of it, the rest follows from the numbers."""
+    goals = [
+        f"| {letter} | {goal.text} | {goal.found} | {'yes' if goal.met else '**no**'} |"
+        for letter, part in sorted(parts.items())
+        for goal in part.goals
+    ]
+    head = HEAD.format(machine=machine, goals="\n".join(goals))
+    sections = [section(part) for _, part in sorted(parts.items())]
+    return "\n".join([head, remarks.strip(), "", *sections]).rstrip() + "\n"
+
+
+def section(part: Part) -> str:
+    """One part: what was measured, the medians, and its tables."""
+    lines = [f"## ({part.letter}) {part.title}", "", part.about, ""]
+    if part.series:
+        head = ("case", "contender", "median", "least – most", "rounds", f"× {part.baseline}")
+        lines += [*rows(head, [_row(part, one) for one in part.series]), ""]
+    for table in part.tables:
+        lines += [f"{table.caption}:", "", *rows(table.head, table.rows), ""]
+    before, after = part.load or (0, 0)
+    lines += [f"Measured {part.when}; load average {before:.1f} before, {after:.1f} after.", ""]
+    return "\n".join(lines)
+
+
+def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown."""
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body)]
+
+
+def amount(value: float, unit: str) -> str:
+    """A number as one writes it: three digits that mean something."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def _row(part: Part, one: Series) -> tuple[str, ...]:
+    least, most = one.spread
+    try:
+        times = f"{ratio(one, part.of(one.case, part.baseline)):.2f}"
+    except KeyError:
+        times = ""
+    return (
+        one.case,
+        one.contender,
+        amount(one.median, one.unit),
+        f"{amount(least, one.unit)} – {amount(most, one.unit)}",
+        str(len(one.values)),
+        "" if one.contender == part.baseline else times,
+    )

@@ -1,0 +1,101 @@
+"""Another installer of k3s over SSH, on the same machines with the same artefacts: `make bench PEER=path`.
+
+The program at `path` is called without arguments, in an empty folder that it keeps for the life of a cluster,
+and makes it so: the named machines are nodes of one cluster when it ends with exit status 0. It is called on
+bare machines (part a), again with nothing changed (b), and with one more agent (c). Its environment:
+
+    PEER_SERVERS, PEER_AGENTS   name=address, separated by blanks; the first server begins the cluster
+    PEER_USER, PEER_KEY         the login, which is root, and the file of its private key
+    PEER_KNOWN_HOSTS            a file with every machine's host key
+    PEER_VERSION                of k3s
+    PEER_RELEASE                a folder on this computer: k3s, install.sh, sha256sum-amd64.txt
+    PEER_REMOTE_RELEASE         the same folder as each machine sees it
+
+Names become the nodes' names. The clock stops when every node is Ready, not before.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal import identity, machines
+from rehearsal.process import RehearsalError
+
+from .stand import AGENTS, SERVERS, Stand
+
+LIMIT_SECONDS = 900
+READY_SECONDS = 120
+NODES = "k3s kubectl --request-timeout=10s get nodes --output json"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The program, and the folder that it works in."""
+
+    program: Path
+    folder: Path
+
+    def install(self, stand: Stand) -> float:
+        """Seconds until every machine of the stand's configuration is a Ready node. Raises RehearsalError."""
+        began = time.perf_counter()
+        try:
+            done = subprocess.run(
+                [self.program.resolve()],
+                cwd=self.folder,
+                env={**os.environ, **told(stand)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise RehearsalError(f"PEER {self.program}: {error}") from None
+        if done.returncode:
+            raise RehearsalError(
+                f"PEER {self.program} ended with exit status {done.returncode}:\n{done.stderr[-2000:]}"
+            )
+        await_nodes(stand)
+        return time.perf_counter() - began
+
+
+def told(stand: Stand) -> dict[str, str]:
+    """What a peer is told of a stand: see the module."""
+    pools, version = stand.config["pools"], stand.config["k3s"]["version"]
+    state = stand.site.state
+    return {
+        "PEER_SERVERS": _pairs(pools[SERVERS]["hosts"]),
+        "PEER_AGENTS": _pairs(pools.get(AGENTS, {"hosts": {}})["hosts"]),
+        "PEER_USER": "root",
+        "PEER_KEY": str(identity.private_key(state)),
+        "PEER_KNOWN_HOSTS": str(identity.known_hosts(state)),
+        "PEER_VERSION": version,
+        "PEER_RELEASE": str(stand.tools.releases / version),
+        "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
+    }
+
+
+def await_nodes(stand: Stand) -> None:
+    """Waits until every machine is a Ready node. Raises RehearsalError with those that are not."""
+    first = stand.booted[next(iter(stand.config["pools"][SERVERS]["hosts"]))]
+    deadline = time.monotonic() + READY_SECONDS
+    while missing := sorted(stand.booted.keys() - ready(machines.run(first, NODES))):
+        if time.monotonic() > deadline:
+            raise RehearsalError(f"PEER: after {READY_SECONDS} s not Ready: {', '.join(missing)}")
+        time.sleep(0.2)
+
+
+def ready(nodes: str) -> set[str]:
+    """Names of the Ready ones in kubectl's list."""
+    return {
+        node["metadata"]["name"]
+        for node in json.loads(nodes)["items"]
+        if any((one["type"], one["status"]) == ("Ready", "True") for one in node["status"]["conditions"])
+    }
+
+
+def _pairs(hosts: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={address}" for name, address in hosts.items())

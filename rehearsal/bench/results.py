@@ -1,0 +1,61 @@
+"""docs/bench.json: the parts that were measured last, each with its moment; and the machine."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rehearsal import providers
+from rehearsal.plugins import NAMES
+
+from .measure import Goal, Part, Series, Table
+
+
+def machine() -> str:
+    """This computer in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    return (
+        f"{os.cpu_count()} × {models[0] if models else platform.machine()}, {memory:.0f} GiB, {system}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}; provider plugins: {plugins()}"
+    )
+
+
+def plugins() -> str:
+    """Whose provider plugins the engine gets here."""
+    found = [providers.on_path(name) or providers.cached(name) for name in NAMES]
+    return "Pulumi's" if all(found) else "stand-ins in Python, which start slower than Pulumi's"
+
+
+def load(path: Path) -> dict[str, Part]:
+    """By letter; nothing where there is no file."""
+    if not path.exists():
+        return {}
+    return {letter: part(raw) for letter, raw in json.loads(path.read_text())["parts"].items()}
+
+
+def save(path: Path, parts: Mapping[str, Part], computer: str) -> None:
+    """Everything, in the order of the letters."""
+    raw = {"machine": computer, "parts": {letter: asdict(parts[letter]) for letter in sorted(parts)}}
+    path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
+
+
+def part(raw: Mapping[str, Any]) -> Part:
+    """A part as `save` wrote it."""
+    return Part(
+        **{
+            **raw,
+            "series": tuple(Series(**{**one, "values": tuple(one["values"])}) for one in raw["series"]),
+            "goals": tuple(Goal(**one) for one in raw["goals"]),
+            "tables": tuple(
+                Table(one["caption"], tuple(one["head"]), tuple(tuple(row) for row in one["rows"]))
+                for one in raw["tables"]
+            ),
+            "load": tuple(raw["load"]),
+        }
+    )

@@ -1,0 +1,100 @@
+"""(e) A preview without changes, by number of agents, beside as many independent Commands;
+the size of the state, and the engine's memory."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from rehearsal import identity
+from rehearsal.plugins import launcher
+
+from . import once
+from .measure import Goal, Part, Series, Table, in_turns, linear, within
+from .page import amount
+from .stand import Stand, bare, stand
+
+SIZES = (10, 100, 300, 1000)
+OURS, INDEPENDENT = "this program", "independent Commands"
+ABOUT = """\
+A preview of k3s on so many agents with nothing changed, beside a preview of as many local Commands as that
+stack has Commands, which know nothing of each other. The states were made with a plugin that runs nothing."""
+# 1,000 agents' worth of checkpoints would be written else, each anew.
+WITHOUT_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+
+
+def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) -> Part:
+    """All sizes."""
+    series, goals, rows = [], [], []
+    for size in sizes:
+        tell(f"(e) {size} agents")
+        hosts = {f"agent-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(size)}
+        with (
+            stand("bench-agents", bare({"server-1": own_address()}, hosts)) as one,
+            stand("bench-commands", one.config) as other,
+        ):
+            count = _state(one, other)
+            runs: dict[str, list[once.Run]] = {OURS: [], INDEPENDENT: []}
+
+            def preview(name: str, at: Stand, runs=runs, **more: Any) -> float:
+                runs[name].append(at.run("preview", **more))
+                return runs[name][-1].seconds
+
+            found = in_turns(
+                rounds,
+                {
+                    OURS: lambda one=one, preview=preview: preview(OURS, one),
+                    INDEPENDENT: lambda other=other, preview=preview, count=count: preview(
+                        INDEPENDENT, other, program="commands", commands=count
+                    ),
+                },
+                tell,
+            )
+            state = len(one.site.engine(one.tools).state().encode()) / 1024**2
+        case = f"{size:,} agents, {count:,} Commands"
+        series += [Series(case, name, values) for name, values in found.items()]
+        goals.append(within(f"{size:,} agents", series[-2], series[-1], 1.2))
+        mine, theirs = (max(run.engine_mib for run in runs[name]) for name in (OURS, INDEPENDENT))
+        rows.append((f"{size:,}", amount(state, "MiB"), amount(mine, "MiB"), amount(theirs, "MiB")))
+    if len(sizes) > 2:
+        medians = {
+            size: one.median
+            for size, one in zip(sizes, [one for one in series if one.contender == OURS], strict=True)
+        }
+        found_bend = linear(medians)
+        goals.append(
+            Goal(
+                "linear: the last step's slope ≤ 1.2 × the one before",
+                found_bend <= 1.2,
+                f"{found_bend:.2f} ×",
+            )
+        )
+    table = Table(
+        "State and memory",
+        ("agents", "state", "engine's most memory", "with independent Commands"),
+        tuple(rows),
+    )
+    return Part("e", "Preview by size", ABOUT, INDEPENDENT, tuple(series), tuple(goals), (table,))
+
+
+def own_address() -> str:
+    """Of this computer, which refuses the Kubernetes plugin's look for an API server at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("198.51.100.1", 9))  # TEST-NET-2; nothing is sent
+        return probe.getsockname()[0]
+
+
+def _state(one: Stand, other: Stand) -> int:
+    """Both stacks as if they had been brought up: the number of Commands of each."""
+    one.site.state.mkdir(parents=True, exist_ok=True)
+    key = identity.private_key(one.site.state)
+    identity.make_key(key, "nobody's")
+    everybody = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    identity.remember(one.site.state, {"*": everybody})
+    dry = one.site.folder / "dry"
+    launcher(dry, "command", "rehearsal.bench.dry")
+    for at in (one, other):
+        at.begin()
+    one.run("up", path=(dry,), environment=WITHOUT_CHECKPOINTS)
+    count = sum(name.startswith("command:") for name in one.resources())
+    other.run("up", "commands", path=(dry,), environment=WITHOUT_CHECKPOINTS, commands=count)
+    return count
