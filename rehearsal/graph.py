@@ -165,8 +165,9 @@ def run(
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    program()
     root: Any = pulumi.runtime.get_root_resource()
+    root.outputs.clear()  # of a run before this one
+    program()
     graph.exports = dict(root.outputs)
     return graph
 
