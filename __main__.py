@@ -12,6 +12,7 @@ import stack
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
+from components.gpu_verify import GpuVerify
 from components.gpu_workload import GpuWorkload
 from components.guard import Guard
 from components.k3s_cluster import K3sCluster
@@ -56,14 +57,24 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
         ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
     )
 
-    # Namespaces of their own, then the workloads that prove it.
+    proven: pulumi.Resource = sharing.ready
+    parts += [operator, sharing]
+    if settings.verify.enabled:  # while the slices are still free
+        verified = stack.verify(settings, namespace=profiles.namespace, kubeconfig=cluster.kubeconfig)
+        opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=[proven]))
+        verify = GpuVerify("gpu-verify", verified, opts)
+        parts.append(verify)
+        proven = verify.ran
+        pulumi.export("verified", verify.verdicts)
+
+    # Namespaces of their own, then the workloads.
     namespaces = {
         name: kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
         for name, labels in stack.namespaces(settings).items()
     }
-    parts += [operator, sharing, *namespaces.values()]
-    for name, workload in stack.workloads(settings).items():
-        after = [sharing.ready, *namespaces.values()]
+    parts += namespaces.values()
+    for name, workload in stack.workloads(settings, kubeconfig=cluster.kubeconfig).items():
+        after = [proven, *namespaces.values()]
         opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=after))
         parts.append(GpuWorkload(name, workload, opts))
     pulumi.export("seen", sharing.ready.stdout)

@@ -16,6 +16,7 @@ from components import ssh
 from components.gpu_operator import GpuOperatorArgs
 from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
+from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_cluster import HostArgs, K3sClusterArgs
 
@@ -153,7 +154,27 @@ def sharing(
     }
 
 
-def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
+def verify(
+    settings: s.Settings, *, namespace: pulumi.Input[str], kubeconfig: pulumi.Input[str]
+) -> GpuVerifyArgs:
+    """Arguments of GpuVerify."""
+    asked = settings.verify
+    return {
+        "namespace": namespace,
+        "nodes": [
+            {"name": offer.name, "resource": offer.shares[0].name}
+            for offer in capacity.offers(settings)
+            if offer.shares and not offer.maintenance
+        ],
+        "image": asked.image,
+        "strict": asked.strict,
+        "timeout_seconds": asked.timeout_seconds,
+        "generation": settings.k3s.generation,
+        "kubeconfig": kubeconfig,
+    }
+
+
+def workloads(settings: s.Settings, *, kubeconfig: pulumi.Input[str]) -> dict[str, GpuWorkloadArgs]:
     """By name: arguments of every GpuWorkload."""
     return {
         name: {
@@ -164,6 +185,7 @@ def workloads(settings: s.Settings) -> dict[str, GpuWorkloadArgs]:
                 "parallelism": workload.parallelism,
                 "retries": workload.retries,
                 "timeout_seconds": workload.timeout_seconds,
+                "kubeconfig": kubeconfig,
             }
             if workload.kind == "Job"
             else None,

@@ -5,14 +5,12 @@ from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi import ResourceOptions
+from pulumi_command import local
 
 from .options import child
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
 RUNTIME_CLASS = "nvidia"
-GRACE = 60
-"""Seconds after a Job's deadline in which its controller says so."""
 TOLERATIONS: list[kubernetes.core.v1.TolerationArgsDict] = [
     {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 ]
@@ -26,6 +24,7 @@ class JobArgs(TypedDict):
     retries: int
     timeout_seconds: int
     """For all of it, the pods' wait for room included."""
+    kubeconfig: pulumi.Input[str]
 
 
 class GpuWorkloadArgs(TypedDict):
@@ -64,16 +63,29 @@ class GpuWorkload(pulumi.ComponentResource):
         }
         if job := args["job"]:
             # All but nothing of a Job can be changed, and its name is taken while it is there.
-            once = ResourceOptions(
-                delete_before_replace=True,
-                replace_on_changes=["spec"],
-                custom_timeouts=pulumi.CustomTimeouts(create=f"{job['timeout_seconds'] + GRACE}s"),
-            )
-            kubernetes.batch.v1.Job(
+            made = kubernetes.batch.v1.Job(
                 name,
-                metadata=metadata,
+                metadata={
+                    **metadata,
+                    "annotations": {"pulumi.com/waitFor": f"jsonpath={{.metadata.name}}={name}"},
+                },
                 spec=_job(labels, args, job),
-                opts=ResourceOptions.merge(child(self, opts), once),
+                opts=child(self, opts, delete_before_replace=True, replace_on_changes=["spec"]),
+            )
+            # The Kubernetes plugin would say that it failed, not which pod, with which exit code and log.
+            seen = {
+                "namespace": args["namespace"],
+                "name": name,
+                "uid": made.metadata.uid,
+                "timeoutSeconds": job["timeout_seconds"],
+            }
+            local.Command(
+                f"{name}-ended",
+                create=".venv/bin/python -m jobs wait",
+                environment={"K3SGPU_JOB": pulumi.Output.json_dumps(seen, sort_keys=True)},
+                stdin=pulumi.Output.secret(job["kubeconfig"]),
+                add_previous_output_in_env=False,
+                opts=child(self, opts),
             )
         else:
             kubernetes.apps.v1.Deployment(

@@ -104,6 +104,8 @@ class Machines(mocks.Mocks):
                 outputs["stdout"] = "done"
             if not self._known:
                 outputs["stdout"] = pulumi.UNKNOWN
+        if args.typ == "command:local:Command":
+            outputs["stdout"] = "{}"
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> dict:

@@ -12,7 +12,7 @@ from .machines import Doctor, K3s, Login, Pool, Pools, Ssh
 from .names import Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
-from .workloads import Workload, as_the_article
+from .workloads import Verified, Verify, Workload, as_the_article
 
 SECRET_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Top-level keys that hold secrets. Settings know only whether they are set."""
@@ -39,6 +39,12 @@ class Sections(Model):
         default={},
         description="Deployments and Jobs by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],
+    )
+    verify: Verified = Field(
+        default=Verify(),
+        description="true (each GPU node has to compute on a slice), strict (a node that fails fails `up`), "
+        "false, or a mapping",
+        examples=["strict"],
     )
     doctor: Doctor = Field(
         default=Doctor(), description="what of doctor's look is let pass", examples=["{waive: [swap]}"]
@@ -126,6 +132,7 @@ class Settings:
     gpu_operator: GpuOperator
     sharing: Sharing
     workloads: dict[str, Workload]
+    verify: Verify
     doctor: Doctor
     fit: Literal["enforce", "warn", "off"]
     memory: Literal["enforce", "warn", "off"]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from .base import Model, Strings
 from .names import LabelKey, LabelValue, Name, Resource, refused
@@ -200,6 +200,38 @@ class SecretKey(Model):
 
     name: SecretName = Field(description="the Secret's name", examples=["hub"])
     key: SecretName = Field(description="the key of its data", examples=["token"])
+
+
+class Verify(Model):
+    """On each GPU node a Job that must compute on one slice, before the workloads come."""
+
+    enabled: bool = Field(default=False, description="whether it is done", examples=["true"])
+    strict: bool = Field(
+        default=False, description="true: a node that fails fails the update", examples=["true"]
+    )
+    image: str = Field(
+        default=VECTORADD,
+        min_length=1,
+        description="an image that computes on a GPU and ends, with 0 when it was right",
+        examples=[VECTORADD],
+    )
+    timeout_seconds: int = Field(
+        default=600, ge=1, description="seconds it may take, the image's way included", examples=[600]
+    )
+
+
+def _verify(said: Any) -> Any:
+    """`true`, `false` and `strict` are short for a mapping; and one that is written is meant."""
+    if isinstance(said, bool):
+        return {"enabled": said}
+    if said == "strict":
+        return {"enabled": True, "strict": True}
+    return {"enabled": True, **said} if isinstance(said, Mapping) else said
+
+
+Verified = Annotated[
+    Verify, BeforeValidator(_verify, json_schema_input_type=bool | Literal["strict"] | Verify)
+]
 
 
 class Workload(Model):

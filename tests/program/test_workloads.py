@@ -1,7 +1,10 @@
 """What becomes of `workloads` in the graph: Deployments, Jobs, their pods and namespaces."""
 
+import json
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rehearsal import graph as g
 
@@ -19,7 +22,36 @@ def test_a_job_is_made_again_rather_than_changed(in_project: Path):
     assert spec["activeDeadlineSeconds"] == 600
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert job.options.deleteBeforeReplace and list(job.options.replaceOnChanges) == ["spec"]
-    assert job.options.customTimeouts.create == "660s"  # past the Job's own deadline
+    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.metadata.name}=train"}
+
+
+def test_a_job_is_waited_for_in_words_of_our_own(in_project: Path):
+    graph = graph_of(train={"kind": "Job", "timeoutSeconds": 30})
+    wait = graph.of("train-ended")
+    asked = json.loads(wait.inputs["environment"]["K3SGPU_JOB"])
+    assert (asked["namespace"], asked["name"], asked["timeoutSeconds"]) == ("default", "train", 30)
+    assert isinstance(wait.inputs["stdin"], g.Hidden)
+    assert "uid" in asked and "train" in {graph.resources[urn].name for urn in wait.depends_on}
+
+
+@pytest.mark.parametrize(
+    ("said", "strict"), [(True, False), ("strict", True), ({"image": "mine/vec:1"}, False)]
+)
+def test_nodes_are_verified_before_the_workloads_come(in_project: Path, said: Any, strict: bool):
+    config = stack_config("dev")
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "maintenance": True}
+    graph = g.run({**config, "verify": said})
+    verify = graph.of("gpu-verify", "Command")
+    plan = json.loads(verify.inputs["environment"]["K3SGPU_VERIFY"])
+    assert plan["nodes"] == [{"name": "gpu-1", "resource": "nvidia.com/gpu"}]
+    assert plan["strict"] is strict and plan["namespace"] == "gpu-operator"
+    assert isinstance(verify.inputs["stdin"], g.Hidden)
+    assert "gpu-sharing-ready" in graph.before(verify)
+    assert "gpu-verify" in graph.before(graph.of("nvidia-plugin-test-2", "Deployment"))
+
+
+def test_nothing_is_verified_unasked(in_project: Path):
+    assert not any(r.name == "gpu-verify" for r in g.run({**stack_config("dev"), "verify": False}))
 
 
 def test_a_pod_is_what_the_file_says(in_project: Path):

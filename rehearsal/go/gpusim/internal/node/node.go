@@ -86,6 +86,9 @@ func (m *Machine) step(ctx context.Context) (time.Duration, error) {
 	if err := m.admit(ctx, seen); err != nil {
 		return 0, err
 	}
+	if err := m.compute(ctx, seen); err != nil {
+		return 0, err
+	}
 	again := m.kubelet.observe(m.served(seen), seen.now)
 	if err := m.writeResources(ctx, seen); err != nil {
 		return 0, err

@@ -1,0 +1,65 @@
+"""The proof that GPUs compute: on each GPU node a Job that must compute on one slice of it."""
+
+import json
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+from pulumi_command import local
+
+from .options import child
+
+
+class VerifiedNodeArgs(TypedDict):
+    """One node, and a resource that it promises."""
+
+    name: str
+    resource: str
+
+
+class GpuVerifyArgs(TypedDict):
+    """What is made where."""
+
+    namespace: pulumi.Input[str]
+    """Of the Jobs."""
+    nodes: Sequence[VerifiedNodeArgs]
+    image: str
+    strict: bool
+    """A node that fails fails the update."""
+    timeout_seconds: int
+    generation: int
+    """Another number: once more."""
+    kubeconfig: pulumi.Input[str]
+
+
+class GpuVerify(pulumi.ComponentResource):
+    """Runs when it is made and whenever the nodes, or what is asked of them, change.
+
+    Give it `depends_on` what waits for the slices.
+    """
+
+    ran: local.Command
+    """Exists when every node has its verdict."""
+    verdicts: pulumi.Output[dict[str, str]]
+    """By node: passed, `skipped: full`, or `failed:` and why."""
+
+    def __init__(self, name: str, args: GpuVerifyArgs, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("k3sgpu:index:GpuVerify", name, None, opts)
+        plan = {
+            "namespace": args["namespace"],
+            "nodes": args["nodes"],
+            "image": args["image"],
+            "strict": args["strict"],
+            "timeoutSeconds": args["timeout_seconds"],
+            "generation": args["generation"],
+        }
+        self.ran = local.Command(
+            name,
+            create=".venv/bin/python -m jobs verify",
+            environment={"K3SGPU_VERIFY": pulumi.Output.json_dumps(plan, sort_keys=True)},
+            stdin=pulumi.Output.secret(args["kubeconfig"]),
+            add_previous_output_in_env=False,
+            opts=child(self, opts),
+        )
+        self.verdicts = self.ran.stdout.apply(json.loads)
+        self.register_outputs({"verdicts": self.verdicts})
