@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from faults import inside, install, machine, reaching
+from faults import broken_off, inside, install, machine, reaching
 from faults.fault import Fault
 
-AREAS = (reaching, machine, install, inside)
+AREAS = (reaching, machine, install, broken_off, inside)
 CATALOGUE: Mapping[str, Fault] = {
     entry.name: entry for area in AREAS for entry in vars(area).values() if isinstance(entry, Fault)
 }
 # What runs where nothing is asked for: one of each kind, in little more than a minute.
-SAMPLE = ("host-key-missing", "several-at-once", "wrong-token", "key-without-rights")
+SAMPLE = ("host-key-missing", "several-at-once", "wrong-token", "destroyed-half-way")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from rehearsal import cgroups, network, process
+from rehearsal import cgroups, process
 from rehearsal.process import RehearsalError
 from rehearsal.records import Booted
 
@@ -37,16 +37,6 @@ def inside(machine: Booted, command: str, stdin: str | None = None) -> str:
     return process.run(
         words, timeout=SECONDS, stdin=stdin, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     ).strip()
-
-
-def cut(machine: Booted) -> None:
-    """Pulls the machine's network cable."""
-    process.run(["ip", "link", "set", network.interface(machine.name), "down"], timeout=SECONDS)
-
-
-def mend(machine: Booted) -> None:
-    """Puts it in again."""
-    process.run(["ip", "link", "set", network.interface(machine.name), "up"], timeout=SECONDS)
 
 
 def filter_port(machine: Booted, port: int, verdict: str, *, chain: str = "INPUT", peer: str = "") -> None:

@@ -3,11 +3,19 @@
 import json
 from collections.abc import Iterator
 
+from faults import inject
 from faults.fault import AGENT, SERVER, Life, fault
 from rehearsal import gpus
+from rehearsal.process import run
+from rehearsal.stage import eventually
 
 AREA = "inside the cluster"
 PROFILE = "2080ti-12gb"
+# Without these no ClusterPolicy is accepted.
+REQUIRED = (
+    *("operator", "driver", "toolkit", "devicePlugin", "dcgm", "dcgmExporter", "gfd"),
+    *("nodeStatusExporter", "daemonsets"),
+)
 SOON = 20  # seconds that slices get where they cannot come anyhow
 
 
@@ -97,6 +105,37 @@ def api_down_at_refresh(life: Life) -> Iterator[None]:
     life.on(SERVER, "systemctl start k3s")
 
 
+def broken_by_hand(life: Life) -> None:
+    name = ("configmap", "time-slicing-config", "--namespace", "gpu-operator")
+    data = life.stage.get(*name)["data"]
+    broken = {key: text.replace("replicas: 6", "replicas: 1") for key, text in data.items()}
+    assert broken != data
+    life.stage.kubectl("patch", *name, "--type", "merge", "--patch", json.dumps({"data": broken}))
+    # It reads its file when it starts, and when another is chosen.
+    plugin = ("--namespace", "gpu-operator", "--selector", "app=nvidia-device-plugin-daemonset")
+    life.stage.kubectl("delete", "pods", *plugin)
+    eventually("no slices", lambda: life.slices() != "6")
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"the plugin does not start with its sharing file",
+    r"kubectl -n gpu-operator logs ds/nvidia-device-plugin-daemonset",
+    within=150,
+    healed="`pulumi refresh`, and the next `up` writes the right one",
+    setting="whole",
+)
+def plugin_crashing(life: Life) -> Iterator[None]:
+    """NVIDIA's plugin does not start with a configuration, again and again"""
+    impatient(life)
+    broken_by_hand(life)
+    yield
+    life.stage.refresh()
+    patient(life)
+
+
 @fault(
     AREA,
     "refresh",
@@ -124,6 +163,26 @@ def node_by_hand(life: Life) -> Iterator[None]:
     life.stage.kubectl("delete", "node", AGENT)
     life.generation()
     yield
+
+
+@fault(
+    AREA,
+    "refresh",
+    within=150,
+    healed="a refresh sees it, and the `up` after it installs it again",
+    refused=False,
+    setting="whole",
+)
+def operator_uninstalled(life: Life) -> Iterator[None]:
+    """somebody uninstalls the operator with Helm"""
+    helm(life, "uninstall", "gpu-operator", "--namespace", "gpu-operator", "--wait")
+    yield
+
+
+def helm(life: Life, *arguments: str) -> None:
+    """Helm, as somebody beside the program would use it."""
+    made = life.stage
+    run([made.tools.helm, *arguments, "--kubeconfig", made.site.kubeconfig], timeout=120)
 
 
 @fault(
@@ -196,3 +255,34 @@ def field_of_another(life: Life) -> Iterator[None]:
     life.stage.kubectl(*apply, stdin=json.dumps(theirs))
     life.stage.refresh()
     yield
+
+
+@fault(
+    AREA,
+    "first up",
+    r"cluster-?policy",
+    r"cannot be imported into the current release|exists and",
+    within=180,
+    healed="theirs is taken away",
+    setting="whole",
+)
+def another_policy(life: Life) -> Iterator[None]:
+    """the cluster has somebody else's ClusterPolicy"""
+    life.config["gpuOperator"]["enabled"] = False
+    life.config["workloads"], workloads = {}, life.config["workloads"]
+    life.stage.up()
+    crds = "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
+    life.stage.kubectl("apply", "--server-side", "--filename", crds)
+    life.stage.kubectl("wait", "--for", "condition=Established", "--timeout", "30s", "--filename", crds)
+    theirs = {
+        "apiVersion": "nvidia.com/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy"},
+        "spec": {part: {} for part in REQUIRED},
+    }
+    life.stage.kubectl("create", "--filename", "-", stdin=json.dumps(theirs))
+    life.config["gpuOperator"]["enabled"] = True
+    life.config["workloads"] = workloads
+    yield
+    life.stage.kubectl("delete", "clusterpolicy", "cluster-policy")
+    assert inject.exists(life[SERVER], "/usr/local/bin/k3s")

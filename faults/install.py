@@ -26,6 +26,42 @@ def checksum_wrong(life: Life) -> Iterator[None]:
 
 @fault(
     AREA,
+    "first up",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
+    r"journalctl -u k3s-agent",
+    within=120,
+    healed="what stopped it is taken away",
+)
+def crash_loop(life: Life) -> Iterator[None]:
+    """k3s ends as soon as it is started, again and again"""
+    life.impatient()
+    inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/false")
+    yield
+    inject.no_drop_in(life[AGENT], "k3s-agent")
+    life.patient()
+
+
+@fault(
+    AREA,
+    "destroy",
+    within=120,
+    healed="the machines are cleaned, as far as they had come",
+    refused=False,
+)
+def destroyed_half_way(life: Life) -> Iterator[None]:
+    """the last `up` failed in the middle of a machine's join"""
+    life.impatient()
+    life.generation()
+    inject.filter_port(life[AGENT], 6443, "REJECT", chain="OUTPUT", peer=life[SERVER].address)
+    life.on(AGENT, "systemctl stop k3s-agent")
+    life.stage.refused(life.stage.up)
+    yield
+    inject.no_filter(life[AGENT])
+    life.patient()
+
+
+@fault(
+    AREA,
     "change",
     within=120,
     healed="the next `up` gives it the right one and starts it anew",

@@ -83,23 +83,6 @@ def test_the_next_up_heals_a_killed_one(life: Stage):
     assert set(life.up()) == {"same"}
 
 
-def test_an_up_that_failed_half_way_is_destroyed_cleanly(life: Stage):
-    booted = life.machines_up()
-    agent = booted[AGENT]
-    # The server's port does not answer the agent: k3s would try for ever.
-    life.on(agent, f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
-    life.config["k3s"]["startTimeoutSeconds"] = 10
-    said = life.refused(life.up)
-    assert "gpu-1: k3s (agent) was not ready after 10 s" in said
-    assert "port 6443 of the server is not reachable from here" in said
-    assert is_there(life, agent, "/usr/local/bin/k3s")
-    life.destroy()
-    assert life.resources() == {}
-    for machine in booted.values():
-        for path in ("/usr/local/bin/k3s", "/etc/rancher", "/var/lib/rancher/k3s", "/etc/k3s-gpu-sharing"):
-            assert not is_there(life, machine, path), f"{machine.host}: {path}"
-
-
 def test_what_the_operator_leaves_goes_and_what_was_there_stays(life: Stage):
     """Its driver mounts the host's own folders below /run/nvidia: nothing may be deleted through them."""
     booted = life.machines_up()

@@ -20,7 +20,7 @@ ENTRIES = list(CATALOGUE.values())
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_an_entry_says_what_is_done_what_is_seen_and_how_it_heals(entry: Fault):
-    assert entry.done and entry.done[0].islower() and not entry.done.endswith(".")
+    assert entry.done and not entry.done.endswith(".")
     assert entry.healed and 0 < entry.within <= 300
     assert entry.seen or not entry.refused
     for words in entry.seen:
