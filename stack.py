@@ -77,7 +77,7 @@ def cluster(
         "servers": [hosts[node.name] for node in settings.servers],
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
-        "gone": [node.name for node in settings.gone],
+        "gone": [{"name": node.name, "role": node.role} for node in settings.gone],
         "release": {
             "version": k3s.version,
             "mirror": k3s.mirror,

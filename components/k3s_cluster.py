@@ -61,14 +61,21 @@ class PreflightArgs(TypedDict):
     """The stack's secrets that reaching a machine takes, as a JSON object."""
 
 
+class GoneArgs(TypedDict):
+    """A machine that is dead for good."""
+
+    name: str
+    role: str
+
+
 class K3sClusterArgs(TypedDict):
     """Everything a cluster is made from."""
 
     servers: Sequence[HostArgs]
     """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
     agents: Sequence[HostArgs]
-    gone: Sequence[str]
-    """Names of agents that will never answer again."""
+    gone: Sequence[GoneArgs]
+    """Hosts that will never answer again."""
     registration_address: NotRequired[str | None]
     """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
     release: ReleaseArgs
@@ -116,7 +123,7 @@ class K3sCluster(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=ResourceOptions(parent=self),
         )
-        servers, tokens = self._servers()
+        servers, tokens = self._servers([self._bury(gone["name"]) for gone in args["gone"]])
         in_turn = list(servers.values())
         first, last = in_turn[0], in_turn[-1]
         self.joined = {**servers, **self._agents(first, last, tokens["agent"])}
@@ -163,8 +170,9 @@ class K3sCluster(pulumi.ComponentResource):
     ) -> remote.Command:
         """Every Command that runs on a machine: how it is reached and becomes root is decided here alone.
 
-        `scripts`: by operation (create, update, delete).
+        `scripts`: by operation (create, update, delete); an empty one is none.
         """
+        scripts = {key: text for key, text in scripts.items() if text}
         password = host.get("sudo_password") if host["sudo"] else None
         if host["sudo"]:
             with_password = password is not None
@@ -200,18 +208,21 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=stdin,
         )
 
-    def _servers(self) -> tuple[dict[str, remote.Command], pulumi.Output[dict[str, str]]]:
+    def _servers(
+        self, buried: Sequence[pulumi.Resource]
+    ) -> tuple[dict[str, remote.Command], pulumi.Output[dict[str, str]]]:
         """Joins, changes and removes servers strictly one after another: two that come or go at the same
-        time break etcd. By name, the initial one first: the converge; and the tokens that the first made."""
+        time break etcd, and with a dead member it takes no new one. By name, the initial one first: the
+        converge; and the tokens that the first made."""
         initial, *others = self._args["servers"]
         converges: dict[str, remote.Command] = {}
-        after: list[pulumi.Resource] = []
+        after: list[pulumi.Resource] = [*buried]
 
         def add(host: HostArgs, stdin: pulumi.Input[str] | None = None) -> remote.Command:
             # The initial one has wards as the others have: when another becomes the initial one, none goes.
-            before = [self._ward("forget", host["name"], after)] if others else after
+            before = [self._forget(host, after)] if others else after
             converge = converges[host["name"]] = self._server(host, before, stdin)
-            after[:] = [self._ward("leave", host["name"], [converge])] if others else [converge]
+            after[:] = [self._leave(host["name"], [converge])] if others else [converge]
             return converge
 
         read = self._read("tokens", add(initial))
@@ -241,29 +252,33 @@ class K3sCluster(pulumi.ComponentResource):
         for position, host in enumerate(self._args["agents"]):
             before = [upkeeps[position - lanes]] if position >= lanes else []
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
-            forget = self._ward("forget", host["name"], [first])
+            forget = self._forget(host, [first])
             clean = self._clean(host, [forget])
             upkeeps.append(self._upkeep(host, token, [clean, last, *before]))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
-            self._ward("leave", host["name"], [joins[host["name"]]])
+            self._leave(host["name"], [joins[host["name"]]])
         return joins
 
-    def _let_go(self, name: str, first: remote.Command) -> None:
-        """An agent that is dead for good. Its Commands stay in the state as they are, with the word that
-        nothing is to be run when they leave it; only the server still acts, and deletes the Node.
+    def _bury(self, gone: str) -> remote.Command:
+        """Deletes the Node of a host that is dead for good, in the run that says so. What was never stored
+        is stored without a word to anybody."""
+        pulumi.log.warn(
+            f"{gone} is marked gone: this run deletes its Node; take it out of the stack file afterwards",
+            resource=self,
+        )
+        text = _forget_script(gone)
+        return self._ward("forget", gone, [self._preflight], update=text, delete=text)
+
+    def _let_go(self, gone: GoneArgs, first: remote.Command) -> None:
+        """The other Commands of a host that is dead for good stay in the state as they are, with the word
+        that nothing is to be run when they leave it.
 
         One that was never stored is created without a script, which asks no machine.
         """
         unchanged = ["connection", "create", "update", "delete", "stdin"]
         let_go = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
-        for job in ("clean", "upkeep", "agent", "leave"):
-            self._on(self._args["servers"][0], f"{job}-{name}", let_go)
-        self._ward("forget", name, [first])
-        pulumi.log.warn(
-            f"{name} is marked gone: take it out of the stack file after this run, and run up again; "
-            "its Node is then deleted",
-            resource=self,
-        )
+        for job in ("clean", "leave", *(("server",) if gone["role"] == "server" else ("upkeep", "agent"))):
+            self._on(self._args["servers"][0], f"{job}-{gone['name']}", let_go)
 
     def _upkeep(
         self, host: HostArgs, token: pulumi.Output[str], after: Sequence[pulumi.Resource]
@@ -299,13 +314,25 @@ class K3sCluster(pulumi.ComponentResource):
             delete=hostscripts.render("clean-ward", **_owner(host)),
         )
 
-    def _ward(self, job: str, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _leave(self, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        return self._ward("leave", host, after, delete=hostscripts.render("cluster", "leave", HOST=host))
+
+    def _forget(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """Deletes the Node of a host that leaves; and of one that came back empty under its old name, which
+        its host key tells: another one makes this run, before anything runs on the host."""
+        update = _forget_script(host["name"], _host_key(host))
+        return self._ward("forget", host["name"], after, update=update, delete=_forget_script(host["name"]))
+
+    def _ward(
+        self, job: str, host: str, after: Sequence[pulumi.Resource], *, delete: str, update: str = ""
+    ) -> remote.Command:
         """What another server does when `host` leaves; nothing when the whole cluster goes."""
         return self._on(
             next(server for server in self._args["servers"] if server["name"] != host),
             f"{job}-{host}",
             ResourceOptions(depends_on=list(after), deleted_with=self._preflight),
-            delete=hostscripts.render(job, HOST=host),
+            delete=delete,
+            update=update,
         )
 
     def _nodes(self) -> remote.Command:
@@ -316,7 +343,9 @@ class K3sCluster(pulumi.ComponentResource):
             "nodes",
             ResourceOptions(depends_on=list(self.joined.values())),
             create=hostscripts.render(
+                "cluster",
                 "nodes",
+                HOST=self._args["servers"][0]["name"],
                 GENERATION=self._args["generation"],
                 WANTED="\n".join(_node_line(host) for host in hosts),
             ),
@@ -403,11 +432,20 @@ def _at_registration(host: HostArgs) -> dict[str, object]:
     return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
 
 
+def _forget_script(host: str, host_key: str = "") -> str:
+    return hostscripts.render("cluster", "forget", HOST=host, HOST_KEY=host_key)
+
+
 def _node_line(host: HostArgs) -> str:
-    """For nodes.sh: NODE|LABELS|TAINTS, a taint without a value as kubectl spells one with an empty value."""
+    """For nodes.sh: NODE|LABELS|TAINTS|HOST KEY; a taint without a value has an empty one."""
     labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
     taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
-    return f"{host['name']}|{labels}|{taints}"
+    return f"{host['name']}|{labels}|{taints}|{_host_key(host)}"
+
+
+def _host_key(host: HostArgs) -> str:
+    """What tells a machine from another one under its name; without a comment that anybody may write."""
+    return " ".join(str(host["connection"].get("host_key")).split()[:2])
 
 
 def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:

@@ -37,8 +37,8 @@ def source(job: str) -> str:
     return (_HERE / f"{job}.sh").read_text()
 
 
-def render(job: str, **variables: str | int) -> str:
-    """The script of `job` with `variables` set in front of it, each quoted for sh.
+def render(*jobs: str, **variables: str | int) -> str:
+    """The scripts of `jobs` in their order, with `variables` set in front, each quoted for sh.
 
     Raises ValueError for a variable name that sh would not take, FileNotFoundError for an unknown job.
     """
@@ -46,7 +46,7 @@ def render(job: str, **variables: str | int) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a variable name for a script: {name!r}")
     header = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
-    return _PRELUDE + header + source(job)
+    return _PRELUDE + header + "".join(source(job) for job in jobs)
 
 
 def as_root(script: str, *, password: bool = False) -> str:

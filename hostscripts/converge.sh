@@ -123,6 +123,13 @@ read_at_start() { awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off' $etc/conf
 
 # What k3s fixes when a database begins, and would not start without or silently ignore.
 check_database() {
+    if [ "$DATABASE" = own ] && [ -d $data/server/db/etcd ]; then
+        others=$($k3s kubectl --request-timeout=15s get nodes --selector node-role.kubernetes.io/etcd --output \
+            'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' 2>/dev/null |
+            awk -v host="$HOST" '$1 != host { printf "%s ", $1 }')
+        [ -z "$others" ] || fail "the stack file has this server alone, and the cluster also ${others}as servers: etcd has no way from several to one" \
+            "put them back; docs/operations.md says how a snapshot is restored into a cluster of one"
+    fi
     [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
     for key in cluster-cidr service-cidr cluster-domain secrets-encryption; do
         was=$(block $key <$etc/config.yaml)
@@ -357,6 +364,7 @@ cause() {
     case "$ROLE $(journal 100)" in
     *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
     *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
+    *"unhealthy cluster"*) echo "a server is away, and etcd takes no new one until it is back or has left (gone: true)" ;;
     *"critical configuration"*) echo "this server's settings differ from the others' where they must not: the journal names the key" ;;
     *"no space left on device"*) echo "the disk is full: see df -h and df -i" ;;
     *"address already in use"*) echo "a port k3s needs is taken: see ss -ltnp" ;;

@@ -1,16 +1,13 @@
 # Labels and taints of live nodes as the stack file has them. Runs on the initial server once all nodes have joined:
 # k3s reads its own labels and taints when a Node registers, and no node may change its own taints. Touched are only
-# keys that this program has set; an annotation of the Node remembers them, so that no lost state makes orphans.
-# Set in front: WANTED      lines NODE|KEY=VALUE,…|KEY=VALUE:EFFECT,…
+# keys that this program has set; annotations of the Node remember them, so that no lost state makes orphans, and the
+# host key of its machine, by which forget.sh knows another one. After cluster.sh.
+# Set in front: WANTED      lines NODE|KEY=VALUE,…|KEY=VALUE:EFFECT,…|HOST KEY
 #               GENERATION  a number without meaning but to make this run again
 : "generation $GENERATION"
-kubectl() { timeout 60 /usr/local/bin/k3s kubectl --request-timeout=15s "$@"; }
 
-seen=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.annotations.k3s-gpu-sharing/labels}|{.metadata.annotations.k3s-gpu-sharing/taints}|{range .spec.taints[*]}{.key}={.value}:{.effect},{end}|{.metadata.labels}{"\n"}{end}') || {
-    echo "the API server did not tell its nodes, so no label and no taint was changed" >&2
-    echo "  to do: look at systemctl status k3s here, then run up again" >&2
-    exit 1
-}
+seen=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.annotations.k3s-gpu-sharing/labels}|{.metadata.annotations.k3s-gpu-sharing/taints}|{.metadata.annotations.k3s-gpu-sharing/host-key}|{range .spec.taints[*]}{.key}={.value}:{.effect},{end}|{.metadata.labels}{"\n"}{end}') ||
+    unanswered "no label and no taint was changed"
 
 # What differs, as lines NODE|PATCH|TAINTS FOR KUBECTL
 changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F '|' '
@@ -22,7 +19,7 @@ changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F
         if (was == is) return ""
         return quoted("k3s-gpu-sharing/" name) ":" (is == "" ? "null" : quoted(is)) ","
     }
-    !wanted && NF { labels[$1] = $2; taints[$1] = $3; now[$1] = "," $4; all[$1] = $5; next }
+    !wanted && NF { labels[$1] = $2; taints[$1] = $3; keys[$1] = $4; now[$1] = "," $5; all[$1] = $6; next }
     !wanted { wanted = 1; next }
     !($1 in now) { print $1 "||"; next }
     {
@@ -44,7 +41,7 @@ changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F
         count = split(taints[$1], pairs, ",")
         for (i = 1; i <= count; i++)
             if (!index(kinds, "," kind(pairs[i]) ",") && index(now[$1], "," pairs[i] ",")) words = words " " kind(pairs[i]) "-"
-        notes = remembered("labels", labels[$1], $2) remembered("taints", taints[$1], $3)
+        notes = remembered("labels", labels[$1], $2) remembered("taints", taints[$1], $3) remembered("host-key", keys[$1], $4)
         if (patch notes words == "") next
         sub(/,$/, "", patch)
         sub(/,$/, "", notes)
@@ -56,11 +53,8 @@ changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F
     exit 0
 }
 printf '%s\n' "$changes" | while IFS='|' read -r node patch words; do
-    [ -n "$patch" ] || {
-        echo "$node: no such node, so its labels and taints could not be set" >&2
-        echo "  to do: raise k3s.generation in the stack file and run up; its k3s then registers it again" >&2
-        exit 1
-    }
+    [ -n "$patch" ] || HOST=$node fail "no such node, so its labels and taints could not be set" \
+        "raise k3s.generation in the stack file and run up; its k3s then registers it again"
     # shellcheck disable=SC2086 # each word is a taint
     [ -z "$words" ] || kubectl taint node "$node" --overwrite $words
     kubectl patch node "$node" --type merge --patch "$patch"

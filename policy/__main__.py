@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi_policy import (
+from pulumi_policy import (  # pyright: ignore[reportMissingImports] (the pack has a venv of its own)
     EnforcementLevel,
     PolicyConfigSchema,
     PolicyPack,
@@ -11,7 +11,7 @@ from pulumi_policy import (
     ResourceValidationArgs,
     ResourceValidationPolicy,
 )
-from pulumi_policy.proxy import UnknownValueError
+from pulumi_policy.proxy import UnknownValueError  # pyright: ignore[reportMissingImports]
 from rules import RULES, UNKNOWN, Planned, Rule
 
 EXCEPT = PolicyConfigSchema(properties={"except": {"type": "array", "items": {"type": "string"}}})
@@ -26,7 +26,13 @@ def policy(rule: Rule) -> ResourceValidationPolicy:
             return
         provider = args.provider and args.provider.name
         planned = Planned(
-            args.urn, args.resource_type, args.name, known(args.props), bool(args.opts.protect), provider
+            args.urn,
+            args.resource_type,
+            args.name,
+            known(args.props),
+            bool(args.opts.protect),
+            provider,
+            args.opts.ignore_changes or (),
         )
         for wrong in rule.check(planned):
             report(f"{args.name} {wrong}.\n{rule.reason}", None)

@@ -35,6 +35,8 @@ class Planned:
     props: Mapping[str, Any]
     protect: bool = False
     provider: str | None = None
+    ignored: Sequence[str] = ()
+    """Which properties' changes are ignored."""
 
     @property
     def stack(self) -> str:
@@ -93,6 +95,8 @@ def protected_servers(planned: Planned) -> Iterator[str]:
     inside = "K3sCluster$command:remote:Command::" in planned.urn
     # <component>-server-<host>; a host of another role may be called what it likes
     server = re.match(r"[^-]+-server-", planned.name)
+    if "delete" in planned.ignored:
+        return  # its machine is dead, and it is on its way out of the state
     if inside and server and not planned.protect and planned.stack not in REHEARSED:
         yield f"is a server of the stack {planned.stack} without protection; write k3s.protect: true"
 

@@ -134,7 +134,8 @@ def violations(graph: Graph) -> list[str]:
 def as_planned(one: Registered) -> Planned:
     """A resource as policies see it."""
     provider = one.provider.rsplit("::", 2)[-2] if one.provider else None
-    return Planned(one.urn, one.type, one.name, _open(one.inputs), one.options.protect, provider)
+    ignored = list(one.options.ignoreChanges)
+    return Planned(one.urn, one.type, one.name, _open(one.inputs), one.options.protect, provider, ignored)
 
 
 def _open(value: Any) -> Any:

@@ -49,7 +49,9 @@ def servers_make_a_majority(draft: Draft) -> Iterator[Problem]:
             "one host in pools of role server, or three or five",
             "add a pool `control: {role: server, hosts: {server-1: 10.0.0.11}}`, or give a pool role: server",
         )
-    if servers and len(servers) % 2 == 0 and draft.intact("pools"):
+    gone = [node.name for node in draft.settings.gone if node.role == "server"]
+    # With a dead one marked, and no other in its place yet, there is nothing to do but to take it out.
+    if servers and len(servers) % 2 == 0 and (len(servers) + len(gone)) % 2 == 0 and draft.intact("pools"):
         yield Problem(
             "pools",
             f"{len(servers)} server hosts: {', '.join(servers)}",
@@ -115,17 +117,17 @@ def _shared(values: Mapping[str, str], what: str, own: str, remedy: str) -> Iter
             yield Problem(place, f"the {what} {value}, which {first} has already", expected, remedy)
 
 
-def only_agents_are_gone(draft: Draft) -> Iterator[Problem]:
-    """A server may hold the cluster's database, or a part of it: that is nothing to let go of unseen."""
-    for pool_name, pool in draft.settings.pools.items():
-        for name, host in pool.hosts.items():
-            if host.gone and pool.role == "server":
-                yield Problem(
-                    f"pools.{pool_name}.hosts.{name}.gone",
-                    "true, for a server",
-                    "an agent: a server has the cluster's database, or a part of it",
-                    "remove `gone`; docs/operations.md says what to do about a dead server",
-                )
+def nothing_leads_to_the_gone(draft: Draft) -> Iterator[Problem]:
+    """The kubeconfig and agents that join would look for a dead server."""
+    wanted = draft.settings.k3s.registration_address
+    for node in draft.settings.gone:
+        if wanted and wanted in (node.address, node.node_ip, node.external_ip):
+            yield Problem(
+                "k3s.registrationAddress",
+                f"{wanted}, the address of {node.name}, which is gone",
+                "a name or an address that leads to the servers that are up",
+                "write the address of a living server, or of a load balancer for port 6443",
+            )
 
 
 def ssh_key_once(draft: Draft) -> Iterator[Problem]:
@@ -255,7 +257,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     servers_make_a_majority,
     several_servers_are_found,
     unique_hosts,
-    only_agents_are_gone,
+    nothing_leads_to_the_gone,
     ssh_key_once,
     install_script_checked,
     k3s_config_is_ours,

@@ -153,7 +153,7 @@ class Settings:
 
     @property
     def gone(self) -> tuple[Node, ...]:
-        """Agents that will never answer again, by name."""
+        """Machines that will never answer again, by name."""
         return self._nodes(gone=True)
 
     def _nodes(self, gone: bool) -> tuple[Node, ...]:
@@ -242,5 +242,5 @@ class Settings:
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()
-            if (host.gone and pool.role == "agent") == gone
+            if host.gone == gone
         ]

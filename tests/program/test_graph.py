@@ -197,7 +197,8 @@ def test_max_unavailable_makes_lanes(in_project: Path):
 def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
     for command in commands(dev):
         if any(word in command.name for word in ("clean", "leave", "forget")):
-            assert set(command.inputs) & {"create", "update", "delete"} == {"delete"}, command.name
+            returned = {"update"} if "forget" in command.name else set()
+            assert set(command.inputs) & {"create", "update", "delete"} == {"delete", *returned}, command.name
         if "upkeep" in command.name:
             assert set(command.inputs) & {"create", "update", "delete"} == {"update"}
 
@@ -396,8 +397,40 @@ def test_labels_and_taints_are_the_servers_business_once_a_node_is_there(in_proj
     script = after.of("cluster-upkeep-gpu-1").inputs["update"]
     assert "\nnode-label:\n- zone=a\n" in script and "- team=red:NoSchedule\n" in script
     assert "node-role.kubernetes.io/worker" not in script
+    key = after.of("cluster-nodes").inputs["connection"].value["hostKey"]
     wanted = "gpu-1|node-role.kubernetes.io/worker=,zone=a|team=red:NoSchedule,x=:NoExecute"
-    assert f"WANTED='server-1||\n{wanted}'\n" in after.of("cluster-nodes").inputs["create"]
+    assert f"WANTED='server-1|||{key}\n{wanted}|{key}'\n" in after.of("cluster-nodes").inputs["create"]
+
+
+def test_another_host_key_makes_room_for_the_machine_before_anything_runs_on_it(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    config["pools"]["rtx"]["hosts"]["gpu-1"] = {"address": "10.77.0.21", "hostKey": key}
+    after = g.run(config)
+    assert {"cluster-forget-gpu-1", "cluster-upkeep-gpu-1", "cluster-nodes"} <= set(changes(before, after))
+    assert "cluster-forget-gpu-1" in after.before(after.of("cluster-upkeep-gpu-1"))
+    assert f"HOST_KEY='{key}'\n" in after.of("cluster-forget-gpu-1").inputs["update"]
+    assert "HOST_KEY=''\n" in after.of("cluster-forget-gpu-1").inputs["delete"]
+
+
+def test_a_dead_server_leaves_without_being_asked(in_project: Path):
+    config = with_servers(3)
+    before = g.run(config)
+    config["pools"]["control"]["hosts"]["server-3"] = {"address": "10.77.0.13", "gone": True}
+    config["k3s"]["protect"] = True
+    after = g.run(config)
+    assert before.resources.keys() == after.resources.keys() - {after.of("guard").urn} | {
+        before.of("guard").urn
+    }
+    for job in ("clean", "server", "leave"):
+        options = after.of(f"cluster-{job}-server-3").options
+        assert options.retainOnDelete and not options.protect and "delete" in options.ignoreChanges
+    forget = after.of("cluster-forget-server-3")
+    assert forget.inputs["connection"].value["host"] == "10.77.0.12" and not forget.options.retainOnDelete
+    # etcd takes no new member beside a dead one.
+    assert "cluster-forget-server-3" in after.before(after.of("cluster-server-server-2"))
+    assert "10.77.0.13" not in after.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
 
 
 def test_another_generation_looks_and_reads_again(in_project: Path):
@@ -602,7 +635,8 @@ def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_proje
             job
         )
         assert not {"create", "update", "delete"} & set(command.inputs), job
-    assert "delete" in graph.of("cluster-forget-gpu-2").inputs
+    forget = graph.of("cluster-forget-gpu-2").inputs
+    assert "create" not in forget and forget["update"] == forget["delete"]
     assert not graph.of("cluster-forget-gpu-2").options.retainOnDelete
     assert "gpu-sharing-gpu-2" not in {resource.name for resource in graph}
     told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]

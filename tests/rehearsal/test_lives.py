@@ -1,15 +1,29 @@
 """Nodes and servers over their lives, on one stack: each test starts from where the one before it ended."""
 
+import re
+import shlex
+import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from rehearsal import machines
+import hostscripts
+from rehearsal import identity, machines, nspawn
+from rehearsal.engine import ROOT
+from rehearsal.progress import Progress
 
-from .stage import Stage, stack_config, stage
+from .stage import Stage, eventually, stack_config, stage
 
-ADDRESSES = {**{f"server-{n}": f"10.77.0.{50 + n}" for n in range(1, 5)}, "gpu-1": "10.77.0.55"}
+ADDRESSES = {
+    **{f"server-{n}": f"10.77.0.{50 + n}" for n in range(1, 5)},
+    "gpu-1": "10.77.0.55",
+    "server-5": "10.77.0.58",
+}
 OURS = "k3s-gpu-sharing/"
+BOUNDED_SECONDS = 300
+START_SECONDS = 240
 
 Booted = dict[str, machines.Booted]
 
@@ -31,7 +45,11 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def booted(lives: Stage) -> Booted:
+    """All machines; server-4 is no host of the stack yet."""
+    rtx = lives.config["pools"]["rtx"]["hosts"]
+    rtx["server-4"] = ADDRESSES["server-4"]  # among the agents, for an even number of servers is refused
     booted = lives.machines_up()
+    del rtx["server-4"]
     lives.up()
     return booted
 
@@ -39,7 +57,7 @@ def booted(lives: Stage) -> Booted:
 def starts(lives: Stage, booted: Booted) -> dict[str, str]:
     """By machine: which start of k3s is running."""
     show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: lives.on(machine, show) for name, machine in booted.items()}
+    return {name: lives.on(machine, show) for name, machine in booted.items() if machine.running}
 
 
 def about(lives: Stage, name: str) -> tuple[dict[str, str], set[str], set[str]]:
@@ -73,7 +91,8 @@ def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: 
     }
     assert taints == {"spot=:NoSchedule", "theirs=1:NoSchedule"}
     labels, _, notes = about(lives, "server-2")
-    assert "node-role.kubernetes.io/boss" not in labels and labels["theirs"] == "1" and not notes
+    assert "node-role.kubernetes.io/boss" not in labels and labels["theirs"] == "1"
+    assert notes == {f"{OURS}host-key"}
 
     for key in ("labels", "taints"):
         del pools["rtx"][key]
@@ -81,5 +100,139 @@ def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: 
     lives.up()
     labels, taints, notes = about(lives, "gpu-1")
     assert not labels.keys() & {"zone", "rack", "disk"} and labels["theirs"] == "1"
-    assert (taints, notes) == ({"theirs=1:NoSchedule"}, set())
+    assert (taints, notes) == ({"theirs=1:NoSchedule"}, {f"{OURS}host-key"})
+    assert starts(lives, booted) == before
+
+
+def nodes(lives: Stage) -> dict[str, tuple[bool, str]]:
+    """By name: whether it is Ready, and the id of its machine."""
+    return {
+        node["metadata"]["name"]: (
+            any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]),
+            node["status"]["nodeInfo"]["machineID"],
+        )
+        for node in lives.get("nodes")["items"]
+    }
+
+
+def members(lives: Stage) -> set[str]:
+    """The servers that etcd itself counts."""
+    prefix = "etcd.k3s.cattle.io/node-name"
+    items = lives.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
+    return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
+
+
+def empty(lives: Stage, *gone: machines.Booted) -> None:
+    """Takes machines away with their disks and host keys."""
+    nspawn.power_off(gone)
+    for machine in gone:
+        nspawn.remove(machine)
+    identity.remember(lives.site.state, {machine.address: None for machine in gone})
+
+
+def test_machines_that_come_back_empty_rejoin_by_themselves(lives: Stage, booted: Booted):
+    """A server and an agent, under their old names; beside them one that only has another host key."""
+    before, were = starts(lives, booted), nodes(lives)
+    empty(lives, booted["server-3"], booted["gpu-1"])
+    lives.on(
+        booted["server-2"],
+        "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; "
+        "systemctl restart ssh",
+    )
+    identity.remember(lives.site.state, {ADDRESSES["server-2"]: identity.host_key(booted["server-2"].root)})
+    lives.machines_up()
+    lives.up()
+    assert "server-2: another host key, and the same node" in "\n".join(lives.said)
+    are = nodes(lives)
+    assert are.keys() == were.keys() and all(ready for ready, _ in are.values())
+    assert {name for name in are if are[name] != were[name]} == {"server-3", "gpu-1"}
+    assert members(lives) == {"server-1", "server-2", "server-3"}
+    after = starts(lives, booted)
+    assert {name for name in before if after[name] != before[name]} == {"server-3", "gpu-1"}
+    assert set(lives.up()) == {"same"}
+
+
+def test_a_node_that_somebody_deleted_registers_again(lives: Stage, booted: Booted):
+    lives.kubectl("delete", "node", "gpu-1")
+    lives.config["k3s"]["generation"] = 1
+    lives.up()
+    assert nodes(lives)["gpu-1"][0]
+
+
+def test_from_three_servers_to_one_is_refused_before_anything_is_touched(lives: Stage, booted: Booted):
+    before, hosts = starts(lives, booted), dict(lives.config["pools"]["control"]["hosts"])
+    lives.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
+    said = lives.refused(lives.up)
+    assert "the cluster also server-2 server-3 as servers: etcd has no way from several to one" in said
+    assert starts(lives, booted) == before and members(lives) == set(hosts)
+    lives.config["pools"]["control"]["hosts"] = hosts
+
+
+def test_a_dead_server_leaves_and_another_one_takes_its_place(lives: Stage, booted: Booted):
+    machines.power_cut(booted["server-2"])
+    eventually("server-2 to be missed", lambda: not nodes(lives)["server-2"][0], 180)
+    # A second one may not leave now.
+    leave = shlex.quote(hostscripts.render("cluster", "leave", HOST="server-3"))
+    said = lives.on(booted["server-1"], f"sh -c {leave} 2>&1 || echo refused")
+    assert "server-3: without it etcd would lose its majority" in said and said.endswith("refused")
+    assert "server-2 Unknown;" in said and "expected more than half" in said
+    assert "to do: bring the others back first, or keep server-3 in the stack file" in said
+
+    hosts = lives.config["pools"]["control"]["hosts"]
+    hosts["server-2"] = {"address": ADDRESSES["server-2"], "gone": True}
+    begin = time.monotonic()
+    hosts["server-4"] = ADDRESSES["server-4"]
+    lives.up()
+    assert members(lives) == {"server-1", "server-3", "server-4"} and "server-2" not in nodes(lives)
+    del hosts["server-2"]
+    lives.up()
+    assert time.monotonic() - begin < BOUNDED_SECONDS
+    assert set(lives.up()) == {"same"}
+
+
+def documented(heading: str) -> list[str]:
+    """The commands that docs/operations.md gives under a heading, block by block."""
+    (part,) = re.findall(
+        rf"^### {heading}\n(.*?)^##", (ROOT / "docs/operations.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    return re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+
+
+def all_ready(lives: Stage) -> bool:
+    """False as well while there is no API."""
+    try:
+        return all(ready for ready, _ in nodes(lives).values())
+    except subprocess.CalledProcessError:
+        return False
+
+
+def test_back_to_a_snapshot_of_etcd_as_it_is_documented(lives: Stage, booted: Booted):
+    first, *others = (booted[name] for name in ("server-1", "server-3", "server-4"))
+    lives.on(first, "k3s etcd-snapshot save --name kept")
+    lives.kubectl("create", "configmap", "made-after-the-snapshot")
+    stop, restore, rejoin = documented("From a snapshot of etcd")
+    name = lives.on(first, "ls /var/lib/rancher/k3s/server/db/snapshots | grep kept")
+    for server in (first, *others):
+        machines.run(server, stop, START_SECONDS)
+    machines.run(first, restore.replace("NAME", name), START_SECONDS)
+    for server in others:
+        machines.run(server, rejoin, START_SECONDS)
+        eventually(f"{server.host} to be Ready again", lambda: all_ready(lives), 180)
+    assert members(lives) == {"server-1", "server-3", "server-4"}
+    names = {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
+    assert "made-after-the-snapshot" not in names
+    assert set(lives.up()) == {"same"}
+
+
+def test_a_lost_state_restarts_nothing_and_still_knows_which_labels_are_its_own(lives: Stage, booted: Booted):
+    rtx = lives.config["pools"]["rtx"]
+    rtx["labels"] = {"zone": "c"}
+    lives.up()
+    before = starts(lives, booted)
+    shutil.rmtree(lives.site.folder / "engine")
+    lives.site.provide(lives.tools, Progress())
+    del rtx["labels"]
+    assert set(lives.up()) == {"create"}
+    labels, _, _ = about(lives, "gpu-1")
+    assert "zone" not in labels and labels["theirs"] == "1"
     assert starts(lives, booted) == before

@@ -103,8 +103,8 @@ def test_a_dead_host_leaves_without_being_asked(reach: Stage, booted: dict[str, 
     reach.on(booted[AGENT], "systemctl stop k3s-agent; systemctl stop ssh")
     hosts[AGENT] = {"address": "10.77.0.161", "gone": True}
     reach.up()
-    assert any("gpu-1 is marked gone: take it out of the stack file" in line for line in reach.said)
+    assert any("gpu-1 is marked gone: this run deletes its Node" in line for line in reach.said)
+    assert [node["metadata"]["name"] for node in reach.get("nodes")["items"]] == [SERVER]
     del reach.config["pools"]["rtx"]
     reach.up()
-    assert [node["metadata"]["name"] for node in reach.get("nodes")["items"]] == [SERVER]
     assert not [name for name in reach.resources() if AGENT in name]

@@ -7,6 +7,17 @@ THREE = {"pools/control/hosts/server-2": "10.0.0.12", "pools/control/hosts/serve
 
 # change, path, a piece of `found`, of `expected`, of `remedy`
 REFUSALS = {
+    "a way in that leads to a dead server": (
+        {
+            **THREE,
+            "k3s/registrationAddress": "10.0.0.13",
+            "pools/control/hosts/server-3": {"address": "10.0.0.13", "gone": True},
+        },
+        "k3s.registrationAddress",
+        "10.0.0.13, the address of server-3, which is gone",
+        "leads to the servers that are up",
+        "the address of a living server",
+    ),
     # rules that span keys
     "no server": ({"pools/control": REMOVE}, "pools", "no server host", "three or five", "role: server"),
     "two servers": (

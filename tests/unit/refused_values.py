@@ -204,13 +204,6 @@ REFUSALS = {
         "one way to the private key",
         "remove all but one",
     ),
-    "a server that is gone": (
-        {"pools/control/hosts/server-1": {"address": "10.0.0.11", "gone": True}},
-        "pools.control.hosts.server-1.gone",
-        "true, for a server",
-        "an agent",
-        "docs/operations.md",
-    ),
     "a taint without an effect": (
         {"pools/rtx/taints": ["team=red"]},
         "pools.rtx.taints[0]",

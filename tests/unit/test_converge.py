@@ -166,7 +166,12 @@ def test_a_pod_that_nothing_would_make_again_is_not_evicted(machine: Pretended):
     assert machine.told == ""
 
 
-SERVER = {"ROLE": "server", "SERVERS": "127.0.0.2 127.0.0.3", "CONFIG": "cluster-cidr: 10.42.0.0/16\n"}
+SERVER = {
+    "ROLE": "server",
+    "DATABASE": "first",
+    "SERVERS": "127.0.0.2 127.0.0.3",
+    "CONFIG": "cluster-cidr: 10.42.0.0/16\n",
+}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ SERVER = {"ROLE": "server", "SERVERS": "127.0.0.2 127.0.0.3", "CONFIG": "cluster
     ],
 )
 def test_how_a_database_begins(machine: Pretended, database: str, lines: str):
-    done = machine.run("beginning", DATABASE=database, **SERVER)
+    done = machine.run("beginning", **{**SERVER, "DATABASE": database})
     assert (done.returncode, done.stdout) == (0, lines.format(folder=machine.folder)), done.stderr
 
 
@@ -186,12 +191,12 @@ def test_how_a_database_began_stays_as_it_was(machine: Pretended):
     (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
     (machine.folder / "etc/rancher/k3s").mkdir(parents=True)
     (machine.folder / "etc/rancher/k3s/config.yaml").write_text("tls-san:\n- a\ncluster-init: true\n")
-    done = machine.run("beginning", DATABASE="copy", **SERVER)
+    done = machine.run("beginning", **{**SERVER, "DATABASE": "copy"})
     assert done.stdout == "cluster-init: true\n"
 
 
 def test_a_second_cluster_is_never_begun_beside_a_living_one(machine: Pretended):
-    done = machine.run("answers() { [ $1 = 127.0.0.3 ]; }; beginning", DATABASE="first", **SERVER)
+    done = machine.run("answers() { [ $1 = 127.0.0.3 ]; }; beginning", **SERVER)
     assert done.returncode == 1 and done.stdout == ""
     assert "the cluster lives on 127.0.0.3" in done.stderr and "k3s.initialServer" in done.stderr
 
@@ -231,3 +236,13 @@ def test_a_release_that_is_missing_and_a_disk_that_is_full_are_told_apart(machin
     full = machine.run(f"fetch file://{machine.folder}/installed /dev/full")
     assert full.returncode == 1 and "gpu-1: could not write /dev/full" in full.stderr
     assert "is the disk full or read-only? see df -h, df -i and mount" in full.stderr
+
+
+def test_from_several_servers_to_one_is_refused(machine: Pretended):
+    (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
+    machine.says(nodes="gpu-1\nserver-2\nserver-3\n")
+    done = machine.run("check_database", **{**SERVER, "DATABASE": "own"})
+    assert done.returncode == 1 and "also server-2 server-3 as servers" in done.stderr
+    assert "put them back" in done.stderr and "docs/operations.md" in done.stderr
+    machine.says(nodes="gpu-1\n")
+    assert machine.run("check_database", **{**SERVER, "DATABASE": "own"}).returncode == 0

@@ -17,13 +17,19 @@ esac
 """
 
 
+KEY = "ssh-ed25519 AAAA"
+
+
 def run(folder: Path, seen: str, wanted: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """How nodes.sh ended, and what it told kubectl."""
     k3s = folder / "k3s"
     k3s.write_text(KUBECTL.format(folder=folder))
     k3s.chmod(0o755)
     (folder / "seen").write_text(seen)
-    script = hostscripts.render("nodes", GENERATION=0, WANTED=wanted).replace("/usr/local/bin/k3s", str(k3s))
+    wanted = "\n".join(f"{line}|{KEY}" for line in wanted.splitlines())
+    script = hostscripts.render("cluster", "nodes", HOST="server-1", GENERATION=0, WANTED=wanted).replace(
+        "/usr/local/bin/k3s", str(k3s)
+    )
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
     told = folder / "told"
     return done, told.read_text().splitlines() if told.exists() else []
@@ -34,7 +40,8 @@ def patch(labels: str, annotations: str) -> str:
     return f'patch node gpu-1 --type merge --patch {{"metadata":{{{metadata}}}}}'
 
 
-SEEN = 'gpu-1|zone=a|team=red:NoSchedule|team=red:NoSchedule,theirs=1:NoExecute,|{"theirs":"1","zone":"a"}\n'
+TAINTS = "team=red:NoSchedule,theirs=1:NoExecute,"
+SEEN = f'gpu-1|zone=a|team=red:NoSchedule|{KEY}|{TAINTS}|{{"theirs":"1","zone":"a"}}\n'
 
 
 @pytest.mark.parametrize(
@@ -74,14 +81,19 @@ def test_only_what_differs_is_changed(tmp_path: Path, wanted: str, told: list[st
 
 
 def test_what_somebody_changed_back_is_set_again(tmp_path: Path):
-    _, said = run(tmp_path, "gpu-1|zone=a|||{}\n", "gpu-1|zone=a|")
+    _, said = run(tmp_path, "gpu-1|zone=a||ssh-ed25519 AAAA||{}\n", "gpu-1|zone=a|")
     assert said == [patch('"zone":"a"', "")]
 
 
 def test_of_nobody_knows_whom_nothing_is_taken(tmp_path: Path):
     """Without the annotation all there is belongs to others."""
-    done, said = run(tmp_path, 'gpu-1|||team=red:NoSchedule,|{"zone":"a"}\n', "gpu-1||")
+    done, said = run(tmp_path, 'gpu-1|||ssh-ed25519 AAAA|team=red:NoSchedule,|{"zone":"a"}\n', "gpu-1||")
     assert (done.returncode, said) == (0, [])
+
+
+def test_the_machines_host_key_is_remembered(tmp_path: Path):
+    _, said = run(tmp_path, "gpu-1||||||{}\n", "gpu-1||")
+    assert said == [patch("", f'"k3s-gpu-sharing/host-key":"{KEY}"')]
 
 
 def test_a_node_that_is_missing_is_named(tmp_path: Path):
@@ -91,7 +103,7 @@ def test_a_node_that_is_missing_is_named(tmp_path: Path):
 
 
 def test_an_api_server_that_does_not_answer_is_told(tmp_path: Path):
-    script = hostscripts.render("nodes", GENERATION=0, WANTED="gpu-1||").replace(
+    script = hostscripts.render("cluster", "nodes", HOST="server-1", GENERATION=0, WANTED="gpu-1||").replace(
         "/usr/local/bin/k3s", "false"
     )
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
