@@ -1,6 +1,7 @@
 #!/bin/sh
 # Leave this machine as it was found. Left here by converge, called by the host's ward when the host
-# leaves the stack: clean PROJECT STACK HOST. Acts only on a machine that carries that very marker.
+# leaves the stack: clean PROJECT STACK HOST. Acts only on a machine that carries that very marker, and
+# believes no exit code: what is still there in the end is looked for, and named.
 set -eu
 LC_ALL=C
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -23,52 +24,124 @@ flock -w 300 9 || {
     exit 1
 }
 
-mkdir -p /run/k3s-gpu-sharing
-out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
-(
-    trap '' HUP PIPE TERM
-    # k3s's own scripts know every mount and process of theirs; their exit code proves nothing.
+# Mounts at or below a path, the innermost first.
+mounts() { awk -v path="$1" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts | sort -r; }
+
+# Those of k3s, of its pods and of their networks; its folders themselves may be disks of their own, which stay.
+k3s_mounts() {
+    awk '$2 ~ "^/(run/k3s|var/lib/kubelet|var/lib/rancher/k3s)/|^/run/netns/cni-" { print $2 }' /proc/self/mounts | sort -r
+}
+
+# As PID PROGRAM: what runs from k3s's files, and in its pods.
+k3s_processes() {
+    for process in /proc/[0-9]*; do
+        program=$(readlink "$process/exe" 2>/dev/null) || continue
+        case $program in
+        /usr/local/bin/k3s | /usr/local/bin/k3s\ * | /var/lib/rancher/k3s/*) ;;
+        *) grep -qs /kubepods "$process/cgroup" || continue ;;
+        esac
+        printf '%s %s\n' "${process#/proc/}" "$program"
+    done
+}
+
+k3s_interfaces() {
+    awk '{ sub(/:.*/, ""); sub(/^ */, "") } /^(cni0|flannel[.]1|flannel-v6[.]1|flannel-wg(-v6)?|kube-ipvs0)$/' /proc/net/dev
+}
+
+# k3s_rules TOOL: lines of iptables-save that kube-proxy, the network policies and the pods' network put there
+k3s_rules() { { timeout 60 "$1-save" 2>/dev/null || :; } | grep -iE 'KUBE-|CNI-|flannel' || :; }
+
+# As NAME NOW BEFORE: switches of the kernel that are not as they were found.
+switches() {
+    [ -e $own/sysctl-before ] || return 0
+    while read -r name before; do
+        [ -w "/proc/sys/$name" ] || continue
+        now=$(cat "/proc/sys/$name" 2>/dev/null) || continue
+        [ "$now" = "$before" ] || printf '%s %s %s\n' "$name" "$now" "$before"
+    done <$own/sysctl-before
+}
+
+# k3s's own scripts know every mount and process of theirs. An install that failed early has none, and what
+# they leave is taken away piece by piece.
+take_away() {
     for script in k3s-uninstall.sh k3s-agent-uninstall.sh; do
         [ ! -x /usr/local/bin/$script ] || timeout 300 /usr/local/bin/$script || :
     done
-    # An install that failed early has no such script; what it put here is taken away piece by piece.
     for unit in k3s k3s-agent; do
         [ ! -e /etc/systemd/system/$unit.service ] || timeout 120 systemctl disable --now $unit || :
         rm -f /etc/systemd/system/$unit.service /etc/systemd/system/$unit.service.env
     done
     systemctl daemon-reload || :
-    rm -rf /etc/rancher/k3s /usr/local/bin/k3s /usr/local/bin/k3s.new
+    k3s_processes | while read -r pid program; do
+        echo "killing $pid $program"
+        kill -9 "$pid" || :
+    done
+    k3s_mounts | while read -r mount; do umount "$mount" || umount -l "$mount" || :; done
+    for interface in $(k3s_interfaces); do ip link delete "$interface" || :; done
+    for tool in iptables ip6tables; do
+        [ -n "$(k3s_rules $tool)" ] || continue
+        timeout 60 $tool-save | grep -viE 'KUBE-|CNI-|flannel' | timeout 60 $tool-restore || :
+    done
+    switches | while read -r name _ before; do printf '%s\n' "$before" >"/proc/sys/$name" || :; done
+    # /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
+    rm -rf --one-file-system /etc/rancher/k3s /etc/rancher/node /run/k3s /run/flannel /run/netns/cni-* \
+        /usr/local/bin/k3s /usr/local/bin/k3s.new /usr/local/bin/k3s-killall.sh /usr/local/bin/k3s-uninstall.sh \
+        /usr/local/bin/k3s-agent-uninstall.sh || :
+    k3s_data -exec rm -rf --one-file-system {} + || :
+    # What the GPU Operator's containers leave on the host, where it was not there before. Its driver mounts
+    # the host's own file system below /run/nvidia: unmount first, and never delete across a mount.
+    while read -r path; do
+        mounts "$path" | while read -r mount; do umount -l "$mount" || :; done
+        if [ -z "$(mounts "$path")" ]; then rm -rf --one-file-system "$path" || :; fi
+        rmdir "${path%/*}" 2>/dev/null || :
+    done <$own/absent-before
+}
+
+# k3s_data EXPRESSION: of what lies in its data folders
+k3s_data() {
+    for path in /var/lib/rancher/k3s /var/lib/kubelet; do
+        [ ! -d $path ] || find $path -mindepth 1 -maxdepth 1 ! -name lost+found "$@"
+    done
+}
+
+# Every line names something that should not be here.
+look() {
+    for path in /usr/local/bin/k3s /usr/local/bin/k3s-*.sh /etc/rancher/k3s /etc/rancher/node \
+        /etc/systemd/system/k3s.service* /etc/systemd/system/k3s-agent.service*; do
+        [ ! -e "$path" ] || echo "$path"
+    done
+    for unit in k3s k3s-agent; do
+        [ ! -L /etc/systemd/system/multi-user.target.wants/$unit.service ] || echo "unit $unit, enabled"
+    done
+    for name in kubectl crictl ctr; do
+        case $(readlink /usr/local/bin/$name || :) in k3s | /usr/local/bin/k3s) echo /usr/local/bin/$name ;; esac
+    done
+    while read -r path; do [ ! -e "$path" ] || echo "$path"; done <$own/absent-before
+    k3s_data
+    k3s_mounts | sed 's/^/mount /'
+    k3s_processes | sed 's/^/process /'
+    k3s_interfaces | sed 's/^/interface /'
+    for tool in iptables ip6tables; do
+        count=$(k3s_rules $tool | grep -c '' || :)
+        [ "$count" = 0 ] || echo "$count lines of k3s in $tool-save"
+    done
+    switches | while read -r name now before; do echo "sysctl $name = $now (was $before)"; done
+}
+
+mkdir -p /run/k3s-gpu-sharing
+out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
+(
+    trap '' HUP PIPE TERM
+    take_away
 ) >"$out" 2>&1 </dev/null &
 wait $! || :
 
-# /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
-rm -rf /etc/rancher/node
-
-# What the GPU Operator's containers leave on the host, where it was not there before. Its driver mounts
-# the host's own file system below /run/nvidia: unmount first, and never delete across a mount.
-mounts() { awk -v path="$1" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts; }
-left=
-while read -r path; do
-    mounts "$path" | sort -r | while read -r mount; do umount -l "$mount" || :; done
-    if [ -n "$(mounts "$path")" ]; then
-        left="$left $path"
-    else
-        rm -rf --one-file-system "$path"
-        rmdir "${path%/*}" 2>/dev/null || :
-    fi
-done <$own/absent-before
-
-for path in /usr/local/bin/k3s /etc/rancher/k3s /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
-    [ ! -e $path ] || left="$left $path"
-done
-# These may be disks of their own, which stay, empty.
-for path in /var/lib/rancher/k3s /var/lib/kubelet; do
-    [ -z "$(find $path -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null || :)" ] || left="$left $path"
-done
+left=$(look)
 if [ -n "$left" ]; then
     tail -n 40 "$out" >&2
     rm -f "$out"
-    echo "$3: still there:$left; look at what holds them (mount, ps), then run destroy again" >&2
+    echo "$3: still there: $(printf '%s' "$left" | tr '\n' ';'); expected nothing of k3s and its operators" >&2
+    echo "  to do: look at what holds it (mount, ps, lsattr), then run destroy again" >&2
     exit 1
 fi
 rm -f "$out"

@@ -185,9 +185,16 @@ claim() {
     # What the GPU Operator may bring to the host and would leave there; clean takes away what was not
     # here before.
     [ -e $own/absent-before ] || for path in /usr/local/nvidia/toolkit /run/nvidia \
-        /etc/containerd/conf.d/99-nvidia.toml /var/run/cdi/management.nvidia.com-gpu.yaml; do
+        /etc/containerd/conf.d/99-nvidia.toml /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml \
+        /var/run/cdi/management.nvidia.com-gpu.yaml /var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json; do
         [ -e $path ] || printf '%s\n' $path
     done | put $own/absent-before 644
+    # What k3s, its kubelet and its kube-proxy switch over in the kernel.
+    [ -e $own/sysctl-before ] || for name in net/ipv4/conf/all/forwarding net/ipv4/conf/default/forwarding \
+        net/ipv6/conf/all/forwarding net/ipv4/conf/all/route_localnet vm/overcommit_memory kernel/panic \
+        kernel/panic_on_oops; do
+        [ ! -e /proc/sys/$name ] || printf '%s %s\n' $name "$(cat /proc/sys/$name)"
+    done | put $own/sysctl-before 644
     printf '%s\n' "$mine" | put $own/owner 644
 }
 
