@@ -101,7 +101,7 @@ def test_what_the_operator_leaves_goes_and_what_was_there_stays(life: Stage):
 
 def test_a_change_after_a_half_failed_install_reaches_every_agent(life: Stage):
     life.config["pools"]["rtx"]["hosts"].update({"gpu-2": "10.77.0.142", "gpu-3": "10.77.0.143"})
-    life.config["k3s"]["startTimeoutSeconds"] = 10
+    life.config["k3s"]["startTimeoutSeconds"] = 20
     booted = life.machines_up()
     life.on(booted["gpu-2"], f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
     life.refused(life.up)
