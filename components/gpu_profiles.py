@@ -45,7 +45,7 @@ class GpuProfiles(pulumi.ComponentResource):
                 # The operator's pods are privileged: Pod Security would refuse them otherwise.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
-            opts=child(self, opts),
+            opts=child(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
         )
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
         self.vacated = local.Command(
@@ -67,6 +67,13 @@ class GpuProfiles(pulumi.ComponentResource):
             },
             data=args["configs"],
             # Where pods stay, the old keys stay: a plugin that restarts meanwhile still finds its own.
-            opts=child(self, opts, depends_on=[self.vacated]),
+            opts=child(
+                self, opts, depends_on=[self.vacated], aliases=[_once_of("GpuSharing", "gpu-sharing")]
+            ),
         )
         self.register_outputs({"namespace": self.namespace})
+
+
+def _once_of(component: str, name: str) -> pulumi.Alias:
+    """Where an older state has what is here now: a namespace that is made anew takes the operator with it."""
+    return pulumi.Alias(name=name, parent=pulumi.create_urn(name, f"k3sgpu:index:{component}"))

@@ -119,6 +119,14 @@ def test_at_first_nobody_is_moved(dev: g.Graph):
     }
 
 
+def test_what_has_another_parent_today_is_known_under_its_former_one(dev: g.Graph):
+    formerly = {"Namespace": ("GpuOperator", "gpu-operator"), "ConfigMap": ("GpuSharing", "gpu-sharing")}
+    for kind, (component, name) in formerly.items():
+        (alias,) = dev.of("gpu-profiles", kind).options.aliases
+        parent = f"urn:pulumi:dev::k3s-gpu-sharing::k3sgpu:index:{component}::{name}"
+        assert (alias.spec.name, alias.spec.parentUrn) == (name, parent)
+
+
 def with_servers(count: int) -> dict:
     config = with_agents(2)
     config["pools"]["control"]["hosts"] = {f"server-{n}": f"10.77.0.{10 + n}" for n in range(1, count + 1)}
