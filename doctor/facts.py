@@ -1,13 +1,26 @@
 """What a machine said about itself, as facts.sh prints it."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).parent / "facts.sh"
 
 _LINE = re.compile(r"([a-z][a-z0-9-]*)\t(.*)")
+
+
+def question(inventory: Mapping[str, Any]) -> str:
+    """facts.sh, told what the machines of an inventory have to reach."""
+    downloads, server = inventory.get("downloads", []), inventory.get("registration", "")
+    hosts = [urlsplit(url).hostname or "" for url in downloads] + [server]
+    # An address needs no name service.
+    names = dict.fromkeys(name for name in hosts if re.search("[a-z]", name, re.IGNORECASE))
+    told = {"downloads": " ".join(downloads), "server": server, "names": " ".join(names)}
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in told.items()) + SCRIPT.read_text()
 
 
 @dataclass(frozen=True)

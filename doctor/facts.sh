@@ -5,6 +5,10 @@
 # $1  how it runs: root, sudo (a login that became root), none or wrong-password (a login that did not)
 # $2  in front of every path read; empty on a machine, a folder of captured files in tests
 # $3  with none and wrong-password: what sudo said
+#
+# May be set in front: downloads  addresses that an installation would fetch from
+#                      server     where the cluster's API is to be found
+#                      names      host names that have to be known here
 LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
@@ -16,6 +20,42 @@ lacks() {
     if command -v modprobe >/dev/null 2>&1 && ! modprobe -n -q "$1" 2>/dev/null; then say kernel-lacks "$1"; fi
 }
 text() { [ ! -r "$1" ] || cat "$1" 2>/dev/null; }
+# away URL: the HTTP status at the end of the way to it (000: no answer), the program that asked, its exit status
+away() {
+    if command -v curl >/dev/null 2>&1; then
+        found=$(bounded 10 curl -sIL --max-time 8 -o /dev/null -w '%{http_code}' "$1" 2>/dev/null)
+        printf '%s curl %s' "${found:-000}" "$?"
+    elif command -v wget >/dev/null 2>&1; then
+        found=$(bounded 10 wget -S --spider -t 1 -T 8 "$1" 2>&1)
+        ended=$?
+        printf '%s\n' "$found" |
+            awk -v ended="$ended" '$1 ~ /^HTTP/ { s = $2 } END { printf "%s wget %s", s ? s : "000", ended }'
+    else
+        return 1
+    fi
+}
+# certificates ADDRESS: of the cluster whose API answers there
+certificates() {
+    if command -v curl >/dev/null 2>&1; then
+        bounded 7 curl -skf --max-time 5 "https://$1:6443/cacerts" 2>/dev/null
+    else
+        bounded 7 wget -q --no-check-certificate -t 1 -T 5 -O - "https://$1:6443/cacerts" 2>/dev/null
+    fi
+}
+digest() { [ -z "$1" ] || printf '%s\n' "$1" | sha256sum | cut -d ' ' -f 1; }
+# Asked beside each other and beside all other questions, because each may take its whole time.
+ask() {
+    for url in ${downloads-}; do
+        case $(uname -m)$url in aarch64*/k3s) url=$url-arm64 ;; esac
+        { ! status=$(away "$url") || say download "$url $status"; } &
+    done
+    if [ -n "${server-}" ]; then
+        say api "$(digest "$(certificates "$server")")" &
+    fi
+    ! command -v getent >/dev/null 2>&1 || for name in ${names-}; do
+        { bounded 8 getent ahosts "$name" >/dev/null 2>&1 || say unknown-name "$name"; } &
+    done
+}
 bounded() {
     if command -v timeout >/dev/null 2>&1; then timeout -k 1 "$@"; else shift && "$@"; fi
 }
@@ -27,6 +67,8 @@ look() {
     # First, before anything that may be slow: the clock is compared with the moment this line arrives.
     say time "$(date -u +%s)"
 
+    ask
+
     say privileges "${1-none}"
     [ -z "${3-}" ] || say sudo-said "$3"
 
@@ -35,12 +77,15 @@ look() {
     say arch "$(uname -m)"
     say hostname "$(uname -n)"
     say os "$(text "$root/etc/os-release" | sed -n 's/^PRETTY_NAME=//p' | tr -d '"')"
+    say os-id "$(text "$root/etc/os-release" | sed -n 's/^ID=//p' | tr -d '"')"
     [ ! -d "$root/run/systemd/system" ] || say systemd running
     say machine-id "$(text "$root/etc/machine-id")"
+    # A container sees that of the computer it runs on.
+    [ -e "$root/run/systemd/container" ] || say product-uuid "$(text "$root/sys/class/dmi/id/product_uuid")"
     say cpus "$(grep -c '^processor' "$root/proc/cpuinfo" 2>/dev/null)"
     say memory-kib "$(awk '$1 == "MemTotal:" { print $2 }' "$root/proc/meminfo" 2>/dev/null)"
 
-    for tool in curl wget sha256sum flock timeout mktemp awk sed grep cut cmp od tee; do
+    for tool in curl wget sha256sum flock timeout mktemp awk sed grep cut cmp od tee tar ip modprobe ps; do
         ! command -v "$tool" >/dev/null 2>&1 || say tool "$tool"
     done
 
@@ -54,6 +99,7 @@ look() {
         say inodes-free "$(df -Pi "$dir" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
         break
     done
+    say program-free-kib "$(df -Pk "$root/usr/local/bin" 2>/dev/null | awk 'NR == 2 { print $4 }')"
 
     # What the file systems are mounted with that k3s is to write to and to run programs from.
     for dir in "$root/var/lib" "$root/usr/local/bin"; do
@@ -69,6 +115,8 @@ look() {
     [ -e "$root/proc/sys/net/bridge/bridge-nf-call-iptables" ] || lacks br_netfilter
     [ -e "$root/proc/sys/net/netfilter/nf_conntrack_max" ] || lacks nf_conntrack
     [ -d "$root/sys/module/vxlan" ] || lacks vxlan
+    [ -d "$root/sys/module/wireguard" ] || lacks wireguard
+    [ ! -d "$root/lib/modules/$(uname -r)/build" ] || say kernel-headers there
 
     [ "$(text "$root/sys/fs/selinux/enforce")" != 1 ] || say selinux enforcing
     [ ! -e "$root/usr/share/selinux/packages/k3s.pp" ] || say selinux-policy k3s
@@ -87,6 +135,8 @@ look() {
         awk '$1 ~ /\// { for (n = 2; n < NF; n++) if ($n == "dev") print $1, $(n + 1) }' | each route
     ! command -v ip >/dev/null 2>&1 || ip -o addr show 2>/dev/null |
         awk '{ sub("/.*", "", $4); print $4 }' | each address
+    [ -z "${server-}" ] || ! command -v ip >/dev/null 2>&1 || ip -4 -o route get "$server" 2>/dev/null |
+        awk '{ for (n = 1; n < NF; n++) if ($n == "src") print $(n + 1) }' | each source
     awk '$2 == "00000000" && $8 == "00000000" { print $1; exit }' "$root/proc/net/route" 2>/dev/null |
         each default-route
     awk '$1 == "00000000000000000000000000000000" && $2 == "00" && $10 != "lo" { print $10; exit }' \
@@ -112,10 +162,22 @@ look() {
     for unit in "$root"/etc/systemd/system/k3s*.service; do
         [ -e "$unit" ] || continue
         unit=${unit##*/}
-        say k3s-unit "$unit $(bounded 5 systemctl is-active "$unit" 2>/dev/null)"
+        active=$(bounded 5 systemctl is-active "$unit" 2>/dev/null)
+        say k3s-unit "$unit $active"
+        # Only where k3s runs: its program unpacks itself at the first such call.
+        [ "$active" != active ] || bounded 10 "$root/usr/local/bin/k3s" check-config 2>/dev/null |
+            sed -n 's/^- \([A-Za-z0-9_]*\): missing (fail).*/\1/p' | each check-config
+    done
+    say own-ca "$(digest "$(text "$root/var/lib/rancher/k3s/server/tls/server-ca.crt")")"
+    if [ -r "$root/var/lib/rancher/k3s/agent/etc/containerd/config.toml" ]; then
+        say containerd-config "$(text "$root/var/lib/rancher/k3s/agent/etc/containerd/config.toml" |
+            awk '/nvidia/ { found = 1 } END { print found ? "nvidia" : "plain" }')"
+    fi
+    for service in docker containerd kubelet; do
+        ! bounded 5 systemctl is-active --quiet "$service" 2>/dev/null || say service "$service"
     done
     for path in /etc/kubernetes/kubelet.conf /etc/kubernetes/admin.conf /var/lib/rancher/rke2 \
-        /var/snap/microk8s /var/lib/k0s; do
+        /var/snap/microk8s /var/snap/k8s /var/lib/k0s; do
         [ ! -e "$root$path" ] || say kubernetes "$path"
     done
 
@@ -143,10 +205,12 @@ look() {
         say nvidia-smi-status "$?"
         printf '%s\n' "$answer" | head -n 64 | each nvidia-smi
     fi
-    for dir in /usr/bin /usr/local/bin /usr/local/nvidia/toolkit; do
+    # Where k3s looks, in its order.
+    for dir in /usr/local/nvidia/toolkit /usr/bin; do
         [ ! -x "$root$dir/nvidia-container-runtime" ] || say toolkit "$dir/nvidia-container-runtime"
     done
 
+    wait
     say end ok
 }
 

@@ -9,6 +9,9 @@ from doctor.machine import Fault, Machine, Plan
 # One line of nvidia-smi --query-gpu=name,memory.total; memory is [N/A] where it is the system's.
 _CARD = re.compile(r"(.+), (?:(\d+) MiB|\[.*\])")
 
+# Distributions with driver containers (NVIDIA's page "platform support"), by ID of os-release.
+DRIVER_IMAGES = ("ubuntu", "rhel", "rhcos", "rocky", "sles")
+
 # What nvidia-smi's status means (its manual, RETURN VALUE), as far as it is met in practice.
 _STATUS = {
     9: "the driver is not loaded: sudo modprobe nvidia; after an update of the kernel reinstall it",
@@ -30,10 +33,68 @@ def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
 def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
     if machine.gpu and plan.toolkit == "host" and not machine.facts.all("toolkit"):
         yield Fault(
-            "no nvidia-container-runtime in /usr/bin, /usr/local/bin or /usr/local/nvidia/toolkit",
+            "no nvidia-container-runtime where k3s looks: /usr/local/nvidia/toolkit and /usr/bin",
             "NVIDIA's container toolkit, because the stack file says gpuOperator.toolkit: host",
             "install the package nvidia-container-toolkit from NVIDIA's repository, then k3s finds it\n"
             "or gpuOperator: {toolkit: operator} in the stack file",
+        )
+    elif machine.gpu and plan.toolkit == "host" and len(machine.facts.all("toolkit")) > 1:
+        yield Fault(
+            "a GPU operator's toolkit in /usr/local/nvidia/toolkit beside the one in /usr/bin",
+            "one: k3s takes the operator's first, which nobody keeps up to date here",
+            f'{machine.ssh} "sudo rm -r /usr/local/nvidia/toolkit", and restart k3s if it runs',
+            "warning",
+        )
+
+
+def runtime(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """k3s looks for the toolkit when it starts, and never again."""
+    facts = machine.facts
+    late = facts.all("toolkit") and facts.one("containerd-config") == "plain"
+    if machine.gpu and machine.belongs_to(plan) and machine.k3s_alive and late:
+        unit = facts.one("k3s-unit").split(" ")[0]
+        yield Fault(
+            "k3s started before NVIDIA's toolkit came: its containerd has no runtime called nvidia",
+            "one: pods with a GPU would stay ContainerCreating",
+            f'{machine.ssh} "sudo systemctl restart {unit}"\n'
+            "or raise generation in the stack file and run pulumi up, which does it in turn",
+            "warning",
+        )
+
+
+def containerd(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator's toolkit sets up the first containerd it finds (nvidia-container-toolkit#982)."""
+    others = [name for name in machine.facts.all("service") if name in ("docker", "containerd")]
+    if machine.gpu and plan.toolkit == "operator" and others:
+        yield Fault(
+            f"{' and '.join(others)} beside k3s's own containerd",
+            "k3s's alone: the operator's toolkit is confused by another one",
+            f'{machine.ssh} "sudo systemctl disable --now {" ".join(others)}", if nobody needs it\n'
+            "or install nvidia-container-toolkit, and gpuOperator: {toolkit: host} in the stack file",
+            "warning",
+        )
+
+
+def driver_image(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    distribution = machine.facts.one("os-id")
+    if machine.gpu and plan.driver == "operator" and distribution and distribution not in DRIVER_IMAGES:
+        yield Fault(
+            f"{machine.facts.one('os')}, for which NVIDIA publishes no image of its driver",
+            f"one of {', '.join(DRIVER_IMAGES)}, or a driver that the machine brings",
+            "install the driver, and gpuOperator: {driver: host} in the stack file",
+            "warning",
+        )
+
+
+def headers(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator's driver is compiled for the kernel that runs."""
+    if machine.gpu and plan.driver == "operator" and not machine.facts.one("kernel-headers"):
+        kernel = machine.facts.one("kernel-release")
+        yield Fault(
+            f"no headers of the kernel {kernel} (/lib/modules/{kernel}/build)",
+            "them, or package servers that still have them: the operator's driver is compiled on the machine",
+            f'{machine.ssh} "sudo apt-get install -y linux-headers-{kernel}"   # RHEL: kernel-devel-{kernel}',
+            "warning",
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from doctor import facts
 from doctor.finding import Report
 from doctor.machine import Machine, Plan
 from doctor.reach import unreached
@@ -17,7 +18,8 @@ def look(inventory: Mapping[str, Any], logins: Mapping[str, Login]) -> Report:
     `logins`: how to log in, by host name. Takes at most CONNECT_S + FACTS_S a hundred
     machines, however dead they are. Raises Refused when the inventory's host keys cannot be read.
     """
-    answers = asyncio.run(ask_all(inventory["hosts"], logins, inventory.get("bastion")))
+    question = facts.question(inventory)
+    answers = asyncio.run(ask_all(inventory["hosts"], logins, inventory.get("bastion"), question))
     return report(inventory, answers, {name: login.public_key for name, login in logins.items()})
 
 
@@ -48,14 +50,14 @@ def report(
 
 
 def _about(machine: Machine, plan: Plan) -> str:
-    facts = machine.facts
-    memory = facts.number("memory-kib")
-    k3s = facts.one("k3s-version")
+    said = machine.facts
+    memory = said.number("memory-kib")
+    k3s = said.one("k3s-version")
     parts = [
         machine.spec["address"],
-        facts.one("os"),
-        facts.one("arch"),
-        f"{facts.one('cpus')} CPUs" if facts.one("cpus") else "",
+        said.one("os"),
+        said.one("arch"),
+        f"{said.one('cpus')} CPUs" if said.one("cpus") else "",
         gib(memory) if memory else "",
         f"{machine.gpu['count']} × {machine.gpu['product']}" if machine.gpu else "",
         f"k3s {k3s}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",

@@ -40,6 +40,11 @@ class Plan:
     networks: Mapping[str, str] = field(default_factory=dict)
     """The cluster's own: cluster-cidr and service-cidr."""
     servers: int = 1
+    flannel: str = "vxlan"
+    """k3s's flannel-backend: how the pods' network crosses from node to node."""
+    embedded_registry: bool = False
+    registration: str = ""
+    """Where the cluster's API is found."""
 
     @classmethod
     def of(cls, inventory: Mapping[str, Any]) -> "Plan":
@@ -53,6 +58,9 @@ class Plan:
             toolkit=inventory["toolkit"],
             networks=inventory.get("networks", {}),
             servers=sum(host["role"] == "server" for host in inventory["hosts"]),
+            flannel=inventory.get("flannel", "vxlan"),
+            embedded_registry=inventory.get("embeddedRegistry", False),
+            registration=inventory.get("registration", ""),
         )
 
 
@@ -97,6 +105,10 @@ class Machine:
             plan.stack,
             self.name,
         )
+
+    def installed(self, plan: Plan) -> bool:
+        """The plan's k3s is here already, and by us."""
+        return self.belongs_to(plan) and self.facts.one("k3s-version") == plan.k3s_version
 
     @property
     def k3s_alive(self) -> bool:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from doctor.cross_rules import CROSS_RULES
 from doctor.finding import Finding
-from doctor.gpu_rules import fabric, gpus, secure_boot, toolkit
+from doctor.gpu_rules import containerd, driver_image, fabric, gpus, headers, runtime, secure_boot, toolkit
 from doctor.machine import Fault, Machine, Plan, release
+from doctor.network_rules import address, download, names, route
 from doctor.system_rules import (
     inodes,
     iptables,
+    kernel_config,
     modules,
     mounts,
     network_manager,
@@ -38,7 +39,8 @@ SERVER_PORTS = AGENT_PORTS | {
     10259: "the scheduler",
 }
 ETCD_PORTS = {2379: "etcd's clients", 2380: "etcd's members"}
-VXLAN_PORT = 8472
+REGISTRY_PORTS = {5001: "the embedded registry"}
+UDP_PORTS = {"vxlan": 8472, "wireguard-native": 51820}
 
 # What hostscripts and k3s's install script call, and the package that has it on most distributions.
 TOOLS = {
@@ -53,10 +55,16 @@ TOOLS = {
     "awk": "gawk",
     "sed": "sed",
     "grep": "grep",
+    "tar": "tar",
+    "ip": "iproute2",
+    "ps": "procps",
+    "modprobe": "kmod",
 }
 
 # What counts as little: "2 GB" machines show some 1.9 GiB.
 MEMORY_KIB = {"server": 1_800_000, "agent": 900_000}
+MEMORY_GPU_KIB = 3_700_000
+PROGRAM_KIB = 200_000  # k3s's program twice: the next one is written beside it
 DISK_LEAST_GIB = 5  # k3s with its images, before any workload
 DISK_GIB = 10
 DISK_GPU_GIB = 40  # what NVIDIA asks for on the root disk of a GPU node: CUDA images are large
@@ -66,6 +74,7 @@ OTHERS = {
     "/etc/kubernetes/": "kubeadm (or a like installer)",
     "/var/lib/rancher/rke2": "RKE2",
     "/var/snap/microk8s": "MicroK8s",
+    "/var/snap/k8s": "Canonical Kubernetes",
     "/var/lib/k0s": "k0s",
 }
 
@@ -193,6 +202,14 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
             "remove it with its own tools (kubeadm reset, rke2-uninstall.sh, k0s reset …)\n"
             "or use another machine",
         )
+    # k3s's kubelet is no unit of its own.
+    if "kubelet" in machine.facts.all("service") and not machine.facts.all("kubernetes"):
+        yield Fault(
+            "a kubelet runs as a service of its own",
+            "a machine without another Kubernetes",
+            f'{machine.ssh} "systemctl status kubelet", then remove what it belongs to\n'
+            "or use another machine",
+        )
 
 
 def _same_machine(machine: Machine, marker: Mapping[str, str]) -> Iterator[Fault]:
@@ -214,13 +231,23 @@ def _same_machine(machine: Machine, marker: Mapping[str, str]) -> Iterator[Fault
 
 
 def version(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    installed, wanted = release(machine.facts.one("k3s-version")), release(plan.k3s_version)
-    if machine.belongs_to(plan) and installed and wanted and installed > wanted:
+    said = machine.facts.one("k3s-version")
+    installed, wanted = release(said), release(plan.k3s_version)
+    if not (machine.belongs_to(plan) and installed and wanted):
+        return
+    if installed > wanted:
         yield Fault(
-            f"k3s {machine.facts.one('k3s-version')} is installed",
+            f"k3s {said} is installed",
             f"{plan.k3s_version} or older: k3s cannot go back in place",
-            f"k3s: {{version: {machine.facts.one('k3s-version')}}} in the stack file\n"
+            f"k3s: {{version: {said}}} in the stack file\n"
             "or restore a snapshot of the older version (docs.k3s.io, upgrades, roll-back)",
+        )
+    elif wanted[:2] > (installed[0], installed[1] + 1):
+        step = f"v{installed[0]}.{installed[1] + 1}"
+        yield Fault(
+            f"k3s {said} is installed, and the stack file says {plan.k3s_version}",
+            f"a release of {step}: Kubernetes does not support an upgrade that skips a minor version",
+            f"k3s: {{version: {step}.…}} in the stack file, then pulumi up; then {plan.k3s_version}",
         )
 
 
@@ -233,12 +260,15 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
     uses = SERVER_PORTS if machine.role == "server" else AGENT_PORTS
     if machine.role == "server" and plan.servers > 1:
         uses = uses | ETCD_PORTS
-    udp = {int(port, 16) for port in machine.facts.all("listens-udp")}
-    if VXLAN_PORT in udp and not machine.facts.one("k3s-binary"):
+    if plan.embedded_registry:
+        uses = uses | REGISTRY_PORTS
+    udp = UDP_PORTS.get(plan.flannel)
+    open_udp = {int(port, 16) for port in machine.facts.all("listens-udp")}
+    if udp in open_udp and not machine.facts.one("k3s-binary"):
         yield Fault(
-            f"taken: {VXLAN_PORT}/udp",
-            f"free: {VXLAN_PORT}/udp for the pods' network (vxlan)",
-            f"{machine.ssh} \"sudo ss -lnup 'sport = :{VXLAN_PORT}'\", then stop or move what is there",
+            f"taken: {udp}/udp",
+            f"free: {udp}/udp for the pods' network ({plan.flannel})",
+            f"{machine.ssh} \"sudo ss -lnup 'sport = :{udp}'\", then stop or move what is there",
         )
     if held := sorted(taken & uses.keys()):
         yield Fault(
@@ -248,47 +278,38 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def address(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    """k3s is told this address as the node's own, so an interface of the machine must have it."""
-    own = {parsed for text in machine.facts.all("address") if (parsed := _ip(text))}
-    told = _ip(machine.spec.get("nodeIp", machine.spec["address"])) or _ip(machine.peer)
-    if own and told and told not in own:
-        usable = sorted(str(ip) for ip in own if not (ip.is_loopback or ip.is_link_local))
-        yield Fault(
-            f"{told} is on no interface of the machine; it has {', '.join(usable) or 'none but loopback'}",
-            "an address of the machine itself: nodes talk to each other on it",
-            f"nodeIp: {usable[0] if usable else '<its own address>'} for {machine.name} in the stack file",
-        )
-
-
-def _ip(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-
-
-def route(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    if not machine.facts.all("default-route"):
-        yield Fault(
-            "no default route",
-            "one: k3s finds the node's interface by it, a dummy will do",
-            f'{machine.ssh} "sudo ip route add default via <gateway>", and put it into the network settings',
-        )
-
-
 def memory(machine: Machine, plan: Plan) -> Iterator[Fault]:
-    found, least = machine.facts.number("memory-kib"), MEMORY_KIB[machine.role]
+    found = machine.facts.number("memory-kib")
+    least = MEMORY_GPU_KIB if machine.gpu else MEMORY_KIB[machine.role]
+    what = "GPU node" if machine.gpu else f"k3s {machine.role}"
     if found is not None and found < least:
         yield Fault(
             f"{gib(found)} of memory",
-            f"about {2 if machine.role == 'server' else 1} GiB for a k3s {machine.role}, without workloads",
+            f"about {round(least / KIB_PER_GIB)} GiB for a {what}, without workloads",
             "give the machine more memory, or let another one have this role",
             "warning",
         )
 
 
+def cpu(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    found = machine.facts.number("cpus")
+    if found == 1 and (machine.role == "server" or machine.gpu):
+        yield Fault(
+            "one CPU",
+            f"2 for a {'k3s server' if machine.role == 'server' else 'GPU node'}, without workloads",
+            "give the machine another CPU, or let another one have this role",
+            "warning",
+        )
+
+
 def disk(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    room = machine.facts.number("program-free-kib")
+    if room is not None and room < PROGRAM_KIB and not machine.installed(plan):
+        yield Fault(
+            f"{room // 1024} MiB free where k3s's program is put (/usr/local/bin)",
+            f"{PROGRAM_KIB // 1024} MiB: an upgrade is written beside the old one",
+            f'{machine.ssh} "df -h /usr/local/bin", then make room',
+        )
     free = machine.facts.number("disk-free-kib")
     wanted = DISK_GPU_GIB if machine.gpu else DISK_GIB
     if free is None or free >= wanted * KIB_PER_GIB:
@@ -336,12 +357,16 @@ RULES: dict[str, Rule] = {
     "ports": ports,
     "address": address,
     "route": route,
+    "dns": names,
+    "download": download,
+    "cpu": cpu,
     "memory": memory,
     "disk": disk,
     "inodes": inodes,
     "mounts": mounts,
     "swap": swap,
     "modules": modules,
+    "kernel-config": kernel_config,
     "security": security,
     "iptables": iptables,
     "nm-cloud-setup": network_manager,
@@ -350,6 +375,10 @@ RULES: dict[str, Rule] = {
     "firewall": firewall,
     "gpu": gpus,
     "toolkit": toolkit,
+    "runtime": runtime,
+    "containerd": containerd,
+    "driver-image": driver_image,
+    "headers": headers,
     "fabric": fabric,
     "secure-boot": secure_boot,
 }
@@ -366,7 +395,7 @@ def judge(machines: Sequence[Machine], plan: Plan) -> list[Finding]:
     findings += [
         _finding(name, check, fault)
         for check, cross in CROSS_RULES.items()
-        for name, fault in cross(machines)
+        for name, fault in cross(machines, plan)
     ]
     waived = {machine.name: machine.spec.get("waive", ()) for machine in machines}
     return [

@@ -105,7 +105,10 @@ def load_key(text: str, where: str, passphrase: str = "") -> asyncssh.SSHKey:
 
 
 async def ask_all(
-    hosts: Sequence[Mapping[str, Any]], logins: Mapping[str, Login], bastion: Mapping[str, Any] | None = None
+    hosts: Sequence[Mapping[str, Any]],
+    logins: Mapping[str, Login],
+    bastion: Mapping[str, Any] | None = None,
+    question: str | None = None,
 ) -> dict[str, Answer | Failure]:
     """Asks every host at once (at most AT_ONCE connections) and returns what each said, by name.
 
@@ -120,7 +123,7 @@ async def ask_all(
         if isinstance(through, Failure):
             return Failure("bastion", "not asked: the bastion was not reached")
         async with slots:
-            return await ask(host, logins[host["name"]], through)
+            return await ask(host, logins[host["name"]], through, question)
 
     try:
         answers = await asyncio.gather(*(one(host) for host in hosts))
@@ -132,14 +135,20 @@ async def ask_all(
 
 
 async def ask(
-    host: Mapping[str, Any], login: Login, tunnel: asyncssh.SSHClientConnection | None = None
+    host: Mapping[str, Any],
+    login: Login,
+    tunnel: asyncssh.SSHClientConnection | None = None,
+    question: str | None = None,
 ) -> Answer | Failure:
-    """Connects to one host, runs facts.sh there and returns what it said, or why it could not be asked."""
+    """Connects to one host, runs facts.sh there and returns what it said, or why it could not be asked.
+
+    `question` is facts.sh with what the machines have to reach.
+    """
     connected = await _connect(host, login, tunnel)
     if isinstance(connected, Failure):
         return connected
     try:
-        return await _facts(connected, login.sudo_password)
+        return await _facts(connected, login.sudo_password, question or facts.SCRIPT.read_text())
     finally:
         connected.abort()
 
@@ -258,7 +267,7 @@ def _other_key(shown: asyncssh.SSHKey | None) -> Failure:
     return Failure("host-key", shown.get_fingerprint(), shown.export_public_key().decode().strip())
 
 
-async def _facts(connection: asyncssh.SSHClientConnection, password: str) -> Answer | Failure:
+async def _facts(connection: asyncssh.SSHClientConnection, password: str, question: str) -> Answer | Failure:
     lines: list[str] = []
     clock = None
     status: int | None = None
@@ -270,7 +279,7 @@ async def _facts(connection: asyncssh.SSHClientConnection, password: str) -> Ans
             asked = time.time()
             # A login that runs no commands is gone already; what it said is read below.
             with suppress(OSError):
-                process.stdin.write(f"{password.rstrip()}\n{facts.SCRIPT.read_text()}")
+                process.stdin.write(f"{password.rstrip()}\n{question}")
                 process.stdin.write_eof()
             size = 0
             async for line in process.stdout:

@@ -11,13 +11,26 @@ INODES_LEAST = 100_000  # an image of many small files takes tens of thousands
 
 def modules(machine: Machine, plan: Plan) -> Iterator[Fault]:
     """k3s loads them itself and only warns: pods then start without a network."""
-    if missing := machine.facts.all("kernel-lacks"):
+    ways = {"vxlan": "vxlan", "wireguard-native": "wireguard"}
+    unused = set(ways.values()) - {ways.get(plan.flannel)}
+    if missing := [name for name in machine.facts.all("kernel-lacks") if name not in unused]:
         release = machine.facts.one("kernel-release")
         yield Fault(
             f"the kernel {release} has no {', '.join(missing)}, built in or as a module",
-            "overlay for containers; br_netfilter, nf_conntrack and vxlan for the pods' network",
+            "overlay for containers; br_netfilter, nf_conntrack vxlan or wireguard for the pods' network",
             "install the rest of the kernel's modules and reboot: linux-modules-extra-$(uname -r) (Ubuntu), "
             "kernel-modules-extra (RHEL, Fedora), kernel-default (SUSE)",
+            "warning",
+        )
+
+
+def kernel_config(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """k3s's own look at the kernel, where it runs."""
+    if missing := machine.facts.all("check-config"):
+        yield Fault(
+            f"k3s check-config fails for {', '.join(missing)}",
+            "a kernel with all that k3s needs",
+            f'{machine.ssh} "sudo k3s check-config"; the distribution\'s own kernel has them',
             "warning",
         )
 

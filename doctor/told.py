@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from capacity import NodeOffer
@@ -37,6 +38,7 @@ def inventory(
 
     `ssh_access` is what `settings.resolve_ssh` found out: the host key that each machine must show.
     `knownHostsFile` is where that key stands, null when it stands in the stack file itself: remedies name it.
+    `downloads` are the addresses that an installation fetches from, `registration` is where the API is found.
     `jump` is the bastion that the way leads through, as ssh -J takes it; `agent`: logins without a
     privateKeyFile use the SSH agent's keys. `sudoPassword`: the stack has one for this host's sudo.
     """
@@ -50,6 +52,10 @@ def inventory(
         "networks": {
             key: str(settings.k3s.config.get(key, default)) for key, default in K3S_NETWORKS.items()
         },
+        "flannel": str(settings.k3s.config.get("flannel-backend", "vxlan")),
+        "embeddedRegistry": bool(settings.k3s.config.get("embedded-registry")),
+        "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
+        "registration": settings.k3s.registration_address or settings.server.node_ip,
         "secrets": sorted(settings.secrets),
         "agent": settings.ssh.agent,
         "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
@@ -68,6 +74,12 @@ def inventory(
             for node in settings.nodes
         ],
     }
+
+
+def _downloads(settings: Settings) -> tuple[str, str]:
+    k3s = settings.k3s
+    # As converge.sh writes the version: some mirrors read a '+' as a blank.
+    return f"{k3s.mirror}/{quote(k3s.version, safe='')}/k3s", k3s.install_script_url
 
 
 def _end(name: str, end: Endpoint, settings: Settings, access: SshAccess) -> dict[str, Any]:

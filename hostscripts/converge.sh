@@ -328,9 +328,9 @@ install_k3s() {
     place_release
 }
 
-# What k3s looks for when it starts, to offer the RuntimeClass nvidia.
+# What k3s looks for when it starts, in its order, to offer the RuntimeClass nvidia.
 runtimes() {
-    for dir in /usr/local/nvidia/toolkit /usr/local/bin /usr/bin; do
+    for dir in /usr/local/nvidia/toolkit /usr/bin; do
         [ ! -x $dir/nvidia-container-runtime ] || printf '%s\n' $dir
     done
 }

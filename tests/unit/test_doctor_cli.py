@@ -128,6 +128,17 @@ def test_an_inventory_from_a_stack_file(project):
     assert (gpu["nodeIp"], gpu["jump"], told["bastion"], told["agent"]) == ("10.0.0.21", None, None, False)
     assert not gpu["sudoPassword"]  # the stack has none
     assert PRIVATE not in json.dumps(told)
+    assert told["downloads"] == [
+        "https://github.com/k3s-io/k3s/releases/download/v1.36.2%2Bk3s1/k3s",
+        "https://raw.githubusercontent.com/k3s-io/k3s/v1.36.2+k3s1/install.sh",
+    ]
+    assert (told["registration"], told["flannel"], told["embeddedRegistry"]) == ("10.0.0.11", "vxlan", False)
+
+
+def test_a_stack_without_a_way_out_asks_for_none(project):
+    text = STACK.replace(f"installScriptSha256: {'0' * 64}", 'mirror: "file:///srv/k3s"')
+    (project / "Pulumi.dev.yaml").write_text(text)
+    assert cli._inventory_of("Pulumi.dev.yaml")["downloads"] == []
 
 
 def test_a_promise_from_a_stack_file(project):

@@ -1,12 +1,13 @@
 """facts.sh under a folder that looks like a machine, with stand-ins for the commands it asks."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from doctor.facts import SCRIPT, Facts, parse
+from doctor.facts import SCRIPT, Facts, parse, question
 
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 
@@ -27,6 +28,9 @@ FILES = {
     "proc/filesystems": "nodev\tproc\n\text4\nnodev\toverlay\n",
     "sys/fs/selinux/enforce": "1",
     "usr/share/selinux/packages/k3s.pp": "",
+    "sys/class/dmi/id/product_uuid": "4c4c4544\n",
+    "var/lib/rancher/k3s/server/tls/server-ca.crt": "certificates\n",
+    "var/lib/rancher/k3s/agent/etc/containerd/config.toml": "version = 3\n",
     "sys/module/apparmor/parameters/enabled": "Y\n",
     "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
     "sys/firmware/efi/efivars/SecureBoot-8be4df61": "\x06\x00\x00\x00\x01",
@@ -50,13 +54,20 @@ FILES = {
     "sys/bus/pci/devices/0000:03:00.0/class": "0x030000\n",
 }
 PROGRAMS = {
-    "usr/local/bin/k3s": 'echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26"',
+    "usr/local/bin/k3s": 'case $1 in check-config) echo "- CONFIG_VETH: enabled"; '
+    'echo "- CONFIG_VXLAN: missing (fail)" ;; '
+    '*) echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26" ;; esac',
     "usr/bin/nvidia-container-runtime": "exit 0",
     "bin/nvidia-smi": 'echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14',
-    "bin/systemctl": 'case "$*" in "is-active k3s-agent.service") echo active ;; '
+    # The API's own words, a release that is there, another that has no way.
+    "bin/curl": 'case "$*" in *:6443/cacerts) echo certificates ;; *k3s) printf 200 ;; '
+    "*) printf 000; exit 28 ;; esac",
+    "bin/getent": '[ "$2" != nowhere.example ]',
+    "bin/systemctl": 'case "$*" in *docker) ;; "is-active k3s-agent.service") echo active ;; '
     "*nm-cloud-setup*) echo enabled ;; *) exit 3 ;; esac",
-    "bin/ip": 'case "$*" in *route*) echo "default via 10.0.0.1 dev eth0"; '
+    "bin/ip": 'case "$*" in *"route show"*) echo "default via 10.0.0.1 dev eth0"; '
     'echo "10.0.0.0/24 dev eth0 proto kernel scope link" ;; '
+    '*"get 10.0.0.1"*) echo "10.0.0.1 dev eth0 src 10.0.0.10 uid 0" ;; '
     '*) echo "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0" ;; esac',
     "bin/modprobe": '[ "$3" != vxlan ]',
     "bin/iptables": 'echo "iptables v1.8.4 (nf_tables)"',
@@ -76,16 +87,15 @@ def machine(tmp_path: Path) -> Path:
         (tmp_path / name).chmod(0o755)
     (tmp_path / "sys/bus/pci/devices/0000:01:00.0/driver").symlink_to("../../drivers/nouveau")
     (tmp_path / "sys/bus/pci/drivers/nouveau").mkdir(parents=True)
-    for folder in ("run/systemd/system", "var/lib/rancher"):
-        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
     return tmp_path
 
 
-def look(root: Path, shell: str = "sh", how: str = "root", said: str = "") -> Facts:
+def look(root: Path, shell: str = "sh", how: str = "root", said: str = "", **told: object) -> Facts:
     command = ["busybox", "sh"] if shell == "busybox" else [shell]
     ran = subprocess.run(
         [*command, "-s", how, str(root), said],
-        input=SCRIPT.read_text(), capture_output=True, text=True, timeout=30, check=True,
+        input=question(told), capture_output=True, text=True, timeout=30, check=True,
         env={"PATH": f"{root}/bin:/usr/bin:/bin", "LANG": "de_DE.UTF-8"},
     )  # fmt: skip
     assert ran.stderr == ""
@@ -100,6 +110,11 @@ def test_what_a_machine_says(machine, shell):
     for name, value in {
         "privileges": ("root",),
         "os": ("Ubuntu 24.04.2 LTS",),
+        "os-id": ("ubuntu",),
+        "product-uuid": ("4c4c4544",),
+        "check-config": ("CONFIG_VXLAN",),
+        "containerd-config": ("plain",),
+        "service": ("docker",),
         "systemd": ("running",),
         "machine-id": ("3f1c",),
         "cpus": ("2",),
@@ -138,7 +153,30 @@ def test_what_a_machine_says(machine, shell):
     }.items():
         assert said.get(name) == value, name
     assert {"awk", "sed", "sha256sum"} <= set(facts.all("tool"))
-    assert facts.number("disk-free-kib")
+    assert facts.number("disk-free-kib") and facts.number("program-free-kib")
+    assert not facts.all("download") + facts.all("api") + facts.all("source")  # nobody asked
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_machine_reaches(machine, shell):
+    there, away = "https://release.example/v1/k3s", "https://nowhere.example/install.sh"
+    facts = look(machine, shell, downloads=[there, away], registration="10.0.0.1")
+    assert facts.complete
+    there += "-arm64" if facts.one("arch") == "aarch64" else ""
+    assert sorted(facts.all("download")) == [f"{away} 000 curl 28", f"{there} 200 curl 0"]
+    assert facts.all("unknown-name") == ("nowhere.example",)
+    assert facts.one("api") == facts.one("own-ca") != ""
+    assert facts.all("source") == ("10.0.0.10",)
+
+
+def test_questions_are_no_commands(machine):
+    facts = look(machine, downloads=["https://a.example/$(id);id"], registration="'; id #")
+    assert facts.complete and not any("uid=" in value for all in facts.values.values() for value in all)
+
+
+def test_a_container_shows_no_product_uuid(machine):
+    (machine / "run/systemd/container").write_text("systemd-nspawn\n")
+    assert look(machine).all("product-uuid") == ()
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -193,3 +231,13 @@ def test_shellcheck():
         capture_output=True, text=True,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout
+
+
+def test_the_scripts_look_for_a_toolkit_where_k3s_does():
+    """And so does the stand-in, in this order: the first one found is taken."""
+    places = re.compile(r"for dir in (/usr/local/nvidia/\S+ \S+); do")
+    converge = (SCRIPT.parents[1] / "hostscripts/converge.sh").read_text()
+    found = places.findall(SCRIPT.read_text()) + places.findall(converge)
+    assert found == ["/usr/local/nvidia/toolkit /usr/bin"] * 2
+    standin = SCRIPT.parents[1] / "rehearsal/go/standin/cmd/k3s/containerd.go"
+    assert 'runtimeFolders = []string{"/usr/local/nvidia/toolkit", "/usr/bin"}' in standin.read_text()

@@ -29,6 +29,7 @@ address\t127.0.0.1
 address\t10.0.0.11
 address\tfe80::1%eth0
 default-route\teth0
+kernel-headers\tthere
 listens\t0016
 {chr(10).join(f"tool{chr(9)}{tool}" for tool in [*TOOLS, "curl"])}
 end\tok
@@ -52,6 +53,7 @@ listens\t192B
 listens\t280A
 """
 CARD = {"count": 1, "product": "NVIDIA-GeForce-RTX-2080-Ti"}
+RELEASE = "https://github.com/k3s-io/k3s/releases/download/v1.36.2%2Bk3s1/k3s"
 PLAN = Plan(
     project="k3s-gpu-sharing", stack="dev", k3s_version="v1.36.2+k3s1", mirror="https://example.org",
     driver="host", toolkit="host",
@@ -92,6 +94,10 @@ def plan(**changes) -> Plan:
         (machine(facts(), role="agent"), PLAN),
         (machine(facts(DEBIAN + GPU), gpu=CARD), PLAN),
         (machine(facts(DEBIAN + OURS)), PLAN),
+        (machine(facts(cpus="1"), role="agent"), PLAN),
+        (machine(facts(DEBIAN + GPU + OURS, containerd_config="nvidia"), gpu=CARD), PLAN),
+        (machine(facts(DEBIAN + OURS, containerd_config="plain"), gpu=None), PLAN),
+        (machine(facts(DEBIAN + GPU, service=("docker", "containerd")), gpu=CARD), PLAN),
         (machine(facts(arch="aarch64", privileges="sudo")), PLAN),
         (machine(facts(tool=tuple(TOOLS))), plan(mirror="file:///srv/k3s")),
         (machine(facts(tool=(*TOOLS, "wget"))), PLAN),
@@ -101,7 +107,7 @@ def plan(**changes) -> Plan:
         (machine(facts(), address="node-1.example.org", peer="10.0.0.11"), PLAN),
         (machine(facts(DEBIAN + GPU, toolkit=None), gpu=CARD), plan(toolkit="operator")),
         (
-            machine(facts(pci_gpu="0000:01:00.0 0x1e04"), gpu=CARD),
+            machine(facts(pci_gpu="0000:01:00.0 0x1e04", os_id="ubuntu"), gpu=CARD),
             plan(driver="operator", toolkit="operator"),
         ),
         (
@@ -239,7 +245,50 @@ CASES = [
     ("secure-boot", facts(pci_gpu="0000:01:00.0 0x1e04", lockdown="integrity", toolkit="x"), {"gpu": CARD},
      {"driver": "operator"}, ["error: kernel lockdown is integrity"]),
     ("toolkit", facts(DEBIAN + GPU, toolkit=None), {"gpu": CARD}, {},
-     ["error: no nvidia-container-runtime", "toolkit: operator"]),
+     ["error: no nvidia-container-runtime where k3s looks", "toolkit: operator"]),
+    ("toolkit", facts(DEBIAN + GPU, toolkit=("/usr/local/nvidia/toolkit/x", "/usr/bin/x")), {"gpu": CARD}, {},
+     ["warning: a GPU operator's toolkit", "k3s takes the operator's first"]),
+    ("runtime", facts(DEBIAN + GPU + OURS, containerd_config="plain"), {"gpu": CARD}, {},
+     ["warning: k3s started before NVIDIA's toolkit came", "systemctl restart k3s.service"]),
+    ("containerd", facts(DEBIAN + GPU, service=("docker", "containerd")), {"gpu": CARD},
+     {"toolkit": "operator"}, ["warning: docker and containerd beside", "disable --now docker containerd"]),
+    ("driver-image", facts(pci_gpu="0000:01:00.0 0x1e04", os_id="debian", kernel_headers="there"),
+     {"gpu": CARD}, {"driver": "operator", "toolkit": "operator"},
+     ["warning: Debian GNU/Linux 12 (bookworm), for which NVIDIA publishes no image", "driver: host"]),
+    ("headers", facts(pci_gpu="0000:01:00.0 0x1e04", kernel_release="6.8.0-63-generic", os_id="ubuntu",
+                      kernel_headers=None), {"gpu": CARD}, {"driver": "operator", "toolkit": "operator"},
+     ["warning: no headers of the kernel 6.8.0-63-generic", "linux-headers-6.8.0-63-generic"]),
+    ("version", facts(DEBIAN + OURS, k3s_version="v1.34.9+k3s1"), {}, {},
+     ["error: k3s v1.34.9+k3s1 is installed", "a release of v1.35", "skips a minor version"]),
+    ("owner", facts(service=("kubelet",)), {}, {}, ["error: a kubelet runs as a service", "another machine"]),
+    ("owner", facts(kubernetes="/var/lib/rancher/rke2"), {}, {}, ["error: RKE2", "rke2-uninstall.sh"]),
+    ("owner", facts(kubernetes="/var/lib/k0s"), {}, {}, ["error: k0s: /var/lib/k0s", "k0s reset"]),
+    ("owner", facts(kubernetes="/var/snap/k8s"), {}, {}, ["error: Canonical Kubernetes"]),
+    ("ports", facts(listens="1389"), {"role": "agent"}, {"embedded_registry": True},
+     ["error: taken: 5001", "the embedded registry"]),
+    ("ports", facts(listens_udp="CA6C"), {}, {"flannel": "wireguard-native"}, ["error: taken: 51820/udp"]),
+    ("modules", facts(kernel_lacks=("wireguard", "vxlan")), {}, {"flannel": "wireguard-native"},
+     ["has no wireguard, built in"]),
+    ("kernel-config", facts(DEBIAN + OURS, check_config=("CONFIG_VETH", "CONFIG_VXLAN")), {}, {},
+     ["warning: k3s check-config fails for CONFIG_VETH, CONFIG_VXLAN"]),
+    ("cpu", facts(cpus="1"), {}, {}, ["warning: one CPU", "2 for a k3s server"]),
+    ("cpu", facts(DEBIAN + GPU, cpus="1"), {"gpu": CARD, "role": "agent"}, {}, ["2 for a GPU node"]),
+    ("memory", facts(DEBIAN + GPU, memory_kib="2000000"), {"gpu": CARD, "role": "agent"}, {},
+     ["warning: 1.9 GiB of memory", "about 4 GiB for a GPU node"]),
+    ("disk", facts(program_free_kib="90000"), {}, {}, ["error: 87 MiB free", "/usr/local/bin"]),
+    ("address", facts(source="10.9.0.3"), {}, {"registration": "10.9.0.1"},
+     ["warning: its way to 10.9.0.1 begins at 10.9.0.3, and its node address is 10.0.0.11",
+      "nodeIp: 10.9.0.3 for node-1"]),
+    ("dns", facts(unknown_name="github.com", download=f"{RELEASE} 000 curl 6"), {}, {},
+     ["error: not known here: github.com", "cat /etc/resolv.conf", "mirror: file:///"]),
+    ("dns", facts(DEBIAN + OURS, unknown_name=("github.com", "k3s.example")), {},
+     {"registration": "k3s.example"}, ["error: not known here: k3s.example |"]),
+    ("download", facts(download=(f"{RELEASE} 000 curl 28", "https://x.org/install.sh 200 curl 0")), {}, {},
+     [f"error: {RELEASE} is not reached: no answer in time", f"curl -sSIL {RELEASE}"]),
+    ("download", facts(download=f"{RELEASE} 000 wget 4"), {}, {}, ["is not reached: no connection"]),
+    ("download", facts(download=f"{RELEASE} 000 curl 92"), {}, {}, ["is not reached: status curl 92"]),
+    ("download", facts(download=f"{RELEASE} 404 curl 0"), {}, {},
+     ["is not there (HTTP 404)", "correct k3s.version"]),
 ]  # fmt: skip
 
 
@@ -253,7 +302,7 @@ def test_out_of_order(check, known, spec, changes, expected):
 
 def test_every_rule_has_a_failing_case():
     assert {case[0] for case in CASES} == set(RULES)
-    assert set(CROSS_RULES) == {"machine-id", "hostname", "clock"}
+    assert set(CROSS_RULES) == {"machine-id", "product-uuid", "hostname", "clock", "registration", "skew"}
 
 
 @pytest.mark.parametrize("text", CAPTURES.values(), ids=CAPTURES)
@@ -276,6 +325,15 @@ def test_machines_of_every_distribution_are_in_order(text, networks):
         (facts(listens="094C"), {}),
         (facts(selinux="enforcing", selinux_policy="k3s"), {"mirror": "file:///srv/k3s"}),
         (facts(secure_boot="enabled"), {"driver": "operator"}),
+        (facts(DEBIAN + OURS, unknown_name="github.com", download=f"{RELEASE} 000 curl 6"), {}),
+        (facts(DEBIAN + OURS, program_free_kib="90000"), {}),
+        (facts(download=(f"{RELEASE} 200 curl 0", f"{RELEASE} 405 curl 0", "nonsense")), {}),
+        (facts(source="10.0.0.11"), {"registration": "10.0.0.1"}),
+        (facts(source="127.0.0.1"), {"registration": "10.0.0.11"}),
+        (facts(kernel_lacks="wireguard"), {}),
+        (facts(kernel_lacks=("vxlan", "wireguard")), {"flannel": "host-gw"}),
+        (facts(listens_udp="CA6C", listens="1389"), {}),
+        (facts(service="docker"), {"toolkit": "operator"}),
     ],
 )
 def test_what_is_not_wrong_after_all(known, changes):
@@ -289,6 +347,58 @@ def test_hostnames(names):
     found = [(f.host, f.check, f.severity) for f in judge(two, PLAN)]
     same = [("h0", "hostname", "warning"), ("h1", "hostname", "warning")]
     assert found == (same if names[0] == names[1] else [])
+
+
+@pytest.mark.parametrize("uuids", [("a", "b"), ("a", "a"), (None, None)])
+def test_product_uuids(uuids):
+    two = [machine(facts(product_uuid=u, machine_id=str(i)), name=f"h{i}") for i, u in enumerate(uuids)]
+    found = [(f.host, f.check, f.severity) for f in judge(two, PLAN)]
+    same = [("h0", "product-uuid", "warning"), ("h1", "product-uuid", "warning")]
+    assert found == (same if uuids == ("a", "a") else [])
+
+
+SERVER = facts(DEBIAN + OURS, own_ca="c0ffee", machine_id="aaaa")
+
+
+@pytest.mark.parametrize(
+    ("server", "agent", "expected"),
+    [
+        (SERVER, facts(machine_id="bbbb", api="c0ffee"), ""),
+        (SERVER, facts(machine_id="bbbb"), "error: no k3s server answers at https://10.0.0.1:6443 from here"),
+        (SERVER, facts(machine_id="bbbb", api="bad"), "error: another cluster answers at https://10.0.0.1"),
+        # Nobody lives there yet, or nobody says who lives there; a name that is not known has its own rule.
+        (facts(DEBIAN + OURS, k3s_unit="k3s.service inactive", listens=None), facts(machine_id="bbbb"), ""),
+        (facts(), facts(machine_id="bbbb"), ""),
+        (facts(DEBIAN + OURS), facts(machine_id="bbbb", api="bad"), ""),
+    ],
+)
+def test_where_a_server_runs_the_others_find_it_and_no_other(server, agent, expected):
+    machines = [machine(server), machine(agent, name="gpu-1", role="agent")]
+    found = judge(machines, plan(registration="10.0.0.1"))
+    assert [(f.host, f.check) for f in found] == ([("gpu-1", "registration")] if expected else [])
+    assert "".join(f"{f.severity}: {f.found}" for f in found).startswith(expected)
+
+
+def test_a_node_at_work_that_lost_its_way_to_the_servers_does_not_block_what_may_help_it():
+    own = OURS.replace("host node-1", "host gpu-1").replace("k3s.service", "k3s-agent.service")
+    agent = machine(facts(DEBIAN + own.replace("machine-id aaaa", "machine-id bbbb"), machine_id="bbbb"),
+                    name="gpu-1", role="agent")  # fmt: skip
+    (found,) = judge([machine(SERVER), agent], plan(registration="10.0.0.1"))
+    assert (found.host, found.check, found.severity) == ("gpu-1", "registration", "warning")
+
+
+@pytest.mark.parametrize(("server", "agent", "newer"), [("1.35.4", "1.36.2", 1), ("1.36.1", "1.36.2", 0)])
+def test_an_agent_that_is_newer_than_a_server(server, agent, newer):
+    own = OURS.replace("host node-1", "host gpu-1").replace("k3s.service", "k3s-agent.service")
+    own = own.replace("machine-id aaaa", "machine-id bbbb")
+    machines = [
+        machine(facts(DEBIAN + OURS, k3s_version=f"v{server}+k3s1")),
+        machine(facts(DEBIAN + own, k3s_version=f"v{agent}+k3s1", machine_id="bbbb"), "gpu-1", "agent"),
+    ]
+    found = [f for f in judge(machines, PLAN) if f.check == "skew"]
+    assert [f.host for f in found] == ["gpu-1"] * newer
+    if found:
+        assert found[0].found == "k3s v1.36.2+k3s1, and server node-1 runs v1.35.4+k3s1"
 
 
 def test_what_the_stack_file_waives_is_shown_and_counts_for_nothing():
