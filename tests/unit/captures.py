@@ -1,4 +1,14 @@
-"""What facts.sh prints on machines of several distributions, each of them in order."""
+"""What facts.sh prints on machines of several distributions.
+
+CAPTURES are written by hand, in the form of facts.sh and with values as such machines have them: none of
+them was printed by a machine. Each of these machines is in order.
+
+USERLANDS were printed by facts.sh, in the userlands of Debian 11, 12 and 13: Debian's own packages in a
+folder, chroot into it, on one computer, without a network and with no systemd running. What they say of
+kernel and disk is therefore that computer's; what they say of programs is the distribution's.
+"""
+
+from pathlib import Path
 
 from doctor.rules import TOOLS
 
@@ -125,3 +135,5 @@ CAPTURES = {
         "apparmor-parser there",
     ),
 }
+
+USERLANDS = {file.stem: file.read_text() for file in (Path(__file__).parent / "userlands").glob("*.txt")}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import hostscripts
+from tests.unit.shells import SHELLS
 
 # A k3s that knows its version, the nodes, the server's version and the pods; it notes what it was told.
 K3S = """\
@@ -32,9 +33,10 @@ esac
 
 @dataclass
 class Pretended:
-    """A machine below `folder`."""
+    """A machine below `folder`, whose sh is `shell`."""
 
     folder: Path
+    shell: str
 
     def says(self, **files: str) -> None:
         """What its k3s answers."""
@@ -61,7 +63,10 @@ class Pretended:
         }
         header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())
         return subprocess.run(
-            ["sh", "-euc", header + functions + "\n" + call], capture_output=True, text=True, timeout=60
+            [*self.shell.split(), "-euc", header + functions + "\n" + call],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     @property
@@ -71,14 +76,14 @@ class Pretended:
         return file.read_text() if file.exists() else ""
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Pretended:
+@pytest.fixture(params=SHELLS)
+def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Pretended:
     k3s = tmp_path / "usr/local/bin/k3s"
     k3s.parent.mkdir(parents=True)
     k3s.write_text(K3S.format(folder=tmp_path))
     k3s.chmod(0o755)
     (tmp_path / "etc/k3s-gpu-sharing").mkdir(parents=True)
-    pretended = Pretended(tmp_path)
+    pretended = Pretended(tmp_path, request.param)
     pretended.says(
         installed="v1.36.2+k3s1", nodes="", server="v1.37.1+k3s1", pods="", unschedulable="", refusal=""
     )

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from doctor.facts import SCRIPT, Facts, parse, question
-
-SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
+from tests.unit.shells import SHELLS
 
 FILES = {
     "etc/os-release": 'ID=ubuntu\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
@@ -92,7 +91,8 @@ def machine(tmp_path: Path) -> Path:
 
 
 def look(root: Path, shell: str = "sh", how: str = "root", said: str = "", **told: object) -> Facts:
-    command = ["busybox", "sh"] if shell == "busybox" else [shell]
+    program, *applet = shell.split()
+    command = [shutil.which(program) or program, *applet]
     ran = subprocess.run(
         [*command, "-s", how, str(root), said],
         input=question(told), capture_output=True, text=True, timeout=30, check=True,

@@ -1,7 +1,7 @@
 """Rendering: what a script is sent as, and that no shell trips over it."""
 
+import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import pytest
 
 import hostscripts
 from tests.unit import sudo
+from tests.unit.shells import ALL, SHELLS
 
-SHELLS = [shell for shell in ("dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
 JOBS = sorted(path.stem for path in Path(hostscripts.__file__).parent.glob("*.sh"))
 
 
@@ -60,6 +60,11 @@ def test_same_input_same_text():
 def test_a_name_that_sh_would_not_take_is_refused():
     with pytest.raises(ValueError, match="not-a-name"):
         hostscripts.render("forget", **{"not-a-name": "x"})
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="one's own computer may lack some")
+def test_ci_has_every_shell():
+    assert list(ALL) == SHELLS
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import hostscripts
+from tests.unit.shells import SHELLS
 
 KUBECTL = """\
 #!/bin/sh
@@ -21,7 +22,7 @@ KEY = "ssh-ed25519 AAAA"
 
 
 def run(folder: Path, seen: str, wanted: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """How nodes.sh ended, and what it told kubectl."""
+    """How nodes.sh ended, and what it told kubectl; in every shell the same."""
     k3s = folder / "k3s"
     k3s.write_text(KUBECTL.format(folder=folder))
     k3s.chmod(0o755)
@@ -30,9 +31,15 @@ def run(folder: Path, seen: str, wanted: str) -> tuple[subprocess.CompletedProce
     script = hostscripts.render("cluster", "nodes", HOST="server-1", GENERATION=0, WANTED=wanted).replace(
         "/usr/local/bin/k3s", str(k3s)
     )
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
     told = folder / "told"
-    return done, told.read_text().splitlines() if told.exists() else []
+    ends = []
+    for shell in SHELLS:
+        told.unlink(missing_ok=True)
+        done = subprocess.run([*shell.split(), "-c", script], capture_output=True, text=True, timeout=60)
+        said = told.read_text().splitlines() if told.exists() else []
+        ends.append((done.returncode, done.stdout, done.stderr, said))
+    assert all(end == ends[0] for end in ends)
+    return done, said
 
 
 def patch(labels: str, annotations: str) -> str:
