@@ -9,6 +9,7 @@ from pulumi import ResourceOptions
 import capacity
 import doctor
 import stack
+from components.given_cluster import GivenCluster
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
@@ -26,12 +27,13 @@ secrets = stack.secrets(config, settings)
 # Whether the workloads fit, said before anything is touched.
 stack.told_before(capacity.fit(settings))
 
-# Machines that answer SSH become a k3s cluster.
-inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
-cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, inventory))
-
-# What lies in the cluster goes with the cluster.
-inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
+if settings.kubeconfig:  # a cluster is there already: what is put into it is taken out again
+    cluster = GivenCluster("cluster", stack.given(config, settings, Path.cwd()))
+    inside = ResourceOptions(provider=cluster.provider)
+else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
+    inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+    cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, inventory))
+    inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
 
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster

@@ -11,8 +11,10 @@ import pulumi_kubernetes as kubernetes
 from pulumi_command import remote
 
 import capacity
+import doctor
 import settings as s
 from components import ssh
+from components.given_cluster import GivenClusterArgs
 from components.gpu_operator import GpuOperatorArgs
 from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
@@ -52,6 +54,21 @@ def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
 def secrets(config: pulumi.Config, settings: s.Settings) -> dict[str, pulumi.Output[str]]:
     """By name: the secret keys that are set."""
     return {name: config.require_secret(name) for name in sorted(settings.secrets)}
+
+
+def given(config: pulumi.Config, settings: s.Settings, folder: Path) -> GivenClusterArgs:
+    """Arguments of GivenCluster. Raises pulumi.RunError for a kubeconfig that cannot be used."""
+    # Read at once, not as an Output: what is wrong with it is said before anything is registered.
+    secret = pulumi.runtime.get_config(f"{config.name}:clusterKubeconfig")
+    try:
+        kubeconfig = s.resolve_kubeconfig(settings, folder, secret)
+    except s.SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+    return {
+        "kubeconfig": kubeconfig,
+        "nodes": [node.name for node in settings.nodes],
+        "promise": json.dumps(doctor.nodes_there(settings), sort_keys=True),
+    }
 
 
 def told_before(fit: capacity.Fit) -> None:
@@ -240,13 +257,13 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
         f"Pulumi.{stack}.yaml",
         f"pulumi stack output kubeconfig --show-secrets --stack {stack}",
     )
-    roles = {node.name: node.role for node in settings.nodes}
-    operator = settings.gpu_operator
+    roles = {node.name: {"role": node.role} if node.role else {} for node in settings.nodes}
+    operator, there = settings.gpu_operator, settings.kubeconfig is not None
     return {
-        "endpoint": f"https://{settings.registration_address}:6443",
+        **({} if there else {"endpoint": f"https://{settings.registration_address}:6443"}),
         "nodes": {
             offer.name: {
-                "role": roles[offer.name],
+                **roles[offer.name],
                 **({"product": offer.product, "cards": offer.cards} if offer.product else {}),
                 "profile": offer.profile,
                 "promised": offer.resources,
@@ -254,13 +271,13 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
             for offer in capacity.offers(settings)
         },
         "versions": {
-            "k3s": settings.k3s.version,
+            **({} if there else {"k3s": settings.k3s.version}),
             **({"gpuOperator": operator.version} if operator.enabled else {}),
         },
         "look": {
             "pods": f"(umask 077; {kubeconfig} > kubeconfig); kubectl --kubeconfig kubeconfig get pods -A",
             "slices": f"{kubeconfig} | {python} -m doctor cluster --file {file} --kubeconfig -",
-            "machines": f"{python} -m doctor hosts --file {file}",
+            **({} if there else {"machines": f"{python} -m doctor hosts --file {file}"}),
             "fit": f"{python} -m capacity --file {file}",
         },
     }

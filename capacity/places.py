@@ -44,7 +44,8 @@ def misreserved(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Pro
     """Reservations of what a node does not offer; each place of the stack file once."""
     told: set[str] = set()
     for node, offer in zip(settings.nodes, offers, strict=True):
-        own = settings.pools[node.pool].hosts[node.name].reserved is not None
+        host = settings.pools[node.pool].hosts.get(node.name)
+        own = host is not None and host.reserved is not None
         path = f"pools.{node.pool}.{f'hosts.{node.name}.' if own else ''}reserved"
         for resource, count in node.reserved.items():
             offered = offer.resources.get(resource, 0)

@@ -9,6 +9,10 @@ from cryptography import x509
 API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
 # k3s's client certificates last a year; the rest of this is the time to act in.
 WARN_BEFORE = timedelta(days=60)
+RENEW_BY_THE_STACK = (
+    "Restart k3s on the server, which renews it (systemctl restart k3s), then raise k3s.generation in the "
+    "stack file and run up."
+)
 
 
 def kubeconfig_for(text: str, address: str, cluster: str) -> str:
@@ -28,16 +32,18 @@ def kubeconfig_for(text: str, address: str, cluster: str) -> str:
     return yaml.safe_dump(config, sort_keys=True)
 
 
-def expiry_warning(kubeconfig: str, now: datetime | None = None) -> str | None:
+def expiry_warning(
+    kubeconfig: str, remedy: str = RENEW_BY_THE_STACK, now: datetime | None = None
+) -> str | None:
     """What to say when a kubeconfig's client certificate ends within 60 days; None otherwise."""
     user = yaml.safe_load(kubeconfig)["users"][0]["user"]
     if "client-certificate-data" not in user:
         return None
-    certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    try:
+        certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    except ValueError:  # no certificate at all: the first look at the cluster says so
+        return None
     ends = certificate.not_valid_after_utc
     if ends - (now or datetime.now(UTC)) > WARN_BEFORE:
         return None
-    return (
-        f"the cluster's administrator certificate ends on {ends:%Y-%m-%d}. Restart k3s on the server, which "
-        "renews it (systemctl restart k3s), then raise k3s.generation in the stack file and run up."
-    )
+    return f"the cluster's administrator certificate ends on {ends:%Y-%m-%d}. {remedy}"

@@ -15,6 +15,7 @@ from doctor.told import Refused, inventory, promise, read_inventory, read_promis
 
 PROJECT = "k3s-gpu-sharing"
 COULD_NOT_LOOK = 2
+NO_HOSTS = "no hosts to look at: the cluster is there already (kubeconfig); look at it: doctor cluster"
 
 _EPILOG = """\
 A stack with secrets: pulumi config --show-secrets --json | python -m doctor hosts --file Pulumi.<stack>.yaml
@@ -71,6 +72,8 @@ def _hosts(options: argparse.Namespace) -> int:
         told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
     else:
         told = _inventory_of(options.file)
+        if not told["hosts"]:
+            return _tell(Report("doctor hosts", {}, [], [NO_HOSTS]), options)
         given = sys.stdin.read() if told["secrets"] and not sys.stdin.isatty() else ""
     # Pulumi's command plugin dials the agent that its environment names, even with a key of its own, and
     # fails on every host when nobody answers there: a shell that outlived its login.
@@ -105,10 +108,9 @@ def _cluster(options: argparse.Namespace) -> int:
         told = read_promise(_from_environment("K3SGPU_PROMISE", "cluster"))
         config = kubeconfig(sys.stdin.read(), "the standard input")
     else:
-        if not options.kubeconfig:
-            raise Refused("--file needs --kubeconfig FILE: the cluster to look at is never guessed")
         told = _promise_of(options.file)
-        config = kubeconfig(*_text_of(options.kubeconfig))
+        source = _text_of(options.kubeconfig) if options.kubeconfig else _given_by(options.file)
+        config = kubeconfig(*source)
     patient = options.wait or options.from_graph
     report = wait(told, config, _progress) if patient else look(told, config)
     return _tell(report, options)
@@ -175,6 +177,19 @@ def _inventory_of(file: str) -> dict[str, Any]:
     except SettingsError as error:
         raise Refused(f"{file}:\n{error}") from None
     return inventory(settings, access, PROJECT, stack)
+
+
+def _given_by(file: str) -> tuple[str, str]:
+    """The kubeconfig that a stack file names, and what to call it."""
+    from settings import SettingsError, resolve_kubeconfig
+
+    settings = _settings_of(file)
+    if not settings.kubeconfig or not settings.kubeconfig.file:
+        raise Refused("--file needs --kubeconfig FILE: the cluster to look at is never guessed")
+    try:
+        return resolve_kubeconfig(settings, Path.cwd()), settings.kubeconfig.file
+    except SettingsError as error:
+        raise Refused(f"{file}:\n{error}") from None
 
 
 def _promise_of(file: str) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[Unkept]:
         there = ", ".join(list(seen.nodes)[:10]) or "no node"
         yield Unkept(name, "node", f"not in the cluster (there: {there})", "Ready")
         return
+    if told.get("maintenance"):
+        return
     ready = condition(node, "Ready")
     if ready.get("status") != "True":
         why = ready.get("message") or ready.get("reason") or "no condition"

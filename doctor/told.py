@@ -20,6 +20,9 @@ BASTION = "the bastion"
 K3S_NETWORKS = {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}
 """k3s's own choice."""
 
+NODES_THERE_SECONDS = 60
+"""How long the first look at a cluster that is there already waits for what may be restarting just now."""
+
 OPERATOR_NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
 
@@ -71,7 +74,7 @@ def inventory(
                 if node.gpu and not node.maintenance
                 else None,
             }
-            for node in settings.nodes
+            for node in settings.machines
         ],
     }
 
@@ -105,6 +108,18 @@ def promise(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
             {"name": offer.name, "resources": dict(offer.resources), "labels": _promised_labels(offer)}
             for offer in offers
             if not offer.maintenance
+        ],
+    }
+
+
+def nodes_there(settings: Settings) -> dict[str, Any]:
+    """That the Nodes of a cluster which is there already are there, and Ready where anything is expected."""
+    return {
+        "timeoutSeconds": NODES_THERE_SECONDS,
+        "namespace": OPERATOR_NAMESPACE,
+        "nodes": [
+            {"name": node.name, "resources": {}, "labels": {}, "maintenance": node.maintenance}
+            for node in settings.nodes
         ],
     }
 

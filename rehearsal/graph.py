@@ -25,6 +25,7 @@ KUBECONFIG = yaml.safe_dump(
         "clusters": [{"name": "default", "cluster": {"server": "https://127.0.0.1:6443"}}],
         "users": [{"name": "default", "user": {"client-key-data": "a2V5LW9mLXRoZS1hZG1pbg=="}}],
         "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+        "current-context": "default",
     }
 )
 TOKENS = json.dumps({"server": "K10aa::server:server-secret", "agent": "K10aa::node:agent-secret"})

@@ -18,7 +18,7 @@ from typing import Any
 import pulumi
 
 from policy.rules import RULES, Planned
-from rehearsal.graph import Graph, Hidden, Registered, run
+from rehearsal.graph import KUBECONFIG, Graph, Hidden, Registered, run
 from settings import SettingsError, parse
 from settings.yamlfile import read_keys
 
@@ -64,13 +64,17 @@ def main() -> int:
 def planned(file: Path, stack: str) -> Graph:
     """The graph of a stack file. Raises SettingsError and, for what the program refuses, pulumi.RunError."""
     plain, secrets = read_keys(file)
-    parse(plain, secrets)
+    settings = parse(plain, secrets)
     with tempfile.TemporaryDirectory() as folder:
         key, known = Path(folder, "key"), Path(folder, "known_hosts")
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]
         subprocess.run(keygen, check=True, timeout=KEY_SECONDS)
         public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
         known.write_text(f"* {public}\n")
+        if settings.kubeconfig:
+            there = Path(folder, "kubeconfig")
+            there.write_text(KUBECONFIG)
+            return run({**plain, "kubeconfig": {"file": str(there)}}, stack=stack)
         made_up = {"privateKeyFile": str(key), "knownHostsFile": str(known)}
         config = with_files({**plain, "ssh": {"knownHostsFile": "", **_mapping(plain.get("ssh"))}}, made_up)
         return run(config, stack=stack, secrets=dict.fromkeys(secrets, key.read_text()))

@@ -57,7 +57,9 @@ class Site:
     def machines_up(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, machines.Booted]:
         """The machines of the stack file, by host. Raises RehearsalError, settings.SettingsError."""
         settings = self.settings()
-        wanted = [machine(node, settings) for node in settings.nodes]
+        wanted = [machine(node, settings) for node in settings.machines]
+        if not wanted:  # the cluster is there already
+            return {}
         return machines.up(self.stack, wanted, self.state, tools, progress)
 
     def up(

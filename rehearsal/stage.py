@@ -49,14 +49,16 @@ class Stage:
         self.events.append(json.dumps(event, default=lambda part: getattr(part, "value", None) or vars(part)))
 
     def write(self) -> None:
-        """The configuration, as a stack file whose paths lead to this stage's own key and known hosts."""
+        """The configuration, as a stack file whose paths lead to this stage's own key and known hosts; where
+        the cluster is there already, without."""
         ssh = {
             "user": "root",
             "privateKeyFile": str(self.site.state / "id_ed25519"),
             "knownHostsFile": str(self.site.state / "known_hosts"),
             **self.config.get("ssh", {}),
         }
-        config = {"ssh": ssh, **{key: value for key, value in self.config.items() if key != "ssh"}}
+        reached = {} if "kubeconfig" in self.config else {"ssh": ssh}
+        config = {**reached, **{key: value for key, value in self.config.items() if key != "ssh"}}
         self.site.stack_file.parent.mkdir(parents=True, exist_ok=True)
         self.site.stack_file.write_text(
             yaml.safe_dump({"config": {PREFIX + key: value for key, value in config.items()}})

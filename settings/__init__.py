@@ -1,5 +1,6 @@
 """What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
 
+from .given import resolve_kubeconfig
 from .keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
 from .load import parse, read_stack_file
 from .names import NO_SHARING
@@ -31,5 +32,6 @@ __all__ = [
     "parse",
     "read_stack_file",
     "render",
+    "resolve_kubeconfig",
     "resolve_ssh",
 ]

@@ -29,6 +29,7 @@ def stack_schema() -> dict[str, Any]:
                 "patternProperties": {f"^(?!{NAMESPACE})[^:]+:.": {}},
                 "additionalProperties": False,
                 "required": [NAMESPACE + name for name in written["required"]],
+                "oneOf": [{"required": [f"{NAMESPACE}{name}"]} for name in ("k3s", "kubeconfig")],
             }
         },
         "definitions": definitions,

@@ -47,7 +47,7 @@ def resolve_ssh(settings: Settings, base_dir: str | Path) -> dict[str, SshAccess
 
     bastion = resolve(settings.bastion) if settings.bastion else None
     access = {}
-    for node in settings.nodes:
+    for node in settings.machines:
         if reached := resolve(node):
             access[node.name] = replace(reached, bastion=bastion) if settings.jump(node) else reached
     if problems:
@@ -66,14 +66,15 @@ def is_encrypted(private_key: str) -> bool:
     return False
 
 
-def _located(path: str, base_dir: Path) -> Path:
+def located(path: str, base_dir: Path) -> Path:
+    """A path of a stack file: relative ones count from `base_dir`, ~ is home."""
     return Path.home() / path[2:] if path.startswith("~/") else base_dir / path
 
 
 def _known_hosts(settings: Settings, base_dir: Path) -> asyncssh.SSHKnownHosts | Problem:
     """A missing file knows nobody; nor is it read when the stack file names every host's key."""
-    path = _located(settings.ssh.known_hosts_file, base_dir)
-    ends = [*settings.nodes, *([settings.bastion] if settings.bastion else [])]
+    path = located(settings.ssh.known_hosts_file, base_dir)
+    ends = [*settings.machines, *([settings.bastion] if settings.bastion else [])]
     if all(end.host_key for end in ends):
         return asyncssh.SSHKnownHosts()
     try:
@@ -138,7 +139,7 @@ def _private_key(end: Endpoint, settings: Settings, base_dir: Path) -> str | Pro
     """The text of the key file; None where the keys come from an agent or a secret."""
     if not end.private_key_file:
         return None
-    path = _located(end.private_key_file, base_dir)
+    path = located(end.private_key_file, base_dir)
     expected = "a readable private key"
     try:
         text = path.read_text(encoding="utf-8")

@@ -12,12 +12,9 @@ from .draft import Draft
 from .problem import Problem, SettingsError
 from .rules import check
 from .schema import Loc, fields
-from .stack import SECRET_KEYS, Sections, Settings
+from .stack import NO_K3S, SECRET_KEYS, Sections, Settings
 from .translate import spelled, step, translate, unknown_key
 from .yamlfile import read_keys
-
-K3S_TO_GO_ON_WITH = {"version": "v0.0.0+k3s0"}
-"""Stands for a missing or unusable `k3s`, so that the other rules can still be checked. Never returned."""
 
 
 def parse(raw: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
@@ -111,8 +108,8 @@ def _leave_out(rest: dict[str, Any], error: ValidationError) -> frozenset[Loc]:
     for loc in sorted(locs, key=_later_first, reverse=True):
         _delete(rest, loc)
     k3s = rest.get("k3s", {})
-    if isinstance(k3s, dict):
-        rest["k3s"] = {**K3S_TO_GO_ON_WITH, **k3s}
+    if isinstance(k3s, dict) and "k3s" in rest:
+        rest["k3s"] = {"version": NO_K3S, **k3s}  # so that the other rules can still be checked
     rest.setdefault("pools", {})
     if rest == before:  # an error without a place: nothing can be saved
         rest.clear()

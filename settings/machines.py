@@ -1,9 +1,9 @@
-"""ssh, k3s and pools: the machines, how to reach them, what k3s they get."""
+"""ssh, k3s, kubeconfig and pools: the machines, how to reach them, what k3s they get, or have already."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
 
 from .base import Model, Strings
 from .k3s_flags import SERVER_KEYS, bare
@@ -187,6 +187,27 @@ class K3s(Model):
         return {key: value for key, value in self.config.items() if bare(key) in SERVER_KEYS}
 
 
+class Kubeconfig(Model):
+    """A cluster that is there already: its machines are never touched."""
+
+    file: KeyPath | None = Field(
+        default=None,
+        description="the path of its kubeconfig; or keep the text as the secret clusterKubeconfig",
+        examples=["~/.kube/config"],
+    )
+    context: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the kubeconfig's context to use; without it the current one",
+        examples=["lab"],
+    )
+
+
+def file_alone(value: Any) -> Any:
+    """`kubeconfig: ~/.kube/config` is short for `kubeconfig: {file: ~/.kube/config}`."""
+    return {"file": value} if isinstance(value, str) else value
+
+
 class PoolGpu(Model):
     """The cards of each machine of a pool: all machines of a pool have the same."""
 
@@ -319,8 +340,14 @@ def _address_alone(value: Any) -> Any:
 class Pool(Login):
     """Machines of one kind."""
 
-    role: Literal["server", "agent"] = Field(
-        description="server (runs the control plane, and pods) or agent", examples=["agent"]
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["role", "hosts"]}, {"required": ["nodes"]}]}
+    )
+
+    role: Literal["server", "agent"] | None = Field(
+        default=None,
+        description="server (runs the control plane, and pods) or agent",
+        examples=["agent"],
     )
     hosts: Annotated[
         dict[
@@ -328,8 +355,19 @@ class Pool(Login):
         ],
         Field(min_length=1),
     ] = Field(
+        default={},
         description="the machines, `name: address` or `name: {address: …, port: …}`",
         examples=["{gpu-1: 10.0.0.21}"],
+    )
+    nodes: Annotated[tuple[NodeName, ...], Field(strict=False, min_length=1)] = Field(
+        default=(),
+        description="instead of role and hosts, beside kubeconfig: the cluster's Nodes of this kind, by name",
+        examples=["[gpu-1]"],
+    )
+    maintenance: bool = Field(
+        default=False,
+        description="true: nothing is expected of these machines' cards, and no workload is planned on them",
+        examples=["true"],
     )
     gpu: PoolGpu | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from .machines import RELEASES, Architecture, K3s
 from .problem import render
-from .stack import Sections
+from .stack import Sections, Settings
 from .translate import translate
 
 SECONDS = 30
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     raw = {"k3s": {"version": options.version, "mirror": options.mirror}, "pools": {}}
     try:
-        k3s = Sections.model_validate(raw).k3s
+        k3s = Settings.of(Sections.model_validate(raw), frozenset()).k3s
     except ValidationError as error:
         print(render(translate(Sections, error, raw)), file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 
+from .cluster_rules import CLUSTER_RULES
 from .draft import Draft
 from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
 from .operator_rules import OPERATOR_RULES
@@ -42,7 +43,7 @@ def check(draft: Draft) -> list[Problem]:
 def servers_make_a_majority(draft: Draft) -> Iterator[Problem]:
     """etcd works while more than half of its members do: with an even number one more may not fail."""
     servers = [node.name for node in draft.settings.nodes if node.role == "server"]
-    if not servers and draft.intact("pools"):
+    if not servers and draft.intact("pools") and not draft.settings.kubeconfig:
         yield Problem(
             "pools",
             "no server host",
@@ -96,7 +97,7 @@ def unique_hosts(draft: Draft) -> Iterator[Problem]:
     order = [
         f"pools.{pool}.hosts.{name}" for pool, said in draft.settings.pools.items() for name in said.hosts
     ]
-    nodes = sorted([*draft.settings.nodes, *draft.settings.gone], key=lambda node: order.index(node.place))
+    nodes = sorted([*draft.settings.machines, *draft.settings.gone], key=lambda node: order.index(node.place))
     yield from _shared({node.place: node.name for node in nodes}, "name", "a name", "rename one of the two")
     addresses = {node.place: node.node_ip for node in nodes}
     shared = list(_shared(addresses, "address", "an address", "correct one of the two addresses"))
@@ -147,7 +148,7 @@ def ssh_key_once(draft: Draft) -> Iterator[Problem]:
             "remove all but one; a secret goes with: pulumi config rm sshPrivateKey",
         )
     bastion = draft.settings.bastion
-    ends = [*draft.settings.nodes, *([bastion] if bastion else [])]
+    ends = [*draft.settings.machines, *([bastion] if bastion else [])]
     bare = [end.title.removeprefix("host ") for end in ends if not end.private_key_file]
     if not chosen and bare and draft.intact("ssh") and draft.intact("pools"):
         yield Problem(
@@ -162,7 +163,9 @@ def ssh_key_once(draft: Draft) -> Iterator[Problem]:
 def install_script_checked(draft: Draft) -> Iterator[Problem]:
     """A script from the network runs as root only with a digest somebody vouched for."""
     k3s = draft.settings.k3s
-    if k3s.mirror.startswith("file:") or k3s.install_script_sha256 or not draft.intact("k3s"):
+    if k3s.mirror.startswith("file:") or k3s.install_script_sha256:
+        return
+    if "k3s" not in draft.raw or not draft.intact("k3s"):
         return
     yield Problem(
         "k3s.installScriptSha256",
@@ -254,6 +257,7 @@ def namespaces_are_the_workloads(draft: Draft) -> Iterator[Problem]:
 
 
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    *CLUSTER_RULES,
     servers_make_a_majority,
     several_servers_are_found,
     unique_hosts,

@@ -3,28 +3,38 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from .base import Model
-from .machines import Doctor, K3s, Login, Pool, Pools, Ssh
-from .names import Name
+from .machines import Doctor, K3s, Kubeconfig, Login, Pool, Pools, Ssh, file_alone
+from .names import KeyPath, Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
 from .workloads import Verified, Verify, Workload, as_the_article
 
-SECRET_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
+SECRET_KEYS = ("clusterKubeconfig", "sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Top-level keys that hold secrets. Settings know only whether they are set."""
 
 SSH_PORT = 22
+NO_K3S = "v0.0.0+k3s0"
 
 
 class Sections(Model):
     """The top-level keys of a stack file, without the secrets."""
 
     ssh: Ssh = Field(default=Ssh(), description="how machines are reached", examples=["{user: root}"])
-    k3s: K3s = Field(alias="k3s", description="which k3s", examples=["{version: v1.36.2+k3s1}"])
+    k3s: K3s | None = Field(
+        default=None, alias="k3s", description="which k3s", examples=["{version: v1.36.2+k3s1}"]
+    )
+    kubeconfig: Annotated[
+        Kubeconfig | None, BeforeValidator(file_alone, json_schema_input_type=KeyPath | Kubeconfig)
+    ] = Field(
+        default=None,
+        description="instead of k3s: the cluster that is there already",
+        examples=["~/.kube/config"],
+    )
     pools: Pools = Field(
         description="the machines, in pools of one kind",
         examples=["{control: {role: server, hosts: {server-1: 10.0.0.11}}}"],
@@ -103,11 +113,14 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Node(Endpoint):
-    """A machine with all it inherits from its pool and from `ssh`. `name` is its Kubernetes node name."""
+    """A machine with all it inherits from its pool and from `ssh`. `name` is its Kubernetes node name.
+
+    A Node of a cluster that is there already has no role, and nobody logs in there.
+    """
 
     name: str
     pool: str
-    role: Literal["server", "agent"]
+    role: Literal["server", "agent"] | None
     node_ip: str
     external_ip: str | None
     waive: tuple[str, ...]
@@ -128,6 +141,9 @@ class Settings:
 
     ssh: Ssh
     k3s: K3s
+    """Of no meaning where `kubeconfig` says that the cluster is there already."""
+    kubeconfig: Kubeconfig | None
+    """The cluster that is there already; None: k3s is installed."""
     pools: Pools
     gpu_operator: GpuOperator
     sharing: Sharing
@@ -144,12 +160,19 @@ class Settings:
     @classmethod
     def of(cls, sections: Sections, secrets: frozenset[str]) -> "Settings":
         """The sections and which secrets are set, under one roof."""
-        return cls(**{name: getattr(sections, name) for name in Sections.model_fields}, secrets=secrets)
+        said: dict[str, Any] = {name: getattr(sections, name) for name in Sections.model_fields}
+        said["k3s"] = sections.k3s or K3s(version=NO_K3S)
+        return cls(**said, secrets=secrets)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """All machines of all pools, by name, but for those that are gone."""
         return self._nodes(gone=False)
+
+    @property
+    def machines(self) -> tuple[Node, ...]:
+        """What of `nodes` this program reaches: none where the cluster is there already."""
+        return tuple(node for node in self.nodes if node.role and not self.kubeconfig)
 
     @property
     def gone(self) -> tuple[Node, ...]:
@@ -222,13 +245,36 @@ class Settings:
             profile=pool.gpu.profile or self.sharing.default,
             mig=pool.gpu.mig,
         )
-        return [
+        place = f"pools.{pool_name}"
+        login = self._login((place, pool))
+        there = [
+            Node(
+                title=f"node {name}",
+                place=f"{place}.nodes",
+                name=name,
+                pool=pool_name,
+                role=None,
+                address="",
+                node_ip="",
+                external_ip=None,
+                waive=(),
+                host_key=None,
+                gpu=gpu,
+                reserved=pool.reserved,
+                maintenance=pool.maintenance,
+                labels=pool.labels,
+                **login,
+            )
+            for name in pool.nodes
+            if not gone
+        ]
+        return there + [
             Node(
                 title=f"host {name}",
                 place=f"pools.{pool_name}.hosts.{name}",
                 name=name,
                 pool=pool_name,
-                role=pool.role,
+                role=pool.role or "agent",
                 address=host.address,
                 node_ip=host.node_ip or host.address,
                 external_ip=host.external_ip,
@@ -236,7 +282,7 @@ class Settings:
                 host_key=host.host_key,
                 gpu=gpu,
                 reserved=pool.reserved if host.reserved is None else host.reserved,
-                maintenance=host.maintenance,
+                maintenance=host.maintenance or pool.maintenance,
                 labels={**pool.labels, **host.labels},
                 taints=tuple(dict.fromkeys([*pool.taints, *host.taints])),
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),

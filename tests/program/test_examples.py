@@ -18,6 +18,7 @@ CRD = ROOT / "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
 
 FIT = {
     "tesla-t4": {"nvidia.com/gpu": 4},
+    "existing": {"nvidia.com/gpu": 6},
     "2080ti-12gb": {"nvidia.com/gpu": 6},
     "jobs": {"nvidia.com/gpu": 8},
     "a100-40gb": {
@@ -58,8 +59,12 @@ def test_it_is_accepted_and_its_fit_stated(example: str):
 
 @pytest.mark.parametrize("example", FIT)
 def test_what_it_renders_fits_the_crd(in_project: Path, example: str):
-    config = yaml.safe_load(file_of(example).read_text())["config"]
-    graph = g.run({key.partition(":")[2]: value for key, value in config.items()}, stack=example)
+    file = yaml.safe_load(file_of(example).read_text())["config"]
+    config = {key.partition(":")[2]: value for key, value in file.items()}
+    if "kubeconfig" in config:
+        config["kubeconfig"] = {"file": "kubeconfig"}
+        (in_project / "kubeconfig").write_text(g.KUBECONFIG)
+    graph = g.run(config, stack=example)
     policy = graph.of("gpu-sharing", "ClusterPolicyPatch").inputs
     (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]

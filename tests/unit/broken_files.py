@@ -46,6 +46,18 @@ def text_of(changes: Mapping[str, Any]) -> str:
     return json.dumps({"config": config}, indent=1)
 
 
+def there(pools: str, path: str, found: str, expected: str, remedy: str, **more: str) -> Broken:
+    """The stack file of a cluster that is there already; `more`: further keys, or others."""
+    keys = {"kubeconfig": "config", "pools": pools, **more}
+    return written(
+        "".join(f"  {NAMESPACE}{key}: {value}\n" for key, value in keys.items()),
+        path,
+        found,
+        expected,
+        remedy,
+    )
+
+
 def changed(
     changes: Mapping[str, Any], path: str, found: str, expected: str, remedy: str, **beside: str | bytes
 ) -> Broken:
@@ -242,3 +254,61 @@ KEYS = {
     ),
 }
 """Good settings whose SSH keys cannot be used."""
+
+NODES = "{rtx: {nodes: [gpu-1]}}"
+THERE = {
+    "machines beside it": there(
+        NODES, "ssh", "beside kubeconfig", "never touched", "remove ssh", ssh="{user: root}"
+    ),
+    "a role beside it": there(
+        "{rtx: {nodes: [gpu-1], role: agent}}",
+        "pools.rtx.role",
+        "beside kubeconfig",
+        "names of Nodes",
+        "remove role",
+    ),
+    "hosts beside it": there(
+        "{rtx: {hosts: {gpu-1: 10.0.0.21}}}",
+        "pools.rtx.hosts",
+        "beside",
+        "names of Nodes",
+        "write nodes: [gpu-1]",
+    ),
+    "no nodes": there(
+        "{rtx: {labels: {a: b}}}", "pools.rtx.nodes", "missing", "by name", "add `nodes: [gpu-1]`"
+    ),
+    "a node twice": there(
+        "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] has already", "once", "remove one"
+    ),
+    "no kubeconfig": there(
+        NODES,
+        "kubeconfig.file",
+        "missing",
+        "the secret clusterKubeconfig",
+        "add `file: ~/.kube/config`",
+        kubeconfig="{}",
+    ),
+    "a file and a secret": there(
+        NODES,
+        "kubeconfig.file",
+        "a file and",
+        "one way",
+        "pulumi config rm",
+        clusterKubeconfig="{secure: AAAB}",
+    ),
+    "a secret alone": changed(
+        {"clusterKubeconfig": {"secure": "AAAB"}},
+        "kubeconfig",
+        "is missing",
+        "is there",
+        "add `kubeconfig: {}`",
+    ),
+}
+"""Mistakes that only a cluster which is there already can have, and what it has beside machines."""
+
+KUBECONFIGS = {
+    "no such kubeconfig": there(
+        NODES, "kubeconfig.file", "No such file", "a readable kubeconfig", "name the file"
+    ),
+}
+"""Seen by what reads the kubeconfig."""

@@ -19,6 +19,22 @@ REFUSALS = {
         "the address of a living server",
     ),
     # rules that span keys
+    "two clusters": (
+        {"kubeconfig": "~/.kube/config"},
+        "kubeconfig",
+        "beside k3s",
+        "one of the two",
+        "remove k3s",
+    ),
+    "nodes of machines": (
+        {"pools/more": {"nodes": ["gpu-9"]}},
+        "pools.more.nodes",
+        "k3s is installed",
+        "role and hosts",
+        "write hosts",
+    ),
+    "no role": ({"pools/rtx/role": REMOVE}, "pools.rtx.role", "missing", "server (", "add `role: agent`"),
+    "without hosts": ({"pools/rtx/hosts": REMOVE}, "pools.rtx.hosts", "missing", "machines", "add `hosts:"),
     "no server": ({"pools/control": REMOVE}, "pools", "no server host", "three or five", "role: server"),
     "two servers": (
         {"pools/control/hosts/server-2": "10.0.0.12", **SEVERAL},

@@ -19,9 +19,9 @@ from settings.yamlfile import read_keys
 from tests.unit import broken_files as b
 
 ROOT = Path(__file__).resolve().parents[2]
-BY_FILE = b.REFUSED | b.UNREADABLE | b.SECRETS
-BY_PROGRAM = b.REFUSED | b.SECRETS | b.KEYS | b.MISFITS
-ALL = BY_FILE | b.KEYS | b.MISFITS | b.UNDECIDED
+BY_FILE = b.REFUSED | b.THERE | b.UNREADABLE | b.SECRETS
+BY_PROGRAM = b.REFUSED | b.THERE | b.SECRETS | b.KEYS | b.KUBECONFIGS | b.MISFITS
+ALL = BY_FILE | b.KEYS | b.KUBECONFIGS | b.MISFITS | b.UNDECIDED
 
 
 def told(broken: b.Broken, text: str) -> None:
@@ -49,6 +49,15 @@ def test_doctor_tells(
     broken = ALL[case]
     assert doctor.cli.main(["hosts", "--file", str(broken.write(tmp_path))]) == 2
     told(broken, _unwrapped(capsys.readouterr().err))
+
+
+@pytest.mark.parametrize("case", b.KUBECONFIGS)
+def test_doctor_tells_of_a_cluster_that_is_there(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert doctor.cli.main(["cluster", "--file", str(ALL[case].write(tmp_path))]) == 2
+    told(ALL[case], _unwrapped(capsys.readouterr().err))
 
 
 @pytest.mark.parametrize("case", BY_PROGRAM)
@@ -106,6 +115,8 @@ def test_every_rule_has_a_broken_file(
         capacity.__main__.main(["--file", file])
         if case in b.KEYS:
             doctor.cli.main(["hosts", "--file", file])
+        if case in b.KUBECONFIGS:
+            doctor.cli.main(["cluster", "--file", file])
     capacity.__main__.main(["--file", "Pulumi.missing.yaml"])
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
     capacity.__main__.main(["--file", "Pulumi.bytes.yaml"])

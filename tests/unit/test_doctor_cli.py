@@ -158,7 +158,7 @@ def test_the_program_does_not_pay_for_the_libraries():
     code = "import sys, doctor; print(*(name for name in ('asyncssh', 'lightkube') if name in sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ""
-    assert doctor.__all__ == ["inventory", "promise"]
+    assert doctor.__all__ == ["inventory", "nodes_there", "promise"]
 
 
 def test_logins(tmp_path):
@@ -286,7 +286,7 @@ class Typed:
         ("cluster --from-graph", {"K3SGPU_PROMISE": json.dumps(PROMISE)}, "from the standard input is empty"),
         ("hosts --file stack.yaml", {}, "a stack file is called Pulumi.<stack>.yaml"),
         ("hosts --file Pulumi.none.yaml", {}, "Pulumi.none.yaml"),
-        ("cluster --file Pulumi.none.yaml", {}, "--file needs --kubeconfig FILE"),
+        ("cluster --file Pulumi.dev.yaml", {}, "--file needs --kubeconfig FILE"),
         ("cluster --file Pulumi.none.yaml --kubeconfig k", {}, "Pulumi.none.yaml"),
         ("cluster --file Pulumi.dev.yaml --kubeconfig nowhere", {}, "nowhere cannot be read: No such file"),
     ],

@@ -112,7 +112,7 @@ def test_an_empty_file_lacks_what_is_required(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(s.SettingsError) as refused:
         s.read_stack_file(file)
-    assert [problem.path for problem in refused.value.problems] == ["k3s", "pools"]
+    assert {problem.path for problem in refused.value.problems} == {"k3s", "pools"}
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
