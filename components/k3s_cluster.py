@@ -228,7 +228,7 @@ class K3sCluster(pulumi.ComponentResource):
         read = self._read("tokens", add(initial))
         tokens = pulumi.Output.secret(read.stdout).apply(json.loads)
         for host in others:
-            add(host, tokens.apply(lambda both: f"{both['server']}\n{both['agent']}\n"))
+            add(host, tokens.apply(_joining_server))
         return converges, tokens
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
@@ -290,7 +290,7 @@ class K3sCluster(pulumi.ComponentResource):
             f"upkeep-{host['name']}",
             ResourceOptions(depends_on=list(after)),
             update=self._converge(host, "agent"),
-            stdin=token,
+            stdin=token.apply(_joining_agent),
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
@@ -300,7 +300,7 @@ class K3sCluster(pulumi.ComponentResource):
             ResourceOptions(depends_on=[upkeep], ignore_changes=["create"]),
             create=self._converge(host, "agent"),
             update="true",
-            stdin=token,
+            stdin=token.apply(_joining_agent),
         )
 
     def _clean(
@@ -456,3 +456,11 @@ def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
 
 def _owner(host: HostArgs) -> dict[str, str]:
     return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
+
+
+def _joining_server(tokens: Mapping[str, str]) -> str:
+    return hostscripts.secret_lines(SERVER_TOKEN=tokens["server"], AGENT_TOKEN=tokens["agent"])
+
+
+def _joining_agent(token: str) -> str:
+    return hostscripts.secret_lines(AGENT_TOKEN=token)

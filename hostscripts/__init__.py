@@ -4,6 +4,7 @@ A rendered script is what a `remote.Command` sends: it shows in previews and lie
 it holds no secret (those arrive on stdin) and is the same text for the same input.
 """
 
+import base64
 import re
 import shlex
 from pathlib import Path
@@ -47,6 +48,11 @@ def render(*jobs: str, **variables: str | int) -> str:
             raise ValueError(f"not a variable name for a script: {name!r}")
     header = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
     return _PRELUDE + header + "".join(source(job) for job in jobs)
+
+
+def secret_lines(**secrets: str) -> str:
+    """The stdin of a script that takes secrets: a line each, whatever they hold."""
+    return "".join(f"{name}={base64.b64encode(text.encode()).decode()}\n" for name, text in secrets.items())
 
 
 def as_root(script: str, *, password: bool = False) -> str:

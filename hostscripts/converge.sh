@@ -12,7 +12,8 @@
 #               DRAIN_TIMEOUT        seconds that the pods may take to go
 #               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
-# stdin:        for DATABASE=copy a line with the server token; there and for ROLE=agent one with the agent token
+# stdin:        what is secret, one NAME=<base64> a line: AGENT_TOKEN for ROLE=agent and DATABASE=copy, and
+#               SERVER_TOKEN for DATABASE=copy
 
 own=/etc/k3s-gpu-sharing
 lib=/usr/local/lib/k3s-gpu-sharing
@@ -282,13 +283,13 @@ snapshot() {
 configure() {
     mkdir -p $etc
     if [ "$ROLE" = agent ] || [ "$DATABASE" = copy ]; then
-        [ -n "$token" ] || fail "no token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
+        [ -n "$agent_token" ] || fail "no token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
     fi
     if [ "$ROLE" = agent ]; then
-        printf '%s\n' "$token" | put $etc/agent-token 600
+        printf '%s\n' "$agent_token" | put $etc/agent-token 600
     elif [ "$DATABASE" = copy ]; then
         # A server takes the token without the hash of the CA in front.
-        printf '%s' "${token##*:}" | put $etc/agent-token 600
+        printf '%s' "${agent_token##*:}" | put $etc/agent-token 600
     elif [ ! -s $etc/agent-token ]; then
         # Agents get a token of their own: the server's opens the whole cluster and its datastore.
         od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | put $etc/agent-token 600
@@ -427,9 +428,29 @@ converge() {
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
 }
 
-token='' server_token=''
-[ "$DATABASE" != copy ] || IFS= read -r server_token
-[ "$ROLE" = server ] && [ "$DATABASE" != copy ] || token=$(cat)
+# What came on the standard input. It stays in variables of this shell alone, which no other process sees,
+# until it is written to files of root's.
+take_secrets() {
+    agent_token='' server_token=''
+    while IFS= read -r line; do
+        name=${line%%=*}
+        case $name in
+        "$line" | '' | *[!A-Z0-9_]*) fail "the standard input has a line that is not NAME=<base64> (not shown)" "$another_program" ;;
+        esac
+        value=$(printf '%s' "${line#*=}" | base64 -d 2>/dev/null) ||
+            fail "the standard input has no base64 for $name (not shown)" "$another_program"
+        case $name in
+        AGENT_TOKEN) agent_token=$value ;;
+        SERVER_TOKEN) server_token=$value ;;
+        *) fail "the standard input has the unknown name $name" "$another_program" ;;
+        esac
+    done
+    [ -z "$line" ] || fail "the standard input ends within a line (not shown)" "$another_program"
+    unset line name value
+}
+another_program="run up again with one version of this program; if that does not help, report it"
+
+take_secrets
 
 # The engine may be killed and the connection with it. The work then goes on, deaf to the hang-up and
 # with its words in a file; the next run waits for the lock and finds everything done.

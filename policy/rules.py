@@ -3,6 +3,8 @@
 They judge any Pulumi program; this project's own passes all of them.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ LOOKS_SECRET = {
 SHORTEST_SECRET = 8
 MARKER = re.compile(r"--.*--")
 """A line between others, such as PEM's BEGIN and END: it says where a secret ends and is none."""
+NAMED = re.compile(r"[A-Z0-9_]+=([A-Za-z0-9+/]+={0,2})")
+"""A secret under a name, as this project's scripts take them."""
 REHEARSED = ("dev", "single")
 """Stacks whose machines may go at any time."""
 
@@ -109,6 +113,7 @@ def no_secret_in_scripts(planned: Planned) -> Iterator[str]:
     if isinstance(connection, Mapping):
         given += [connection.get("privateKey"), connection.get("password")]
     lines = [line for text in given if isinstance(text, str) for line in text.splitlines()]
+    lines += [decoded for line in lines if (decoded := _decoded(line))]
     secrets = [line for line in lines if len(line) >= SHORTEST_SECRET and not MARKER.fullmatch(line)]
     for key in SCRIPTS:
         text = planned.props.get(key)
@@ -119,6 +124,15 @@ def no_secret_in_scripts(planned: Planned) -> Iterator[str]:
             found.append("what it is given on stdin or as a key")
         for what in found:
             yield f"{key} holds {what} (not shown); read it from a secret stdin instead"
+
+
+def _decoded(line: str) -> str:
+    """What NAME=<base64> holds; empty for any other line."""
+    named = NAMED.fullmatch(line)
+    try:
+        return base64.b64decode(named[1], validate=True).decode() if named else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _texts(value: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str, str]]:

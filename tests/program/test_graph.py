@@ -161,11 +161,17 @@ def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: P
     )
     assert "stdin" not in initial
     assert "DATABASE=copy\n" in other["create"] and "SERVERS='10.77.0.12 10.77.0.13'\n" in other["create"]
-    assert other["stdin"] == g.Hidden("K10aa::server:server-secret\nK10aa::node:agent-secret\n")
+    assert other["stdin"] == g.Hidden(
+        hostscripts.secret_lines(
+            SERVER_TOKEN="K10aa::server:server-secret", AGENT_TOKEN="K10aa::node:agent-secret"
+        )
+    )
     for script in (initial["create"], other["create"]):
         assert "tls-san:\n- 10.77.0.1" in script and "\n- k3s.example.org\n" in script
     assert "server: https://k3s.example.org:6443\n" in graph.of("cluster-agent-gpu-1").inputs["create"]
-    assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden("K10aa::node:agent-secret")
+    assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
+        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+    )
     kubeconfig = yaml.safe_load(graph.of("cluster", "kubernetes").inputs["kubeconfig"].value)
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
 
@@ -245,7 +251,9 @@ def test_commands_hide_what_is_secret(dev: g.Graph):
 
 
 def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_project: Path):
-    assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden("K10aa::node:agent-secret")
+    assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
+        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+    )
     key = (in_project / ".rehearsal/id_ed25519").read_text().splitlines()[1]
     for resource in dev:
         open_text = json.dumps(
@@ -542,7 +550,8 @@ def test_sudos_password_goes_through_secret_stdin_alone(in_project: Path):
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {"sudoPassword": "sesame"}
     for name in ("agent-gpu-1", "upkeep-gpu-1", "clean-gpu-1"):
         command = graph.of(f"cluster-{name}")
-        token = "" if name == "clean-gpu-1" else "K10aa::node:agent-secret"
+        token = hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+        token = "" if name == "clean-gpu-1" else token
         assert command.inputs["stdin"] == g.Hidden(f"sesame\n{hostscripts.END_OF_PASSWORD}\n{token}")
         texts = [command.inputs[key] for key in ("create", "update", "delete") if key in command.inputs]
         assert all(text.startswith("exec sudo -k -S -p '' /bin/sh -c ") for text in texts)

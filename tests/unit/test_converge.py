@@ -43,9 +43,9 @@ class Pretended:
         for name, text in files.items():
             (self.folder / name).write_text(text)
 
-    def run(self, call: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, call: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs one function of converge, with the variables a stack file would set."""
-        functions = hostscripts.source("converge").split("\ntoken=")[0]
+        functions = hostscripts.source("converge").split("\ntake_secrets\n")[0] + "\n"
         for path in (
             "/etc/k3s-gpu-sharing",
             "/etc/rancher",
@@ -64,6 +64,7 @@ class Pretended:
         header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())
         return subprocess.run(
             [*self.shell.split(), "-euc", header + functions + "\n" + call],
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
@@ -251,3 +252,28 @@ def test_from_several_servers_to_one_is_refused(machine: Pretended):
     assert "put them back" in done.stderr and "docs/operations.md" in done.stderr
     machine.says(nodes="gpu-1\n")
     assert machine.run("check_database", **{**SERVER, "DATABASE": "own"}).returncode == 0
+
+
+def test_secrets_come_as_they_were_sent(machine: Pretended):
+    sent = {"AGENT_TOKEN": "K10aa::node:it's =\\n $x", "SERVER_TOKEN": "two\nlines ü"}
+    done = machine.run(
+        'take_secrets; printf \'%s|%s\' "$agent_token" "$server_token"', hostscripts.secret_lines(**sent)
+    )
+    assert (done.returncode, done.stdout) == (0, "|".join(sent.values())), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        ("K10hidden::node:hidden\n", "not NAME=<base64>"),
+        ("hidden=aGlkZGVu\n", "not NAME=<base64>"),
+        ("\n", "not NAME=<base64>"),
+        ("AGENT_TOKEN=hidden!\n", "no base64 for AGENT_TOKEN"),
+        ("HIDDEN_KEY=aGlkZGVu\n", "unknown name HIDDEN_KEY"),
+        ("AGENT_TOKEN=aGlkZGVu", "ends within a line"),
+    ],
+)
+def test_what_is_no_secret_of_this_script_is_refused_unseen(machine: Pretended, stdin: str, words: str):
+    done = machine.run("take_secrets", stdin)
+    assert done.returncode == 1 and words in done.stderr and "to do: run up again" in done.stderr
+    assert "hidden" not in done.stderr and "aGlkZGVu" not in done.stderr

@@ -96,6 +96,9 @@ BAD = {
         planned(COMMAND, connection=CONNECTION, create=f"join {TOKEN}"),
         planned(COMMAND, connection=CONNECTION, create="echo MIIEvQIBADAN > key"),
         planned(COMMAND, connection=CONNECTION, stdin="hunter2hunter2", delete="leave hunter2hunter2"),
+        planned(
+            COMMAND, connection=CONNECTION, stdin="KEY=aHVudGVyMmh1bnRlcjI=\n", create="echo hunter2hunter2"
+        ),
         planned(COMMAND, connection=CONNECTION, update="K3S_TOKEN=abcdef1234567 install-k3s"),
     ],
 }
