@@ -245,15 +245,15 @@ drain() {
     fi
     until=$(($(date +%s) + DRAIN_TIMEOUT))
     while [ -n "$pods" ]; do
+        for pod in $(printf '%s\n' "$pods" | awk -F '|' '$3 == "" { print $1 }'); do
+            refusal=$(printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"namespace":"%s","name":"%s"}}' "${pod%/*}" "${pod#*/}" |
+                node_kubectl create --raw "/api/v1/namespaces/${pod%/*}/pods/${pod#*/}/eviction" --filename - 2>&1 >/dev/null | tail -n 1)
+        done
         if [ "$(date +%s)" -ge "$until" ]; then
             uncordon
             fail "still here after $DRAIN_TIMEOUT s: $(printf '%s\n' "$pods" | cut -d '|' -f 1 | tr '\n' ' '); the upgrade did not begin" \
                 "${refusal:-wait until they have ended}; look at kubectl get pdb -A, or raise k3s.drainTimeoutSeconds"
         fi
-        for pod in $(printf '%s\n' "$pods" | awk -F '|' '$3 == "" { print $1 }'); do
-            refusal=$(printf '{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"namespace":"%s","name":"%s"}}' "${pod%/*}" "${pod#*/}" |
-                node_kubectl create --raw "/api/v1/namespaces/${pod%/*}/pods/${pod#*/}/eviction" --filename - 2>&1 >/dev/null | tail -n 1)
-        done
         sleep 1
         if left=$(movable); then pods=$left; fi
     done
