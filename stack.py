@@ -2,7 +2,7 @@
 components' words. Everything here returns plain values; nothing registers a resource."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +35,9 @@ def read(config: pulumi.Config) -> s.Settings:
     secrets = {key for key in keys if pulumi.runtime.is_config_secret(prefix + key)}
     plain = {key: _value(config.require(key)) for key in sorted(keys - secrets)}
     try:
-        return s.parse(plain, secrets)
+        settings = s.parse(plain, secrets)
+        s.check_secrets({key: everything[prefix + key] for key in secrets})
+        return settings
     except s.SettingsError as error:
         raise pulumi.RunError(str(error)) from None
 
@@ -106,9 +108,11 @@ def cluster(
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
         "server_config": k3s.server_config,
+        "node_secrets": _given(s.NODE_SECRETS, secrets, lambda values: s.for_nodes(settings, values)),
+        "server_secrets": _given(s.SERVER_SECRETS, secrets, s.for_servers),
         "preflight": {
             "inventory": json.dumps(inventory, sort_keys=True),
-            "secrets": pulumi.Output.json_dumps(secrets),
+            "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.reaching_secrets}),
         },
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
@@ -283,6 +287,14 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
     }
 
 
+def _given(
+    names: Iterable[str], secrets: Secrets, texts: Callable[[Mapping[str, str]], dict[str, str]]
+) -> dict[str, str] | pulumi.Output[dict[str, str]]:
+    """What `texts` makes of those of `secrets` that are set."""
+    given = {name: secrets[name] for name in names if name in secrets}
+    return pulumi.Output.all(**given).apply(texts) if given else texts({})
+
+
 def _host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secrets) -> HostArgs:
     bastion = (
         access.bastion
@@ -298,6 +310,7 @@ def _host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secr
         "sudo_password": secrets.get("sudoPassword"),
         "labels": node.labels,
         "taints": node.taints,
+        "kubelet_args": [f"{name}={value}" for name, value in sorted(node.kubelet_args.items())],
         "connection": _connection(node, settings, access, secrets, bastion),
     }
 

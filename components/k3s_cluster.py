@@ -40,6 +40,8 @@ class HostArgs(TypedDict):
     """Of its Node; labels of others there are left alone."""
     taints: Sequence[str]
     """Of its Node, as key=value:Effect or key:Effect; taints of others there are left alone."""
+    kubelet_args: Sequence[str]
+    """As name=value."""
 
 
 class ReleaseArgs(TypedDict):
@@ -86,6 +88,10 @@ class K3sClusterArgs(TypedDict):
     """Further keys of k3s's config.yaml, for all nodes."""
     server_config: Mapping[str, object]
     """Further keys that only a server understands."""
+    node_secrets: pulumi.Input[Mapping[str, str]]
+    """By name, what converge.sh takes on every node besides tokens: REGISTRIES, ENVIRONMENT."""
+    server_secrets: pulumi.Input[Mapping[str, str]]
+    """By name, what it takes on servers besides: SERVER_CONFIG."""
     preflight: PreflightArgs
     start_timeout_seconds: int
     drain_on_patch: bool
@@ -218,18 +224,37 @@ class K3sCluster(pulumi.ComponentResource):
         converges: dict[str, remote.Command] = {}
         after: list[pulumi.Resource] = [*buried]
 
-        def add(host: HostArgs, stdin: pulumi.Input[str] | None = None) -> remote.Command:
+        def add(host: HostArgs, tokens: pulumi.Output[dict[str, str]] | None = None) -> remote.Command:
             # The initial one has wards as the others have: when another becomes the initial one, none goes.
             before = [self._forget(host, after)] if others else after
-            converge = converges[host["name"]] = self._server(host, before, stdin)
+            converge = converges[host["name"]] = self._server(host, before, self._server_stdin(tokens))
             after[:] = [self._leave(host["name"], [converge])] if others else [converge]
             return converge
 
         read = self._read("tokens", add(initial))
         tokens = pulumi.Output.secret(read.stdout).apply(json.loads)
         for host in others:
-            add(host, tokens.apply(_joining_server))
+            add(host, tokens)
         return converges, tokens
+
+    def _server_stdin(self, tokens: pulumi.Output[dict[str, str]] | None) -> pulumi.Output[str] | None:
+        """What a server is given: the tokens where it joins others, and its secrets; None: nothing."""
+        given = self._args["node_secrets"], self._args["server_secrets"]
+        if tokens is None and given == ({}, {}):
+            return None
+        joining = (
+            {}
+            if tokens is None
+            else tokens.apply(lambda both: {"SERVER_TOKEN": both["server"], "AGENT_TOKEN": both["agent"]})
+        )
+        return pulumi.Output.all(joining, *given).apply(
+            lambda parts: hostscripts.secret_lines(**{k: v for part in parts for k, v in part.items()})
+        )
+
+    def _agent_stdin(self, token: pulumi.Output[str]) -> pulumi.Output[str]:
+        return pulumi.Output.all(token, self._args["node_secrets"]).apply(
+            lambda both: hostscripts.secret_lines(AGENT_TOKEN=both[0], **both[1])
+        )
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
         """What only the server knows: its stdout is a secret and reaches no log."""
@@ -290,17 +315,17 @@ class K3sCluster(pulumi.ComponentResource):
             f"upkeep-{host['name']}",
             ResourceOptions(depends_on=list(after)),
             update=self._converge(host, "agent"),
-            stdin=token.apply(_joining_agent),
+            stdin=self._agent_stdin(token),
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
         return self._on(
             host,
             f"agent-{host['name']}",
-            ResourceOptions(depends_on=[upkeep], ignore_changes=["create"]),
+            ResourceOptions(depends_on=[upkeep], ignore_changes=["create", "stdin"]),
             create=self._converge(host, "agent"),
             update="true",
-            stdin=token.apply(_joining_agent),
+            stdin=self._agent_stdin(token),
         )
 
     def _clean(
@@ -386,8 +411,6 @@ class K3sCluster(pulumi.ComponentResource):
 def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """The server's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
-        # Only at its first start can k3s begin to encrypt Secrets at rest; later it cannot be turned on.
-        "secrets-encryption": True,
         **args["config"],
         **args["server_config"],
         **_identity(host),
@@ -414,6 +437,7 @@ def _identity(host: HostArgs) -> dict[str, object]:
         "node-name": host["name"],
         "node-ip": host["node_ip"],
         **({"node-external-ip": external} if external else {}),
+        **({"kubelet-arg": list(host["kubelet_args"])} if host["kubelet_args"] else {}),
         **_at_registration(host),
     }
 
@@ -456,11 +480,3 @@ def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
 
 def _owner(host: HostArgs) -> dict[str, str]:
     return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
-
-
-def _joining_server(tokens: Mapping[str, str]) -> str:
-    return hostscripts.secret_lines(SERVER_TOKEN=tokens["server"], AGENT_TOKEN=tokens["agent"])
-
-
-def _joining_agent(token: str) -> str:
-    return hostscripts.secret_lines(AGENT_TOKEN=token)

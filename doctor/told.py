@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 BASTION = "the bastion"
 """Its name in reports; no host can be called so."""
 
-K3S_NETWORKS = {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}
-"""k3s's own choice."""
-
 NODES_THERE_SECONDS = 60
 """How long the first look at a cluster that is there already waits for what may be restarting just now."""
 
@@ -53,13 +50,14 @@ def inventory(
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
         "networks": {
-            key: str(settings.k3s.config.get(key, default)) for key, default in K3S_NETWORKS.items()
+            "cluster-cidr": settings.k3s.cluster_cidr,
+            "service-cidr": settings.k3s.service_cidr,
         },
-        "flannel": str(settings.k3s.config.get("flannel-backend", "vxlan")),
+        "flannel": settings.k3s.flannel_backend,
         "embeddedRegistry": bool(settings.k3s.config.get("embedded-registry")),
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
         "registration": settings.k3s.registration_address or settings.server.node_ip,
-        "secrets": sorted(settings.secrets),
+        "secrets": sorted(settings.reaching_secrets),
         "agent": settings.ssh.agent,
         "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
         "hosts": [

@@ -24,7 +24,7 @@ MOST_BYTES = 16 * 1024 * 1024  # of a file; what is larger are programs
 # The rest of a machine's file system is its disk, which this computer sees.
 IN_MEMORY = ("run", "tmp", "dev/shm")
 # What is meant to hold secrets, and is root's alone.
-KEEPERS = ("/etc/rancher/", "/var/lib/rancher/")
+KEEPERS = ("/etc/rancher/", "/var/lib/rancher/", "/etc/systemd/system/k3s")
 TOKENS = "/var/lib/rancher/k3s/server/token", "/var/lib/rancher/k3s/server/agent-token"
 # Pulumi's own way to be told it; only the same user can read a process's environment.
 OWN_ENVIRONMENT = b"PULUMI_CONFIG_PASSPHRASE="

@@ -12,8 +12,9 @@
 #               DRAIN_TIMEOUT        seconds that the pods may take to go
 #               GENERATION           a number without meaning but to make this run again
 #               CLEAN                the text of clean.sh, left here for the day the host leaves
-# stdin:        what is secret, one NAME=<base64> a line: AGENT_TOKEN for ROLE=agent and DATABASE=copy, and
-#               SERVER_TOKEN for DATABASE=copy
+# stdin:        what is secret or may be, one NAME=<base64> a line: AGENT_TOKEN for ROLE=agent and DATABASE=copy,
+#               SERVER_TOKEN for DATABASE=copy, SERVER_CONFIG (more of config.yaml), and the texts of
+#               registries.yaml (REGISTRIES) and of the unit's environment (ENVIRONMENT)
 
 own=/etc/k3s-gpu-sharing
 lib=/usr/local/lib/k3s-gpu-sharing
@@ -39,6 +40,23 @@ put() {
     if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then no_room "$1"; fi
 }
 
+ours() { [ -e "$1" ] && head -n 1 "$1" | grep -q '^# From the stack file, by k3s-gpu-sharing'; }
+
+# place FILE TEXT KEY: FILE holds TEXT, which begins with the line that says whose it is; without a TEXT it goes.
+# What somebody else wrote there stays, and stands in the way of a TEXT.
+place() {
+    if [ -n "$2" ]; then
+        [ ! -s "$1" ] || ours "$1" || fail "$1 is here already and was not written by this program" "say what it says in $3, and delete it"
+        printf '%s\n' "$2" | put "$1" 600
+    elif ours "$1"; then
+        rm -f "$1"
+    fi
+}
+
+# What a downloader reads of the environment that k3s will have: the proxy's password may be in it, so it goes
+# through a pipe or a file, and through no argument that others see.
+through_proxy() { printf '%s\n' "$environment" | sed -nE "$1"; }
+
 # fetch URL FILE
 fetch() {
     case $1 in
@@ -48,10 +66,12 @@ fetch() {
         ;;
     *)
         if command -v curl >/dev/null; then
-            curl --fail --silent --show-error --location --proto '=https' --connect-timeout 15 --max-time 600 --retry 3 --output "$2" "$1"
+            through_proxy 's/^HTTPS_PROXY=(.*)/proxy = "\1"/p; s/^NO_PROXY=(.*)/noproxy = "\1"/p' |
+                curl --config - --fail --silent --show-error --location --proto '=https' --connect-timeout 15 --max-time 600 --retry 3 --output "$2" "$1"
         else
-            wget --quiet --https-only --timeout=15 --tries=3 --output-document="$2" "$1"
-        fi || fail "could not download $1" "check that this machine reaches it, or set k3s.mirror in the stack file"
+            through_proxy 's/^HTTPS_PROXY=/https_proxy = /p; s/^NO_PROXY=/no_proxy = /p' >"$work/wgetrc"
+            WGETRC=$work/wgetrc wget --quiet --https-only --timeout=15 --tries=3 --output-document="$2" "$1"
+        fi || fail "could not download $1" "check that this machine reaches it, or set k3s.mirror or k3s.proxy in the stack file"
         ;;
     esac
 }
@@ -122,6 +142,16 @@ block() { awk -v key="$1:" '/^[^- ]/ { on = index($0, key) == 1 } on'; }
 # A config.yaml without what k3s reads when a Node registers, and never again.
 read_at_start() { awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off' $etc/config.yaml; }
 
+to_change() {
+    case $1 in
+    secrets-encryption)
+        echo "a cluster that encrypts keeps the setting and ends it by hand: k3s secrets-encrypt disable, a restart" \
+            "of k3s, k3s secrets-encrypt reencrypt --force --skip; to begin with it takes a new cluster: destroy, then up"
+        ;;
+    *) echo "another $1 takes a new cluster: destroy, then up" ;;
+    esac
+}
+
 # What k3s fixes when a database begins, and would not start without or silently ignore.
 check_database() {
     if [ "$DATABASE" = own ] && [ -d $data/server/db/etcd ]; then
@@ -132,11 +162,10 @@ check_database() {
             "put them back; docs/operations.md says how a snapshot is restored into a cluster of one"
     fi
     [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
-    for key in cluster-cidr service-cidr cluster-domain secrets-encryption; do
+    for key in cluster-cidr service-cidr cluster-domain flannel-backend secrets-encryption; do
         was=$(block $key <$etc/config.yaml)
         [ "$was" = "$(printf '%s' "$CONFIG" | block $key)" ] ||
-            fail "$key cannot change once a cluster has begun; here it is: ${was:-not set}" \
-                "take the change back; another $key takes a new cluster: destroy, then up"
+            fail "$key cannot change once a cluster has begun; here it is: ${was:-not set}" "take the change back; $(to_change $key)"
     done
 }
 
@@ -296,7 +325,9 @@ configure() {
     fi
     start=$(beginning)
     case $DATABASE$start in copy*token-file*) printf '%s\n' "$server_token" | put $etc/server-token 600 ;; esac
-    printf '%s%s' "$CONFIG" "$start" | put $etc/config.yaml 600
+    printf '%s%s%s' "$CONFIG" "${server_config:+$server_config
+}" "$start" | put $etc/config.yaml 600
+    place $etc/registries.yaml "$registries" k3s.registries
 }
 
 place_release() {
@@ -336,11 +367,14 @@ runtimes() {
     done
 }
 
+# Of those files that only some nodes have.
+given_files() { for file in $etc/registries.yaml "$unit_file.env"; do ! ours "$file" || cat "$file"; done; }
+
 journal() { journalctl --unit "$unit" --since "@$begin" --lines "$1" --no-pager --output cat 2>/dev/null; }
 
 masked_journal() {
     journal 40 |
-        sed -E 's/K10[0-9a-f]{64}::[a-z-]*:[^" ]*/K10***/g; s/((token|password)[= ]"?)[^" ]+/\1***/g' >&2
+        sed -E 's/K10[0-9a-f]{64}::[a-z-]*:[^" ]*/K10***/g; s/((token|password)[= ]"?)[^" ]+/\1***/g; s#://[^/@ ]+@#://***@#g' >&2
 }
 
 # systemd gives every start of a unit an id of its own.
@@ -389,9 +423,11 @@ converge() {
     check_database
     claim
     install_k3s
+    # After the install script, which begins this file anew.
+    place "$unit_file.env" "$environment" k3s.proxy
     # What k3s runs with. It reads its files at the start only, so a difference means a restart; also of
     # one that is still starting: with a wrong token it would do so for ever.
-    want=$({ read_at_start && cat $etc/*-token $k3s "$unit_file" && runtimes; } | sha256sum | cut -d ' ' -f 1)
+    want=$({ read_at_start && cat $etc/*-token $k3s "$unit_file" && given_files && runtimes; } | sha256sum | cut -d ' ' -f 1)
     begin=$(date +%s)
     before=none
     case $(systemctl is-active "$unit" || :) in
@@ -431,7 +467,7 @@ converge() {
 # What came on the standard input. It stays in variables of this shell alone, which no other process sees,
 # until it is written to files of root's.
 take_secrets() {
-    agent_token='' server_token=''
+    agent_token='' server_token='' server_config='' registries='' environment=''
     while IFS= read -r line; do
         name=${line%%=*}
         case $name in
@@ -442,6 +478,9 @@ take_secrets() {
         case $name in
         AGENT_TOKEN) agent_token=$value ;;
         SERVER_TOKEN) server_token=$value ;;
+        SERVER_CONFIG) server_config=$value ;;
+        REGISTRIES) registries=$value ;;
+        ENVIRONMENT) environment=$value ;;
         *) fail "the standard input has the unknown name $name" "$another_program" ;;
         esac
     done

@@ -1,6 +1,7 @@
 """What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
 
-from .given import resolve_kubeconfig
+from .existing import resolve_kubeconfig
+from .given import NODE_SECRETS, SERVER_SECRETS, check_secrets, for_nodes, for_servers
 from .keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
 from .load import parse, read_stack_file
 from .names import NO_SHARING
@@ -12,9 +13,11 @@ from .workloads import SecurityContext, Toleration, Workload
 __all__ = [
     "GPU",
     "MPS_CLIENTS",
+    "NODE_SECRETS",
     "NO_SHARING",
     "PASSPHRASE",
     "SECRET_KEYS",
+    "SERVER_SECRETS",
     "Endpoint",
     "Gpu",
     "Node",
@@ -26,6 +29,9 @@ __all__ = [
     "SshAccess",
     "Toleration",
     "Workload",
+    "check_secrets",
+    "for_nodes",
+    "for_servers",
     "is_encrypted",
     "memory_of",
     "mig_resource",

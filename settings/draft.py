@@ -19,3 +19,8 @@ class Draft:
     def intact(self, *prefix: str) -> bool:
         """Nothing at or below this path, and no key above it, was left out."""
         return not any(loc[: len(prefix)] == prefix or prefix[: len(loc)] == loc for loc in self.damaged)
+
+    def said(self, section: str) -> Mapping[str, Any]:
+        """A section as it is written; empty where it is none."""
+        written = self.raw.get(section)
+        return written if isinstance(written, Mapping) else {}

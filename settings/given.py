@@ -1,120 +1,119 @@
-"""The kubeconfig of a cluster that is there already: one context of it, complete in itself."""
+"""The texts that a machine gets on its standard input, because they hold secrets or may."""
 
-import base64
+import ipaddress
+import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
-from .keys import located
+from .node_files import Registries, user_of
 from .problem import Problem, SettingsError
 from .stack import Settings
 
-FILES = {
-    "certificate-authority": "certificate-authority-data",
-    "client-certificate": "client-certificate-data",
-    "client-key": "client-key-data",
-}
-"""Keys that name files, and those that hold their contents in base64."""
+OURS = "# From the stack file, by k3s-gpu-sharing.\n"
+"""How converge.sh recognises a file that it may write again, or take away."""
+
+NODE_SECRETS = ("registryCredentials", "proxyPassword")
+SERVER_SECRETS = ("s3AccessKey", "s3SecretKey")
 
 
-def resolve_kubeconfig(settings: Settings, base_dir: str | Path, secret: str | None = None) -> str:
-    """The kubeconfig that the stack file names, or the text `secret`, with the chosen context alone.
-
-    Files that it names are put into it: the state has it whole. Raises SettingsError, never quoting it.
-    """
-    given = settings.kubeconfig
-    assert given is not None
-    if given.file is None:
-        return _chosen(secret or "", given.context, None, "the secret clusterKubeconfig")
-    path = located(given.file, Path(base_dir))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "no text"
-        raise _refused("file", f"{path}: {found}", "a readable kubeconfig", "name the file") from None
-    return _chosen(text, given.context, path.parent, str(path))
-
-
-def _chosen(text: str, context: str | None, folder: Path | None, where: str) -> str:
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError:
-        config = None
-    if not isinstance(config, Mapping):
-        raise _refused("file", f"{where}: no kubeconfig (not shown)", "a kubeconfig", "name the file")
-    name = context or config.get("current-context")
-    contexts = [str(entry.get("name")) for entry in _entries(config, "contexts")]
-    if name not in contexts:
-        found = (
-            f"the context {name}, which {where} does not have" if name else f"no current context in {where}"
-        )
-        choices = ", ".join(contexts) or "none"
-        example = contexts[0] if contexts else "NAME"
-        raise _refused("context", found, f"one of its contexts: {choices}", f"write context: {example}")
-    chosen = _entry(config, "contexts", "context", name, where)
-    cluster = _entry(config, "clusters", "cluster", chosen.get("cluster"), where)
-    user = _entry(config, "users", "user", chosen.get("user"), where)
-    server = str(cluster.get("server", ""))
-    if not server.startswith("https://") or cluster.get("insecure-skip-tls-verify"):
-        raise _refused(
-            "file",
-            f"{where}: {server or 'no server'}"
-            + (", TLS not verified" if server.startswith("https") else ""),
-            "a server at https://… that is verified: what answers there gets the administrator's rights",
-            "write the server's https:// address and certificate-authority-data instead of\n"
-            "insecure-skip-tls-verify; k3s has both in /etc/rancher/k3s/k3s.yaml",
-        )
-    alone = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": chosen["cluster"], "cluster": _whole(cluster, folder, where)}],
-        "users": [{"name": chosen["user"], "user": _whole(user, folder, where)}],
-        "contexts": [{"name": name, "context": dict(chosen)}],
-        "current-context": name,
+def for_nodes(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
+    """By name, what every node is given; `secrets` has those of NODE_SECRETS that are set."""
+    texts = {
+        "REGISTRIES": _registries(settings.k3s.registries, secrets.get("registryCredentials", "")),
+        "ENVIRONMENT": _environment(settings, secrets.get("proxyPassword", "")),
     }
-    return yaml.safe_dump(alone, sort_keys=True)
+    return {name: OURS + text for name, text in texts.items() if text}
 
 
-def _entries(config: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    entries = config.get(kind)
-    return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+def for_servers(secrets: Mapping[str, str]) -> dict[str, str]:
+    """By name, what servers are given besides; `secrets` has those of SERVER_SECRETS that are set."""
+    keys = {"s3AccessKey": "etcd-s3-access-key", "s3SecretKey": "etcd-s3-secret-key"}
+    config = {keys[name]: value.strip() for name, value in secrets.items()}
+    return {"SERVER_CONFIG": yaml.safe_dump(config)} if config else {}
 
 
-def _entry(config: Mapping[str, Any], kind: str, matter: str, name: Any, where: str) -> Mapping[str, Any]:
-    for entry in _entries(config, kind):
-        if entry.get("name") == name and isinstance(entry.get(matter), Mapping):
-            return entry[matter]
-    raise _refused(
-        "file", f"{where}: no {matter} {name}", f"the {matter} that its context names", "correct it"
+def check_secrets(secrets: Mapping[str, str]) -> None:
+    """Raises SettingsError for a secret that is not in its form, without showing it."""
+    _credentials(secrets.get("registryCredentials", ""))
+
+
+def _registries(registries: Registries | None, credentials: str) -> str:
+    """k3s's registries.yaml; empty where nothing is said."""
+    found = registries or Registries()
+    configs: dict[str, Any] = {
+        name: {"tls": {key: value for key, value in tls.model_dump().items() if value}}
+        for name, tls in found.tls.items()
+    }
+    for name, login in _credentials(credentials).items():
+        configs.setdefault(name, {})["auth"] = login
+    mirrors = {
+        name: {
+            "endpoint": list(mirror.endpoints),
+            **({"rewrite": mirror.rewrites} if mirror.rewrites else {}),
+        }
+        for name, mirror in found.mirrors.items()
+    }
+    said = {key: value for key, value in (("mirrors", mirrors), ("configs", configs)) if value}
+    return yaml.safe_dump(said, sort_keys=True) if said else ""
+
+
+def _credentials(text: str) -> dict[str, dict[str, str]]:
+    """Logins by registry, from the secret's text."""
+    try:
+        read = json.loads(text) if text.strip() else {}
+    except ValueError:
+        read = None
+    if isinstance(read, dict) and all(_is_login(login) for login in read.values()):
+        return read
+    raise SettingsError(
+        [
+            Problem(
+                "registryCredentials",
+                "a secret in another form (not shown)",
+                "a JSON object, by registry as k3s.registries names it: a username and a password",
+                'write {"registry.example.org": {"username": "…", "password": "…"}} to a file, then run:\n'
+                "pulumi config set --secret registryCredentials < FILE",
+            )
+        ]
     )
 
 
-def _whole(matter: Mapping[str, Any], folder: Path | None, where: str) -> dict[str, Any]:
-    """With the contents of files instead of their names."""
-    whole = dict(matter)
-    for key, data in FILES.items():
-        if key in whole:
-            whole[data] = base64.b64encode(_bytes(whole.pop(key), key, folder, where)).decode()
-    if "tokenFile" in whole:
-        whole["token"] = _bytes(whole.pop("tokenFile"), "tokenFile", folder, where).decode().strip()
-    return whole
+def _is_login(login: object) -> bool:
+    return (
+        isinstance(login, dict)
+        and login.keys() == {"username", "password"}
+        and all(isinstance(value, str) and value for value in login.values())
+    )
 
 
-def _bytes(name: Any, key: str, folder: Path | None, where: str) -> bytes:
-    try:
-        if folder is None:
-            raise FileNotFoundError(0, "a secret has no folder beside it")
-        return (folder / str(name)).read_bytes()
-    except OSError as error:
-        raise _refused(
-            "file",
-            f"{where}: {key} names {name}: {error.strerror}",
-            "a kubeconfig whose files are there",
-            "kubectl config view --raw --flatten --minify > FILE has them all in one",
-        ) from None
+def _environment(settings: Settings, password: str) -> str:
+    """What k3s's unit has in its environment; empty without a proxy."""
+    proxy = settings.k3s.proxy
+    if proxy is None:
+        return ""
+    urls = {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https}
+    lines = [f"{name}={_with(url, password)}\n" for name, url in urls.items() if url]
+    return "".join(lines) + f"NO_PROXY={','.join(_direct(settings))}\n"
 
 
-def _refused(key: str, found: str, expected: str, remedy: str) -> SettingsError:
-    return SettingsError([Problem(f"kubeconfig.{key}", found, expected, remedy)])
+def _with(url: str, password: str) -> str:
+    user = user_of(url)
+    return url.replace(f"{user}@", f"{user}:{quote(password.strip(), safe='')}@", 1) if user else url
+
+
+def _direct(settings: Settings) -> list[str]:
+    """What no proxy is asked for. Of machines the networks around them: another host shall restart nobody."""
+    nodes = [*settings.nodes, *settings.gone]
+    around = {
+        ipaddress.ip_network(f"{address}/24", strict=False)
+        for node in nodes
+        for address in (node.address, node.node_ip)
+    }
+    k3s = settings.k3s
+    own = ["127.0.0.0/8", "localhost", k3s.cluster_cidr, k3s.service_cidr, ".svc"]
+    own += [f".{k3s.config.get('cluster-domain', 'cluster.local')}", *map(str, sorted(around))]
+    own += [k3s.registration_address] if k3s.registration_address else []
+    return list(dict.fromkeys([*own, *(k3s.proxy.no_proxy if k3s.proxy else ())]))

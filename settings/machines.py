@@ -20,6 +20,7 @@ from .names import (
     Resource,
     Taint,
 )
+from .node_files import KubeletArgs, PodNetwork, Proxy, Registries, ServiceNetwork, Snapshots
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
@@ -145,10 +146,50 @@ class K3s(Model):
         description="further names and addresses for the API server's certificate",
         examples=["[k3s.example.org]"],
     )
+    cluster_cidr: PodNetwork = Field(
+        default="10.42.0.0/16",
+        description="the network of the pods, /8 to /24: a /24 of it for each node; stays as it began",
+        examples=["10.42.0.0/16"],
+    )
+    service_cidr: ServiceNetwork = Field(
+        default="10.43.0.0/16",
+        description="the network of the services, /12 to /28; stays as it began",
+        examples=["10.43.0.0/16"],
+    )
+    flannel_backend: Literal["vxlan", "host-gw", "wireguard-native"] = Field(
+        default="vxlan",
+        description="how pods of different nodes reach each other; stays as it began",
+        examples=["wireguard-native"],
+    )
+    secrets_encryption: bool = Field(
+        default=True,
+        description="whether Secrets are encrypted in the database; stays as it began",
+        examples=[True],
+    )
+    kubelet_args: KubeletArgs = Field(
+        default={},
+        description="arguments of every kubelet; a pool and a host may have others",
+        examples=["{max-pods: 200}"],
+    )
+    registries: Registries | None = Field(
+        default=None,
+        description="where images come from, for every node",
+        examples=["{mirrors: {docker.io: {endpoints: [https://mirror.example.org]}}}"],
+    )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="the proxy through which k3s and containerd reach the world",
+        examples=["{https: http://proxy.example.org:3128}"],
+    )
+    snapshots: Snapshots | None = Field(
+        default=None,
+        description="when etcd's snapshots are taken, and where they are kept",
+        examples=["{retention: 14}"],
+    )
     config: dict[str, JsonValue] = Field(
         default={},
         description="further keys of k3s's config.yaml, each for the nodes that understand it",
-        examples=["{kubelet-arg: [max-pods=200]}"],
+        examples=["{default-runtime: nvidia}"],
     )
     start_timeout_seconds: int = Field(
         default=300, ge=1, description="seconds k3s may take to start", examples=[300]
@@ -183,8 +224,33 @@ class K3s(Model):
 
     @property
     def server_config(self) -> dict[str, JsonValue]:
-        """What of `config` only servers understand; an agent would log it and restart for nothing."""
-        return {key: value for key, value in self.config.items() if bare(key) in SERVER_KEYS}
+        """What only servers understand; an agent would log it and restart for nothing.
+
+        What is k3s's own choice is not written, so that saying it changes nothing.
+        """
+        said = {
+            "cluster-cidr": (self.cluster_cidr, "10.42.0.0/16"),
+            "service-cidr": (self.service_cidr, "10.43.0.0/16"),
+            "flannel-backend": (self.flannel_backend, "vxlan"),
+        }
+        chosen: dict[str, JsonValue] = {
+            key: value for key, (value, default) in said.items() if value != default
+        }
+        config = {key: value for key, value in self.config.items() if bare(key) in SERVER_KEYS}
+        return config | chosen | {"secrets-encryption": self.secrets_encryption} | self._snapshots
+
+    @property
+    def _snapshots(self) -> dict[str, JsonValue]:
+        snapshots = self.snapshots or Snapshots()
+        store = snapshots.s3
+        said: dict[str, JsonValue] = {
+            "etcd-snapshot-schedule-cron": snapshots.schedule,
+            "etcd-snapshot-retention": snapshots.retention,
+        }
+        if store:
+            said["etcd-s3"] = True
+            said |= {f"etcd-s3-{name}": value for name, value in store.model_dump().items()}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 class Kubeconfig(Model):
@@ -325,6 +391,11 @@ class Host(Login):
     taints: Taints = Field(
         default=(), description="taints of this node, besides its pool's", examples=["[team=red:NoSchedule]"]
     )
+    kubelet_args: KubeletArgs = Field(
+        default={},
+        description="arguments of this node's kubelet, besides its pool's",
+        examples=["{max-pods: 200}"],
+    )
     maintenance: bool = Field(
         default=False,
         description="true: nothing is expected of this machine's cards, and no workload is planned on it",
@@ -382,6 +453,11 @@ class Pool(Login):
     labels: Labels = Field(default={}, description="labels of each of these nodes", examples=["{zone: a}"])
     taints: Taints = Field(
         default=(), description="taints of each of these nodes", examples=["[team=red:NoSchedule]"]
+    )
+    kubelet_args: KubeletArgs = Field(
+        default={},
+        description="arguments of these nodes' kubelets, besides those of k3s.kubeletArgs",
+        examples=["{max-pods: 200}"],
     )
 
 

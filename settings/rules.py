@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from .cluster_rules import CLUSTER_RULES
 from .draft import Draft
 from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
+from .k3s_rules import K3S_RULES
 from .operator_rules import OPERATOR_RULES
 from .problem import Problem
 from .sharing_rules import SHARING_RULES
@@ -15,7 +16,8 @@ from .workload_rules import WORKLOAD_RULES
 
 OWNED_K3S_KEYS = re.compile(
     r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-(name|label|taint)|node-(external-)?ip|tls-san|disable|cluster-init"
-    r"|data-dir|https-listen-port|with-node-id|disable-agent"
+    r"|(cluster|service)-cidr|flannel-backend|secrets-encryption|kubelet-arg|etcd-snapshot-(schedule-cron|retention)"
+    r"|etcd-s3(-.*)?|private-registry|data-dir|https-listen-port|with-node-id|disable-agent"
 )
 """Keys of k3s's config.yaml the program decides itself; the last four it relies on being k3s's own."""
 
@@ -182,6 +184,15 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
         "cluster-init": "write k3s.initialServer instead",
         "tls-san": "write k3s.tlsSan instead",
         "disable": "write k3s.disable instead",
+        "cluster-cidr": "write k3s.clusterCidr instead",
+        "service-cidr": "write k3s.serviceCidr instead",
+        "flannel-backend": "write k3s.flannelBackend instead",
+        "secrets-encryption": "write k3s.secretsEncryption instead",
+        "kubelet-arg": "write k3s.kubeletArgs instead, for instance kubeletArgs: {max-pods: 200}",
+        "etcd-snapshot-schedule-cron": "write k3s.snapshots.schedule instead",
+        "etcd-snapshot-retention": "write k3s.snapshots.retention instead",
+        "etcd": "write k3s.snapshots.s3 instead",
+        "private-registry": "write k3s.registries instead",
         "node-label": "write labels in the pools instead: k3s reads this key only when a Node registers",
         "node-taint": "write taints in the pools instead: k3s reads this key only when a Node registers",
     }
@@ -191,7 +202,10 @@ def k3s_config_is_ours(draft: Draft) -> Iterator[Problem]:
         if OWNED_K3S_KEYS.fullmatch(name):
             expected = "keys the program does not write itself"
             yield Problem(
-                path, f"the key {key}", expected, instead.get(name, "remove it: the program decides it")
+                path,
+                f"the key {key}",
+                expected,
+                instead.get(name.partition("-s3")[0], "remove it: the program decides it"),
             )
         elif name not in known:
             like = nearest(name, (one for one in sorted(known) if not OWNED_K3S_KEYS.fullmatch(one)))
@@ -267,6 +281,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     k3s_config_is_ours,
     labels_and_taints_are_free,
     runtimes_stay,
+    *K3S_RULES,
     *SHARING_RULES,
     *OPERATOR_RULES,
     namespaces_are_the_workloads,

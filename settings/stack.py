@@ -14,7 +14,16 @@ from .problem import Problem
 from .sharing import GpuOperator, Sharing
 from .workloads import Verified, Verify, Workload, as_the_article
 
-SECRET_KEYS = ("clusterKubeconfig", "sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
+REACHING_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
+"""Those of SECRET_KEYS that it takes to reach a machine."""
+SECRET_KEYS = (
+    *REACHING_KEYS,
+    "clusterKubeconfig",
+    "registryCredentials",
+    "proxyPassword",
+    "s3AccessKey",
+    "s3SecretKey",
+)
 """Top-level keys that hold secrets. Settings know only whether they are set."""
 
 SSH_PORT = 22
@@ -133,6 +142,8 @@ class Node(Endpoint):
     """As the stack file gives them."""
     taints: tuple[str, ...] = ()
     """As key=value:Effect or key:Effect."""
+    kubelet_args: Mapping[str, str] = field(default_factory=dict)
+    """By name, without dashes."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +204,11 @@ class Settings:
     def server(self) -> Node:
         """The initial server."""
         return self.servers[0]
+
+    @property
+    def reaching_secrets(self) -> frozenset[str]:
+        """Names of those that it takes to reach a machine."""
+        return self.secrets & frozenset(REACHING_KEYS)
 
     @property
     def registration_address(self) -> str:
@@ -285,6 +301,7 @@ class Settings:
                 maintenance=host.maintenance or pool.maintenance,
                 labels={**pool.labels, **host.labels},
                 taints=tuple(dict.fromkeys([*pool.taints, *host.taints])),
+                kubelet_args={**self.k3s.kubelet_args, **pool.kubelet_args, **host.kubelet_args},
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from .schema import Loc, dotted, field_at, fields, homes_of, model_at
 
 SHOWN = 60
 """Characters of a value that are shown. Longer ones are cut: they may be a key that was pasted in."""
+
+WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/\s]*@")
 
 KINDS = {
     "string_type": "a text",
@@ -67,6 +70,8 @@ def show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "\\n" in text or "PRIVATE KEY" in text:
         return "a text of several lines (not shown)"
+    if WITH_PASSWORD.search(text):
+        return "an address with a password in it (not shown)"
     kind = {str: "", bool: " (true/false)", int: " (a number)", float: " (a number)"}.get(type(value), "")
     return (text if len(text) <= SHOWN else f"{text[:SHOWN]}…") + kind
 

@@ -1,6 +1,7 @@
 """The whole graph, as design.md's section 3 draws it."""
 
 import asyncio
+import base64
 import copy
 import json
 import shlex
@@ -219,7 +220,7 @@ def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
 
 def test_a_running_agent_does_not_change_through_its_join(dev: g.Graph):
     join = dev.of("cluster-agent-gpu-1")
-    assert list(join.options.ignoreChanges) == ["create"]
+    assert list(join.options.ignoreChanges) == ["create", "stdin"]
     assert join.inputs["update"] == "true"
 
 
@@ -380,7 +381,7 @@ def test_a_workload_of_ones_own_gets_no_capability(in_project: Path):
 def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
-    config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     after = g.run(config)
     assert changes(before, after) == [
         "cluster-agent-gpu-1",
@@ -467,8 +468,55 @@ def test_another_generation_looks_and_reads_again(in_project: Path):
 def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
-    config["k3s"]["config"] = {"flannel-backend": "host-gw"}
+    config["k3s"]["flannelBackend"] = "host-gw"
     assert changes(before, g.run(config)) == ["cluster-server-server-1"]
+
+
+def given(graph: g.Graph, resource: str) -> dict[str, str]:
+    """By name: what a machine is given on its standard input."""
+    lines = graph.of(resource).inputs["stdin"].value.splitlines()
+    return {name: base64.b64decode(text).decode() for name, _, text in (one.partition("=") for one in lines)}
+
+
+def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alone(in_project: Path):
+    config = with_servers(3)
+    config["k3s"].update(
+        registries={"mirrors": {"docker.io": {"endpoints": ["https://mirror.example.org"]}}},
+        proxy={"https": "http://lab@proxy.example.org:3128"},
+        snapshots={"s3": {"bucket": "k3s"}},
+    )
+    login = {"username": "u", "password": "registry-secret"}
+    secrets = {
+        "registryCredentials": json.dumps({"mirror.example.org": login}),
+        "proxyPassword": "proxy-secret",
+        "s3AccessKey": "access-key",
+        "s3SecretKey": "bucket-secret",
+    }
+    graph = g.run(config, secrets=secrets)
+    names = {"REGISTRIES", "ENVIRONMENT"}
+    initial, other, agent = (
+        given(graph, f"cluster-{one}") for one in ("server-server-2", "server-server-1", "upkeep-gpu-1")
+    )
+    assert initial.keys() == names | {"SERVER_CONFIG"}
+    assert other.keys() == names | {"SERVER_CONFIG", "SERVER_TOKEN", "AGENT_TOKEN"}
+    assert agent.keys() == names | {"AGENT_TOKEN"}
+    assert yaml.safe_load(agent["REGISTRIES"])["configs"] == {"mirror.example.org": {"auth": login}}
+    assert "HTTPS_PROXY=http://lab:proxy-secret@proxy.example.org:3128\n" in agent["ENVIRONMENT"]
+    assert "bucket-secret" in initial["SERVER_CONFIG"]
+    assert "etcd-s3-bucket: k3s\n" in graph.of("cluster-server-server-1").inputs["create"]
+    for resource in graph:
+        for secret in ("registry-secret", "proxy-secret", "bucket-secret"):
+            assert secret not in str(resource.inputs), resource.name
+    assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
+
+
+def test_a_pools_kubelets_are_its_own(in_project: Path):
+    before = g.run(with_agents(2))
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "kubeletArgs": {"max-pods": 200}}
+    after = g.run(config)
+    assert changes(before, after) == ["cluster-agent-gpu-2", "cluster-upkeep-gpu-2"]
+    assert "kubelet-arg:\n- max-pods=200\n" in after.of("cluster-upkeep-gpu-2").inputs["update"]
 
 
 @pytest.mark.parametrize("stack", STACKS)

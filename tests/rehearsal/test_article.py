@@ -167,7 +167,7 @@ def test_six_slices_become_eight_and_no_workload_notices(story: Stage, booted):
 
 def test_one_setting_of_k3s_replaces_nothing(story: Stage, booted):
     before, starts = story.resources(), {name: starts_of(story, one) for name, one in booted.items()}
-    story.config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    story.config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     # The server's converge and the agent's upkeep.
     assert story.up() == {"update": 2, "same": 26}
     after = story.resources()

@@ -106,7 +106,7 @@ def test_a_change_after_a_half_failed_install_reaches_every_agent(life: Stage):
     life.on(booted["gpu-2"], f"iptables -A OUTPUT -d {booted[SERVER].address} -p tcp --dport 6443 -j REJECT")
     life.refused(life.up)
     life.on(booted["gpu-2"], "iptables -F OUTPUT")
-    life.config["k3s"]["config"] = {"kubelet-arg": ["max-pods=200"]}
+    life.config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     life.up()
     for name in (AGENT, "gpu-2", "gpu-3"):
         assert "max-pods=200" in life.on(booted[name], "cat /etc/rancher/k3s/config.yaml")

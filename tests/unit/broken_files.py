@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncssh
 
-from tests.unit import test_settings_refusals, test_settings_workloads
+from tests.unit import test_settings_k3s, test_settings_refusals, test_settings_workloads
 from tests.unit.stack_files import RESOURCES, with_
 
 NAMESPACE = "k3s-gpu-sharing:"
@@ -70,7 +70,7 @@ def written(text: str, path: str, found: str, expected: str, remedy: str) -> Bro
     return Broken(f"config:\n  x:y: 1\n{text}", path, found, expected, remedy)
 
 
-REFUSALS = test_settings_refusals.REFUSALS | test_settings_workloads.REFUSALS
+REFUSALS = test_settings_refusals.REFUSALS | test_settings_workloads.REFUSALS | test_settings_k3s.REFUSALS
 REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.items()} | {
     "a key instead of its path": changed(
         {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
@@ -214,6 +214,9 @@ SECRETS = {
         "one way to the private key",
         "pulumi config rm sshPrivateKey",
     ),
+} | {
+    name: changed({**change, secret: {"secure": "AAAB"}}, *told)
+    for name, (change, secret, *told) in test_settings_k3s.SECRET_REFUSALS.items()
 }
 """Secrets where they do not belong."""
 

@@ -101,11 +101,11 @@ REFUSALS = {
     ),
     "an owned k3s key": ({"k3s/config": {"token-file": "/x"}}, "k3s.config.token-file", "", "", "remove it"),
     "an unknown k3s key": (
-        {"k3s/config": {"kubelet-args": ["max-pods=200"]}},
-        "k3s.config.kubelet-args",
+        {"k3s/config": {"kube-proxy-args": ["v=2"]}},
+        "k3s.config.kube-proxy-args",
         "unknown key",
         "k3s server",
-        "write kubelet-arg",
+        "write kube-proxy-arg",
     ),
     "an appended k3s key": ({"k3s/config": {"tls-san+": ["x"]}}, "k3s.config.tls-san+", "", "", "k3s.tlsSan"),
     "no runtimes": (

@@ -120,6 +120,8 @@ def test_every_rule_has_a_broken_file(
     capacity.__main__.main(["--file", "Pulumi.missing.yaml"])
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
     capacity.__main__.main(["--file", "Pulumi.bytes.yaml"])
+    with pytest.raises(s.SettingsError):  # only the program sees what a secret holds
+        s.check_secrets({"registryCredentials": "AAAB"})
     capsys.readouterr()
     silent = [
         f"{Path(file).relative_to(ROOT)}:{lines.start}"

@@ -277,3 +277,46 @@ def test_what_is_no_secret_of_this_script_is_refused_unseen(machine: Pretended, 
     done = machine.run("take_secrets", stdin)
     assert done.returncode == 1 and words in done.stderr and "to do: run up again" in done.stderr
     assert "hidden" not in done.stderr and "aGlkZGVu" not in done.stderr
+
+
+OURS = "# From the stack file, by k3s-gpu-sharing.\n"
+
+
+def test_a_file_of_ours_is_written_and_goes_and_one_of_others_stays(machine: Pretended):
+    file = machine.folder / "registries.yaml"
+    text = shlex.quote(f"{OURS}mirrors: {{}}")
+    assert machine.run(f"place {file} {text} k3s.registries").returncode == 0
+    assert file.read_text() == f"{OURS}mirrors: {{}}\n" and file.stat().st_mode & 0o777 == 0o600
+    assert machine.run(f"place {file} '' k3s.registries").returncode == 0 and not file.exists()
+
+    file.write_text("by hand\n")
+    assert machine.run(f"place {file} '' k3s.registries").returncode == 0
+    refused = machine.run(f"place {file} {text} k3s.registries")
+    assert refused.returncode == 1 and "was not written by this program" in refused.stderr
+    assert "k3s.registries" in refused.stderr and file.read_text() == "by hand\n"
+
+
+def test_encryption_that_ends_or_begins_later_is_refused_with_what_to_run(machine: Pretended):
+    (machine.folder / "var/lib/rancher/k3s/server/db").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s/config.yaml").write_text("secrets-encryption: true\n")
+    done = machine.run("check_database", **{**SERVER, "CONFIG": "secrets-encryption: false\n"})
+    assert done.returncode == 1 and "k3s secrets-encrypt disable" in done.stderr
+
+
+@pytest.mark.parametrize("loader", ["curl", "wget"])
+def test_a_download_goes_through_the_proxy_whose_password_no_process_shows(machine: Pretended, loader: str):
+    tools = machine.folder / "bin"
+    tools.mkdir()
+    for name, link in ((name, f"/usr/bin/{name}") for name in ("sed", "cat", "sh", "env")):
+        (tools / name).symlink_to(link)
+    (tools / loader).write_text(
+        '#!/bin/sh\necho "$@"; env; [ -z "$WGETRC" ] && cat >&2 || cat "$WGETRC" >&2\n'
+    )
+    (tools / loader).chmod(0o755)
+    done = machine.run(
+        f"PATH={tools}; work={machine.folder}; export WGETRC=; fetch https://example.org/k3s $work/x",
+        environment="HTTPS_PROXY=http://u:hidden@p:1\nNO_PROXY=10.0.0.0/8",
+    )
+    assert done.returncode == 0 and "https://example.org/k3s" in done.stdout and "hidden" not in done.stdout
+    assert "http://u:hidden@p:1" in done.stderr and "10.0.0.0/8" in done.stderr
