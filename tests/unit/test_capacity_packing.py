@@ -138,6 +138,7 @@ def test_uncertain_pods_may_be_anywhere_or_nowhere(groups: list[Group], room: di
         assert packing.least <= min(outcomes) and max(outcomes) <= packing.most
 
 
+@settings(deadline=None)
 @given(groups_of(st.integers(1, 4)), ROOMS)
 def test_no_seat_is_taken_twice_nor_against_a_selector(groups: list[Group], room: dict[str, int]) -> None:
     packing = pack(groups, room)
