@@ -142,13 +142,15 @@ block() { awk -v key="$1:" '/^[^- ]/ { on = index($0, key) == 1 } on'; }
 # A config.yaml without what k3s reads when a Node registers, and never again.
 read_at_start() { awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off' $etc/config.yaml; }
 
-to_change() {
-    case $1 in
-    secrets-encryption)
-        echo "a cluster that encrypts keeps the setting and ends it by hand: k3s secrets-encrypt disable, a restart" \
-            "of k3s, k3s secrets-encrypt reencrypt --force --skip; to begin with it takes a new cluster: destroy, then up"
-        ;;
-    *) echo "another $1 takes a new cluster: destroy, then up" ;;
+# begun KEY: block, or what k3s chooses where it says nothing
+begun() {
+    said_so=$(block "$1")
+    case $1$said_so in
+    cluster-cidr) echo "$1: 10.42.0.0/16" ;;
+    service-cidr) echo "$1: 10.43.0.0/16" ;;
+    flannel-backend) echo "$1: vxlan" ;;
+    secrets-encryption) echo "$1: false" ;;
+    *) printf '%s\n' "$said_so" ;;
     esac
 }
 
@@ -163,9 +165,10 @@ check_database() {
     fi
     [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
     for key in cluster-cidr service-cidr cluster-domain flannel-backend secrets-encryption; do
-        was=$(block $key <$etc/config.yaml)
-        [ "$was" = "$(printf '%s' "$CONFIG" | block $key)" ] ||
-            fail "$key cannot change once a cluster has begun; here it is: ${was:-not set}" "take the change back; $(to_change $key)"
+        was=$(begun $key <$etc/config.yaml) another="another $key takes a new cluster: destroy, then up"
+        case $was in *"secrets-encryption: true"*) another="a living cluster ends its encryption with k3s secrets-encrypt disable, a restart of k3s and k3s secrets-encrypt reencrypt --force --skip, and keeps this setting" ;; esac
+        [ "$was" = "$(printf '%s' "$CONFIG" | begun $key)" ] ||
+            fail "$key cannot change once a cluster has begun; here it is: ${was:-not set}" "take the change back; $another"
     done
 }
 
@@ -337,6 +340,8 @@ place_release() {
     ! command -v restorecon >/dev/null || restorecon $k3s
     # The script writes unit and uninstaller. It must not start k3s: it would block for ever on a
     # server that cannot be reached, and what is started is decided below.
+    # It would also keep the proxy that this login has, where the stack file names another.
+    [ -z "$environment" ] || unset HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy
     INSTALL_K3S_SKIP_DOWNLOAD=$skip INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC=$ROLE sh "$work/install.sh" >"$work/log" 2>&1 || {
         cat "$work/log" >&2
         fail "k3s's install script failed" "its own words are above"
