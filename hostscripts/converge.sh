@@ -40,22 +40,8 @@ put() {
     if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then no_room "$1"; fi
 }
 
-ours() { [ -e "$1" ] && head -n 1 "$1" | grep -q '^# From the stack file, by k3s-gpu-sharing'; }
-
-# place FILE TEXT KEY: FILE holds TEXT, which begins with the line that says whose it is; without a TEXT it goes.
-# What somebody else wrote there stays, and stands in the way of a TEXT.
-place() {
-    if [ -n "$2" ]; then
-        [ ! -s "$1" ] || ours "$1" || fail "$1 is here already and was not written by this program" "say what it says in $3, and delete it"
-        printf '%s\n' "$2" | put "$1" 600
-    elif ours "$1"; then
-        rm -f "$1"
-    fi
-}
-
-# What a downloader reads of the environment that k3s will have: the proxy's password may be in it, so it goes
-# through a pipe or a file, and through no argument that others see.
-through_proxy() { printf '%s\n' "$environment" | sed -nE "$1"; }
+# shellcheck source=hostscripts/given.sh
+. ./given.sh
 
 # fetch URL FILE
 fetch() {
@@ -372,9 +358,6 @@ runtimes() {
     done
 }
 
-# Of those files that only some nodes have.
-given_files() { for file in $etc/registries.yaml "$unit_file.env"; do ! ours "$file" || cat "$file"; done; }
-
 journal() { journalctl --unit "$unit" --since "@$begin" --lines "$1" --no-pager --output cat 2>/dev/null; }
 
 masked_journal() {
@@ -468,31 +451,6 @@ converge() {
     uncordon
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$said"
 }
-
-# What came on the standard input. It stays in variables of this shell alone, which no other process sees,
-# until it is written to files of root's.
-take_secrets() {
-    agent_token='' server_token='' server_config='' registries='' environment=''
-    while IFS= read -r line; do
-        name=${line%%=*}
-        case $name in
-        "$line" | '' | *[!A-Z0-9_]*) fail "the standard input has a line that is not NAME=<base64> (not shown)" "$another_program" ;;
-        esac
-        value=$(printf '%s' "${line#*=}" | base64 -d 2>/dev/null) ||
-            fail "the standard input has no base64 for $name (not shown)" "$another_program"
-        case $name in
-        AGENT_TOKEN) agent_token=$value ;;
-        SERVER_TOKEN) server_token=$value ;;
-        SERVER_CONFIG) server_config=$value ;;
-        REGISTRIES) registries=$value ;;
-        ENVIRONMENT) environment=$value ;;
-        *) fail "the standard input has the unknown name $name" "$another_program" ;;
-        esac
-    done
-    [ -z "$line" ] || fail "the standard input ends within a line (not shown)" "$another_program"
-    unset line name value
-}
-another_program="run up again with one version of this program; if that does not help, report it"
 
 take_secrets
 

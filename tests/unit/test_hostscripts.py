@@ -77,6 +77,11 @@ def test_every_script_parses(job: str, shell: str):
 
 
 @pytest.mark.parametrize("job", JOBS)
+def test_a_machine_gets_one_text(job: str):
+    assert "\n. ./" not in hostscripts.source(job)
+
+
+@pytest.mark.parametrize("job", JOBS)
 def test_scripts_are_strict_and_private(job: str):
     script = hostscripts.render(job)
     assert script.startswith("set -eu\numask 077\n")
