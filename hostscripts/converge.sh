@@ -217,6 +217,29 @@ claim() {
     printf '%s\n' "$mine" | put $own/owner 644
 }
 
+# For a machine without a way out: k3s's archives of images, where they lie beside the release, each checked
+# against the release's own list.
+fetch_images() {
+    case $MIRROR in file://*) ;; *) return 0 ;; esac
+    for archive in "${release#file://}/k3s-airgap-images-$arch".tar*; do
+        [ -e "$archive" ] || continue
+        [ -e "$work/sums" ] || fetch "$release/sha256sum-$arch.txt" "$work/sums"
+        pin=$(awk -v name="${archive##*/}" '$2 == name { print $1 }' "$work/sums")
+        [ -n "$pin" ] || fail "the release's checksum file does not name ${archive##*/}" "put the release's own sha256sum-$arch.txt beside it"
+        verify "$archive" "$pin" "$archive"
+        mkdir -p "$work/images"
+        cp "$archive" "$work/images" || no_room "$work"
+    done
+}
+
+# k3s reads them when it starts; those of another release go.
+place_images() {
+    [ -d "$work/images" ] || return 0
+    mkdir -p $data/agent/images
+    rm -f $data/agent/images/k3s-airgap-images-*
+    mv -f "$work"/images/* $data/agent/images || no_room $data
+}
+
 # The release of the stack file, checked, in a folder of its own: `work`.
 fetch_release() {
     case $(uname -m) in
@@ -239,6 +262,7 @@ fetch_release() {
         [ -n "$pin" ] || fail "the release's checksum file does not name $asset" "check k3s.mirror and k3s.version"
     fi
     verify "$work/k3s" "$pin" "the k3s binary of $VERSION"
+    fetch_images
     fetch "$SCRIPT_URL" "$work/install.sh"
     [ -z "$SCRIPT_SHA256" ] || verify "$work/install.sh" "$SCRIPT_SHA256" "k3s's install script"
 }
@@ -320,6 +344,7 @@ configure() {
 }
 
 place_release() {
+    place_images
     chmod 755 "$work/k3s"
     if ! { mv -f "$work/k3s" $k3s.new && mv -f $k3s.new $k3s; }; then no_room $k3s; fi
     # A file keeps the label of where it was made, and systemd may not run one of a temporary folder.

@@ -1,5 +1,6 @@
 """Parts of converge on a machine that is pretended: its files below a folder, its k3s a script."""
 
+import hashlib
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -322,3 +323,39 @@ def test_a_download_goes_through_the_proxy_whose_password_no_process_shows(machi
     )
     assert done.returncode == 0 and "https://example.org/k3s" in done.stdout and "hidden" not in done.stdout
     assert "http://u:hidden@p:1" in done.stderr and "10.0.0.0/8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("archive", "listed", "words"),
+    [
+        ("images", "images", ""),
+        ("images", "others", "expected"),
+        ("images", None, "does not name k3s-airgap-images-"),
+        (None, None, ""),
+    ],
+    ids=["good", "another", "unlisted", "none"],
+)
+def test_archives_of_images_come_from_beside_the_release(
+    machine: Pretended, archive: str | None, listed: str | None, words: str
+):
+    release, images = machine.folder / "release/v1", machine.folder / "var/lib/rancher/k3s/agent/images"
+    for folder in (release, images, machine.folder / "work"):
+        folder.mkdir(parents=True)
+    (images / "k3s-airgap-images-amd64.tar.gz").write_text("of the release before")
+    (images / "mine.tar").write_text("mine")
+    name = "k3s-airgap-images-amd64.tar.zst"
+    if archive:
+        (release / name).write_text(archive)
+    sums = f"{hashlib.sha256(listed.encode()).hexdigest()}  {name}\n" if listed else ""
+    (release / "sha256sum-amd64.txt").write_text(sums)
+    done = machine.run(
+        f"arch=amd64; work={machine.folder}/work; release=$MIRROR/v1; fetch_images; place_images",
+        MIRROR=f"file://{machine.folder}/release",
+    )
+    assert done.returncode == bool(words) and words in done.stderr
+    placed = {path.name: path.read_text() for path in images.iterdir()}
+    assert placed.pop("mine.tar") == "mine"
+    changed = bool(archive) and not words
+    assert placed == (
+        {name: "images"} if changed else {"k3s-airgap-images-amd64.tar.gz": "of the release before"}
+    )
