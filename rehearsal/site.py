@@ -37,7 +37,7 @@ class Site:
 
     def settings(self) -> s.Settings:
         """What the stack file says. Raises settings.SettingsError."""
-        return s.read_stack_file(self.stack_file)
+        return s.read_stack_file(self.stack_file, self.secrets)
 
     def engine(self, tools: toolbox.Tools) -> engine.Engine:
         """Pulumi on this stack."""

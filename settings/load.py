@@ -33,13 +33,14 @@ def parse(raw: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
     return replace(draft.settings, warnings=tuple(problems))
 
 
-def read_stack_file(path: str | Path) -> Settings:
-    """Settings from a Pulumi.<stack>.yaml, without Pulumi. `secure:` values count as secrets that are set.
+def read_stack_file(path: str | Path, secrets: Collection[str] = ()) -> Settings:
+    """Settings from a Pulumi.<stack>.yaml, without Pulumi. `secure:` values count as secrets that are set,
+    and so do `secrets`, which are kept elsewhere.
 
     Raises SettingsError: a missing file, bad YAML (line and column), and everything `parse` finds.
     """
-    raw, secrets = read_keys(Path(path))
-    return parse(raw, secrets)
+    raw, written = read_keys(Path(path))
+    return parse(raw, {*written, *secrets})
 
 
 def _secret_problems(raw: Mapping[str, object], secrets: Collection[str]) -> list[Problem]:
