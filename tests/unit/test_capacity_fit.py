@@ -226,7 +226,8 @@ def many(nodes: int, slices: int, sizes: tuple[int, ...]) -> s.Settings:
     """Ten pods a node, in eight workloads whose pods ask for one of `sizes`."""
     hosts = {f"gpu-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(nodes)}
     workloads = {f"w{n}": {"replicas": 10 * nodes // 8, "gpus": sizes[n % len(sizes)]} for n in range(8)}
-    return s.parse(with_({"pools/rtx/hosts": hosts, "workloads": workloads, SLICES: slices}))
+    pods = {"k3s/clusterCidr": "10.64.0.0/12"}  # a /24 for each node
+    return s.parse(with_({**pods, "pools/rtx/hosts": hosts, "workloads": workloads, SLICES: slices}))
 
 
 @pytest.mark.parametrize(
