@@ -32,7 +32,8 @@ def networks_are_apart(draft: Draft) -> Iterator[Problem]:
             "two networks that do not overlap",
             "write for instance clusterCidr: 10.42.0.0/16 and serviceCidr: 10.43.0.0/16",
         )
-    for node in settings.nodes:
+    machines = [node for node in settings.nodes if node.node_ip]  # those of a given cluster have no address
+    for node in machines:
         for key, network in (("clusterCidr", pods), ("serviceCidr", services)):
             if ipaddress.ip_address(node.node_ip) in network:
                 yield Problem(
@@ -42,12 +43,12 @@ def networks_are_apart(draft: Draft) -> Iterator[Problem]:
                     f"write another k3s.{key}: one that nothing else in your network uses",
                 )
     room = 2 ** (24 - pods.prefixlen)
-    if len(settings.nodes) > room:
+    if len(machines) > room:
         yield Problem(
             "k3s.clusterCidr",
             f"{pods}, which has room for {room} nodes",
-            f"room for {len(settings.nodes)} nodes: a /24 for the pods of each",
-            f"write a network of /{24 - (len(settings.nodes) - 1).bit_length()} or larger",
+            f"room for {len(machines)} nodes: a /24 for the pods of each",
+            f"write a network of /{24 - (len(machines) - 1).bit_length()} or larger",
         )
 
 

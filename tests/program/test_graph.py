@@ -468,7 +468,7 @@ def test_another_generation_looks_and_reads_again(in_project: Path):
 def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
-    config["k3s"]["flannelBackend"] = "host-gw"
+    config["k3s"]["config"] = {"kube-apiserver-arg": ["v=2"]}
     assert changes(before, g.run(config)) == ["cluster-server-server-1"]
 
 
