@@ -35,7 +35,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     config["workloads"] = {}
     config["k3s"].update(initialServer="server-1", registrationAddress=ADDRESSES["server-1"])
     control, rtx = config["pools"]["control"], config["pools"]["rtx"]
-    control["hosts"] = {name: ADDRESSES[name] for name in ("server-1", "server-2", "server-3")}
+    control["hosts"] = {"server-1": ADDRESSES["server-1"]}
     control["labels"] = {"node-role.kubernetes.io/boss": "true"}
     rtx.update(hosts={"gpu-1": ADDRESSES["gpu-1"]}, labels={"zone": "a", "team": "red"})
     rtx["taints"] = ["team=red:NoSchedule"]
@@ -45,11 +45,13 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def booted(lives: Stage) -> Booted:
-    """All machines; server-4 is no host of the stack yet."""
+    """All machines; of the servers one alone is a host of the stack yet."""
     rtx = lives.config["pools"]["rtx"]["hosts"]
-    rtx["server-4"] = ADDRESSES["server-4"]  # among the agents, for an even number of servers is refused
+    more = {name: ADDRESSES[name] for name in ("server-2", "server-3", "server-4")}
+    rtx.update(more)  # among the agents, for an even number of servers is refused
     booted = lives.machines_up()
-    del rtx["server-4"]
+    for name in more:
+        del rtx[name]
     lives.up()
     return booted
 
@@ -66,6 +68,38 @@ def about(lives: Stage, name: str) -> tuple[dict[str, str], set[str], set[str]]:
     taints = {f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in node["spec"].get("taints", [])}
     notes = {key for key in node["metadata"]["annotations"] if key.startswith(OURS)}
     return node["metadata"]["labels"], taints, notes
+
+
+def nodes(lives: Stage) -> dict[str, tuple[bool, str]]:
+    """By name: whether it is Ready, and the id of its machine."""
+    return {
+        node["metadata"]["name"]: (
+            any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]),
+            node["status"]["nodeInfo"]["machineID"],
+        )
+        for node in lives.get("nodes")["items"]
+    }
+
+
+def members(lives: Stage) -> set[str]:
+    """The servers that etcd itself counts."""
+    prefix = "etcd.k3s.cattle.io/node-name"
+    items = lives.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
+    return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
+
+
+def test_one_server_becomes_three(lives: Stage, booted: Booted):
+    lives.kubectl("create", "configmap", "made-by-one")
+    were, before = nodes(lives), starts(lives, booted)
+    for name in ("server-2", "server-3"):
+        lives.config["pools"]["control"]["hosts"][name] = ADDRESSES[name]
+    lives.up()
+    assert members(lives) == {"server-1", "server-2", "server-3"}
+    are = nodes(lives)
+    assert all(ready for ready, _ in are.values()) and {name: are[name] for name in were} == were
+    assert starts(lives, booted)["gpu-1"] == before["gpu-1"]
+    assert "made-by-one" in {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
+    assert lives.on(booted["server-1"], "ls /var/lib/rancher/k3s/server/db/state.db*").endswith(".migrated")
 
 
 def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: Stage, booted: Booted):
@@ -102,24 +136,6 @@ def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: 
     assert not labels.keys() & {"zone", "rack", "disk"} and labels["theirs"] == "1"
     assert (taints, notes) == ({"theirs=1:NoSchedule"}, {f"{OURS}host-key"})
     assert starts(lives, booted) == before
-
-
-def nodes(lives: Stage) -> dict[str, tuple[bool, str]]:
-    """By name: whether it is Ready, and the id of its machine."""
-    return {
-        node["metadata"]["name"]: (
-            any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]),
-            node["status"]["nodeInfo"]["machineID"],
-        )
-        for node in lives.get("nodes")["items"]
-    }
-
-
-def members(lives: Stage) -> set[str]:
-    """The servers that etcd itself counts."""
-    prefix = "etcd.k3s.cattle.io/node-name"
-    items = lives.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
-    return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
 
 
 def empty(lives: Stage, *gone: machines.Booted) -> None:

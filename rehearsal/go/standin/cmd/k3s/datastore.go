@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -25,9 +27,7 @@ func (d *datastore) program() string {
 // start starts the datastore; etcd is waited for, since it may have to be promoted or to find a leader.
 func (d *datastore) start(ctx context.Context, cfg *config, programs *children) error {
 	if d.member == nil {
-		_ = os.Remove(kineSocket) // left behind by a power cut
-		programs.essential("kine", "--endpoint", "sqlite://"+sqliteFile+"?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate",
-			"--listen-address", "unix://"+kineSocket, "--metrics-bind-address", "0")
+		startKine(programs)
 		return nil
 	}
 	how, err := d.member.begin(ctx, d.from)
@@ -38,10 +38,44 @@ func (d *datastore) start(ctx context.Context, cfg *config, programs *children) 
 	if err := d.member.await(ctx, programs); err != nil {
 		return err
 	}
+	if err := d.member.moveFromSqlite(ctx); err != nil {
+		return fmt.Errorf("migrating content from sqlite to etcd: %w", err)
+	}
 	if exists(resetFlag) {
 		return os.Remove(resetFlag)
 	}
 	return nil
+}
+
+func startKine(programs *children) {
+	_ = os.Remove(kineSocket) // left behind by a power cut
+	programs.essential("kine", "--endpoint", "sqlite://"+sqliteFile+"?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate",
+		"--listen-address", "unix://"+kineSocket, "--metrics-bind-address", "0")
+}
+
+// moveFromSqlite is what k3s does when a server with the default database is given cluster-init: once.
+func (e *etcdMember) moveFromSqlite(ctx context.Context) error {
+	if !exists(sqliteFile) {
+		return nil
+	}
+	logInfo("Migrating content from sqlite to etcd")
+	old := newChildren(ctx)
+	defer old.stop()
+	startKine(old)
+	err := old.await(ctx, "kine", 100*time.Millisecond, func() error {
+		if !exists(kineSocket) {
+			return errors.New("it does not listen yet")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = runChild(ctx, "etcd", []string{"copy", "unix://" + kineSocket, localEtcd, etcdTLS + "/server-ca.crt", etcdTLS + "/client.crt", etcdTLS + "/client.key"})
+	if err != nil {
+		return err
+	}
+	return os.Rename(sqliteFile, sqliteFile+".migrated")
 }
 
 // apiServerArgs lead kube-apiserver to the datastore.

@@ -48,9 +48,9 @@ func usesEtcd(cfg *config) (bool, error) {
 		return true, nil
 	}
 	wanted := cfg.boolean("cluster-init") || cfg.str("server") != ""
-	if wanted && exists(sqliteFile) {
-		return false, fmt.Errorf("k3s stand-in: moving from sqlite to etcd is not played: found %s and cluster-init or server set, "+
-			"expected a machine without data; start anew, or rehearse this on a real k3s", sqliteFile)
+	if exists(sqliteFile) && cfg.str("server") != "" {
+		return false, fmt.Errorf("k3s stand-in: a server with data that joins another is not played: found %s and server set, "+
+			"expected a machine without data, or cluster-init; rehearse this on a real k3s", sqliteFile)
 	}
 	return wanted, nil
 }
