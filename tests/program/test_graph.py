@@ -470,6 +470,9 @@ def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
     config = stack_config("dev")
     config["k3s"]["config"] = {"kube-apiserver-arg": ["v=2"]}
     assert changes(before, g.run(config)) == ["cluster-server-server-1"]
+    # Doctor looks whether the machines can have it: which port and kernel module depends on it.
+    config["k3s"] = {**stack_config("dev")["k3s"], "flannelBackend": "host-gw"}
+    assert changes(before, g.run(config)) == ["cluster-preflight", "cluster-server-server-1"]
 
 
 def given(graph: g.Graph, resource: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 import doctor
-from doctor import cli, hosts
+from doctor import api, cli, gate, hosts
 from doctor.cli import main
 from doctor.finding import Finding, Report, as_json, as_text
 from doctor.keys import Secrets, logins_for, read_secrets
@@ -350,6 +350,29 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
     monkeypatch.setattr(sys, "stdin", Silent(""))
     assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["errors"] == 1
+
+
+@pytest.mark.parametrize("look", [["hosts"], ["cluster", "--kubeconfig", "kubeconfig"]])
+@pytest.mark.parametrize(("findings", "code"), [([], 0), ([WARNING], 0), ([WARNING, ERROR], 1), (None, 2)])
+def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look, findings, code):
+    """One form and one meaning of the exit status, so that a script can ask both."""
+
+    def seen(told, access):
+        if findings is None:
+            raise Refused("nobody can be asked")
+        return Report("t", {"a": "x"}, findings)
+
+    (project / "kubeconfig").write_text("{}")
+    monkeypatch.setattr(api, "kubeconfig", lambda text, where: None)
+    for place in (hosts, gate):
+        monkeypatch.setattr(place, "look", seen)
+    assert main([*look, "--file", "Pulumi.dev.yaml", "--json"]) == code
+    said = capsys.readouterr()
+    if findings is None:
+        assert (said.out, said.err) == ("", "doctor: nobody can be asked\n")
+    else:
+        told = json.loads(said.out)
+        assert (told["ok"], told["errors"], len(told["findings"])) == (code == 0, code, len(findings))
 
 
 def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):
