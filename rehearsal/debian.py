@@ -33,7 +33,6 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "mmdebstrap": command("mmdebstrap"),
     "iproute2": command("ip"),
     "openssh-client": command("ssh-keygen"),
-    "busybox": command("busybox"),  # the sh of small systems, which the machines' scripts are tested in
     "ca-certificates": file("/etc/ssl/certs/ca-certificates.crt"),
     "gcc": command("gcc"),  # kine's SQLite is C
     "libc6-dev": file("/usr/include/stdlib.h"),
