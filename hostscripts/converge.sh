@@ -325,7 +325,7 @@ snapshot() {
 configure() {
     mkdir -p $etc
     if [ "$ROLE" = agent ] || [ "$DATABASE" = copy ]; then
-        [ -n "$agent_token" ] || fail "no token came on the standard input" "raise k3s.generation in the stack file and run up: it is read from the server again"
+        [ -n "$agent_token" ] || fail "no token came on the standard input" "run: pulumi up --replace '**cluster-tokens'; it is read from the server again"
     fi
     if [ "$ROLE" = agent ]; then
         printf '%s\n' "$agent_token" | put $etc/agent-token 600

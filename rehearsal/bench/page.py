@@ -22,6 +22,7 @@ SDK to the end of the CLI's command, each in a process of its own. The numbers b
 |---|---|---|---|
 {goals}
 """
+LETTERS = "abcdef"
 
 
 def page(parts: Mapping[str, Part], machine: str, remarks: str) -> str:
@@ -32,6 +33,9 @@ def page(parts: Mapping[str, Part], machine: str, remarks: str) -> str:
         for goal in part.goals
     ]
     head = HEAD.format(machine=machine, goals="\n".join(goals))
+    unmeasured = [letter for letter in LETTERS if letter not in parts]
+    if unmeasured:
+        head += f"\nNot measured yet, so nothing is claimed of them: {', '.join(unmeasured)}.\n"
     sections = [section(part) for _, part in sorted(parts.items())]
     return "\n".join([head, remarks.strip(), "", *sections]).rstrip() + "\n"
 

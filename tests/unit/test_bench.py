@@ -87,6 +87,7 @@ def test_the_page_says_which_goals_were_met() -> None:
     assert "**The computer:** two cores" in text and "So it is." in text
     assert "| a | up by hand ≤ 1.15 × | 1.10 × | yes |" in text
     assert "| a | one host | gpu-1, gpu-2 | **no** |" in text
+    assert "nothing is claimed of them: b, c, d, e, f." in text
     assert "| 1 + 1 | up | 3.30 s | 3.00 s – 9.00 s | 3 | 1.10 |" in text
     assert "| start | 0.40 s |" in text and "load average 0.5 before, 1.5 after" in text
 
