@@ -56,7 +56,8 @@ def inventory(
         "flannel": settings.k3s.flannel_backend,
         "embeddedRegistry": bool(settings.k3s.config.get("embedded-registry")),
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
-        "registration": settings.k3s.registration_address or settings.server.node_ip,
+        "registration": settings.k3s.registration_address
+        or next((server.node_ip for server in settings.servers), ""),
         "secrets": sorted(settings.reaching_secrets),
         "agent": settings.ssh.agent,
         "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
@@ -114,6 +115,7 @@ def nodes_there(settings: Settings) -> dict[str, Any]:
     """That the Nodes of a cluster which is there already are there, and Ready where anything is expected."""
     return {
         "timeoutSeconds": NODES_THERE_SECONDS,
+        "drainTimeoutSeconds": 0,
         "namespace": OPERATOR_NAMESPACE,
         "nodes": [
             {"name": node.name, "resources": {}, "labels": {}, "maintenance": node.maintenance}

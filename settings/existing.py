@@ -92,8 +92,8 @@ def _entry(config: Mapping[str, Any], kind: str, matter: str, name: Any, where: 
 
 
 def _whole(matter: Mapping[str, Any], folder: Path | None, where: str) -> dict[str, Any]:
-    """With the contents of files instead of their names."""
-    whole = dict(matter)
+    """With the contents of files instead of their names, and without what other programs have noted there."""
+    whole = {key: value for key, value in matter.items() if key != "extensions"}
     for key, data in FILES.items():
         if key in whole:
             whole[data] = base64.b64encode(_bytes(whole.pop(key), key, folder, where)).decode()
