@@ -126,7 +126,15 @@ def test_a_preview_needs_neither_machines_nor_cluster(story: Stage, booted):
         for link in links:
             run(["ip", "link", "set", link, "up"], timeout=10)
     eventually("an API server that answers again", lambda: story.get("nodes")["items"])
+    # A node that was away takes its pods' readiness along for a while.
+    eventually("pods that are ready again", lambda: available(story))
     assert "unreachable" in said and "10.77.0.111:6443" in said and "Traceback" not in said
+
+
+def available(story: Stage) -> bool:
+    """Whether Kubernetes holds enough of the workload's pods for available."""
+    conditions = story.get("deployment", "nvidia-plugin-test-2")["status"]["conditions"]
+    return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
 
 
 def test_a_preview_that_refreshes_shows_what_was_changed_by_hand(story: Stage, booted):
