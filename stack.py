@@ -96,7 +96,7 @@ def cluster(
         "servers": [hosts[node.name] for node in settings.servers],
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
-        "gone": [{"name": node.name, "role": node.role} for node in settings.gone],
+        "gone": [{"name": node.name, "role": node.role} for node in settings.gone if node.role],
         "release": {
             "version": k3s.version,
             "mirror": k3s.mirror,
@@ -217,7 +217,7 @@ def workloads(settings: s.Settings, *, kubeconfig: pulumi.Input[str]) -> dict[st
             "args": workload.args,
             "env": workload.env,
             "secret_env": {key: (one.name, one.key) for key, one in workload.secret_env.items()},
-            "node_selector": workload.node_selector,
+            "node_selector": workload.selector,
             "tolerations": [_toleration(one) for one in workload.tolerations],
             "security_context": _security_context(workload.security_context),
         }

@@ -117,7 +117,7 @@ def demand_of(name: str, workload: Workload) -> Demand:
         pods=workload.pods,
         request=workload.gpus,
         resource=workload.resource,
-        selector=workload.node_selector,
+        selector=workload.selector,
         tolerations=tuple(
             Toleration(one.key, None if one.operator == "Exists" else one.value, one.effect)
             for one in workload.tolerations

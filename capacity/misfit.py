@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from settings import Problem
+from settings import POOL_LABEL, Problem
 
 from .offer import NodeOffer
 from .scheduling import Demand, Outcome, Place, may_run_on, schedule, verdict
@@ -20,7 +20,7 @@ def problems_of(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: O
     astray = [demand for demand in outcome.demands if demand.pods and not _homes(places, demand)]
     if astray:
         rest = [demand for demand in outcome.demands if demand not in astray]
-        found = [_no_such_node(places, demand) for demand in astray]
+        found = [_no_such_node(offers, places, demand) for demand in astray]
         return found + problems_of(offers, places, schedule(places, rest, outcome.resource))
     return [_too_little(offers, places, outcome)]
 
@@ -77,7 +77,7 @@ def _all_pending(places: Sequence[Place], demand: Demand) -> str:
     return f"Pending: {counted(demand.pods, 'pod')}: {verdict(demand, places)}"
 
 
-def _no_such_node(places: Sequence[Place], demand: Demand) -> Problem:
+def _no_such_node(offers: Sequence[NodeOffer], places: Sequence[Place], demand: Demand) -> Problem:
     offering = [place for place in places if demand.resource in place.free]
     bars = {place.name: _bars(place, demand) for place in offering}
     barred = all(bars.values())
@@ -94,6 +94,11 @@ def _no_such_node(places: Sequence[Place], demand: Demand) -> Problem:
             "take the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon) away,\n"
             f"or write workloads.{demand.workload}.tolerations"
         )
+    elif demand.selector.keys() == {POOL_LABEL}:
+        path = f"workloads.{demand.workload}.pool"
+        found = f"{demand.selector[POOL_LABEL]}, of which no node offers {demand.resource}. "
+        pools = sorted({offer.pool for offer in offers if offer.resources.get(demand.resource)})
+        remedy = f"write pool: {' or '.join(pools)}, or remove it"
     else:
         path = f"workloads.{demand.workload}.nodeSelector"
         found = f"{asked}, which no node with {demand.resource} has. "

@@ -7,7 +7,7 @@ from typing import Literal
 
 import yaml
 
-from settings import GPU, NO_SHARING, Gpu, Node, Profile, Settings, memory_of, mig_resource
+from settings import GPU, NO_SHARING, POOL_LABEL, Gpu, Node, Profile, Settings, memory_of, mig_resource
 
 Way = Literal["time-slicing", "mps"]
 """How feature discovery spells the two ways to share."""
@@ -89,7 +89,7 @@ class NodeOffer:
 
     @property
     def set_labels(self) -> dict[str, str]:
-        """The labels that the program itself sets: which sharing file, which accelerator."""
+        """The labels that the program itself sets: which sharing file, which accelerator, which pool."""
         return {key: value for key, value in self.labels.items() if key != HOSTNAME}
 
     @property
@@ -143,6 +143,11 @@ def offers(settings: Settings) -> tuple[NodeOffer, ...]:
     return tuple(_offer(node, settings, keys) for node in settings.nodes)
 
 
+def _pool_label(node: Node, settings: Settings) -> dict[str, str]:
+    named = any(workload.pool == node.pool for workload in settings.workloads.values())
+    return {POOL_LABEL: node.pool} if named else {}
+
+
 def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer:
     if not node.gpu or not settings.gpu_operator.enabled:
         return NodeOffer(node.name, node.pool, {HOSTNAME: node.name}, maintenance=node.maintenance)
@@ -154,6 +159,7 @@ def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer
             HOSTNAME: node.name,
             "accelerator": gpu.product,
             CONFIG_LABEL: keys[gpu.profile],
+            **_pool_label(node, settings),
         },
         product=gpu.product,
         cards=gpu.count,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from settings import POOL_LABEL
+
 from .packing import Group, Packing, Verdict, has_placement, pack
 
 KNOWN_LABELS = frozenset(
@@ -18,6 +20,7 @@ KNOWN_LABELS = frozenset(
         "nvidia.com/gpu.replicas",
         "nvidia.com/gpu.sharing-strategy",
         "nvidia.com/mps.capable",
+        POOL_LABEL,
     }
 )
 """Labels whose value on every node follows from the settings; what a node has of others is not known."""

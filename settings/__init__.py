@@ -8,7 +8,7 @@ from .names import NO_SHARING
 from .problem import Problem, SettingsError, render
 from .sharing import GPU, MPS_CLIENTS, Profile, memory_of, mig_resource
 from .stack import SECRET_KEYS, Endpoint, Gpu, Node, Settings
-from .workloads import SecurityContext, Toleration, Workload
+from .workloads import POOL_LABEL, SecurityContext, Toleration, Workload
 
 __all__ = [
     "GPU",
@@ -16,6 +16,7 @@ __all__ = [
     "NODE_SECRETS",
     "NO_SHARING",
     "PASSPHRASE",
+    "POOL_LABEL",
     "SECRET_KEYS",
     "SERVER_SECRETS",
     "Endpoint",

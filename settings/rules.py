@@ -13,6 +13,7 @@ from .problem import Problem
 from .sharing_rules import SHARING_RULES
 from .translate import nearest
 from .workload_rules import WORKLOAD_RULES
+from .workloads import POOL_LABEL
 
 OWNED_K3S_KEYS = re.compile(
     r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-(name|label|taint)|node-(external-)?ip|tls-san|disable|cluster-init"
@@ -24,6 +25,7 @@ OWNED_K3S_KEYS = re.compile(
 WRITTEN_LABELS = {
     "accelerator": "the program, from gpu.product,",
     "nvidia.com/device-plugin.config": "the program, from gpu.profile,",
+    POOL_LABEL: "the program, for workloads with pool,",
     **dict.fromkeys(
         [f"nvidia.com/{name}" for name in ("gpu.product", "gpu.count", "gpu.memory", "gpu.replicas")]
         + ["nvidia.com/gpu.sharing-strategy", "nvidia.com/mps.capable", "nvidia.com/gpu.present"],

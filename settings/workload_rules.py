@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from .draft import Draft
 from .problem import Problem
+from .translate import nearest
 
 OF_KIND = {
     "Deployment": {"replicas": "replicas"},
@@ -31,6 +32,23 @@ def keys_of_its_kind(draft: Draft) -> Iterator[Problem]:
                         f"keys that a {workload.kind} has; {key} is a {kind}'s",
                         (f"write {other} instead" if other else "remove it") + f", or write kind: {kind}",
                     )
+
+
+def pools_have_cards(draft: Draft) -> Iterator[Problem]:
+    """A workload that names a pool asks for that pool's cards."""
+    pools = draft.settings.pools
+    known = sorted(name for name, pool in pools.items() if pool.gpu)
+    for name, workload in draft.settings.workloads.items():
+        wanted = workload.pool
+        if wanted is None or wanted in known or not draft.intact("pools"):
+            continue
+        like = nearest(wanted, known) or next(iter(known), None)
+        yield Problem(
+            f"workloads.{name}.pool",
+            f"{wanted}, a pool without gpu" if wanted in pools else f"{wanted}, which is no pool",
+            f"a pool with gpu: {', '.join(known) or 'there is none'}",
+            f"write pool: {like}, or remove it" if like else "add gpu: to a pool, or remove pool",
+        )
 
 
 def tolerations_make_sense(draft: Draft) -> Iterator[Problem]:
@@ -80,6 +98,7 @@ def names_are_free(draft: Draft) -> Iterator[Problem]:
 
 WORKLOAD_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     keys_of_its_kind,
+    pools_have_cards,
     tolerations_make_sense,
     security_context_holds,
     names_are_free,

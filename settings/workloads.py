@@ -29,6 +29,9 @@ TESTER_ARGS = (_TESTER_SCRIPT,)
 VECTORADD = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04"
 """Adds two vectors on the card, compares, ends: what shows that a slice computes."""
 
+POOL_LABEL = "k3s-gpu-sharing/pool"
+"""A node's pool. Only nodes of pools that a workload names carry it: nobody else asks for it."""
+
 ARTICLE: Mapping[str, Mapping[str, Any]] = {
     "gpu-operator-test": {"kind": "Job"},
     "nvidia-plugin-test": {"kind": "Deployment", "replicas": 1, "gpus": 1},
@@ -289,6 +292,9 @@ class Workload(Model):
         description="environment variables from Kubernetes Secrets",
         examples=["{HF_TOKEN: {name: hub, key: token}}"],
     )
+    pool: Name | None = Field(
+        default=None, description="the pool on whose nodes the pods run, one of pools", examples=["rtx"]
+    )
     node_selector: dict[LabelKey, LabelValue] = Field(
         default={},
         description="labels a node must have",
@@ -304,6 +310,11 @@ class Workload(Model):
         description="what the container may",
         examples=["{runAsUser: 1000, capabilities: {drop: [ALL]}}"],
     )
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """All labels that a node must have, its pool's among them."""
+        return {**self.node_selector, **({POOL_LABEL: self.pool} if self.pool else {})}
 
     @property
     def pods(self) -> int:

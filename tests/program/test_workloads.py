@@ -60,12 +60,16 @@ def test_a_pod_is_what_the_file_says(in_project: Path):
         "gpus": 2,
         "env": {"EPOCHS": "3"},
         "secretEnv": {"HF_TOKEN": {"name": "hub", "key": "token"}},
+        "pool": "rtx",
         "nodeSelector": {"accelerator": "NVIDIA-GeForce-RTX-2080-Ti"},
         "tolerations": [{"key": "team", "value": "red", "effect": "NoSchedule"}],
         "securityContext": {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}},
     }
-    pod = graph_of(mine=said).of("mine", "Deployment").inputs["spec"]["template"]["spec"]
-    assert pod["nodeSelector"] == said["nodeSelector"]
+    graph = graph_of(mine=said)
+    pod = graph.of("mine", "Deployment").inputs["spec"]["template"]["spec"]
+    pool = {"k3s-gpu-sharing/pool": "rtx"}
+    assert pod["nodeSelector"] == {**said["nodeSelector"], **pool}
+    assert pool.items() <= graph.of("gpu-sharing-gpu-1").inputs["metadata"]["labels"].items()
     assert pod["tolerations"][1:] == [
         {"key": "team", "operator": "Equal", "value": "red", "effect": "NoSchedule"}
     ]

@@ -192,6 +192,27 @@ REFUSALS = {
         "bare name",
         "remove repository",
     ),
+    "a pool that is none": (
+        {"workloads/w/pool": "rtz"},
+        "workloads.w.pool",
+        "rtz, which is no pool",
+        "a pool with gpu: rtx",
+        "write pool: rtx",
+    ),
+    "a pool without cards": (
+        {"workloads/w/pool": "control"},
+        "workloads.w.pool",
+        "control, a pool without gpu",
+        "a pool with gpu: rtx",
+        "write pool: rtx",
+    ),
+    "the label of pools": (
+        {"pools/rtx/labels": {"k3s-gpu-sharing/pool": "mine"}},
+        "pools.rtx.labels.k3s-gpu-sharing/pool",
+        "which the program, for workloads with pool, sets",
+        "nothing else",
+        "remove it",
+    ),
     "workloads without an operator": (
         {"gpuOperator/enabled": False},
         "gpuOperator.enabled",

@@ -112,6 +112,43 @@ def test_the_product_label_says_shared() -> None:
     assert fit_of({"workloads/w/nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"}}).fits is True
 
 
+WHOLE = {
+    "role": "agent",
+    "hosts": {"gpu-9": "10.0.0.29"},
+    "gpu": {"product": "NVIDIA-H200", "count": 2, "memoryMiB": 143771},
+}
+
+
+def test_a_pool_is_where_its_workload_goes() -> None:
+    fit = fit_of({"pools/whole": WHOLE, "workloads/w": {"replicas": 2, "gpus": 1, "pool": "whole"}})
+    assert fit.placements == {"w#1": "gpu-9", "w#2": "gpu-9"}
+    fit = fit_of({"pools/whole": WHOLE, "workloads/w": {"replicas": 3, "gpus": 1, "pool": "whole"}})
+    assert f"0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 {NO_MATCH}." in the_problem(fit).found
+
+
+def test_a_pool_without_the_resource_is_told_which_pools_have_it() -> None:
+    partitions = {"profile": "cut", "mig": {"1g.18gb": 7}}
+    changes = {
+        "pools/cut": {**WHOLE, "gpu": WHOLE["gpu"] | partitions},
+        "sharing/profiles/cut": {"migStrategy": "mixed"},
+        "workloads/w": {"pool": "cut"},
+    }
+    problem = the_problem(fit_of(changes))
+    assert problem.path == "workloads.w.pool"
+    assert "cut, of which no node offers nvidia.com/gpu" in problem.found
+    assert problem.remedy == "write pool: rtx, or remove it"
+
+
+def test_only_pools_that_a_workload_names_are_labelled() -> None:
+    label = "k3s-gpu-sharing/pool"
+    plain, named = (
+        {offer.name: offer.set_labels.get(label) for offer in fit_of({"pools/whole": WHOLE, **more}).offers}
+        for more in ({}, {"workloads/w/pool": "rtx"})
+    )
+    assert set(plain.values()) == {None}
+    assert named == {"server-1": None, "gpu-1": "rtx", "gpu-9": None}
+
+
 def test_a_label_nobody_knows_is_not_decided() -> None:
     fit = fit_of({"workloads/w/nodeSelector": {"zone": "a"}})
     assert fit.fits is None
