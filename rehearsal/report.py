@@ -12,23 +12,25 @@ from rehearsal.process import run
 Object = Mapping[str, Any]
 GPU_PREFIX = "nvidia.com/"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+# By kind of workload: how many pods are wanted, how many have come so far, and how far that is.
+PROGRESS = {
+    "deployments": ("replicas", "readyReplicas", "Running"),
+    "jobs": ("completions", "succeeded", "Complete"),
+}
+KINDS = ("nodes", *PROGRESS, "pods")
 
 
-def read(kubectl: Path, kubeconfig: Path) -> tuple[list[Object], list[Object], list[Object]]:
-    """Nodes, Deployments and Pods of the cluster. Raises RehearsalError."""
-    kinds = ("nodes", "deployments", "pods")
+def read(kubectl: Path, kubeconfig: Path) -> dict[str, list[Object]]:
+    """By kind, each of KINDS: what the cluster has of it. Raises RehearsalError."""
     base = [kubectl, "--kubeconfig", kubeconfig, "--request-timeout=20s", "get", "--output", "json"]
-    found = [json.loads(run([*base, kind, "--all-namespaces"], timeout=30))["items"] for kind in kinds]
-    return found[0], found[1], found[2]
+    return {kind: json.loads(run([*base, kind, "--all-namespaces"], timeout=30))["items"] for kind in KINDS}
 
 
-def summary(
-    nodes: Sequence[Object], deployments: Sequence[Object], pods: Sequence[Object], workloads: Sequence[str]
-) -> str:
+def summary(found: Mapping[str, Sequence[Object]], workloads: Sequence[str]) -> str:
     """Nodes, what their cards offer, the workloads called `workloads`, and what is taken."""
-    taken = allocated(pods)
+    taken = allocated(found["pods"])
     rows = []
-    for node in nodes:
+    for node in found["nodes"]:
         name, status = node["metadata"]["name"], node["status"]
         rows.append(f"{name}: {readiness(node)}, {status['nodeInfo']['kubeletVersion']}")
         for resource, allocatable in sorted(status.get("allocatable", {}).items()):
@@ -39,12 +41,12 @@ def summary(
         product = node["metadata"]["labels"].get(PRODUCT_LABEL)
         if product:
             rows.append(f"  {PRODUCT_LABEL}: {product}")
-    for deployment in deployments:
-        if deployment["metadata"]["name"] in workloads:
-            ready = deployment["status"].get("readyReplicas", 0)
-            rows.append(
-                f"{deployment['metadata']['name']}: {ready} of {deployment['spec']['replicas']} Running"
-            )
+    for kind, (wanted, reached, word) in PROGRESS.items():
+        rows += [
+            f"{name}: {one['status'].get(reached, 0)} of {one['spec'][wanted]} {word}"
+            for one in found[kind]
+            if (name := one["metadata"]["name"]) in workloads
+        ]
     return "\n".join(rows)
 
 

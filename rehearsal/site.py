@@ -115,9 +115,9 @@ class Site:
     def told(self, tools: toolbox.Tools) -> str:
         """What the cluster shows now: nodes, slices, workloads, and the picture of who sits where."""
         settings = self.settings()
-        nodes, deployments, pods = report.read(tools.kubectl, self.kubeconfig)
-        seen = capacity.picture(capacity.fit(settings), report.seats(pods))
-        return report.summary(nodes, deployments, pods, list(settings.workloads)) + "\n\n" + seen
+        found = report.read(tools.kubectl, self.kubeconfig)
+        seen = capacity.picture(capacity.fit(settings), report.seats(found["pods"]))
+        return report.summary(found, list(settings.workloads)) + "\n\n" + seen
 
 
 def machine(node: s.Node, settings: s.Settings) -> machines.Machine:

@@ -79,6 +79,8 @@ def test_a_changed_job_is_made_again_and_succeeds(work: Stage):
     assert verdict(work) == "passed"
     first = work.get("job", "sum", "--namespace", "sums")
     assert first["status"]["succeeded"] == 2
+    told = work.site.told(work.tools)
+    assert "busy: 4 of 4 Running" in told and "sum: 2 of 2 Complete" in told
     work.config["workloads"]["sum"] = {**job, "env": {"ROUNDS": "2"}}
     assert work.up()["replace"] == 1
     second = work.get("job", "sum", "--namespace", "sums")

@@ -48,13 +48,21 @@ def test_summary_says_what_the_article_says():
         pod("c", None, "2"),
         pod("d", "gpu-1", "1", "Succeeded"),
     ]
+    jobs = [
+        {"metadata": {"name": "sum"}, "spec": {"completions": 3}, "status": {"succeeded": 1}},
+        {"metadata": {"name": "begun"}, "spec": {"completions": 1}, "status": {}},
+        {"metadata": {"name": "somebody-elses"}, "spec": {"completions": 1}, "status": {}},
+    ]
     nodes = [node("gpu-1", "6"), node("server-1", ready="Unknown")]
-    assert report.summary(nodes, [deployment], pods, ["test"]).splitlines() == [
+    found = {"nodes": nodes, "deployments": [deployment], "jobs": jobs, "pods": pods}
+    assert report.summary(found, ["test", "sum", "begun"]).splitlines() == [
         "gpu-1: Ready, v1.36.2+k3s1",
         "  nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "  nvidia.com/gpu.product: NVIDIA-H200-SHARED",
         "server-1: NotReady, v1.36.2+k3s1",
         "test: 2 of 2 Running",
+        "sum: 1 of 3 Complete",
+        "begun: 0 of 1 Complete",
     ]
 
 
