@@ -177,6 +177,7 @@ def test_nothing_is_sent_to_a_machine_with_another_host_key():
         ({"privateKeyFile": None}, line(OURS)),
         ({}, "PermitRootLogin"),
     ],
+    ids=["copied", "the agent's", "root"],  # a key in a test's name is another one in each process
 )
 def test_a_key_that_is_not_accepted(more, expected):
     finding = told(*ask(key=STRANGER, more=more))
