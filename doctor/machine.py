@@ -38,7 +38,7 @@ class Plan:
     toolkit: str
     """host or operator: who brings NVIDIA's container toolkit."""
     networks: Mapping[str, str] = field(default_factory=dict)
-    """The cluster's own: cluster-cidr and service-cidr."""
+    """The cluster's own: clusterCidr and serviceCidr."""
     servers: int = 1
     flannel: str = "vxlan"
     """k3s's flannel-backend: how the pods' network crosses from node to node."""

@@ -132,9 +132,9 @@ def networks(machine: Machine, plan: Plan) -> Iterator[Fault]:
             for cidr in text.split(","):
                 if _overlap(target, cidr):
                     yield Fault(
-                        f"the route to {target} by {interface} overlaps k3s's {key} {cidr}",
+                        f"the route to {target} by {interface} overlaps k3s.{key} {cidr}",
                         "networks for pods and services that no machine has a route to",
-                        f"k3s: {{config: {{{key}: 172.30.0.0/16}}}} in the stack file, or another free one",
+                        f"k3s: {{{key}: 172.30.0.0/16}} in the stack file, or another free one",
                     )
 
 

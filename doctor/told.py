@@ -50,8 +50,8 @@ def inventory(
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
         "networks": {
-            "cluster-cidr": settings.k3s.cluster_cidr,
-            "service-cidr": settings.k3s.service_cidr,
+            "clusterCidr": settings.k3s.cluster_cidr,
+            "serviceCidr": settings.k3s.service_cidr,
         },
         "flannel": settings.k3s.flannel_backend,
         "embeddedRegistry": bool(settings.k3s.config.get("embedded-registry")),

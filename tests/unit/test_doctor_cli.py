@@ -124,7 +124,7 @@ def test_an_inventory_from_a_stack_file(project):
     assert (gpu["knownHostsFile"], server["knownHostsFile"]) == (None, "keys/known_hosts")
     assert gpu["hostKey"].split()[:2] == server["hostKey"].split()[:2] == PUBLIC.split()[:2]
     assert server["gpu"] is None
-    assert told["networks"] == {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}
+    assert told["networks"] == {"clusterCidr": "10.42.0.0/16", "serviceCidr": "10.43.0.0/16"}
     assert (gpu["nodeIp"], gpu["jump"], told["bastion"], told["agent"]) == ("10.0.0.21", None, None, False)
     assert not gpu["sudoPassword"]  # the stack has none
     assert PRIVATE not in json.dumps(told)

@@ -181,7 +181,7 @@ CASES = [
     ("disk", facts(disk_free_kib="8000000"), {}, {}, ["warning: 7.6 GiB free", "10 GiB"]),
     ("disk", facts(DEBIAN + GPU, disk_free_kib="30000000"), {"gpu": CARD}, {},
      ["warning: 28.6 GiB free", "40 GiB"]),
-    ("firewall", facts(firewall="ufw"), {}, {"networks": {"cluster-cidr": "10.42.0.0/16"}},
+    ("firewall", facts(firewall="ufw"), {}, {"networks": {"clusterCidr": "10.42.0.0/16"}},
      ["warning: ufw is active", "ufw allow from 10.42.0.0/16"]),
     ("firewall", facts(firewall="firewalld"), {}, {}, ["warning: firewalld", "firewall-cmd --reload"]),
     ("gpu", facts(DEBIAN + GPU), {}, {},
@@ -231,9 +231,9 @@ CASES = [
     ("time-sync", facts(clock_synchronized="no"), {}, {},
      ["warning: nothing keeps the clock", "set-ntp true"]),
     ("networks", facts(route=("10.0.0.0/24 eth0", "10.42.7.0/24 wg0")), {},
-     {"networks": {"cluster-cidr": "10.42.0.0/16,fd00::/56", "service-cidr": "10.43.0.0/16"}},
-     ["error: the route to 10.42.7.0/24 by wg0 overlaps k3s's cluster-cidr 10.42.0.0/16",
-      "cluster-cidr: 172"]),
+     {"networks": {"clusterCidr": "10.42.0.0/16,fd00::/56", "serviceCidr": "10.43.0.0/16"}},
+     ["error: the route to 10.42.7.0/24 by wg0 overlaps k3s.clusterCidr 10.42.0.0/16",
+      "k3s: {clusterCidr: 172"]),
     ("gpu", facts(DEBIAN + GPU, pci_driver="vfio-pci"), {"gpu": CARD}, {},
      ["error: 1 NVIDIA card held by vfio-pci"]),
     ("gpu", facts(DEBIAN + GPU, pci_gpu=("0000:01:00.0 0x1e04", "0000:02:00.0 0x1e04")), {"gpu": CARD}, {},
@@ -306,7 +306,7 @@ def test_every_rule_has_a_failing_case():
 
 
 @pytest.mark.parametrize("text", CAPTURES.values(), ids=CAPTURES)
-@pytest.mark.parametrize("networks", [{}, {"cluster-cidr": "10.42.0.0/16", "service-cidr": "10.43.0.0/16"}])
+@pytest.mark.parametrize("networks", [{}, {"clusterCidr": "10.42.0.0/16", "serviceCidr": "10.43.0.0/16"}])
 def test_machines_of_every_distribution_are_in_order(text, networks):
     wanted = plan(networks=networks, servers=3)
     assert said(machine(facts(text)), wanted) == {}
@@ -320,8 +320,8 @@ def test_machines_of_every_distribution_are_in_order(text, networks):
     ("known", "changes"),
     [
         (facts(listens_udp="2118", k3s_binary="x", k3s_version="v1.36.2+k3s1"), {}),
-        (facts(route="10.42.0.0/24 cni0", k3s_binary="x"), {"networks": {"cluster-cidr": "10.42.0.0/16"}}),
-        (facts(route="nonsense eth0"), {"networks": {"cluster-cidr": "nonsense"}}),
+        (facts(route="10.42.0.0/24 cni0", k3s_binary="x"), {"networks": {"clusterCidr": "10.42.0.0/16"}}),
+        (facts(route="nonsense eth0"), {"networks": {"clusterCidr": "nonsense"}}),
         (facts(listens="094C"), {}),
         (facts(selinux="enforcing", selinux_policy="k3s"), {"mirror": "file:///srv/k3s"}),
         (facts(secure_boot="enabled"), {"driver": "operator"}),
