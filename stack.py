@@ -161,6 +161,7 @@ def sharing(
     """Arguments of GpuSharing."""
     gpu_nodes = [offer for offer in capacity.offers(settings) if offer.product]
     default = settings.sharing.default
+    alive = settings.nodes[0].name
     return {
         "default": capacity.config_key(
             default, capacity.device_plugin_config(settings.sharing.profiles[default])
@@ -169,6 +170,8 @@ def sharing(
             {"name": offer.name, "labels": offer.set_labels, "joined": joined[offer.name]}
             for offer in gpu_nodes
         ],
+        "gone": [node.name for node in settings.gone if node.gpu],
+        "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
         "promise": json.dumps(promise, sort_keys=True),
         "vacated": vacated,
         "kubeconfig": kubeconfig,

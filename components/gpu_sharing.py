@@ -20,7 +20,7 @@ FIELD_MANAGER = "k3s-gpu-sharing"
 
 
 class GpuNodeArgs(TypedDict):
-    """One node with GPUs."""
+    """One node, and its labels."""
 
     name: str
     labels: Mapping[str, str]
@@ -35,6 +35,10 @@ class GpuSharingArgs(TypedDict):
     default: str
     """The key for nodes without a label, that is: nodes that this program did not join."""
     nodes: Sequence[GpuNodeArgs]
+    gone: Sequence[str]
+    """Nodes of hosts that are dead for ever."""
+    alive: GpuNodeArgs
+    """One that is there, without any labels."""
     promise: str
     """What every node must offer in the end, as doctor's JSON."""
     vacated: pulumi.Input[str]
@@ -62,13 +66,11 @@ class GpuSharing(pulumi.ComponentResource):
             opts=child(self, opts),
         )
         labels = [
-            kubernetes.core.v1.NodePatch(
-                f"{name}-{node['name']}",
-                metadata=_patch(node["name"], node["labels"]),
-                opts=child(self, opts, depends_on=[policy, node["joined"]]),
-            )
+            self._labelled(f"{name}-{node['name']}", node, child(self, opts, depends_on=[policy]))
             for node in args["nodes"]
         ]
+        for node in args["gone"]:
+            self._let_go(f"{name}-{node}", args["alive"], opts)
         self.ready = local.Command(
             f"{name}-ready",
             create=".venv/bin/python -m doctor cluster --from-graph",
@@ -86,6 +88,25 @@ class GpuSharing(pulumi.ComponentResource):
             opts=child(self, opts, depends_on=[self.ready]),
         )
         self.register_outputs({})
+
+    def _labelled(
+        self, name: str, node: GpuNodeArgs, opts: pulumi.ResourceOptions
+    ) -> kubernetes.core.v1.NodePatch:
+        after = pulumi.ResourceOptions(depends_on=[node["joined"]])
+        return kubernetes.core.v1.NodePatch(
+            name,
+            metadata=_patch(node["name"], node["labels"]),
+            opts=pulumi.ResourceOptions.merge(opts, after),
+        )
+
+    def _let_go(self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None) -> None:
+        """A dead node's patch leaves the state without a word to the API server.
+
+        The end of a Patch applies its target once more, without its fields: a Node that was just deleted
+        would be there again. What the state has of it stays as it is; where it has nothing, the patch is one
+        of no label on a node that is there.
+        """
+        self._labelled(name, alive, child(self, opts, ignore_changes=["metadata"], retain_on_delete=True))
 
 
 def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectMetaPatchArgsDict:

@@ -706,9 +706,22 @@ def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_proje
     forget = graph.of("cluster-forget-gpu-2").inputs
     assert "create" not in forget and forget["update"] == forget["delete"]
     assert not graph.of("cluster-forget-gpu-2").options.retainOnDelete
-    assert "gpu-sharing-gpu-2" not in {resource.name for resource in graph}
     told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
     assert "gpu-2" not in told
+
+
+def test_the_labels_of_a_dead_node_leave_the_state_without_a_word(in_project: Path):
+    """The end of a NodePatch applies its target: the Node that was just deleted would be there again."""
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}
+    config["pools"]["control"]["hosts"]["server-3"] = {"address": "192.0.2.13", "gone": True}  # has no GPU
+    graph = g.run(config)
+    patch = graph.of("gpu-sharing-gpu-2")
+    assert patch.options.retainOnDelete and list(patch.options.ignoreChanges) == ["metadata"]
+    metadata = patch.inputs["metadata"]
+    assert metadata["name"] == "gpu-1" and not metadata["labels"]
+    assert "cluster-agent-gpu-1" in graph.before(patch)
+    assert "gpu-sharing-server-3" not in {resource.name for resource in graph}
 
 
 def test_what_a_stack_tells(dev: g.Graph):

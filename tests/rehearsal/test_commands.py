@@ -12,7 +12,7 @@ from rehearsal.trace import Trace
 from .stage import Stage, stack_config, stage
 
 HOST = "box-1"
-RESOURCES = 20
+RESOURCES = 23
 
 
 @pytest.fixture(scope="module")

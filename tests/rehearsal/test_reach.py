@@ -107,4 +107,5 @@ def test_a_dead_host_leaves_without_being_asked(reach: Stage, booted: dict[str, 
     assert [node["metadata"]["name"] for node in reach.get("nodes")["items"]] == [SERVER]
     del reach.config["pools"]["rtx"]
     reach.up()
+    assert [node["metadata"]["name"] for node in reach.get("nodes")["items"]] == [SERVER]
     assert not [name for name in reach.resources() if AGENT in name]
