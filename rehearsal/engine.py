@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from pulumi import automation
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS as CHANNEL_OPTIONS
 
 PROJECT = "k3s-gpu-sharing"
 CONFIGURED = ("preview", "up", "refresh", "destroy")  # the operations that read a stack file
@@ -103,6 +104,7 @@ class Engine:
             show(line.rstrip("\n"))
 
         self._forget_stale_locks(show)
+        connect_anew()
         try:
             return getattr(self._stack(operation != "destroy"), operation)(
                 on_output=listen, on_error=listen, **options
@@ -230,3 +232,15 @@ def running(lock: Path) -> bool:
 
 def _program() -> None:
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
+def connect_anew() -> None:
+    """A run's connections to its engine are its own.
+
+    gRPC shares connections by address within a process. A program that failed may keep one to an engine that
+    has ended; when a later engine gets the same port, gRPC still waits there before it tries again, and the
+    SDK says "Resource monitor has terminated". The SDK offers no public way to set this option.
+    """
+    own = ("grpc.use_local_subchannel_pool", 1)
+    if own not in CHANNEL_OPTIONS:
+        CHANNEL_OPTIONS.append(own)

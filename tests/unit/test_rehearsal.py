@@ -3,14 +3,20 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from concurrent import futures
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from pulumi.runtime.proto import resource_pb2, resource_pb2_grpc
+from pulumi.runtime.settings import Settings
 
 from rehearsal import golang, gpus, policies, providers, report
-from rehearsal.engine import Engine, EngineFailed, running
+from rehearsal.engine import Engine, EngineFailed, connect_anew, running
 from rehearsal.progress import Progress
 
 
@@ -87,6 +93,36 @@ def test_a_lock_is_stale_when_its_process_is_gone(tmp_path: Path):
     ended.wait()
     lock.write_text(json.dumps({"pid": ended.pid}))
     assert not running(lock)
+
+
+def monitor(address: str) -> Any:
+    """The SDK's connection to an engine."""
+    program: Any = Settings("project", "stack", monitor=address)
+    return program.monitor
+
+
+def answer(monitor: Any) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as refused:
+        monitor.SupportsFeature(resource_pb2.SupportsFeatureRequest(id="anything"))
+    return refused.value.code()
+
+
+def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_next_one():
+    connect_anew()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    before = monitor(address)
+    assert answer(before) == grpc.StatusCode.UNAVAILABLE
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(
+        resource_pb2_grpc.ResourceMonitorServicer(), server
+    )
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        assert answer(monitor(address)) == grpc.StatusCode.UNIMPLEMENTED
+    finally:
+        server.stop(None)
 
 
 def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
