@@ -6,9 +6,9 @@ from typing import TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi import ResourceOptions
-from pulumi_command import local
 
-from .kubeconfig import expiry_warning
+from .local_program import local_program
+from .provider import provider
 
 
 class GivenClusterArgs(TypedDict):
@@ -35,28 +35,18 @@ class GivenCluster(pulumi.ComponentResource):
         super().__init__("k3sgpu:index:GivenCluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(args["kubeconfig"])
         # A Patch would create a Node that is missing, so they are looked for first.
-        seen = local.Command(
+        seen = local_program(
             f"{name}-seen",
-            create=".venv/bin/python -m doctor cluster --from-graph",
-            environment={"K3SGPU_PROMISE": args["promise"]},
-            stdin=self.kubeconfig,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self),
+            "doctor cluster --from-graph",
+            {"K3SGPU_PROMISE": args["promise"]},
+            self.kubeconfig,
+            ResourceOptions(parent=self),
         )
         self.joined = dict.fromkeys(args["nodes"], seen)
-        warning = expiry_warning(
-            args["kubeconfig"],
-            "Give the stack a new kubeconfig; k3s renews its own when it restarts.",
-        )
-        if warning:
-            pulumi.log.warn(warning, resource=self)
-        self.provider = kubernetes.Provider(
+        self.provider = provider(
             name,
-            kubeconfig=self.kubeconfig,
-            # Stable, so that another certificate or address does not replace everything in the cluster.
-            cluster_identifier=f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}",
-            enable_server_side_apply=True,
-            enable_config_map_mutable=True,
-            opts=ResourceOptions(parent=self, depends_on=[seen]),
+            self.kubeconfig,
+            "Give the stack a new kubeconfig; k3s renews its own when it restarts.",
+            ResourceOptions(parent=self, depends_on=[seen]),
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
+from .local_program import local_program
 from .options import child
 
 NAMESPACE = "gpu-operator"
@@ -48,14 +49,13 @@ class GpuProfiles(pulumi.ComponentResource):
             opts=child(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
         )
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
-        self.vacated = local.Command(
+        self.vacated = local_program(
             f"{name}-vacated",
-            # No `create`: at first there is nobody to move.
-            update=".venv/bin/python -m vacate leave",
-            environment={"K3SGPU_PROMISE": args["promise"]},
-            stdin=pulumi.Output.secret(args["kubeconfig"]),
-            add_previous_output_in_env=False,
-            opts=child(self, opts),
+            "vacate leave",
+            {"K3SGPU_PROMISE": args["promise"]},
+            args["kubeconfig"],
+            child(self, opts),
+            at="update",  # at first there is nobody to move
         )
         self.config_map = kubernetes.core.v1.ConfigMap(
             name,

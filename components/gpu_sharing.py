@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
 from .gpu_profiles import CONFIG_MAP, FORCE
+from .local_program import local_program
 from .options import child
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
@@ -71,21 +72,20 @@ class GpuSharing(pulumi.ComponentResource):
         ]
         for node in args["gone"]:
             self._let_go(f"{name}-{node}", args["alive"], opts)
-        self.ready = local.Command(
+        self.ready = local_program(
             f"{name}-ready",
-            create=".venv/bin/python -m doctor cluster --from-graph",
-            environment={"K3SGPU_PROMISE": args["promise"]},
-            stdin=pulumi.Output.secret(args["kubeconfig"]),
-            add_previous_output_in_env=False,
-            opts=child(self, opts, depends_on=[policy, *labels]),
+            "doctor cluster --from-graph",
+            {"K3SGPU_PROMISE": args["promise"]},
+            args["kubeconfig"],
+            child(self, opts, depends_on=[policy, *labels]),
         )
-        local.Command(
+        local_program(
             f"{name}-returned",
-            update=".venv/bin/python -m vacate return",
-            environment={"K3SGPU_VACATED": args["vacated"]},
-            stdin=pulumi.Output.secret(args["kubeconfig"]),
-            add_previous_output_in_env=False,
-            opts=child(self, opts, depends_on=[self.ready]),
+            "vacate return",
+            {"K3SGPU_VACATED": args["vacated"]},
+            args["kubeconfig"],
+            child(self, opts, depends_on=[self.ready]),
+            at="update",
         )
         self.register_outputs({})
 

@@ -7,6 +7,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_command import local
 
+from .local_program import local_program
 from .options import child
 
 
@@ -53,13 +54,12 @@ class GpuVerify(pulumi.ComponentResource):
             "timeoutSeconds": args["timeout_seconds"],
             "generation": args["generation"],
         }
-        self.ran = local.Command(
+        self.ran = local_program(
             name,
-            create=".venv/bin/python -m jobs verify",
-            environment={"K3SGPU_VERIFY": pulumi.Output.json_dumps(plan, sort_keys=True)},
-            stdin=pulumi.Output.secret(args["kubeconfig"]),
-            add_previous_output_in_env=False,
-            opts=child(self, opts),
+            "jobs verify",
+            {"K3SGPU_VERIFY": pulumi.Output.json_dumps(plan, sort_keys=True)},
+            args["kubeconfig"],
+            child(self, opts),
         )
         self.verdicts = self.ran.stdout.apply(json.loads)
         self.register_outputs({"verdicts": self.verdicts})

@@ -5,8 +5,8 @@ from typing import TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_command import local
 
+from .local_program import local_program
 from .options import child
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
@@ -79,14 +79,8 @@ class GpuWorkload(pulumi.ComponentResource):
                 "uid": made.metadata.uid,
                 "timeoutSeconds": job["timeout_seconds"],
             }
-            local.Command(
-                f"{name}-ended",
-                create=".venv/bin/python -m jobs wait",
-                environment={"K3SGPU_JOB": pulumi.Output.json_dumps(seen, sort_keys=True)},
-                stdin=pulumi.Output.secret(job["kubeconfig"]),
-                add_previous_output_in_env=False,
-                opts=child(self, opts),
-            )
+            told = {"K3SGPU_JOB": pulumi.Output.json_dumps(seen, sort_keys=True)}
+            local_program(f"{name}-ended", "jobs wait", told, job["kubeconfig"], child(self, opts))
         else:
             kubernetes.apps.v1.Deployment(
                 name, metadata=metadata, spec=_deployment(labels, args), opts=child(self, opts)

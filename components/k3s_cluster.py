@@ -13,11 +13,13 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import yaml
 from pulumi import ResourceOptions
-from pulumi_command import local, remote
+from pulumi_command import remote
 
 import hostscripts
 
-from .kubeconfig import API_PORT, expiry_warning, kubeconfig_for
+from .kubeconfig import API_PORT, kubeconfig_for
+from .local_program import local_program
+from .provider import cluster_id, provider
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
@@ -118,16 +120,15 @@ class K3sCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
         self._name, self._args = name, args
-        self._preflight = local.Command(
+        self._preflight = local_program(
             f"{name}-preflight",
-            create=".venv/bin/python -m doctor hosts --from-graph",
-            environment={
+            "doctor hosts --from-graph",
+            {
                 "K3SGPU_INVENTORY": args["preflight"]["inventory"],
                 "K3SGPU_GENERATION": str(args["generation"]),
             },
-            stdin=pulumi.Output.secret(args["preflight"]["secrets"]),
-            add_previous_output_in_env=False,
-            opts=ResourceOptions(parent=self),
+            args["preflight"]["secrets"],
+            ResourceOptions(parent=self),
         )
         servers, tokens = self._servers([self._bury(gone["name"]) for gone in args["gone"]])
         in_turn = list(servers.values())
@@ -140,29 +141,19 @@ class K3sCluster(pulumi.ComponentResource):
         # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
         # outputs become unknown, and with them the Provider of the whole cluster.
         fetched = self._read("kubeconfig", first, GENERATION=args["generation"])
-        cluster = f"{pulumi.get_project()}-{pulumi.get_stack()}-{name}"
         self.kubeconfig = pulumi.Output.secret(fetched.stdout).apply(
             lambda text: kubeconfig_for(
-                text, args.get("registration_address") or args["servers"][0]["address"], cluster
+                text, args.get("registration_address") or args["servers"][0]["address"], cluster_id(name)
             )
         )
-        self.kubeconfig.apply(self._warn_in_time)
-        self.provider = kubernetes.Provider(
+        self.provider = provider(
             name,
-            kubeconfig=self.kubeconfig,
-            # Stable, so that a rotated certificate does not replace everything in the cluster.
-            cluster_identifier=cluster,
-            enable_server_side_apply=True,
-            # The sharing ConfigMap keeps its name: a replacement would leave a moment without it.
-            enable_config_map_mutable=True,
-            opts=ResourceOptions(parent=self),
+            self.kubeconfig,
+            "Restart k3s on the server, which renews it (systemctl restart k3s), then raise k3s.generation "
+            "in the stack file and run up.",
+            ResourceOptions(parent=self),
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})
-
-    def _warn_in_time(self, kubeconfig: str) -> None:
-        warning = expiry_warning(kubeconfig)
-        if warning:
-            pulumi.log.warn(warning, resource=self)
 
     def _on(
         self,

@@ -9,10 +9,6 @@ from cryptography import x509
 API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
 # k3s's client certificates last a year; the rest of this is the time to act in.
 WARN_BEFORE = timedelta(days=60)
-RENEW_BY_THE_STACK = (
-    "Restart k3s on the server, which renews it (systemctl restart k3s), then raise k3s.generation in the "
-    "stack file and run up."
-)
 
 
 def kubeconfig_for(text: str, address: str, cluster: str) -> str:
@@ -32,9 +28,7 @@ def kubeconfig_for(text: str, address: str, cluster: str) -> str:
     return yaml.safe_dump(config, sort_keys=True)
 
 
-def expiry_warning(
-    kubeconfig: str, remedy: str = RENEW_BY_THE_STACK, now: datetime | None = None
-) -> str | None:
+def expiry_warning(kubeconfig: str, remedy: str, now: datetime | None = None) -> str | None:
     """What to say when a kubeconfig's client certificate ends within 60 days; None otherwise."""
     user = yaml.safe_load(kubeconfig)["users"][0]["user"]
     if "client-certificate-data" not in user:
