@@ -1,6 +1,8 @@
 """What a cluster shows through its API, as plain dictionaries the rules can be tested with."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,22 +67,30 @@ def client(config: KubeConfig) -> AsyncClient:
 
 async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
     """One look, within LOOK_S. With `gpus` also at the operator and its pods. Raises NoAnswer."""
+    async with bounded(api):
+        nodes = await _list(api, Node)
+        if not gpus:
+            return Snapshot(nodes=_by_name(nodes))
+        policies, daemon_sets, pods = await asyncio.gather(
+            _list(api, _ClusterPolicy), _list(api, _DaemonSet, namespace), _list(api, Pod, namespace)
+        )
+        return Snapshot(_by_name(nodes), policies, _by_name(daemon_sets), pods)
+
+
+@asynccontextmanager
+async def bounded(api: AsyncClient) -> AsyncIterator[None]:
+    """Questions that take LOOK_S together at most. Raises NoAnswer, which says what the API server did."""
+    server = f"the API server {api.config.cluster.server}"
     try:
         async with asyncio.timeout(LOOK_S):
-            nodes = await _list(api, Node)
-            if not gpus:
-                return Snapshot(nodes=_by_name(nodes))
-            policies, daemon_sets, pods = await asyncio.gather(
-                _list(api, _ClusterPolicy), _list(api, _DaemonSet, namespace), _list(api, Pod, namespace)
-            )
-            return Snapshot(_by_name(nodes), policies, _by_name(daemon_sets), pods)
+            yield
     except TimeoutError:
-        raise NoAnswer(f"{_server(api)} did not answer within {LOOK_S} s") from None
+        raise NoAnswer(f"{server} did not answer within {LOOK_S} s") from None
     except httpx2.HTTPStatusError as error:
         said = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
-        raise NoAnswer(f"{_server(api)} refuses: {error.response.status_code} {said}") from None
+        raise NoAnswer(f"{server} refuses: {error.response.status_code} {said}") from None
     except (httpx2.HTTPError, OSError) as error:
-        raise NoAnswer(f"{_server(api)}: {error or type(error).__name__}") from None
+        raise NoAnswer(f"{server}: {error or type(error).__name__}") from None
 
 
 async def warnings(api: AsyncClient, namespace: str, most: int = 5) -> list[str]:
@@ -112,7 +122,3 @@ async def _list(api: AsyncClient, resource: Any, namespace: str | None = None) -
 
 def _by_name(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects}
-
-
-def _server(api: AsyncClient) -> str:
-    return f"the API server {api.config.cluster.server}"

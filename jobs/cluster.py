@@ -1,18 +1,16 @@
 """Jobs over the API. Every call is bounded; what failed for the moment raises NoAnswer."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
 from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType
 
-from doctor.api import LOOK_S, NoAnswer, Pod, client
+from doctor.api import NoAnswer, Pod, bounded, client
 
 _Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
 LOG_LINES = 20
@@ -29,7 +27,7 @@ class Jobs:
 
     async def create(self, job: Object) -> str:
         """Its name."""
-        async with _bounded():
+        async with bounded(self.api):
             create: Any = self.api.create  # its overloads do not know resources that are made at run time
             whole = _Job.from_dict({"apiVersion": "batch/v1", "kind": "Job", **job})
             made = await create(whole, namespace=self.namespace)
@@ -37,7 +35,7 @@ class Jobs:
 
     async def get(self, name: str) -> Object | None:
         """The Job; None where there is none."""
-        async with _bounded():
+        async with bounded(self.api):
             try:
                 return await self.api.get(_Job, name, namespace=self.namespace)
             except ApiError as error:
@@ -47,13 +45,13 @@ class Jobs:
 
     async def pods(self, name: str) -> list[Object]:
         """The pods of a Job."""
-        async with _bounded():
+        async with bounded(self.api):
             found = self.api.list(Pod, namespace=self.namespace, labels={"job-name": name})
             return [pod async for pod in found]
 
     async def delete(self, labels: Mapping[str, str]) -> None:
         """All Jobs with these labels, and their pods."""
-        async with _bounded():
+        async with bounded(self.api):
             found = self.api.list(_Job, namespace=self.namespace, labels=dict(labels))
             for name in [job["metadata"]["name"] async for job in found]:
                 await self.api.delete(_Job, name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
@@ -61,7 +59,7 @@ class Jobs:
     async def log(self, pod: Object) -> list[str]:
         """The last lines that the pod has said, or one that says why they cannot be had."""
         try:
-            async with _bounded():
+            async with bounded(self.api):
                 name = pod["metadata"]["name"]
                 lines = self.api.log(name, namespace=self.namespace, tail_lines=LOG_LINES)
                 return [line.rstrip("\n") async for line in lines]
@@ -74,22 +72,3 @@ async def jobs_in(config: KubeConfig, namespace: str) -> AsyncIterator[Jobs]:
     """The Jobs of a namespace, over one connection."""
     async with client(config) as api:
         yield Jobs(api, namespace)
-
-
-@asynccontextmanager
-async def _bounded() -> AsyncIterator[None]:
-    with _answered():
-        async with asyncio.timeout(LOOK_S):
-            yield
-
-
-@contextmanager
-def _answered() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise NoAnswer(f"the API server did not answer within {LOOK_S} s") from None
-    except ApiError as error:
-        raise NoAnswer(f"the API server refuses: {error.status.code} {error.status.message}") from None
-    except (httpx2.HTTPError, OSError) as error:
-        raise NoAnswer(f"the API server: {error or type(error).__name__}") from None
