@@ -64,6 +64,10 @@ _STALE = (
     "the plugin still runs with another sharing file:\n"
     f"kubectl -n {{ns}} rollout restart ds/{_PLUGIN} ds/{_DISCOVERY}"
 )
+_CUT = (
+    "on {node}: nvidia-smi -L shows how its cards are cut; its pool's mig has to say the same\n"
+    f"does it? Then {_STALE}"
+)
 _SILENT = f"kubectl -n {{ns}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20"
 
 
@@ -141,6 +145,8 @@ def _remedy(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> str:
         owned = [pod for pod in pods_on(one.node, seen.pods) if owned_by(one.promise.split()[1], pod)]
         what = f"pod {owned[0]['metadata']['name']}" if owned else one.promise.replace("DaemonSet", "ds")
         return f"kubectl -n {namespace} describe {what}"
+    if "/mig-" in one.promise:
+        return _filled(_CUT, namespace, one.node)
     return _filled(_SILENT if one.found == "0" else _STALE, namespace, one.node)
 
 

@@ -30,6 +30,17 @@ def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
         yield from (_with_driver if plan.driver == "host" else _without_driver)(machine)
 
 
+def driver(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """Images were chosen by what the stack file says of it."""
+    declared, found = (machine.gpu or {}).get("driver"), machine.facts.one("nvidia-module")
+    if declared and found and not f"{found}.".startswith(f"{declared}."):
+        yield Fault(
+            f"NVIDIA's driver {found}",
+            f"{declared}, as declared: what runs on the cards was checked against it",
+            f'driverVersion: "{found}" in the pool, if that is right; else install driver {declared}',
+        )
+
+
 def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
     if machine.gpu and plan.toolkit == "host" and not machine.facts.all("toolkit"):
         yield Fault(

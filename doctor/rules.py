@@ -5,7 +5,17 @@ from dataclasses import replace
 
 from doctor.cross_rules import CROSS_RULES
 from doctor.finding import Finding
-from doctor.gpu_rules import containerd, driver_image, fabric, gpus, headers, runtime, secure_boot, toolkit
+from doctor.gpu_rules import (
+    containerd,
+    driver,
+    driver_image,
+    fabric,
+    gpus,
+    headers,
+    runtime,
+    secure_boot,
+    toolkit,
+)
 from doctor.machine import Fault, Machine, Plan, release
 from doctor.network_rules import address, download, names, route
 from doctor.system_rules import (
@@ -377,6 +387,7 @@ RULES: dict[str, Rule] = {
     "toolkit": toolkit,
     "runtime": runtime,
     "containerd": containerd,
+    "driver": driver,
     "driver-image": driver_image,
     "headers": headers,
     "fabric": fabric,

@@ -69,7 +69,11 @@ def inventory(
                 "waive": sorted({*settings.doctor.waive, *node.waive}),
                 "jump": settings.jump(node),
                 "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
-                "gpu": {"count": node.gpu.count, "product": node.gpu.product}
+                "gpu": {
+                    "count": node.gpu.count,
+                    "product": node.gpu.product,
+                    **({"driver": node.gpu.driver} if node.gpu.driver else {}),
+                }
                 if node.gpu and not node.maintenance
                 else None,
             }

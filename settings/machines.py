@@ -274,6 +274,11 @@ def file_alone(value: Any) -> Any:
     return {"file": value} if isinstance(value, str) else value
 
 
+DriverVersion = Annotated[
+    str, StringConstraints(pattern=re.compile(r"^[1-9][0-9]{2}([.][0-9]+([.][0-9]+)?)?$"))
+]
+
+
 class PoolGpu(Model):
     """The cards of each machine of a pool: all machines of a pool have the same."""
 
@@ -287,6 +292,11 @@ class PoolGpu(Model):
     )
     profile: str | None = Field(
         default=None, description="one of sharing.profiles, or none", examples=["none"]
+    )
+    driver_version: DriverVersion | None = Field(
+        default=None,
+        description="the cards' driver as nvidia-smi shows it, or its branch alone, in quotes",
+        examples=['"580"'],
     )
     mig: dict[MigProfile, Annotated[int, Field(ge=1)]] = Field(
         default={},
@@ -308,6 +318,7 @@ Waivable = Literal[
     "disk",
     "dns",
     "download",
+    "driver",
     "driver-image",
     "fabric",
     "firewall",

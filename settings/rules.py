@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from .cluster_rules import CLUSTER_RULES
 from .draft import Draft
+from .driver_rules import DRIVER_RULES
 from .k3s_flags import NODE_KEYS, SERVER_KEYS, bare
 from .k3s_rules import K3S_RULES
 from .operator_rules import OPERATOR_RULES
@@ -288,4 +289,5 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     *OPERATOR_RULES,
     namespaces_are_the_workloads,
     *WORKLOAD_RULES,
+    *DRIVER_RULES,
 )

@@ -9,7 +9,7 @@ from .problem import Problem
 from .sharing import MIG_SLICES, Profile, slices_of
 from .stack import Gpu, Settings
 from .translate import nearest, show
-from .workloads import POOL_LABEL, Workload
+from .workloads import Workload
 
 
 def profiles_exist(draft: Draft) -> Iterator[Problem]:
@@ -164,14 +164,7 @@ def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str,
             continue
         if not profile.shared.fail_requests_greater_than_one:
             continue
-        labels = {
-            **node.labels,
-            "kubernetes.io/hostname": node.name,
-            "accelerator": node.gpu.product,
-            POOL_LABEL: node.pool,
-        }
-        reachable = all(labels.get(key, value) == value for key, value in workload.selector.items())
-        if reachable and workload.resource in {
+        if node.suits(workload.selector) and workload.resource in {
             profile.shared.slice_name(item.name) for item in profile.shared.resources
         }:
             yield node.name, node.gpu, profile

@@ -12,7 +12,7 @@ from .machines import Doctor, K3s, Kubeconfig, Login, Pool, Pools, Ssh, file_alo
 from .names import KeyPath, Name
 from .problem import Problem
 from .sharing import GpuOperator, Sharing
-from .workloads import Verified, Verify, Workload, as_the_article
+from .workloads import POOL_LABEL, Verified, Verify, Workload, as_the_article
 
 REACHING_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Those of SECRET_KEYS that it takes to reach a machine."""
@@ -91,7 +91,8 @@ class Sections(Model):
 class Gpu:
     """The cards of a node: `count` of `product`, `memory_mib` MiB each, shared by `profile`.
 
-    `mig`: the partitions of each card by MIG profile, empty where it is whole.
+    `mig`: the partitions of each card by MIG profile, empty where it is whole. `driver`: its version or
+    its branch, where the pool declares it.
     """
 
     product: str
@@ -99,6 +100,7 @@ class Gpu:
     memory_mib: int
     profile: str
     mig: Mapping[str, int] = field(default_factory=dict)
+    driver: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,12 @@ class Node(Endpoint):
     """As key=value:Effect or key:Effect."""
     kubelet_args: Mapping[str, str] = field(default_factory=dict)
     """By name, without dashes."""
+
+    def suits(self, selector: Mapping[str, str]) -> bool:
+        """Whether pods with this selector may come here, as far as its labels are known beforehand."""
+        own = {"kubernetes.io/hostname": self.name, POOL_LABEL: self.pool}
+        labels = {**self.labels, **own, **({"accelerator": self.gpu.product} if self.gpu else {})}
+        return all(labels.get(key, value) == value for key, value in selector.items())
 
 
 @dataclass(frozen=True)
@@ -260,6 +268,7 @@ class Settings:
             memory_mib=pool.gpu.memory_mib,
             profile=pool.gpu.profile or self.sharing.default,
             mig=pool.gpu.mig,
+            driver=pool.gpu.driver_version,
         )
         place = f"pools.{pool_name}"
         login = self._login((place, pool))

@@ -104,6 +104,19 @@ MISFITS = {
         "gpu-1: 6 nvidia.com/gpu",
         "write resource: nvidia.com/gpu",
     ),
+    "a pool without the resource": changed(
+        {
+            "pools/control/gpu": {"product": "NVIDIA-H200", "count": 4, "memoryMiB": 143771},
+            "pools/rtx/gpu/profile": "cut",
+            "pools/rtx/gpu/mig": {"1g.18gb": 7},
+            "sharing/profiles/cut": {"migStrategy": "mixed"},
+            "workloads/w/pool": "rtx",
+        },
+        "workloads.w.pool",
+        "rtx, of which no node offers nvidia.com/gpu",
+        "a node that offers it and lets these pods in",
+        "write pool: control, or remove it",
+    ),
     "a selector for no node": changed(
         {"workloads/w/nodeSelector": {"accelerator": "NVIDIA-A100"}},
         "workloads.w.nodeSelector",
@@ -145,6 +158,13 @@ UNDECIDED = {
         "nvidia.com/mig-1g.18gb, which no card of pool rtx is",
         "what its cards are: nvidia.com/gpu",
         "pools.rtx.gpu.mig",
+    ),
+    "an image that a driver is too old for": changed(
+        {"pools/rtx/gpu/driverVersion": "535", "workloads/w/image": "nvcr.io/nvidia/cuda:13.0.1-base"},
+        "workloads.w.image",
+        "of CUDA 13, on pool rtx with driver 535",
+        "driver 580 or newer",
+        "an older CUDA",
     ),
 }
 """What can only be warned of."""

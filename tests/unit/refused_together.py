@@ -206,6 +206,23 @@ REFUSALS = {
         "a pool with gpu: rtx",
         "write pool: rtx",
     ),
+    "a tester of another CUDA than the driver's": (
+        {
+            "pools/rtx/gpu/driverVersion": "580.126.20",
+            "workloads/w/command": ["/usr/bin/dcgmproftester12", "-t", "1004"],
+        },
+        "workloads.w.command",
+        "dcgmproftester12, on pool rtx with driver 580.126.20",
+        "exits with 244",
+        "write dcgmproftester13, or leave command and args out",
+    ),
+    "a driver's version as a number": (
+        {"pools/rtx/gpu/driverVersion": 580},
+        "pools.rtx.gpu.driverVersion",
+        "580",
+        "in quotes",
+        'driverVersion: "580"',
+    ),
     "the label of pools": (
         {"pools/rtx/labels": {"k3s-gpu-sharing/pool": "mine"}},
         "pools.rtx.labels.k3s-gpu-sharing/pool",

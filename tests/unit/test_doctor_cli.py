@@ -135,6 +135,13 @@ def test_an_inventory_from_a_stack_file(project):
     assert (told["registration"], told["flannel"], told["embeddedRegistry"]) == ("10.0.0.11", "vxlan", False)
 
 
+def test_a_declared_driver_is_told(project):
+    text = STACK.replace("product: Tesla-T4", 'product: Tesla-T4, driverVersion: "580"')
+    (project / "Pulumi.dev.yaml").write_text(text)
+    gpu, _ = cli._inventory_of("Pulumi.dev.yaml")["hosts"]
+    assert gpu["gpu"]["driver"] == "580"
+
+
 def test_a_stack_without_a_way_out_asks_for_none(project):
     text = STACK.replace(f"installScriptSha256: {'0' * 64}", 'mirror: "file:///srv/k3s"')
     (project / "Pulumi.dev.yaml").write_text(text)

@@ -323,6 +323,17 @@ def test_what_people_do_about_it(change, events, expected):
     assert expected in remedies(change, events)["nvidia.com/gpu"]
 
 
+@pytest.mark.parametrize("found", ["0", "4"])
+def test_partitions_other_than_promised_are_looked_at_on_the_card(found: str):
+    promise = copy.deepcopy(PROMISE)
+    promise["nodes"][0]["resources"] = {"nvidia.com/mig-1g.5gb": 7}
+    state = cluster()
+    gpu_1(state)["status"]["allocatable"] = {"nvidia.com/mig-1g.5gb": found}
+    told = findings(promise, seen(state), unkept(promise, seen(state)), ())
+    remedy = next(one.remedy for one in told if one.check == "nvidia.com/mig-1g.5gb")
+    assert "on gpu-1: nvidia-smi -L shows how its cards are cut" in remedy and "rollout restart" in remedy
+
+
 def test_a_missing_node_sends_to_its_journal():
     assert "journalctl" in remedies(lambda s: s["nodes"].pop(0))["node"]
 

@@ -244,6 +244,8 @@ CASES = [
      {"driver": "operator"}, ["error: Secure Boot is on", "driver: host"]),
     ("secure-boot", facts(pci_gpu="0000:01:00.0 0x1e04", lockdown="integrity", toolkit="x"), {"gpu": CARD},
      {"driver": "operator"}, ["error: kernel lockdown is integrity"]),
+    ("driver", facts(DEBIAN + GPU), {"gpu": {**CARD, "driver": "58"}}, {},
+     ["error: NVIDIA's driver 580.126.20", "58, as declared", 'driverVersion: "580.126.20" in the pool']),
     ("toolkit", facts(DEBIAN + GPU, toolkit=None), {"gpu": CARD}, {},
      ["error: no nvidia-container-runtime where k3s looks", "toolkit: operator"]),
     ("toolkit", facts(DEBIAN + GPU, toolkit=("/usr/local/nvidia/toolkit/x", "/usr/bin/x")), {"gpu": CARD}, {},

@@ -1,5 +1,7 @@
 """Every refusal of a stack file: where, what was found, what was expected, what to write instead."""
 
+from typing import Any
+
 import pytest
 
 import settings as s
@@ -70,6 +72,32 @@ ACCEPTED = {
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_accepted(case: str) -> None:
     s.parse(with_(ACCEPTED[case]))
+
+
+OLD_DRIVER = {"pools/rtx/gpu/driverVersion": "535.309.01"}
+NEW_CUDA = "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
+
+
+def test_an_image_of_a_newer_cuda_than_the_driver_runs_gets_a_warning() -> None:
+    (problem,) = s.parse(with_({**OLD_DRIVER, "workloads/w/image": NEW_CUDA})).warnings
+    assert (problem.path, problem.severity) == ("workloads.w.image", "warning")
+    assert problem.found == f"{NEW_CUDA}, of CUDA 13, on pool rtx with driver 535.309.01"
+    assert problem.expected.startswith("driver 580 or newer")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**OLD_DRIVER, "workloads/w/kind": "Job", "workloads/w/replicas": REMOVE},  # the program's own image
+        {**OLD_DRIVER, "verify": True},
+        {**OLD_DRIVER, "workloads/w/command": ["dcgmproftester12"]},
+        {"workloads/w/image": NEW_CUDA},
+        {"pools/rtx/gpu/driverVersion": "580", "workloads/w/image": NEW_CUDA},
+        {**OLD_DRIVER, "workloads/w": {"image": NEW_CUDA, "nodeSelector": {"accelerator": "other"}}},
+    ],
+)
+def test_what_suits_its_driver_gets_none(changes: dict[str, Any]) -> None:
+    assert s.parse(with_(changes)).warnings == ()
 
 
 def test_what_no_card_of_a_pool_is_gets_a_warning() -> None:
