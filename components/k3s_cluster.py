@@ -242,9 +242,9 @@ class K3sCluster(pulumi.ComponentResource):
             lambda parts: hostscripts.secret_lines(**{k: v for part in parts for k, v in part.items()})
         )
 
-    def _agent_stdin(self, token: pulumi.Output[str]) -> pulumi.Output[str]:
-        return pulumi.Output.all(token, self._args["node_secrets"]).apply(
-            lambda both: hostscripts.secret_lines(AGENT_TOKEN=both[0], **both[1])
+    def _agent_stdin(self, token: pulumi.Output[str], turn: pulumi.Input[str] = "") -> pulumi.Output[str]:
+        return pulumi.Output.all(token, self._args["node_secrets"], turn).apply(
+            lambda given: hostscripts.secret_lines(AGENT_TOKEN=given[0], **given[1])
         )
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
@@ -266,11 +266,11 @@ class K3sCluster(pulumi.ComponentResource):
         upkeeps: list[remote.Command] = []
         joins: dict[str, remote.Command] = {}
         for position, host in enumerate(self._args["agents"]):
-            before = [upkeeps[position - lanes]] if position >= lanes else []
+            before = upkeeps[position - lanes] if position >= lanes else None
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
             forget = self._forget(host, [first])
             clean = self._clean(host, [forget])
-            upkeeps.append(self._upkeep(host, token, [clean, last, *before]))
+            upkeeps.append(self._upkeep(host, token, [clean, last], before))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
             self._leave(host["name"], [joins[host["name"]]])
         return joins
@@ -297,16 +297,25 @@ class K3sCluster(pulumi.ComponentResource):
             self._on(self._args["servers"][0], f"{job}-{gone['name']}", let_go)
 
     def _upkeep(
-        self, host: HostArgs, token: pulumi.Output[str], after: Sequence[pulumi.Resource]
+        self,
+        host: HostArgs,
+        token: pulumi.Output[str],
+        after: Sequence[pulumi.Resource],
+        before: remote.Command | None,
     ) -> remote.Command:
         """What a change does to a running agent. Only an `update`, and in the state before the join: so it
-        costs nothing at the install, and a change after a half-failed install is not taken for the first."""
+        costs nothing at the install, and a change after a half-failed install is not taken for the first.
+
+        It is registered when the one `before` in its lane is done, and is no dependency of that: for every
+        dependency the SDK walks down all that lead on from it, and a lane of some hundred agents is deeper
+        than Python's stack.
+        """
         return self._on(
             host,
             f"upkeep-{host['name']}",
             ResourceOptions(depends_on=list(after)),
             update=self._converge(host, "agent"),
-            stdin=self._agent_stdin(token),
+            stdin=self._agent_stdin(token, turn=before.urn.future() if before else ""),
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
