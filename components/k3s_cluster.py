@@ -242,7 +242,9 @@ class K3sCluster(pulumi.ComponentResource):
             lambda parts: hostscripts.secret_lines(**{k: v for part in parts for k, v in part.items()})
         )
 
-    def _agent_stdin(self, token: pulumi.Output[str], turn: pulumi.Input[str] = "") -> pulumi.Output[str]:
+    def _agent_stdin(
+        self, token: pulumi.Output[str], turn: pulumi.Input[str | None] = None
+    ) -> pulumi.Output[str]:
         return pulumi.Output.all(token, self._args["node_secrets"], turn).apply(
             lambda given: hostscripts.secret_lines(AGENT_TOKEN=given[0], **given[1])
         )
@@ -315,7 +317,7 @@ class K3sCluster(pulumi.ComponentResource):
             f"upkeep-{host['name']}",
             ResourceOptions(depends_on=list(after)),
             update=self._converge(host, "agent"),
-            stdin=self._agent_stdin(token, turn=before.urn.future() if before else ""),
+            stdin=self._agent_stdin(token, turn=before.urn.future() if before else None),
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
