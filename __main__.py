@@ -9,6 +9,7 @@ from pulumi import ResourceOptions
 import capacity
 import doctor
 import stack
+from components import ways_out
 from components.given_cluster import GivenCluster
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
@@ -32,8 +33,11 @@ if settings.kubeconfig:  # a cluster is there already: what is put into it is ta
     inside = ResourceOptions(provider=cluster.provider)
 else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
     inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
-    cluster = K3sCluster("cluster", stack.cluster(settings, access, secrets, inventory))
-    inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider)
+    hooks = ways_out.hooks()
+    cluster = K3sCluster(
+        "cluster", stack.cluster(settings, access, secrets, inventory), ResourceOptions(hooks=hooks)
+    )
+    inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster

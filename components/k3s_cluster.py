@@ -120,6 +120,7 @@ class K3sCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
         self._name, self._args = name, args
+        self._hooks = opts.hooks if opts else None
         self._preflight = local_program(
             f"{name}-preflight",
             "doctor hosts --from-graph",
@@ -189,7 +190,9 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=None if stdin is None else pulumi.Output.secret(stdin),
             logging=logging,
             add_previous_output_in_env=False,
-            opts=ResourceOptions.merge(ResourceOptions(parent=self), opts),
+            opts=ResourceOptions.merge(
+                ResourceOptions(parent=self, hooks=None if "delete" in scripts else self._hooks), opts
+            ),
         )
 
     def _server(

@@ -1,5 +1,5 @@
 """What the engine does around the operator's Release: no step between releases that NVIDIA does not support,
-and words for Helm's two dead ends.
+and words for Helm's dead ends.
 
 Hooks, because nothing else knows which release there was when the next one is planned.
 """
@@ -27,6 +27,13 @@ do:       kubectl --namespace {namespace} get secret -l owner=helm,name={name} -
           status=pending-install or failed: an install that was cut off; forget it, the next up does it again:
           kubectl --namespace {namespace} delete secret -l owner=helm,name={name}
           status=deployed: somebody else's; helm --namespace {namespace} uninstall {name}
+          then up""",
+    # Objects of a chart belong to one release; Helm takes none over (its labels and annotations say whose).
+    "cannot be imported into the current release": """\
+the cluster has an operator, or a part of one, that is not this stack's: Helm's own words name it
+do:       kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
+          somebody's that is in use: gpuOperator: {{enabled: false}}, for a cluster has room for one
+          a rest of one: kubectl delete clusterpolicy cluster-policy   # or what Helm names
           then up""",
 }
 

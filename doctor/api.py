@@ -80,17 +80,16 @@ async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
 @asynccontextmanager
 async def bounded(api: AsyncClient) -> AsyncIterator[None]:
     """Questions that take LOOK_S together at most. Raises NoAnswer, which says what the API server did."""
-    server = f"the API server {api.config.cluster.server}"
     try:
         async with asyncio.timeout(LOOK_S):
             yield
     except TimeoutError:
-        raise NoAnswer(f"{server} did not answer within {LOOK_S} s") from None
+        raise NoAnswer(f"{server(api)} did not answer within {LOOK_S} s") from None
     except httpx2.HTTPStatusError as error:
         said = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
-        raise NoAnswer(f"{server} refuses: {error.response.status_code} {said}") from None
+        raise NoAnswer(f"{server(api)} refuses: {error.response.status_code} {said}") from None
     except (httpx2.HTTPError, OSError) as error:
-        raise NoAnswer(f"{server}: {error or type(error).__name__}") from None
+        raise NoAnswer(f"{server(api)}: {error or type(error).__name__}") from None
 
 
 async def warnings(api: AsyncClient, namespace: str, most: int = 5) -> list[str]:
@@ -122,3 +121,8 @@ async def _list(api: AsyncClient, resource: Any, namespace: str | None = None) -
 
 def _by_name(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects}
+
+
+def server(api: AsyncClient) -> str:
+    """Who is asked, in words."""
+    return f"the API server {api.config.cluster.server}"

@@ -3,12 +3,30 @@
 from collections.abc import Iterator
 
 from faults import inject
-from faults.fault import AGENT, KILLED_SAYS, Life, fault
+from faults.fault import AGENT, CONFIGURED, KILLED_SAYS, SERVER, Life, fault
 
 AREA = "broken off"
-CONFIGURED = "/etc/rancher/k3s/config.yaml"
-START = "systemctl show --property InvocationID --value k3s"
-READY = "/usr/local/bin/k3s kubectl get --raw /readyz >/dev/null 2>&1 && echo ready || :"
+AGAIN = r"cluster-agent-gpu-1: there was no connection to its machine, or it broke\n\s*do: +up again"
+LOST = r"connection lost|without exit status"
+
+
+@fault(
+    AREA,
+    "first up",
+    AGAIN,
+    r"dial tcp 10\.77\.0\.212:22: connect: connection refused",
+    within=120,
+    healed="sshd is started",
+)
+def cut_before_a_script(life: Life) -> Iterator[None]:
+    """a machine's sshd ends after the look at all machines and before its script is sent"""
+    life.meanwhile(
+        "the server's configuration",
+        life.there(SERVER, CONFIGURED),
+        lambda: life.on(AGENT, "systemctl stop ssh"),
+    )
+    yield
+    life.on(AGENT, "systemctl start ssh")
 
 
 @fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import os
@@ -25,6 +26,7 @@ When = Literal["preview", "first up", "change", "refresh", "upgrade", "destroy"]
 Setting = Literal["bare", "whole"]
 WATCH_SECONDS = 120
 SOON = 15
+CONFIGURED = "/etc/rancher/k3s/config.yaml"  # the first that a script writes for k3s
 KILLED_SAYS = "an earlier run was killed; its lock is taken away"
 
 _RUN = (
@@ -110,7 +112,8 @@ class Life:
             eventually(what, lambda: quietly(look) or run.poll() is not None, WATCH_SECONDS)
             assert run.poll() is None, f"the run had ended before {what}"
         finally:
-            os.killpg(run.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
             run.wait()
             eventually("the run's processes to be gone", lambda: not group_exists(run.pid), WATCH_SECONDS)
 

@@ -10,7 +10,8 @@ from rehearsal.process import RehearsalError
 from rehearsal.records import Booted
 
 SECONDS = 60
-SSH_SESSIONS = 'ps -o pid= --ppid "$(systemctl show --property MainPID --value ssh)"'
+# Every SSH connection that is open to the machine breaks; what runs there runs on.
+CUT_LOGINS = 'pkill -9 --parent "$(systemctl show --property MainPID --value ssh)" || :'
 
 
 def leader(machine: Booted) -> int:
@@ -35,7 +36,7 @@ def inside(machine: Booted, command: str, stdin: str | None = None) -> str:
     """Runs a shell command in the machine's namespaces, past its network and its sshd: its stdout."""
     words = ["nsenter", "--target", str(leader(machine)), "--all", "sh", "-c", command]
     return process.run(
-        words, timeout=SECONDS, stdin=stdin, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        words, timeout=SECONDS, stdin=stdin, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"}
     ).strip()
 
 
@@ -48,11 +49,6 @@ def filter_port(machine: Booted, port: int, verdict: str, *, chain: str = "INPUT
 def no_filter(machine: Booted) -> None:
     """No firewall rules of ours any more."""
     inside(machine, "iptables --wait -F INPUT; iptables --wait -F OUTPUT")
-
-
-def cut_logins(machine: Booted) -> None:
-    """Every SSH connection that is open to the machine breaks; what runs there runs on."""
-    inside(machine, f"for pid in $({SSH_SESSIONS}); do kill -9 $pid; done")
 
 
 def small_disk(machine: Booted, path: str, options: str) -> None:

@@ -27,6 +27,13 @@ def patient(life: Life) -> None:
     del life.config["gpuOperator"]["readyTimeoutSeconds"]
 
 
+def the_crd(life: Life) -> None:
+    """The kind of a ClusterPolicy is there."""
+    crd = "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
+    life.stage.kubectl("apply", "--server-side", "--filename", crd)
+    life.stage.kubectl("wait", "--for", "condition=Established", "--timeout", "30s", "--filename", crd)
+
+
 def other_slices(life: Life, count: int) -> None:
     """A change that every part in the cluster takes part in."""
     life.config["sharing"]["profiles"][PROFILE]["timeSlicing"]["resources"][0]["replicas"] = count
@@ -61,7 +68,8 @@ def plugin_missing(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"unreachable|connection refused",
+    r"vacate: the API server https://10\.77\.0\.213:6443 is unreachable, asked for 30 s",
+    r"look at k3s there: sudo systemctl status k3s",
     within=120,
     healed="`systemctl start k3s` on the server",
     setting="whole",
@@ -105,6 +113,20 @@ def api_down_at_refresh(life: Life) -> Iterator[None]:
     life.on(SERVER, "systemctl start k3s")
 
 
+@fault(
+    AREA,
+    "destroy",
+    within=120,
+    healed="it is not asked: the cluster goes with its machines",
+    refused=False,
+    setting="whole",
+)
+def api_down_at_destroy(life: Life) -> Iterator[None]:
+    """the API server is down when everything is to go"""
+    life.on(SERVER, "systemctl stop k3s")
+    yield
+
+
 def broken_by_hand(life: Life) -> None:
     name = ("configmap", "time-slicing-config", "--namespace", "gpu-operator")
     data = life.stage.get(*name)["data"]
@@ -134,6 +156,20 @@ def plugin_crashing(life: Life) -> Iterator[None]:
     yield
     life.stage.refresh()
     patient(life)
+
+
+@fault(
+    AREA,
+    "refresh",
+    within=150,
+    healed="a refresh sees it, and the `up` after it writes the right ones",
+    refused=False,
+    setting="whole",
+)
+def config_map_by_hand(life: Life) -> Iterator[None]:
+    """somebody edits the sharing configurations, and the plugin does not start with them"""
+    broken_by_hand(life)
+    yield
 
 
 @fault(
@@ -260,8 +296,9 @@ def field_of_another(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"cluster-?policy",
-    r"cannot be imported into the current release|exists and",
+    r'ClusterPolicy "cluster-policy"',
+    r"the cluster has an operator, or a part of one, that is not this stack's",
+    r"kubectl delete clusterpolicy cluster-policy",
     within=180,
     healed="theirs is taken away",
     setting="whole",
@@ -271,9 +308,7 @@ def another_policy(life: Life) -> Iterator[None]:
     life.config["gpuOperator"]["enabled"] = False
     life.config["workloads"], workloads = {}, life.config["workloads"]
     life.stage.up()
-    crds = "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
-    life.stage.kubectl("apply", "--server-side", "--filename", crds)
-    life.stage.kubectl("wait", "--for", "condition=Established", "--timeout", "30s", "--filename", crds)
+    the_crd(life)
     theirs = {
         "apiVersion": "nvidia.com/v1",
         "kind": "ClusterPolicy",

@@ -6,6 +6,19 @@ from faults import inject
 from faults.fault import AGENT, SERVER, Life, fault
 
 AREA = "install"
+NOBODYS_MIRROR = "https://10.77.0.219/release"
+
+
+def from_a_mirror(life: Life) -> None:
+    """k3s comes from a mirror in the network."""
+    life.config["k3s"] |= {"mirror": NOBODYS_MIRROR, "installScriptUrl": f"{NOBODYS_MIRROR}/install.sh"}
+    life.config["k3s"]["installScriptSha256"] = "0" * 64
+
+
+def from_files(life: Life) -> None:
+    """k3s comes from the machines' own files again."""
+    life.config["k3s"]["mirror"] = "file:///opt/standin/release"
+    del life.config["k3s"]["installScriptUrl"], life.config["k3s"]["installScriptSha256"]
 
 
 @fault(
@@ -27,6 +40,21 @@ def checksum_wrong(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR download: https://10\.77\.0\.219/release/\S+ is not reached: ",
+    r"mirror: https://\.\.\. or file:///\.\.\.",
+    within=90,
+    healed="the stack file gets a mirror that is there",
+)
+def mirror_down(life: Life) -> Iterator[None]:
+    """nobody answers where k3s is to come from"""
+    from_a_mirror(life)
+    yield
+    from_files(life)
+
+
+@fault(
+    AREA,
+    "first up",
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
     r"journalctl -u k3s-agent",
     within=120,
@@ -36,6 +64,23 @@ def crash_loop(life: Life) -> Iterator[None]:
     """k3s ends as soon as it is started, again and again"""
     life.impatient()
     inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/false")
+    yield
+    inject.no_drop_in(life[AGENT], "k3s-agent")
+    life.patient()
+
+
+@fault(
+    AREA,
+    "first up",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
+    r"journalctl -u k3s-agent",
+    within=120,
+    healed="what held it up is taken away",
+)
+def hangs_at_start(life: Life) -> Iterator[None]:
+    """k3s is started and never says that it is ready"""
+    life.impatient()
+    inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/sleep infinity")
     yield
     inject.no_drop_in(life[AGENT], "k3s-agent")
     life.patient()

@@ -25,6 +25,53 @@ def disk_full(life: Life) -> Iterator[None]:
 
 @fault(
     AREA,
+    "first up",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s",
+    r"the disk is full: see df -h and df -i",
+    within=120,
+    healed="room is made",
+)
+def no_inodes(life: Life) -> Iterator[None]:
+    """there is room where k3s keeps its data, and no file can be made"""
+    life.impatient()
+    inject.small_disk(life[AGENT], "/var/lib/rancher", "size=60g,nr_inodes=5")
+    yield
+    inject.unmount(life[AGENT], "/var/lib/rancher")
+    life.patient()
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1: could not write /etc/rancher/k3s/\S+",
+    r"is the disk full or read-only\? see df -h, df -i and mount",
+    within=60,
+    healed="it is mounted to be written to",
+)
+def read_only(life: Life) -> Iterator[None]:
+    """the folder of k3s's configuration can only be read, as after an error of the disk"""
+    inject.remount(life[AGENT], "/etc/rancher", "ro")
+    yield
+    inject.unmount(life[AGENT], "/etc/rancher")
+
+
+@fault(
+    AREA,
+    "first up",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR ports: taken: 10250 \(by \S+\)",
+    r"sudo ss -ltnp 'sport = :10250'",
+    within=60,
+    healed="what held it is stopped",
+)
+def port_taken(life: Life) -> Iterator[None]:
+    """something else listens where k3s's kubelet would"""
+    life.on(AGENT, "systemd-run --unit taker --socket-property ListenStream=10250 sleep infinity")
+    yield
+    life.on(AGENT, "systemctl stop taker.socket")
+
+
+@fault(
+    AREA,
     "change",
     r"gpu-1 .*\n.*ERROR mounts: /usr/local/bin is mounted .*noexec",
     r"findmnt -T /usr/local/bin",

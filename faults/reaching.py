@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from faults.fault import AGENT, SERVER, Life, fault
 
 AREA = "reaching"
 NOBODY = "10.77.0.219"
+LOGGED_IN = "/etc/ssh/sshrc"  # what sshd runs at every login, before what was asked for
 
 
 def own_key(life: Life, host: str) -> str:
@@ -166,6 +168,53 @@ def black_hole(life: Life) -> Iterator[None]:
     inject.filter_port(life[AGENT], 22, "DROP")
     yield
     inject.no_filter(life[AGENT])
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: no usable SSH server",
+    r"if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config",
+    within=60,
+    healed="the others have logged in or gone",
+)
+def too_many_logins(life: Life) -> Iterator[None]:
+    """so many are about to log in on a machine that its sshd turns others away"""
+    limit = "/etc/ssh/sshd_config.d/fault.conf"
+    inject.put(life[AGENT], limit, "MaxStartups 1\n", "644")
+    life.on(AGENT, "systemctl restart ssh")
+    with socket.create_connection((address(life, AGENT), 22)):
+        yield
+    life.on(AGENT, f"rm {limit}; systemctl restart ssh")
+
+
+@fault(
+    AREA,
+    "change",
+    within=150,
+    healed="it is waited for",
+    refused=False,
+)
+def slow(life: Life) -> Iterator[None]:
+    """every login on a machine takes three seconds"""
+    inject.put(life[AGENT], LOGGED_IN, "sleep 3\n", "644")
+    yield
+    life.on(AGENT, f"rm {LOGGED_IN}")
+
+
+@fault(
+    AREA,
+    "change",
+    r"gpu-1 .*\n.*ERROR facts: logged in, but the questions were not answered",
+    r'ssh root@10\.77\.0\.212 "id; uptime" must answer at once',
+    within=120,
+    healed="what held it up is taken away",
+)
+def never_answers(life: Life) -> Iterator[None]:
+    """a machine takes logins and never runs what is asked of it"""
+    inject.put(life[AGENT], LOGGED_IN, "sleep infinity\n", "644")
+    yield
+    life.on(AGENT, f"rm {LOGGED_IN}; {inject.CUT_LOGINS}")
 
 
 @fault(

@@ -102,7 +102,8 @@ class Runner:
             assert self._sampler
             found = leaks.scan(life.stage, life.booted, self._sampler)
             assert not found, f"leaked: {'; '.join(found)}"
-            life.config.update(config)
+            # The k3s section stays as the machines have it: the next generation must be another one.
+            life.config.update(config, k3s=life.config["k3s"])
         except Exception as error:
             if self._life:
                 self._tell("\n".join(self._life.stage.said[-SAID_LINES:]))

@@ -13,7 +13,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import PodEviction
 from lightkube.types import PatchType
 
-from doctor.api import Node, Pod, client
+from doctor.api import Node, Pod, client, server
 from vacate.plan import MARK, changing, described, holders, marked, told, unmoved
 
 EVERY_S = 2
@@ -112,24 +112,24 @@ async def _uncordon(api: AsyncClient, names: Sequence[str]) -> None:
 
 async def _set(api: AsyncClient, name: str, *, unschedulable: bool | None, since: str | None) -> None:
     body = {"metadata": {"annotations": {MARK: since}}, "spec": {"unschedulable": unschedulable}}
-    await _patiently(lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
+    await _patiently(api, lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
 
 
 async def _nodes(api: AsyncClient) -> dict[str, Mapping[str, Any]]:
     async def look() -> list[Any]:
         return [item async for item in api.list(Node)]
 
-    return {item["metadata"]["name"]: item for item in await _patiently(look)}
+    return {item["metadata"]["name"]: item for item in await _patiently(api, look)}
 
 
 async def _pods(api: AsyncClient) -> list[Mapping[str, Any]]:
     async def look() -> list[Any]:
         return [item async for item in api.list(Pod, namespace="*")]
 
-    return await _patiently(look)
+    return await _patiently(api, look)
 
 
-async def _patiently(call: Callable[[], Any]) -> Any:
+async def _patiently(api: AsyncClient, call: Callable[[], Any]) -> Any:
     """The answer; an API that vanishes for a moment is asked again. Raises Stayed."""
     deadline = time.monotonic() + CALL_S
     while True:
@@ -137,10 +137,10 @@ async def _patiently(call: Callable[[], Any]) -> Any:
             return await call()
         except (httpx2.HTTPError, OSError) as error:
             if isinstance(error, ApiError) and (error.status.code or 500) < 500:
-                raise Stayed(f"the API server refuses: {_said(error)}") from None
+                raise Stayed(f"{server(api)} refuses: {_said(error)}") from None
             if time.monotonic() > deadline:
                 raise Stayed(
-                    f"the API server is unreachable, asked for {CALL_S} s: {error or type(error).__name__}\n"
+                    f"{server(api)} is unreachable, asked for {CALL_S} s: {error or type(error).__name__}\n"
                     "look at k3s there: sudo systemctl status k3s"
                 ) from None
         await asyncio.sleep(1)

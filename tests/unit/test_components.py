@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from components import ways_out
 from components.gpu_operator import chart_values, overlay
 from components.kubeconfig import expiry_warning, kubeconfig_for
 from components.release_hooks import MAJORS, unsupported, way_out
@@ -167,10 +168,29 @@ def test_majors_are_in_order():
             "delete secret -l 'owner=helm,name=op,status in (pending-install,pending-upgrade,",
         ),
         ("cannot re-use a name that is still in use", "helm --namespace ns uninstall op"),
+        (
+            'ClusterPolicy "cluster-policy" exists and cannot be imported into the current release',
+            "kubectl delete clusterpolicy cluster-policy",
+        ),
     ],
 )
 def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
     assert expected in (way_out(["x", error], "ns", "op") or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("after 4 failed attempts: dial tcp 10.0.0.2:22: i/o timeout", "doctor hosts --file Pulumi.lab.yaml"),
+        ("wait: remote command exited without exit status or exit signal", "up again"),
+        ("the configured Kubernetes cluster is unreachable: connection refused", "systemctl status k3s"),
+        ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
+    ],
+)
+def test_what_the_plugins_only_name_has_a_way_out(error: str, expected: str):
+    said = ways_out.way_out(["x", error], "cluster-agent-gpu-1", "lab") or ""
+    assert said.startswith("cluster-agent-gpu-1: ") and expected in said
+    assert ways_out.way_out(["Process exited with status 1"], "cluster-agent-gpu-1", "lab") is None
 
 
 def test_other_errors_speak_for_themselves():

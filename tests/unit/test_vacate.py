@@ -126,6 +126,7 @@ def served(monkeypatch: pytest.MonkeyPatch):
             yield cluster
 
         monkeypatch.setattr(moves, "client", client)
+        monkeypatch.setattr(moves, "server", lambda _: "the API server https://10.0.0.1:6443")
         monkeypatch.setattr(moves, "EVERY_S", 0.01)
         return cluster
 
@@ -195,7 +196,7 @@ def test_an_api_that_stays_away_leaves_all_as_it_is(served, monkeypatch):
 
     cluster.list = refuse
     with pytest.raises(
-        moves.Stayed, match="the API server is unreachable, asked for 0 s: connection refused"
+        moves.Stayed, match=r"https://10\.0\.0\.1:6443 is unreachable, asked for 0 s: connection refused"
     ):
         moves.leave(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
     assert (len(cluster.pods), cluster.cordons) == (1, [])
