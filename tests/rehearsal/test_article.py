@@ -11,6 +11,7 @@ from rehearsal import machines, network
 from rehearsal.process import run
 from rehearsal.trace import logins
 
+from .objects import deployment, label, offered, phases, unscheduled
 from .stage import Stage, eventually, stack_config, stage
 
 AGENT, SERVER = "gpu-1", "server-1"
@@ -87,6 +88,24 @@ def test_before_the_operator_a_pod_with_a_gpu_is_pending(story: Stage, booted):
     wanted = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu"
     eventually(f"a message that begins {wanted!r}", lambda: message().startswith(wanted))
     story.kubectl("delete", "pod", "gpu-operator-test")
+
+
+def test_a_whole_card_has_one_pod_and_the_other_is_pending(story: Stage, booted):
+    """The article's two pods on one card that nothing shares; the fit foretells the scheduler's words."""
+    gpu, workloads = story.config["pools"]["rtx"]["gpu"], story.config["workloads"]
+    shared, gpu["profile"] = gpu["profile"], "none"
+    words = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
+    story.config["workloads"] = {"nvidia-plugin-test": {"replicas": 2}}
+    assert f"1 of 2 pods stays Pending: {words}" in story.refused(story.preview)
+    story.config["workloads"] = {}
+    story.up()
+    assert offered(story, AGENT) == {"nvidia.com/gpu": "1"}
+    assert label(story, AGENT, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
+    story.kubectl("apply", "--filename", "-", stdin=deployment("two", replicas=2))
+    eventually("one pod of two to run", lambda: phases(story, "two") == ["Pending", "Running"])
+    eventually(f"a message with {words!r}", lambda: words in unscheduled(story, "two"))
+    story.kubectl("delete", "deployment", "two")
+    gpu["profile"], story.config["workloads"] = shared, workloads
 
 
 def test_up_ends_as_the_article_ends(story: Stage, booted):

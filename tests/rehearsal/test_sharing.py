@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from faults.fault import Life
+from faults.inside import broken_by_hand
+
+from .objects import deployment, label, may_not_go, offered, out_of_use, phases, pods, unscheduled, untouched
 from .stage import Stage, eventually, stack_config, stage
 
 RTX, A100 = "gpu-1", "gpu-2"
+CUT = {"1g.5gb": 2, "2g.10gb": 1, "3g.20gb": 1}
 TWO_SLICES = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -21,31 +26,7 @@ TWO_SLICES = {
         ],
     },
 }
-
-SHARER = {
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "sharer", "namespace": "default"},
-    "spec": {
-        "replicas": 1,
-        "selector": {"matchLabels": {"app": "sharer"}},
-        "template": {
-            "metadata": {"labels": {"app": "sharer"}},
-            "spec": {
-                "nodeSelector": {"kubernetes.io/hostname": RTX},
-                "containers": [
-                    {"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": "1"}}},
-                ],
-            },
-        },
-    },
-}
-BUDGET = {
-    "apiVersion": "policy/v1",
-    "kind": "PodDisruptionBudget",
-    "metadata": {"name": "sharer", "namespace": "default"},
-    "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "sharer"}}},
-}
+SOON = 5  # seconds that slices get where they cannot come anyhow
 
 
 def slices(*of: tuple[str, int], **more: Any) -> dict[str, Any]:
@@ -65,7 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             "count": 1,
             "memoryMiB": 40960,
             "profile": "a100-40gb",
-            "mig": {"1g.5gb": 2, "2g.10gb": 1, "3g.20gb": 1},
+            "mig": CUT,
         },
     }
     config["sharing"]["profiles"]["a100-40gb"] = {
@@ -79,37 +60,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ),
     }
     config["workloads"] = {}
-    config["k3s"]["drainTimeoutSeconds"] = 20
+    config["k3s"]["drainTimeoutSeconds"] = 8
     with stage("lab", tmp_path_factory.mktemp("lab"), config) as one:
         yield one
 
 
-def offered(lab: Stage, node: str) -> dict[str, str]:
-    """What of a node's resources is NVIDIA's and not 0."""
-    allocatable = lab.get("node", node)["status"]["allocatable"]
-    return {
-        name: count for name, count in allocatable.items() if name.startswith("nvidia.com/") and count != "0"
-    }
-
-
-def label(lab: Stage, node: str, name: str) -> str | None:
-    return lab.get("node", node)["metadata"]["labels"].get(f"nvidia.com/{name}")
-
-
-def untouched(lab: Stage, node: str) -> dict[str, Any]:
-    """What changes when a node's plugin or feature discovery starts or reads its file again."""
-    pods = lab.get("pods", "--namespace", "gpu-operator", "--field-selector", f"spec.nodeName={node}")[
-        "items"
-    ]
-    starts = {
-        pod["metadata"]["uid"]: [c["restartCount"] for c in pod["status"].get("containerStatuses", [])]
-        for pod in pods
-    }
-    return {"starts": starts, "read": label(lab, node, "gfd.timestamp")}
-
-
 def profile(lab: Stage, pool: str, name: str) -> None:
     lab.config["pools"][pool]["gpu"]["profile"] = name
+
+
+def hold(lab: Stage, name: str, *, on: str, resource: str = "nvidia.com/gpu") -> None:
+    """A pod of a Deployment that has a slice, a card or a partition."""
+    lab.kubectl("apply", "--filename", "-", stdin=deployment(name, resource=resource, on=on))
+    eventually("a pod with a GPU", lambda: phases(lab, name) == ["Running"])
 
 
 def test_each_pool_gets_its_own_way_to_share(lab: Stage):
@@ -128,6 +91,41 @@ def test_each_pool_gets_its_own_way_to_share(lab: Stage):
     assert "nvidia.com/mig-7g.40gb, which no card of pool a100 is" in said
 
 
+def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(lab: Stage):
+    before = untouched(lab, RTX), untouched(lab, A100)
+    shared = lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]
+    shared["replicas"] = 1
+    said = lab.refused(lab.up)
+    shared["replicas"] = 6
+    assert 'NVIDIA\'s plugin stops with "number of replicas must be >= 2"' in said
+    assert (untouched(lab, RTX), untouched(lab, A100)) == before
+
+
+def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab: Stage):
+    """One plugin does not start with its file, the other has been told to stay away."""
+    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+    lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
+    broken_by_hand(Life(lab, {}))
+    said = lab.refused(lab.up)
+    for words in (
+        f"doctor cluster after {SOON}",
+        "ERROR nvidia.com/gpu: 0",
+        "the plugin does not start with its sharing file",
+        "ERROR DaemonSet nvidia-device-plugin-daemonset: nvidia-device-plugin CrashLoopBackOff",
+        "number of replicas must be >= 2",
+        "ERROR DaemonSet nvidia-device-plugin-daemonset: no pod on this node",
+        f"the operator does not count {A100} among the GPU nodes, or was told to leave it alone",
+        f"kubectl get node {A100} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands",
+    ):
+        assert words in said, words
+    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
+    lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands-")
+    lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = 5
+    lab.up()
+    assert offered(lab, RTX) == {"nvidia.com/gpu": "5"}
+    assert offered(lab, A100)["nvidia.com/mig-3g.20gb"] == "3"
+
+
 def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(lab: Stage):
     before = untouched(lab, A100)
     profile(lab, "box", "none")
@@ -138,45 +136,30 @@ def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(lab:
     assert untouched(lab, A100) == before
 
 
-def sharers(lab: Stage) -> dict[str, str]:
-    """By uid: the phase of each."""
-    pods = lab.get("pods", "--selector", "app=sharer")["items"]
-    return {pod["metadata"]["uid"]: pod["status"]["phase"] for pod in pods}
-
-
 def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(lab: Stage):
-    for one in (BUDGET, SHARER):
-        lab.kubectl("apply", "--filename", "-", stdin=json.dumps(one))
-    eventually("a pod with a GPU", lambda: list(sharers(lab).values()) == ["Running"])
-    healthy = "jsonpath={.status.currentHealthy}"
-    eventually("a budget that counts it", lambda: lab.kubectl("get", "pdb", "sharer", "-o", healthy) == "1")
-    before = untouched(lab, RTX), untouched(lab, A100), sharers(lab)
+    hold(lab, "sharer", on=RTX)
+    may_not_go(lab, "sharer")
+    before = untouched(lab, RTX), untouched(lab, A100), pods(lab, "sharer").keys()
     lab.config["sharing"]["profiles"]["clients"] = {"mps": slices(("nvidia.com/gpu", 4))}
     profile(lab, "box", "clients")
     said = lab.refused(lab.up)
     assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
     assert "their nodes are in use as before" in said
-    assert not lab.get("node", RTX)["spec"].get("unschedulable")
-    assert (untouched(lab, RTX), untouched(lab, A100), sharers(lab)) == before
+    assert not out_of_use(lab, RTX)
+    assert (untouched(lab, RTX), untouched(lab, A100), pods(lab, "sharer").keys()) == before
     assert label(lab, RTX, "device-plugin.config") == "none"
 
 
 def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests(lab: Stage):
-    before, old = untouched(lab, A100), sharers(lab)
+    before, old = untouched(lab, A100), pods(lab, "sharer")
     lab.kubectl("delete", "pdb", "sharer")
     lab.up()
     assert offered(lab, RTX) == {"nvidia.com/gpu": "4"}
     assert label(lab, RTX, "gpu.sharing-strategy") == "mps"
     assert untouched(lab, A100) == before
-    node = lab.get("node", RTX)
-    assert not node["spec"].get("unschedulable")
-    assert "k3s-gpu-sharing/vacated" not in node["metadata"].get("annotations", {})
-
-    def another() -> bool:
-        now = sharers(lab)
-        return "Running" in now.values() and not old.keys() & now.keys()
-
-    eventually("the pod that was moved away to run again", another)
+    assert not out_of_use(lab, RTX)
+    eventually("the pod that was moved away to run again", lambda: phases(lab, "sharer") == ["Running"])
+    assert not old.keys() & pods(lab, "sharer").keys()
     lab.kubectl("delete", "deployment", "sharer")
     lab.kubectl("apply", "--filename", "-", stdin=json.dumps(TWO_SLICES))
 
@@ -206,6 +189,58 @@ def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(lab: Stage):
     data = lab.get("configmap", "time-slicing-config", "--namespace", "gpu-operator")["data"]
     assert not any(key.startswith("a100-40gb") for key in data)
     assert untouched(lab, RTX) == before
+
+
+def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(lab: Stage):
+    hold(lab, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
+    may_not_go(lab, "holder")
+    before = offered(lab, A100), untouched(lab, A100), untouched(lab, RTX)
+    del lab.config["pools"]["a100"]["gpu"]["mig"]
+    profile(lab, "a100", "none")
+    said = lab.refused(lab.up)
+    assert "after 8 s these pods still hold GPUs; their nodes are in use as before" in said
+    assert f"{A100}: pod default/holder-" in said and "disruption budget" in said
+    assert not out_of_use(lab, A100)
+    assert (offered(lab, A100), untouched(lab, A100), untouched(lab, RTX)) == before
+
+    lab.kubectl("delete", "pdb", "holder")
+    old = pods(lab, "holder")
+    lab.up()
+    assert offered(lab, A100) == {"nvidia.com/gpu": "1"}
+    assert label(lab, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
+    assert not out_of_use(lab, A100) and untouched(lab, RTX) == before[2]
+    # Nobody offers what it asks for any more; nothing else keeps it from running.
+    wanted = "1 Insufficient nvidia.com/mig-3g.20gb"
+    eventually(f"a pod of which is said: {wanted}", lambda: wanted in unscheduled(lab, "holder"))
+    assert not old.keys() & pods(lab, "holder").keys()
+    lab.kubectl("delete", "deployment", "holder")
+
+
+def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab: Stage):
+    hold(lab, "holder", on=A100)
+    before = untouched(lab, RTX)
+    gpu = lab.config["pools"]["a100"]["gpu"]
+    gpu["mig"] = {"1g.5gb": 7}
+    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+    profile(lab, "a100", "cut")
+    said = lab.refused(lab.up)
+    for words in (
+        "ERROR nvidia.com/mig-1g.5gb.shared: 6",
+        "needed: 21",
+        f"on {A100}: nvidia-smi -L shows how its cards are cut",
+        "ERROR nvidia.com/mig-2g.10gb: 1",
+        "needed: 0, the cards go by another name",
+    ):
+        assert words in said, words
+    assert out_of_use(lab, A100)
+    eventually("the pod to wait", lambda: "1 node(s) were unschedulable" in unscheduled(lab, "holder"))
+
+    gpu["mig"] = CUT
+    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
+    lab.up()
+    assert offered(lab, A100)["nvidia.com/mig-1g.5gb.shared"] == "6"
+    assert not out_of_use(lab, A100) and untouched(lab, RTX) == before
+    lab.kubectl("delete", "deployment", "holder")
 
 
 def deleted(said: list[str]) -> list[str]:
