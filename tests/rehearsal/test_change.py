@@ -9,6 +9,7 @@ import pytest
 from rehearsal import machines
 from rehearsal.golang import K3S_RELEASES
 
+from .objects import label, offered, untouched
 from .stage import Stage, eventually, stack_config, stage
 
 OLDER, OURS, PATCH, MINOR = K3S_RELEASES
@@ -162,3 +163,23 @@ def test_back_to_a_snapshot_and_its_version(years: Stage, booted: Booted):
     names = [one["metadata"]["name"] for one in years.get("configmaps")["items"]]
     assert "made-after-the-snapshot" not in names
     assert len(years.get("pods", "-l", f"app={WORKLOAD}")["items"]) == 2
+
+
+def test_one_node_gets_another_profile_and_the_others_do_not_notice(years: Stage, booted: Booted):
+    """It goes to another pool; and the workload stays where it is from now on, in its own."""
+    pools, (*others, moved) = years.config["pools"], AGENTS
+    pools["rtx"]["hosts"] = {name: AGENTS[name] for name in others}
+    gpu = {**pools["rtx"]["gpu"], "profile": "none"}
+    pools["whole"] = {**pools["rtx"], "hosts": {moved: AGENTS[moved]}, "gpu": gpu}
+    years.config["workloads"][WORKLOAD]["pool"] = "rtx"
+    before, k3s = {name: untouched(years, name) for name in others}, starts(years, booted)
+    # The nodes' labels, the gate, who has to be moved (nobody), the workload.
+    assert years.up()["update"] == len(AGENTS) + 3
+    assert offered(years, moved) == {"nvidia.com/gpu": "1"}
+    assert label(years, moved, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
+    assert {name: untouched(years, name) for name in others} == before
+    assert starts(years, booted) == k3s
+    with_pods = {pod["spec"]["nodeName"] for pod in years.get("pods", "-l", f"app={WORKLOAD}")["items"]}
+    assert with_pods <= set(others)
+    labelled = years.get("nodes", "--selector", "k3s-gpu-sharing/pool=rtx")["items"]
+    assert {node["metadata"]["name"] for node in labelled} == set(others)

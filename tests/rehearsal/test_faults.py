@@ -146,6 +146,8 @@ def test_slices_that_never_come_are_diagnosed_and_the_next_up_heals(life: Stage)
     life.machines_up()
     said = life.refused(life.up)
     assert "gpu-1" in said and "nvidia.com/gpu" in said and "15 s" in said
+    assert "ERROR DaemonSet nvidia-device-plugin-daemonset: not there" in said
+    assert "kubectl -n gpu-operator logs deploy/gpu-operator" in said
     del life.config["gpuOperator"]["values"]
     life.up()
     assert life.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
