@@ -23,6 +23,7 @@ from components.k3s_cluster import K3sCluster
 config = pulumi.Config()
 settings = stack.read(config)
 access = stack.reach(settings, Path.cwd())
+brought = stack.release(settings, Path.cwd())
 secrets = stack.secrets(config, settings)
 
 # Whether the workloads fit, said before anything is touched.
@@ -34,9 +35,8 @@ if settings.kubeconfig:  # a cluster is there already: what is put into it is ta
 else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
     inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
     hooks = ways_out.hooks()
-    cluster = K3sCluster(
-        "cluster", stack.cluster(settings, access, secrets, inventory), ResourceOptions(hooks=hooks)
-    )
+    described = stack.cluster(settings, access, secrets, inventory, brought)
+    cluster = K3sCluster("cluster", described, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
 parts: list[pulumi.Resource] = [cluster]

@@ -1,8 +1,9 @@
 """Between a stack file and the components: reads Pulumi's configuration, and says settings in the
 components' words. Everything here returns plain values; nothing registers a resource."""
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import remote
 
+import bring
 import capacity
 import doctor
 import settings as s
@@ -26,6 +28,15 @@ Secrets = Mapping[str, pulumi.Output[str]]
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What is wrong with the stack file or with a file that it names, in Pulumi's form."""
+    try:
+        yield
+    except s.SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
 def read(config: pulumi.Config) -> s.Settings:
     """The stack's settings. Raises pulumi.RunError with every mistake of the stack file."""
     prefix = f"{config.name}:"
@@ -34,12 +45,10 @@ def read(config: pulumi.Config) -> s.Settings:
     keys = {key.removeprefix(prefix) for key in everything if key.startswith(prefix)}
     secrets = {key for key in keys if pulumi.runtime.is_config_secret(prefix + key)}
     plain = {key: _value(config.require(key)) for key in sorted(keys - secrets)}
-    try:
+    with _refusals():
         settings = s.parse(plain, secrets)
         s.check_secrets({key: everything[prefix + key] for key in secrets})
-        return settings
-    except s.SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
+    return settings
 
 
 def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
@@ -47,10 +56,17 @@ def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
 
     Raises pulumi.RunError with every host that could not be reached in a checked way.
     """
-    try:
+    with _refusals():
         return s.resolve_ssh(settings, folder)
-    except s.SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
+
+
+def release(settings: s.Settings, folder: Path) -> s.ReleaseFiles:
+    """What this computer brings to the machines, if anything. Paths are relative to `folder`.
+
+    Raises pulumi.RunError with every file that is missing or is not the release's.
+    """
+    with _refusals():
+        return s.resolve_air_gap(settings, folder)
 
 
 def secrets(config: pulumi.Config, settings: s.Settings) -> dict[str, pulumi.Output[str]]:
@@ -62,10 +78,8 @@ def given(config: pulumi.Config, settings: s.Settings, folder: Path) -> GivenClu
     """Arguments of GivenCluster. Raises pulumi.RunError for a kubeconfig that cannot be used."""
     # Read at once, not as an Output: what is wrong with it is said before anything is registered.
     secret = pulumi.runtime.get_config(f"{config.name}:clusterKubeconfig")
-    try:
+    with _refusals():
         kubeconfig = s.resolve_kubeconfig(settings, folder, secret)
-    except s.SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
     return {
         "kubeconfig": kubeconfig,
         "nodes": [node.name for node in settings.nodes],
@@ -88,6 +102,7 @@ def cluster(
     access: Mapping[str, s.SshAccess],
     secrets: Secrets,
     inventory: Mapping[str, Any],
+    brought: s.ReleaseFiles,
 ) -> K3sClusterArgs:
     """Arguments of K3sCluster."""
     hosts = {node.name: _host(node, settings, access[node.name], secrets) for node in settings.nodes}
@@ -114,6 +129,7 @@ def cluster(
             "inventory": json.dumps(inventory, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.reaching_secrets}),
         },
+        "bring": bring.told(settings, brought, inventory),
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,

@@ -95,6 +95,8 @@ class K3sClusterArgs(TypedDict):
     server_secrets: pulumi.Input[Mapping[str, str]]
     """By name, what it takes on servers besides: SERVER_CONFIG."""
     preflight: PreflightArgs
+    bring: Mapping[str, str]
+    """By host, for `python -m bring`: what this computer brings to it before it converges; empty: nothing."""
     start_timeout_seconds: int
     drain_on_patch: bool
     """An upgrade within a minor version moves the pods away first, as one by a minor version always does."""
@@ -203,7 +205,7 @@ class K3sCluster(pulumi.ComponentResource):
         return self._on(
             host,
             f"server-{host['name']}",
-            ResourceOptions(depends_on=[clean], protect=protect),
+            ResourceOptions(depends_on=[clean, *self._brought(host, clean)], protect=protect),
             create=self._converge(host, "server"),
             stdin=stdin,
         )
@@ -275,7 +277,8 @@ class K3sCluster(pulumi.ComponentResource):
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
             forget = self._forget(host, [first])
             clean = self._clean(host, [forget])
-            upkeeps.append(self._upkeep(host, token, [clean, last], before))
+            needed = [clean, *self._brought(host, clean), last]
+            upkeeps.append(self._upkeep(host, token, needed, before))
             joins[host["name"]] = self._join(host, token, upkeeps[-1])
             self._leave(host["name"], [joins[host["name"]]])
         return joins
@@ -332,6 +335,14 @@ class K3sCluster(pulumi.ComponentResource):
             update="true",
             stdin=self._agent_stdin(token),
         )
+
+    def _brought(self, host: HostArgs, clean: remote.Command) -> list[pulumi.Resource]:
+        """The release that a machine converges with, where this computer brings it. After its clean, which
+        takes it away; so there is nothing to run when the host leaves, or is dead."""
+        told, secrets = self._args["bring"].get(host["name"]), self._args["preflight"]["secrets"]
+        after = ResourceOptions(parent=self, depends_on=[clean])
+        name = f"{self._name}-bring-{host['name']}"
+        return [local_program(name, "bring", {"K3SGPU_BRING": told}, secrets, after)] if told else []
 
     def _clean(
         self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False

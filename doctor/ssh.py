@@ -116,7 +116,7 @@ async def ask_all(
     said under the bastion's name, and theirs is the failure `bastion`.
     """
     slots = asyncio.Semaphore(AT_ONCE)
-    tunnel = await _connect(bastion, logins[bastion["name"]]) if bastion else None
+    tunnel = await connect(bastion, logins[bastion["name"]]) if bastion else None
 
     async def one(host: Mapping[str, Any]) -> Answer | Failure:
         through = tunnel if host.get("jump") else None
@@ -144,7 +144,7 @@ async def ask(
 
     `question` is facts.sh with what the machines have to reach.
     """
-    connected = await _connect(host, login, tunnel)
+    connected = await connect(host, login, tunnel)
     if isinstance(connected, Failure):
         return connected
     try:
@@ -165,9 +165,11 @@ class _Pinned(asyncssh.SSHClient):
         return key == self.expected
 
 
-async def _connect(
+async def connect(
     host: Mapping[str, Any], login: Login, tunnel: asyncssh.SSHClientConnection | None = None
 ) -> asyncssh.SSHClientConnection | Failure:
+    """Logs in, through the bastion that `tunnel` leads to where there is one. Raises Refused for a host key
+    that cannot be read."""
     try:
         expected = asyncssh.import_public_key(host["hostKey"])
     except asyncssh.KeyImportError as error:

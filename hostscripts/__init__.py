@@ -11,6 +11,8 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _PART = re.compile(r"^\. \./(\w+)\.sh\n", re.MULTILINE)
+_ACTS = "\ntake_secrets\n"
+"""The line with which converge begins to act; what stands before it are definitions."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # A login over SSH may carry any locale and a PATH without sbin or /usr/local/bin (RHEL's sudo).
@@ -36,8 +38,8 @@ unset line
 
 def source(job: str) -> str:
     """The text of `<job>.sh` as it lies in this folder, with the parts that it reads (`. ./part.sh`) in their
-    place: a machine gets one text."""
-    return _PART.sub(lambda part: source(part[1]), (_HERE / f"{job}.sh").read_text())
+    place: a machine gets one text. A part is read for what it defines, and does nothing by itself."""
+    return _PART.sub(lambda part: source(part[1]).partition(_ACTS)[0], (_HERE / f"{job}.sh").read_text())
 
 
 def render(*jobs: str, **variables: str | int) -> str:

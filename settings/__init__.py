@@ -1,5 +1,6 @@
 """What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
 
+from .air_gap import ReleaseFiles, resolve_air_gap
 from .existing import resolve_kubeconfig
 from .given import NODE_SECRETS, SERVER_SECRETS, check_secrets, for_nodes, for_servers
 from .keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
@@ -24,6 +25,7 @@ __all__ = [
     "Node",
     "Problem",
     "Profile",
+    "ReleaseFiles",
     "SecurityContext",
     "Settings",
     "SettingsError",
@@ -39,6 +41,7 @@ __all__ = [
     "parse",
     "read_stack_file",
     "render",
+    "resolve_air_gap",
     "resolve_kubeconfig",
     "resolve_ssh",
 ]

@@ -103,8 +103,21 @@ def secrets_have_a_use(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def one_way_for_the_release(draft: Draft) -> Iterator[Problem]:
+    """What this computer brings is looked for where it puts it, and nowhere else."""
+    for key in ("mirror", "installScriptUrl"):
+        if draft.settings.k3s.air_gap and draft.said("k3s").get(key):
+            yield Problem(
+                f"k3s.{key}",
+                f"{draft.said('k3s')[key]}, beside airGap: {draft.settings.k3s.air_gap}",
+                "one of them: airGap brings the whole release from this computer",
+                f"remove {key}, or airGap",
+            )
+
+
 K3S_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     networks_are_apart,
     snapshots_are_etcds,
     secrets_have_a_use,
+    one_way_for_the_release,
 )

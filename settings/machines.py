@@ -23,6 +23,8 @@ from .names import (
 from .node_files import KubeletArgs, PodNetwork, Proxy, Registries, ServiceNetwork, Snapshots
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
+BROUGHT = "file:///usr/local/lib/k3s-gpu-sharing/release"
+"""Where a machine has what airGap names, as a mirror: in a folder that is ours, which clean takes away."""
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
 # Not ssh-rsa: the provider would ask for its SHA-1 signatures, which today's servers refuse.
 HOST_KEY = r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( .*)?"
@@ -31,6 +33,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=re.compile(r"^[0-9a-f]{64}$"))
 HttpsOrFile = Annotated[
     str, StringConstraints(pattern=re.compile(r"^(https://[^/\s]+|file:///)[^\s]*[^/\s]$"))
 ]
+Folder = Annotated[str, StringConstraints(pattern=re.compile(r"^(?!\w+://)[^\n]*[^\s][^\n]*$"))]
 Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]
 Architecture = Literal["amd64", "arm64"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -92,6 +95,10 @@ class Ssh(Model):
     )
 
 
+def _mirror(data: dict[str, Any]) -> str:
+    return BROUGHT if data["air_gap"] else RELEASES
+
+
 def _install_script(data: dict[str, Any]) -> str:
     mirror, version = data["mirror"], data["version"]
     return (
@@ -108,8 +115,14 @@ class K3s(Model):
         description="the k3s release, vX.Y.Z+k3sN (a channel such as `stable` would change under you)",
         examples=["v1.36.2+k3s1"],
     )
+    air_gap: Folder | None = Field(
+        default=None,
+        description="the folder with releases on this computer that are brought to the machines: "
+        "FOLDER/VERSION/k3s",
+        examples=["releases"],
+    )
     mirror: HttpsOrFile = Field(
-        default=RELEASES,
+        default_factory=_mirror,
         description="where releases come from: https://… or file:///… without a slash at the end",
         examples=[RELEASES],
     )

@@ -88,14 +88,19 @@ def binary_sha256(k3s: K3s, architecture: Architecture, read: Callable[[str], by
     """Of the binary, by the release's own checksum file. Raises NotRead."""
     version = k3s.version if k3s.mirror.startswith("file:") else quote(k3s.version)
     url = f"{k3s.mirror}/{version}/sha256sum-{architecture}.txt"
-    listed = re.findall(r"^([0-9a-f]{64})[ \t]+\*?(\S+)$", read(url).decode("utf-8", "replace"), re.MULTILINE)
-    for sha256, name in listed:
-        if name == BINARIES[architecture]:
-            return sha256
+    sums = listed(read(url))
+    if sha256 := sums.get(BINARIES[architecture]):
+        return sha256
     raise NotRead(
-        f"binarySha256.{architecture}: {url} names {', '.join(name for _, name in listed) or 'no file'}, "
+        f"binarySha256.{architecture}: {url} names {', '.join(sums) or 'no file'}, "
         f"expected {BINARIES[architecture]}: is {k3s.version} a release of k3s?"
     )
+
+
+def listed(sums: bytes) -> dict[str, str]:
+    """By file, what a release's own list (sha256sum-amd64.txt) says."""
+    found = re.findall(r"^([0-9a-f]{64})[ \t]+\*?(\S+)$", sums.decode("utf-8", "replace"), re.MULTILINE)
+    return {name: sha256 for sha256, name in found}
 
 
 def stack_file_lines(k3s: K3s, script: str | None, binaries: dict[Architecture, str]) -> str:

@@ -1,7 +1,10 @@
 """What the `k3s` section says, on machines: each test starts from where the one before it ended."""
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,22 +25,30 @@ SECRETS = {
     "s3AccessKey": PASSWORD["access"],
     "s3SecretKey": PASSWORD["bucket"],
 }
-RELEASE = """
-mkdir -p /opt/k3s/v1.36.2+k3s1 && cd /opt/k3s/v1.36.2+k3s1 && cp /opt/standin/release/v1.36.2+k3s1/* .
-"""
-"""What somebody put on a machine without a way out; and archives of images beside it."""
-IMAGES = """
-cd /opt/k3s/v1.36.2+k3s1 && for arch in amd64 arm64; do
-    echo images >k3s-airgap-images-$arch.tar.zst
-    sha256sum k3s-airgap-images-$arch.tar.zst >>sha256sum-$arch.txt
-done
-"""
+VERSION = "v1.36.2+k3s1"
+OURS = "/usr/local/lib/k3s-gpu-sharing /etc/k3s-gpu-sharing /var/lib/rancher /usr/local/bin/k3s"
 
 Booted = dict[str, machines.Booted]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder on this computer; what lies in it no machine can fetch."""
+    return tmp_path_factory.mktemp("releases")
+
+
+def fill(releases: Path, standins: Path) -> None:
+    """Puts the stand-in's release there, and an archive of images into it as k3s's releases have one."""
+    shutil.copytree(standins / VERSION, releases / VERSION)
+    for sums in (releases / VERSION).glob("sha256sum-*.txt"):
+        archive = sums.with_name(f"k3s-airgap-images-{sums.stem.split('-')[1]}.tar.zst")
+        archive.write_text("images")
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        sums.write_text(f"{sums.read_text()}{digest}  {archive.name}\n")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Iterator[Stage]:
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = dict(SERVERS)
     config["pools"]["rtx"].update(hosts=dict(AGENTS), kubeletArgs={"max-pods": 120})
@@ -45,21 +56,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         initialServer="server-1",
         registrationAddress=SERVERS["server-1"],
         maxUnavailable=2,
-        mirror="file:///opt/k3s",
+        airGap=str(releases),
         registries={"mirrors": {"docker.io": {"endpoints": [f"https://{MIRROR}"]}}},
         proxy={"https": "http://lab@proxy.example.org:3128", "noProxy": [".example.net"]},
         snapshots={"schedule": "0 */6 * * *", "s3": {"endpoint": "s3.example.org", "bucket": "k3s"}},
     )
+    del config["k3s"]["mirror"]
     with stage("told", tmp_path_factory.mktemp("told"), config, SECRETS) as one:
+        fill(releases, one.tools.releases)
         yield one
 
 
 @pytest.fixture(scope="module")
 def booted(told: Stage) -> Booted:
     booted = told.machines_up()
-    for machine in booted.values():
-        told.on(machine, RELEASE)
-    told.on(booted["gpu-1"], IMAGES)
     told.up(CLUSTER_ONLY)
     return booted
 
@@ -103,11 +113,16 @@ def test_what_is_said_lies_in_files_that_root_alone_reads(told: Stage, booted: B
     assert {pods[name] for name in AGENTS} == {"120"} and "120" not in {pods[name] for name in SERVERS}
 
 
-def test_archives_of_images_lie_where_k3s_imports_them(told: Stage, booted: Booted):
-    assert "Importing images from /var/lib/rancher/k3s/agent/images/k3s-airgap-images-" in told.on(
-        booted["gpu-1"], "journalctl --unit k3s-agent --no-pager --output cat"
-    )
-    assert told.on(booted["gpu-2"], "ls /var/lib/rancher/k3s/agent/images 2>/dev/null || :") == ""
+def test_the_release_came_from_this_computer_and_k3s_imports_its_images(told: Stage, booted: Booted):
+    for name, machine in booted.items():
+        place = f"/usr/local/lib/k3s-gpu-sharing/release/{VERSION}"
+        there = told.on(machine, f"ls {place}; stat -c '%a %U' {place}/*").splitlines()
+        assert len([line for line in there if line.startswith(("k3s", "sha256sum"))]) == 3, there
+        assert "install.sh" in there and set(there[4:]) == {"600 root"}
+        unit = "k3s" if name in SERVERS else "k3s-agent"
+        assert "Importing images from /var/lib/rancher/k3s/agent/images/k3s-airgap-images-" in told.on(
+            machine, f"journalctl --unit {unit} --no-pager --output cat"
+        )
 
 
 def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_any(
@@ -118,6 +133,8 @@ def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_
     begin = len(told.said)
     assert restarted(told, booted) == SERVERS.keys()
     assert in_order(told.said[begin:])[:3] == ["server-1", "server-2", "server-3"]
+    said = "\n".join(told.said[begin:])
+    assert all(f"{name}: {VERSION}: has it all" in said for name in booted), "each was asked what it lacks"
 
 
 def test_one_hosts_kubelet_restarts_alone(told: Stage, booted: Booted):
@@ -154,3 +171,11 @@ def test_no_secret_lies_open(told: Stage, booted: Booted):
     for machine in booted.values():
         found += leaks.on_machine(machine, sought)
     assert not found
+
+
+def test_a_destroy_needs_no_release_and_leaves_nothing_of_it(told: Stage, booted: Booted, releases: Path):
+    shutil.rmtree(releases / VERSION)
+    assert f"{releases / VERSION}/install.sh: No such file" in told.refused(told.preview)
+    told.destroy()
+    for machine in booted.values():
+        assert told.on(machine, f"ls -d {OURS} 2>/dev/null || :") == ""

@@ -9,7 +9,7 @@ from typing import Any
 import asyncssh
 
 from tests.unit import test_settings_k3s, test_settings_refusals, test_settings_workloads
-from tests.unit.stack_files import RESOURCES, with_
+from tests.unit.stack_files import REMOVE, RESOURCES, with_
 
 NAMESPACE = "k3s-gpu-sharing:"
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -335,3 +335,14 @@ KUBECONFIGS = {
     ),
 }
 """Seen by what reads the kubeconfig."""
+
+RELEASES = {
+    "no such release": changed(
+        {"k3s/mirror": REMOVE, "k3s/airGap": "releases"},
+        "k3s.airGap",
+        "releases/v1.36.2+k3s1/k3s: No such file",
+        "under their own names",
+        "put it there",
+    ),
+}
+"""Seen by what reads the release, which is the program alone."""

@@ -248,4 +248,11 @@ REFUSALS = {
         "network",
         "remove this variable",
     ),
+    "two ways for the release": (
+        {"k3s/airGap": "releases"},
+        "k3s.mirror",
+        "file:///opt/release, beside airGap: releases",
+        "one of them",
+        "remove mirror, or airGap",
+    ),
 }

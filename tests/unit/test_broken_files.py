@@ -20,8 +20,8 @@ from tests.unit import broken_files as b
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_FILE = b.REFUSED | b.THERE | b.UNREADABLE | b.SECRETS
-BY_PROGRAM = b.REFUSED | b.THERE | b.SECRETS | b.KEYS | b.KUBECONFIGS | b.MISFITS
-ALL = BY_FILE | b.KEYS | b.KUBECONFIGS | b.MISFITS | b.UNDECIDED
+BY_PROGRAM = b.REFUSED | b.THERE | b.SECRETS | b.KEYS | b.KUBECONFIGS | b.RELEASES | b.MISFITS
+ALL = BY_FILE | b.KEYS | b.KUBECONFIGS | b.RELEASES | b.MISFITS | b.UNDECIDED
 
 
 def told(broken: b.Broken, text: str) -> None:
@@ -117,6 +117,9 @@ def test_every_rule_has_a_broken_file(
             doctor.cli.main(["hosts", "--file", file])
         if case in b.KUBECONFIGS:
             doctor.cli.main(["cluster", "--file", file])
+        if case in b.RELEASES:
+            with pytest.raises(s.SettingsError):
+                s.resolve_air_gap(s.read_stack_file(file), tmp_path)
     capacity.__main__.main(["--file", "Pulumi.missing.yaml"])
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
     capacity.__main__.main(["--file", "Pulumi.bytes.yaml"])

@@ -282,7 +282,7 @@ CASES = [
      ["warning: its way to 10.9.0.1 begins at 10.9.0.3, and its node address is 10.0.0.11",
       "nodeIp: 10.9.0.3 for node-1"]),
     ("dns", facts(unknown_name="github.com", download=f"{RELEASE} 000 curl 6"), {}, {},
-     ["error: not known here: github.com", "cat /etc/resolv.conf", "mirror: file:///"]),
+     ["error: not known here: github.com", "cat /etc/resolv.conf", "airGap: FOLDER"]),
     ("dns", facts(DEBIAN + OURS, unknown_name=("github.com", "k3s.example")), {},
      {"registration": "k3s.example"}, ["error: not known here: k3s.example |"]),
     ("download", facts(download=(f"{RELEASE} 000 curl 28", "https://x.org/install.sh 200 curl 0")), {}, {},
