@@ -1,7 +1,15 @@
 """What facts.sh prints on machines of several distributions.
 
 CAPTURES are written by hand, in the form of facts.sh and with values as such machines have them: none of
-them was printed by a machine. Each of these machines is in order.
+them was printed by a machine. Each of these machines is in order. Compared with what people and projects show
+of such machines (2026-11-28):
+
+- RHEL 9: XFS's mount options, with logbsize=32k (RedHatInsights/insights-core, its tests of ProcMounts);
+  iptables 1.8.10 since 9.4 (cilium/cilium#37749), on nf_tables alone.
+- Ubuntu 24.04: kernel 6.8.0-63 and iptables 1.8.10 on nf_tables; 22.04: 1.8.7 on nf_tables.
+- openSUSE Leap 15.6: kernel 6.4.0-150600.23.53; btrfs with subvolumes of their own for /var and /usr/local;
+  iptables on the old tables unless iptables-backend-nft is installed
+  (os-autoinst/os-autoinst-distri-opensuse#23326).
 
 USERLANDS were printed by facts.sh, in the userlands of Debian 11, 12 and 13: Debian's own packages in a
 folder, chroot into it, on one computer, without a network and with no systemd running. What they say of
@@ -107,8 +115,8 @@ CAPTURES = {
         "memory-kib 65437184",
         "disk-free-kib 61865984",
         "inodes-free 32986112",
-        "mounted /var/lib rw,seclabel,relatime,attr2,inode64,logbufs=8,noquota",
-        "mounted /usr/local/bin rw,seclabel,relatime,attr2,inode64,logbufs=8,noquota",
+        "mounted /var/lib rw,seclabel,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota",
+        "mounted /usr/local/bin rw,seclabel,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota",
         "selinux enforcing",
         "iptables iptables v1.8.10 (nf_tables)",
         "route 10.0.0.0/24 ens192",
@@ -126,7 +134,7 @@ CAPTURES = {
         "disk-free-kib 48234496",
         "mounted /var/lib rw,relatime,ssd,space_cache=v2,subvolid=263,subvol=/@/var",
         "mounted /usr/local/bin rw,relatime,ssd,space_cache=v2,subvolid=264,subvol=/@/usr/local",
-        "iptables iptables v1.8.7 (nf_tables)",
+        "iptables iptables v1.8.7 (legacy)",
         "route 10.0.0.0/24 eth0",
         "default-route eth0",
         "listens 0016",
