@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rehearsal import graph as g
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,6 +38,12 @@ def in_project(tmp_path: Path, key_pair: Path, monkeypatch: pytest.MonkeyPatch) 
     (rehearsal / "known_hosts").write_text("".join(hosts))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def dev(in_project: Path) -> g.Graph:
+    """That of the embedded default."""
+    return g.run(stack_config("dev"))
 
 
 def stack_config(stack: str) -> dict:

@@ -1,0 +1,37 @@
+"""Stack files to draw graphs of, and what to ask of a graph."""
+
+import base64
+import copy
+
+from rehearsal import graph as g
+
+from .conftest import stack_config
+
+
+def with_agents(count: int, **k3s) -> dict:
+    config = copy.deepcopy(stack_config("dev"))
+    config["pools"]["rtx"]["hosts"] = {f"gpu-{n}": f"10.77.0.{20 + n}" for n in range(1, count + 1)}
+    config["k3s"].update(k3s)
+    return config
+
+
+def with_servers(count: int) -> dict:
+    config = with_agents(2)
+    config["pools"]["control"]["hosts"] = {f"server-{n}": f"10.77.0.{10 + n}" for n in range(1, count + 1)}
+    config["k3s"].update(initialServer="server-2", registrationAddress="k3s.example.org")
+    return config
+
+
+def commands(graph: g.Graph) -> list[g.Registered]:
+    return [r for r in graph if r.type == "command:remote:Command"]
+
+
+def changes(before: g.Graph, after: g.Graph) -> list[str]:
+    """Names of resources whose inputs differ."""
+    return sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
+
+
+def given(graph: g.Graph, resource: str) -> dict[str, str]:
+    """By name: what a machine is given on its standard input."""
+    lines = graph.of(resource).inputs["stdin"].value.splitlines()
+    return {name: base64.b64decode(text).decode() for name, _, text in (one.partition("=") for one in lines)}

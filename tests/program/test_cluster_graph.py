@@ -1,0 +1,319 @@
+"""The graph of the machines: servers in turn, agents beside each other, who leaves and who is dead."""
+
+import json
+from pathlib import Path
+
+import asyncssh
+import pytest
+import yaml
+
+import hostscripts
+from rehearsal import graph as g
+
+from .conftest import stack_config
+from .graphs import changes, commands, given, with_agents, with_servers
+
+
+@pytest.fixture
+def three_agents(in_project: Path) -> g.Graph:
+    return g.run(with_agents(3))
+
+
+def test_servers_come_and_go_strictly_one_after_another(in_project: Path):
+    graph = g.run(with_servers(3))
+    assert graph.before(graph.of("cluster-server-server-2")) == {
+        "cluster",
+        "cluster-preflight",
+        "cluster-clean-server-2",
+        "cluster-forget-server-2",
+    }
+    # Of two that leave, the second moves no pod before the first has left etcd.
+    assert {"cluster-tokens", "cluster-server-server-2"} <= graph.before(graph.of("cluster-server-server-1"))
+    assert {"cluster-server-server-1", "cluster-leave-server-1"} <= graph.before(
+        graph.of("cluster-forget-server-3")
+    )
+    assert "cluster-forget-server-3" in graph.before(graph.of("cluster-clean-server-3"))
+    for n in (1, 2):
+        assert "cluster-server-server-3" in graph.before(graph.of(f"cluster-upkeep-gpu-{n}"))
+        assert "cluster-upkeep-gpu-2" not in graph.before(graph.of("cluster-agent-gpu-1"))
+
+
+def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: Path):
+    graph = g.run(with_servers(3))
+    initial, other = (graph.of(f"cluster-server-server-{n}").inputs for n in (2, 1))
+    assert (
+        "DATABASE=first\n" in initial["create"] and "SERVERS='10.77.0.11 10.77.0.13'\n" in initial["create"]
+    )
+    assert "stdin" not in initial
+    assert "DATABASE=copy\n" in other["create"] and "SERVERS='10.77.0.12 10.77.0.13'\n" in other["create"]
+    assert other["stdin"] == g.Hidden(
+        hostscripts.secret_lines(
+            SERVER_TOKEN="K10aa::server:server-secret", AGENT_TOKEN="K10aa::node:agent-secret"
+        )
+    )
+    for script in (initial["create"], other["create"]):
+        assert "tls-san:\n- 10.77.0.1" in script and "\n- k3s.example.org\n" in script
+    assert "server: https://k3s.example.org:6443\n" in graph.of("cluster-agent-gpu-1").inputs["create"]
+    assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
+        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+    )
+    kubeconfig = yaml.safe_load(graph.of("cluster", "kubernetes").inputs["kubeconfig"].value)
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
+
+
+def test_another_initial_server_changes_no_configuration_and_lets_nobody_leave(in_project: Path):
+    """Nothing restarts for it: what is written to the machines stays the same text."""
+    config = with_servers(3)
+    before = g.run(config)
+    config["k3s"]["initialServer"] = "server-3"
+    after = g.run(config)
+    assert before.resources.keys() == after.resources.keys()
+    for graph, initial, other in ((before, 2, 1), (after, 3, 1)):
+        ran_on = graph.of(f"cluster-leave-server-{initial}").inputs["connection"].value["host"]
+        assert ran_on == f"10.77.0.1{other}"
+    for n in (1, 2, 3):
+        texts = [graph.of(f"cluster-server-server-{n}").inputs["create"] for graph in (before, after)]
+        configs = [text.split("\nCONFIG=")[1].split("\nCLEAN=")[0] for text in texts]
+        assert configs[0] == configs[1]
+
+
+def test_agents_join_beside_each_other_and_change_one_after_another(three_agents: g.Graph):
+    for n in (1, 2, 3):
+        before = three_agents.before(three_agents.of(f"cluster-agent-gpu-{n}"))
+        assert not {f"cluster-agent-gpu-{m}" for m in (1, 2, 3) if m != n} & before
+
+
+@pytest.mark.parametrize(("lanes", "begun"), [(1, {1}), (2, {1, 2, 4}), (3, {1, 2, 3})])
+def test_max_unavailable_makes_lanes_and_a_failure_ends_its_own(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, begun: set[int]
+):
+    asked: list[str] = []
+    register = g.Recorder.RegisterResource
+
+    def fails(self: g.Recorder, request):
+        asked.append(request.name)
+        if request.name == "cluster-upkeep-gpu-1":
+            raise RuntimeError("gpu-1 has failed")
+        return register(self, request)
+
+    monkeypatch.setattr(g.Recorder, "RegisterResource", fails)
+    with pytest.raises(RuntimeError, match="gpu-1 has failed"):
+        g.run(with_agents(4, maxUnavailable=lanes))
+    upkeeps = {name for name in asked if "upkeep" in name}
+    assert upkeeps == {f"cluster-upkeep-gpu-{n}" for n in begun}
+
+
+def test_a_long_lane_is_no_chain_of_dependencies(in_project: Path):
+    """The SDK walks down every chain, on Python's stack: some hundred agents were too many for it."""
+    graph = g.run(with_agents(3))
+    assert "cluster-upkeep-gpu-1" not in graph.before(graph.of("cluster-upkeep-gpu-3"))
+
+
+def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
+    for command in commands(dev):
+        if any(word in command.name for word in ("clean", "leave", "forget")):
+            returned = {"update"} if "forget" in command.name else set()
+            assert set(command.inputs) & {"create", "update", "delete"} == {"delete", *returned}, command.name
+        if "upkeep" in command.name:
+            assert set(command.inputs) & {"create", "update", "delete"} == {"update"}
+
+
+def test_a_running_agent_does_not_change_through_its_join(dev: g.Graph):
+    join = dev.of("cluster-agent-gpu-1")
+    assert list(join.options.ignoreChanges) == ["create", "stdin"]
+    assert join.inputs["update"] == "true"
+
+
+def test_wards_on_a_server_are_skipped_when_everything_goes(dev: g.Graph):
+    for name in ("cluster-leave-gpu-1", "cluster-forget-gpu-1"):
+        assert dev.of(name).options.deletedWith == dev.of("cluster-preflight").urn
+    assert dev.of("cluster-clean-gpu-1").options.deletedWith == ""
+
+
+def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_project: Path):
+    assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
+        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+    )
+    key = (in_project / ".rehearsal/id_ed25519").read_text().splitlines()[1]
+    for resource in dev:
+        open_text = json.dumps(
+            {key: value for key, value in resource.inputs.items() if not isinstance(value, g.Hidden)},
+            default=lambda hidden: "[secret]",
+        )
+        for secret in ("agent-secret", "server-secret", "a2V5LW9mLXRoZS1hZG1pbg", key):
+            assert secret not in open_text, resource.name
+
+
+def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["kubeletArgs"] = {"max-pods": 200}
+    after = g.run(config)
+    assert changes(before, after) == [
+        "cluster-agent-gpu-1",
+        "cluster-server-server-1",
+        "cluster-upkeep-gpu-1",
+    ]
+
+
+def test_how_pods_leave_before_an_upgrade_reaches_every_machine(in_project: Path):
+    config = stack_config("dev")
+    config["k3s"].update(drainOnPatch=True, drainTimeoutSeconds=77)
+    graph = g.run(config)
+    for script in (
+        graph.of("cluster-server-server-1").inputs["create"],
+        graph.of("cluster-upkeep-gpu-1").inputs["update"],
+    ):
+        assert "DRAIN_ON_PATCH=yes\n" in script and "DRAIN_TIMEOUT=77\n" in script
+
+
+def test_labels_and_taints_are_the_servers_business_once_a_node_is_there(in_project: Path):
+    config = stack_config("dev")
+    config["workloads"] = {}
+    before = g.run(config)
+    config["pools"]["rtx"].update(
+        labels={"zone": "a", "node-role.kubernetes.io/worker": ""},
+        taints=["team=red:NoSchedule", "x:NoExecute"],
+    )
+    after = g.run(config)
+    assert changes(before, after) == ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1"]
+    script = after.of("cluster-upkeep-gpu-1").inputs["update"]
+    assert "\nnode-label:\n- zone=a\n" in script and "- team=red:NoSchedule\n" in script
+    assert "node-role.kubernetes.io/worker" not in script
+    key = after.of("cluster-nodes").inputs["connection"].value["hostKey"]
+    wanted = "gpu-1|node-role.kubernetes.io/worker=,zone=a|team=red:NoSchedule,x=:NoExecute"
+    assert f"WANTED='server-1|||{key}\n{wanted}|{key}'\n" in after.of("cluster-nodes").inputs["create"]
+
+
+def test_another_host_key_makes_room_for_the_machine_before_anything_runs_on_it(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    config["pools"]["rtx"]["hosts"]["gpu-1"] = {"address": "10.77.0.21", "hostKey": key}
+    after = g.run(config)
+    assert {"cluster-forget-gpu-1", "cluster-upkeep-gpu-1", "cluster-nodes"} <= set(changes(before, after))
+    assert "cluster-forget-gpu-1" in after.before(after.of("cluster-upkeep-gpu-1"))
+    assert f"HOST_KEY='{key}'\n" in after.of("cluster-forget-gpu-1").inputs["update"]
+    assert "HOST_KEY=''\n" in after.of("cluster-forget-gpu-1").inputs["delete"]
+
+
+def test_a_dead_server_leaves_without_being_asked(in_project: Path):
+    config = with_servers(3)
+    before = g.run(config)
+    config["pools"]["control"]["hosts"]["server-3"] = {"address": "10.77.0.13", "gone": True}
+    config["k3s"]["protect"] = True
+    after = g.run(config)
+    assert before.resources.keys() == after.resources.keys() - {after.of("guard").urn} | {
+        before.of("guard").urn
+    }
+    for job in ("clean", "server", "leave"):
+        options = after.of(f"cluster-{job}-server-3").options
+        assert options.retainOnDelete and not options.protect and "delete" in options.ignoreChanges
+    forget = after.of("cluster-forget-server-3")
+    assert forget.inputs["connection"].value["host"] == "10.77.0.12" and not forget.options.retainOnDelete
+    # etcd takes no new member beside a dead one.
+    assert "cluster-forget-server-3" in after.before(after.of("cluster-server-server-2"))
+    assert "10.77.0.13" not in after.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
+
+
+def test_another_generation_looks_and_reads_again(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["generation"] = 1
+    after = g.run(config)
+    assert changes(before, after) == [
+        "cluster-agent-gpu-1",  # its create, which is ignored
+        "cluster-kubeconfig",
+        "cluster-nodes",
+        "cluster-preflight",
+        "cluster-server-server-1",
+        "cluster-upkeep-gpu-1",
+    ]
+
+
+def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
+    before = g.run(stack_config("dev"))
+    config = stack_config("dev")
+    config["k3s"]["config"] = {"kube-apiserver-arg": ["v=2"]}
+    assert changes(before, g.run(config)) == ["cluster-server-server-1"]
+    # Doctor looks whether the machines can have it: which port and kernel module depends on it.
+    config["k3s"] = {**stack_config("dev")["k3s"], "flannelBackend": "host-gw"}
+    assert changes(before, g.run(config)) == ["cluster-preflight", "cluster-server-server-1"]
+
+
+def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alone(in_project: Path):
+    config = with_servers(3)
+    config["k3s"].update(
+        registries={"mirrors": {"docker.io": {"endpoints": ["https://mirror.example.org"]}}},
+        proxy={"https": "http://lab@proxy.example.org:3128"},
+        snapshots={"s3": {"bucket": "k3s"}},
+    )
+    login = {"username": "u", "password": "registry-secret"}
+    secrets = {
+        "registryCredentials": json.dumps({"mirror.example.org": login}),
+        "proxyPassword": "proxy-secret",
+        "s3AccessKey": "access-key",
+        "s3SecretKey": "bucket-secret",
+    }
+    graph = g.run(config, secrets=secrets)
+    names = {"REGISTRIES", "ENVIRONMENT"}
+    initial, other, agent = (
+        given(graph, f"cluster-{one}") for one in ("server-server-2", "server-server-1", "upkeep-gpu-1")
+    )
+    assert initial.keys() == names | {"SERVER_CONFIG"}
+    assert other.keys() == names | {"SERVER_CONFIG", "SERVER_TOKEN", "AGENT_TOKEN"}
+    assert agent.keys() == names | {"AGENT_TOKEN"}
+    assert yaml.safe_load(agent["REGISTRIES"])["configs"] == {"mirror.example.org": {"auth": login}}
+    assert "HTTPS_PROXY=http://lab:proxy-secret@proxy.example.org:3128\n" in agent["ENVIRONMENT"]
+    assert "bucket-secret" in initial["SERVER_CONFIG"]
+    assert "etcd-s3-bucket: k3s\n" in graph.of("cluster-server-server-1").inputs["create"]
+    for resource in graph:
+        for secret in ("registry-secret", "proxy-secret", "bucket-secret"):
+            assert secret not in str(resource.inputs), resource.name
+    assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
+
+
+def test_a_pools_kubelets_are_its_own(in_project: Path):
+    before = g.run(with_agents(2))
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "kubeletArgs": {"max-pods": 200}}
+    after = g.run(config)
+    assert changes(before, after) == ["cluster-agent-gpu-2", "cluster-upkeep-gpu-2"]
+    assert "kubelet-arg:\n- max-pods=200\n" in after.of("cluster-upkeep-gpu-2").inputs["update"]
+
+
+def test_names_are_dns_labels(three_agents: g.Graph):
+    for resource in three_agents:
+        assert len(resource.name) <= 63 and resource.name == resource.name.lower()
+
+
+def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_project: Path):
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}  # no host key is known
+    graph = g.run(config)
+    for job in ("clean", "upkeep", "agent", "leave"):
+        command = graph.of(f"cluster-{job}-gpu-2")
+        assert command.options.retainOnDelete, job
+        assert {"connection", "create", "update", "delete", "stdin"} <= set(command.options.ignoreChanges), (
+            job
+        )
+        assert not {"create", "update", "delete"} & set(command.inputs), job
+    forget = graph.of("cluster-forget-gpu-2").inputs
+    assert "create" not in forget and forget["update"] == forget["delete"]
+    assert not graph.of("cluster-forget-gpu-2").options.retainOnDelete
+    told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
+    assert "gpu-2" not in told
+
+
+def test_the_labels_of_a_dead_node_leave_the_state_without_a_word(in_project: Path):
+    """The end of a NodePatch applies its target: the Node that was just deleted would be there again."""
+    config = with_agents(2)
+    config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}
+    config["pools"]["control"]["hosts"]["server-3"] = {"address": "192.0.2.13", "gone": True}  # has no GPU
+    graph = g.run(config)
+    patch = graph.of("gpu-sharing-gpu-2")
+    assert patch.options.retainOnDelete and list(patch.options.ignoreChanges) == ["metadata"]
+    metadata = patch.inputs["metadata"]
+    assert metadata["name"] == "gpu-1" and not metadata["labels"]
+    assert "cluster-agent-gpu-1" in graph.before(patch)
+    assert "gpu-sharing-server-3" not in {resource.name for resource in graph}
