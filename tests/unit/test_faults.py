@@ -117,9 +117,11 @@ def test_what_may_hold_secrets_must_be_roots_alone(tmp_path: Path):
 
 def test_the_sampler_sees_arguments_environments_and_temporary_files(tmp_path: Path):
     with leaks.sampling(tmp_path / "temporary") as sampler:
-        wait = ["/bin/sh", "-c", f"read line # {SECRET}"]
-        process = subprocess.Popen(wait, stdin=subprocess.PIPE, env={"INNER": SECRET[::-1]})
+        wait = ["/bin/sh", "-c", f"echo; read line # {SECRET}"]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(wait, stdin=pipe, stdout=pipe, env={"INNER": SECRET[::-1]})
         try:
+            assert process.stdout and process.stdout.readline()  # only now it surely has its arguments
             (tmp_path / "temporary/file").write_text(SECRET)
             sampler.look()
         finally:
