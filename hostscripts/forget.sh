@@ -6,6 +6,8 @@ about() { kubectl get node "$HOST" --ignore-not-found --output "jsonpath=$1"; }
 renewed() { kubectl --namespace kube-node-lease get lease "$HOST" --ignore-not-found --output 'jsonpath={.spec.renewTime}'; }
 
 if [ -n "$HOST_KEY" ]; then
+    # This server joins in the same run, in the place of a dead one, and knows of no Node yet.
+    [ -x /usr/local/bin/k3s ] || exit 0
     was=$(about '{.metadata.annotations.k3s-gpu-sharing/host-key}') || unanswered "whose Node it is is not known"
     [ -n "$was" ] && [ "$was" != "$HOST_KEY" ] || exit 0
     # A kubelet renews its lease every ten seconds; one that does has only been given another host key.

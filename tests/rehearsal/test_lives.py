@@ -20,6 +20,7 @@ ADDRESSES = {
     **{f"server-{n}": f"10.77.0.{50 + n}" for n in range(1, 5)},
     "gpu-1": "10.77.0.55",
     "server-5": "10.77.0.58",
+    "server-6": "10.77.0.59",
 }
 OURS = "k3s-gpu-sharing/"
 BOUNDED_SECONDS = 300
@@ -86,6 +87,39 @@ def members(lives: Stage) -> set[str]:
     return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
 
 
+def documented(heading: str) -> list[str]:
+    """The commands that docs/operations.md gives under a heading, block by block."""
+    (part,) = re.findall(
+        rf"^### {heading}\n(.*?)^##", (ROOT / "docs/operations.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    return re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+
+
+def all_ready(lives: Stage) -> bool:
+    """False as well while there is no API."""
+    try:
+        return all(ready for ready, _ in nodes(lives).values())
+    except subprocess.CalledProcessError:
+        return False
+
+
+def configmaps(lives: Stage) -> set[str]:
+    return {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
+
+
+def test_back_to_a_copy_of_one_server_as_it_is_documented(lives: Stage, booted: Booted):
+    copy, back, _ = documented("The copy of one server")
+    lives.kubectl("create", "configmap", "made-before-the-copy")
+    machines.run(booted["server-1"], copy, START_SECONDS)
+    eventually("the API after the copy", lambda: all_ready(lives), 180)
+    lives.kubectl("create", "configmap", "made-after-the-copy")
+    machines.run(booted["server-1"], back, START_SECONDS)
+    eventually("the API with the copy", lambda: all_ready(lives), 180)
+    assert "made-before-the-copy" in configmaps(lives) and "made-after-the-copy" not in configmaps(lives)
+    assert lives.on(booted["server-1"], "stat -c %a /root/k3s-server.tar") == "600"
+    assert set(lives.up()) == {"same"}
+
+
 def test_one_server_becomes_three(lives: Stage, booted: Booted):
     lives.kubectl("create", "configmap", "made-by-one")
     were, before = nodes(lives), starts(lives, booted)
@@ -96,7 +130,7 @@ def test_one_server_becomes_three(lives: Stage, booted: Booted):
     are = nodes(lives)
     assert all(ready for ready, _ in are.values()) and {name: are[name] for name in were} == were
     assert starts(lives, booted)["gpu-1"] == before["gpu-1"]
-    assert "made-by-one" in {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
+    assert "made-by-one" in configmaps(lives)
     assert lives.on(booted["server-1"], "ls /var/lib/rancher/k3s/server/db/state.db*").endswith(".migrated")
 
 
@@ -204,22 +238,6 @@ def test_a_dead_server_leaves_and_another_one_takes_its_place(lives: Stage, boot
     assert set(lives.up()) == {"same"}
 
 
-def documented(heading: str) -> list[str]:
-    """The commands that docs/operations.md gives under a heading, block by block."""
-    (part,) = re.findall(
-        rf"^### {heading}\n(.*?)^##", (ROOT / "docs/operations.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-    return re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
-
-
-def all_ready(lives: Stage) -> bool:
-    """False as well while there is no API."""
-    try:
-        return all(ready for ready, _ in nodes(lives).values())
-    except subprocess.CalledProcessError:
-        return False
-
-
 def test_back_to_a_snapshot_of_etcd_as_it_is_documented(lives: Stage, booted: Booted):
     first, *others = (booted[name] for name in ("server-1", "server-3", "server-4"))
     lives.on(first, "k3s etcd-snapshot save --name kept")
@@ -233,9 +251,29 @@ def test_back_to_a_snapshot_of_etcd_as_it_is_documented(lives: Stage, booted: Bo
         machines.run(server, rejoin, START_SECONDS)
         eventually(f"{server.host} to be Ready again", lambda: all_ready(lives), 180)
     assert members(lives) == {"server-1", "server-3", "server-4"}
-    names = {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
-    assert "made-after-the-snapshot" not in names
+    assert "made-after-the-snapshot" not in configmaps(lives)
     assert set(lives.up()) == {"same"}
+
+
+def test_a_lost_majority_as_it_is_documented(lives: Stage, booted: Booted):
+    lives.kubectl("create", "configmap", "made-by-three")
+    hosts = lives.config["pools"]["control"]["hosts"]
+    before, (_, *dead) = starts(lives, booted), sorted(hosts)
+    for name in dead:
+        machines.power_cut(booted[name])
+    (commands,) = documented("A lost majority")
+    machines.run(booted["server-1"], commands.replace("DEAD-1 DEAD-2", " ".join(dead)), START_SECONDS)
+    assert members(lives) == {"server-1"} and "made-by-three" in configmaps(lives)
+
+    hosts |= {name: {"address": ADDRESSES[name], "gone": True} for name in dead}
+    hosts |= {name: ADDRESSES[name] for name in ("server-5", "server-6")}
+    lives.machines_up()
+    lives.up()
+    assert members(lives) == {"server-1", "server-5", "server-6"} and not nodes(lives).keys() & set(dead)
+    for name in dead:
+        del hosts[name]
+    lives.up()
+    assert starts(lives, booted)["gpu-1"] == before["gpu-1"]
 
 
 def test_a_lost_state_restarts_nothing_and_still_knows_which_labels_are_its_own(lives: Stage, booted: Booted):

@@ -90,3 +90,12 @@ def test_scripts_are_strict_and_private(job: str):
 def test_the_clean_ward_without_anything_of_ours_does_nothing():
     done = sh(hostscripts.render("clean-ward", PROJECT="p", STACK="s", HOST="gpu-1"))
     assert done.returncode == 0 and "nothing of ours" in done.stdout
+
+
+@pytest.mark.parametrize(("host_key", "status"), [("ssh-ed25519 AAAA", 0), ("", 1)])
+def test_a_server_that_joins_in_this_run_is_not_asked_who_came_back(
+    tmp_path: Path, host_key: str, status: int
+):
+    script = hostscripts.render("cluster", "forget", HOST="server-1", HOST_KEY=host_key)
+    done = sh(script.replace("/usr/local/bin/k3s", str(tmp_path / "k3s")))
+    assert done.returncode == status and (done.stderr == "") == (status == 0)
