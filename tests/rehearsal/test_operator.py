@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
+from rehearsal import machines, process
 from rehearsal.engine import ROOT
+from rehearsal.progress import Progress
 
 from .stage import Stage, stack_config, stage
 
 NODE = "gpu-1"
 OPERATOR = ("--namespace", "gpu-operator")
+OPERATIONS = ROOT / "docs/operations.md"
 RELEASES = "owner=helm,name=gpu-operator"
 
 
@@ -108,3 +112,27 @@ def test_asked_for_the_crds_go_with_the_operator_and_come_again(box: Stage):
     box.config["workloads"] = workloads
     box.up()
     assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+
+
+def test_a_lost_state_is_begun_anew_over_what_is_there_and_restarts_no_k3s(
+    box: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    """As docs/operations.md says it: the operator's release alone cannot be taken over."""
+    start = "systemctl show --property InvocationID --value k3s"
+    (machine,) = machines.status("box")
+    before = box.on(machine, start)
+    shutil.rmtree(box.site.folder / "engine")
+    box.site.provide(box.tools, Progress())
+    (row,) = re.findall(r"^\| the state is lost \|.*", OPERATIONS.read_text(), re.MULTILINE)
+    (uninstall,), ((name, value),) = (
+        re.findall(r"`helm (.+?)`", row),
+        re.findall(r"`(\w+)=(\w+) pulumi up`", row),
+    )
+    process.run([box.tools.helm, *uninstall.split(), "--kubeconfig", box.site.kubeconfig], timeout=120)
+    monkeypatch.setenv(name, value)
+    assert set(box.up()) == {"create"}
+    assert revisions(box) == {"1": "deployed"} and box.on(machine, start) == before
+    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    monkeypatch.delenv(name)
+    assert box.up()["update"] == 1, "the Provider, which takes nothing over any more"
+    assert set(box.up()) == {"same"}

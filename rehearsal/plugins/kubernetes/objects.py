@@ -48,6 +48,8 @@ class Options:
 
     config_maps_mutable: bool = False
     patch_force: bool = False
+    upsert: bool = False
+    """What is created may be there already, and is then updated."""
 
 
 class Objects:
@@ -145,8 +147,8 @@ class Objects:
         delay = 1
         for attempt in range(CREATE_RETRIES + 1):
             try:
-                if kind.patch:
-                    return api.apply(obj, manager, force=self._forced(obj))
+                if kind.patch or self._options.upsert:
+                    return api.apply(obj, manager, force=self._forced(obj), dry_run=preview)
                 return api.create(obj, dry_run=preview)
             except ApiError as error:
                 last = attempt == CREATE_RETRIES or (preview and error.namespace_missing)

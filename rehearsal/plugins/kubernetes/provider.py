@@ -30,6 +30,7 @@ MODELLED: Final = {
         "kubeClientSettings",
         "suppressDeprecationWarnings",
         "suppressHelmHookWarnings",
+        "upsertExistingObjects",
     ),
     "version",
 }
@@ -91,6 +92,7 @@ class KubernetesStandIn(StandIn):
         options = Options(
             config_maps_mutable=settings.get("enableConfigMapMutable") == "true",
             patch_force=settings.get("enablePatchForce") == "true",
+            upsert=settings.get("upsertExistingObjects") == "true",
         )
         self._objects = Objects(api, cluster.namespace, unreachable, options, self.cancelled.is_set)
         self._releases = Releases(text, cluster.namespace, unreachable)
