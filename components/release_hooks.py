@@ -20,8 +20,8 @@ do:       forget that operation; what it did, the next up does again:
           kubectl --namespace {namespace} delete secret -l \
 'owner=helm,name={name},status in (pending-install,pending-upgrade,pending-rollback)'
           then up""",
-    # An install whose client was killed, or somebody else's.
-    "cannot re-use a name": """\
+    # An install whose client was killed, or somebody else's. Helm 3 says "re-use", Helm 4 "reuse".
+    "a name that is still in use": """\
 there is a release {namespace}/{name} that this stack does not know
 do:       kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
           status=pending-install or failed: an install that was cut off; forget it, the next up does it again:

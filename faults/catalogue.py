@@ -10,4 +10,4 @@ CATALOGUE: Mapping[str, Fault] = {
     entry.name: entry for area in AREAS for entry in vars(area).values() if isinstance(entry, Fault)
 }
 # What runs where nothing is asked for: one of each kind, in little more than a minute.
-SAMPLE = ("host-key-missing", "several-at-once", "wrong-token", "destroyed-half-way")
+SAMPLE = ("host-key-missing", "several-at-once", "somebody-elses-k3s", "wrong-token", "destroyed-half-way")

@@ -1,7 +1,7 @@
 """In the cluster: its API, the operator, sharing configurations, nodes, cards."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from faults import inject
 from faults.fault import AGENT, SERVER, Life, fault
@@ -82,6 +82,26 @@ def api_down_at_up(life: Life) -> Iterator[None]:
     yield
     life.on(SERVER, "systemctl start k3s")
     other_slices(life, 6)
+
+
+@fault(
+    AREA,
+    "change",
+    r"nvidia-plugin-test-2: the cluster's API server does not answer",
+    r"https://10\.77\.0\.213:6443",
+    r"systemctl status k3s; journalctl -u k3s",
+    within=60,
+    healed="`systemctl start k3s` on the server",
+    setting="whole",
+)
+def api_down_at_a_workload(life: Life) -> Iterator[None]:
+    """the API server is down when a workload changes"""
+    life.config["k3s"]["generation"] -= 1
+    life.config["workloads"]["nvidia-plugin-test-2"]["replicas"] = 1
+    life.on(SERVER, "systemctl stop k3s")
+    yield
+    life.on(SERVER, "systemctl start k3s")
+    life.config["workloads"]["nvidia-plugin-test-2"]["replicas"] = 2
 
 
 @fault(
@@ -215,6 +235,54 @@ def operator_uninstalled(life: Life) -> Iterator[None]:
     yield
 
 
+def helm_is_at(life: Life, status: str) -> Callable[[], str]:
+    """A look at whether Helm is in the middle of an operation on the operator."""
+    about = f"--namespace gpu-operator --selector owner=helm,status={status} --output name"
+    return lambda: life.on(SERVER, f"k3s kubectl get secrets {about}")
+
+
+def forget_release(life: Life, those: str = "") -> None:
+    """Deletes what Helm keeps of the operator's release, or `those` of its revisions."""
+    secrets = f"delete secret --selector owner=helm,name=gpu-operator{those}"
+    life.on(SERVER, f"k3s kubectl --namespace gpu-operator {secrets}")
+
+
+@fault(
+    AREA,
+    "first up",
+    r"there is a release gpu-operator/gpu-operator that this stack does not know",
+    r"kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator",
+    within=150,
+    healed="the secret that Helm keeps of the operation is deleted",
+    setting="whole",
+)
+def install_in_progress(life: Life) -> Iterator[None]:
+    """the engine is killed while Helm installs the operator"""
+    life.killed("the operator's install", helm_is_at(life, "pending-install"))
+    yield
+    forget_release(life)
+
+
+@fault(
+    AREA,
+    "change",
+    r"an operation on the release gpu-operator/gpu-operator was cut off, and Helm waits for its end",
+    r"kubectl --namespace gpu-operator delete secret -l 'owner=helm,name=gpu-operator,status in",
+    within=150,
+    healed="the secret that Helm keeps of the operation is deleted",
+    setting="whole",
+)
+def upgrade_in_progress(life: Life) -> Iterator[None]:
+    """the engine is killed while Helm changes the operator"""
+    nowhere = {"cpu": "1000"}  # so that Helm waits for its pod
+    asked = {"resources": {"limits": nowhere, "requests": nowhere}}
+    life.config["gpuOperator"]["values"] = {"operator": asked}
+    life.killed("the operator's change", helm_is_at(life, "pending-upgrade"))
+    yield
+    forget_release(life, ",status=pending-upgrade")
+    del life.config["gpuOperator"]["values"]
+
+
 def helm(life: Life, *arguments: str) -> None:
     """Helm, as somebody beside the program would use it."""
     made = life.stage
@@ -269,6 +337,23 @@ def operands_switched_off(life: Life) -> Iterator[None]:
     yield
     life.stage.kubectl("label", "node", AGENT, "nvidia.com/gpu.deploy.operands-")
     patient(life)
+
+
+@fault(
+    AREA,
+    "refresh",
+    r'no matches for kind "ClusterPolicy"',
+    r"gpu-sharing: somebody has deleted NVIDIA's CRDs",
+    r"kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator\n\s*then refresh",
+    within=150,
+    healed="the secret that Helm keeps of the release is deleted, and the operator installed anew",
+    setting="whole",
+)
+def crd_missing(life: Life) -> Iterator[None]:
+    """somebody deletes the kind of NVIDIA's ClusterPolicy, and with it the one there is"""
+    life.stage.kubectl("delete", "crd", "clusterpolicies.nvidia.com")
+    yield
+    forget_release(life)
 
 
 @fault(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from faults import inject
-from faults.fault import AGENT, SERVER, Life, fault
+from faults.fault import AGENT, CONFIGURED, SERVER, Life, fault
+from rehearsal.machines import power_cut
 
 AREA = "install"
 NOBODYS_MIRROR = "https://10.77.0.219/release"
@@ -55,6 +56,48 @@ def mirror_down(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
+    r"server-1: could not download https://10\.77\.0\.219/release/v1\.36\.2%2Bk3s1/k3s",
+    r"check that this machine reaches it, or set k3s\.mirror or k3s\.proxy",
+    within=90,
+    healed="the stack file gets a mirror that delivers",
+)
+def download_cut(life: Life) -> Iterator[None]:
+    """k3s is there to be fetched, and its download ends before its end"""
+    from_a_mirror(life)
+    curl = (
+        'case "$*" in *http_code*) echo 200; exit ;; esac\n'
+        'echo "curl: (18) end of response with 61341696 bytes missing" >&2; exit 18'
+    )
+    for host in (SERVER, AGENT):
+        inject.wrapped(life[host], "curl", curl)
+    yield
+    for host in (SERVER, AGENT):
+        assert not inject.exists(life[host], "/usr/local/bin/k3s"), f"it was installed on {host} all the same"
+        inject.unwrapped(life[host], "curl")
+    from_files(life)
+
+
+@fault(
+    AREA,
+    "first up",
+    r"gpu-1 .*\n(.*\n)*?.*ERROR owner: k3s v1\.30\.0\+k3s1 that this program did not install",
+    r"k3s-uninstall\.sh",
+    within=60,
+    healed="a destroy leaves it alone; its owner takes it away",
+)
+def somebody_elses_k3s(life: Life) -> Iterator[None]:
+    """a machine has a k3s that this program did not install"""
+    theirs = "#!/bin/sh\necho k3s version v1.30.0+k3s1\n"
+    inject.put(life[AGENT], "/usr/local/bin/k3s", theirs, "755")
+    yield
+    life.stage.destroy()
+    assert inject.exists(life[AGENT], "/usr/local/bin/k3s"), "it was taken away"
+    life.on(AGENT, "rm /usr/local/bin/k3s")
+
+
+@fault(
+    AREA,
+    "first up",
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
     r"journalctl -u k3s-agent",
     within=120,
@@ -83,6 +126,62 @@ def hangs_at_start(life: Life) -> Iterator[None]:
     inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/sleep infinity")
     yield
     inject.no_drop_in(life[AGENT], "k3s-agent")
+    life.patient()
+
+
+@fault(
+    AREA,
+    "first up",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: (unit k3s-agent|node gpu-1) is",
+    r"journalctl -u k3s-agent",
+    within=120,
+    healed="what ended it is taken away",
+)
+def dies_after_start(life: Life) -> Iterator[None]:
+    """k3s says that it is ready and ends a moment later, again and again"""
+    life.impatient()
+    dies = "/bin/sh -c 'systemd-notify --ready; sleep 1; exit 1'"
+    inject.drop_in(life[AGENT], "k3s-agent", f"NotifyAccess=all\nExecStart=\nExecStart={dies}")
+    yield
+    inject.no_drop_in(life[AGENT], "k3s-agent")
+    life.patient()
+
+
+@fault(
+    AREA,
+    "first up",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s",
+    r"port 6443 of the server is not reachable from here: look at firewalls",
+    within=150,
+    healed="the server has its power again",
+)
+def server_gone(life: Life) -> Iterator[None]:
+    """the server's power fails while an agent joins"""
+    life.impatient()
+    life.meanwhile(
+        "the agent's configuration", life.there(AGENT, CONFIGURED), lambda: power_cut(life[SERVER])
+    )
+    yield
+    life.boot()
+    life.patient()
+
+
+@fault(
+    AREA,
+    "upgrade",
+    r"server-1: k3s \(server\) was not ready after 15 s; last seen: unit k3s is activating",
+    r"journalctl -u k3s",
+    within=150,
+    healed="what stopped it is taken away, and the roll-out goes on",
+)
+def upgrade_stops(life: Life) -> Iterator[None]:
+    """the server does not start with the next release: no agent is touched"""
+    life.impatient()
+    inject.drop_in(life[SERVER], "k3s", "ExecStart=\nExecStart=/bin/false")
+    before = life.on(AGENT, "k3s --version")
+    yield
+    assert life.on(AGENT, "k3s --version") == before, "the agent was upgraded all the same"
+    inject.no_drop_in(life[SERVER], "k3s")
     life.patient()
 
 

@@ -112,16 +112,6 @@ def test_a_change_after_a_half_failed_install_reaches_every_agent(life: Stage):
         assert "max-pods=200" in life.on(booted[name], "cat /etc/rancher/k3s/config.yaml")
 
 
-def test_a_machine_with_somebody_elses_k3s_is_refused_and_left_alone(life: Stage):
-    booted = life.machines_up()
-    theirs = "printf '#!/bin/sh\\necho k3s version v1.30.0+k3s1\\n' >/usr/local/bin/k3s"
-    life.on(booted[AGENT], f"{theirs} && chmod +x /usr/local/bin/k3s")
-    said = life.refused(life.up)
-    assert f"{AGENT}  " in said and "ERROR owner" in said
-    life.destroy()
-    assert is_there(life, booted[AGENT], "/usr/local/bin/k3s")
-
-
 def test_an_agent_leaves_pods_first_then_k3s_then_node(life: Stage):
     life.config["pools"]["rtx"]["hosts"]["gpu-2"] = "10.77.0.142"
     booted = life.machines_up()

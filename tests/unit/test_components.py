@@ -168,6 +168,7 @@ def test_majors_are_in_order():
             "delete secret -l 'owner=helm,name=op,status in (pending-install,pending-upgrade,",
         ),
         ("cannot re-use a name that is still in use", "helm --namespace ns uninstall op"),
+        ("cannot reuse a name that is still in use", "helm --namespace ns uninstall op"),
         (
             'ClusterPolicy "cluster-policy" exists and cannot be imported into the current release',
             "kubectl delete clusterpolicy cluster-policy",

@@ -20,6 +20,7 @@ from rehearsal.plugins.server import Failure, InitFailed, NotModelled, diff_resp
 from rehearsal.plugins.values import UNKNOWN, Secret, changes, decode, encode, has_unknown, plain
 
 DEFAULT_SECONDS: Final = 300
+NAME_TAKEN: Final = "a name that is still in use"  # in the words of Helm 3 and 4
 # How long helm may go on after its own timeout before it is stopped.
 GRACE_SECONDS: Final = 60
 # What the official plugin writes into the inputs when the program does not: its zero values.
@@ -113,14 +114,15 @@ class Releases:
         return empty_pb2.Empty()
 
     def _install(self, verb: str, values: dict[str, Any], inputs: dict[str, Any]) -> None:
-        """Raises InitFailed when the release exists afterwards but did not become ready, else Failure."""
+        """Raises InitFailed when the release exists afterwards but did not become ready, else Failure; also
+        where it was another one that had the name before."""
         seconds = values.get("timeout") or DEFAULT_SECONDS
         with _private_file(yaml.safe_dump(values.get("values") or {})) as values_file:
             command = [verb, values["name"], *_chart_arguments(values), *_flags(verb, values, seconds)]
             try:
                 self._helm([*command, "--values", str(values_file)], seconds)
             except Failure as failure:
-                if self._metadata(values) is None:
+                if NAME_TAKEN in str(failure) or self._metadata(values) is None:
                     raise
                 identity = _identity(values)
                 text = f"Helm release {identity} exists, but did not become ready: {failure}"
