@@ -83,9 +83,9 @@ def test_agents_join_beside_each_other_and_change_one_after_another(three_agents
         assert not {f"cluster-agent-gpu-{m}" for m in (1, 2, 3) if m != n} & before
 
 
-@pytest.mark.parametrize(("lanes", "begun"), [(1, {1}), (2, {1, 2, 4}), (3, {1, 2, 3})])
+@pytest.mark.parametrize(("lanes", "never"), [(1, {2, 3, 4}), (2, {3}), (3, {4})])
 def test_max_unavailable_makes_lanes_and_a_failure_ends_its_own(
-    in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, begun: set[int]
+    in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, never: set[int]
 ):
     asked: list[str] = []
     register = g.Recorder.RegisterResource
@@ -99,8 +99,8 @@ def test_max_unavailable_makes_lanes_and_a_failure_ends_its_own(
     monkeypatch.setattr(g.Recorder, "RegisterResource", fails)
     with pytest.raises(RuntimeError, match="gpu-1 has failed"):
         g.run(with_agents(4, maxUnavailable=lanes))
-    upkeeps = {name for name in asked if "upkeep" in name}
-    assert upkeeps == {f"cluster-upkeep-gpu-{n}" for n in begun}
+    assert "cluster-upkeep-gpu-1" in asked
+    assert not {f"cluster-upkeep-gpu-{n}" for n in never} & set(asked)
 
 
 def test_a_long_lane_is_no_chain_of_dependencies(in_project: Path):
