@@ -43,7 +43,7 @@ def cards(life: Life, count: int) -> None:
     """The machine has so many cards from now on."""
     machine = life[AGENT]
     made = gpus.Gpus("NVIDIA-GeForce-RTX-2080-Ti", count, 11264)
-    gpus.install(made, machine.name, machine.root, machine.folder / "pci")
+    gpus.install(made, machine.name, machine.root, machine.folder / "sysfs")
 
 
 @fault(

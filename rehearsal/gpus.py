@@ -16,7 +16,8 @@ MACHINE_FILES = Path(__file__).parent / "machinefiles"
 DRIVER_COMMANDS = ("nvidia-smi",)
 TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
 DRIVER = "580.126.20"  # the driver that GPU Operator v26.3.3 installs by default
-CUDA = "13.0"  # what nvidia-smi of driver 580 prints
+# By the oldest branch of the driver: what nvidia-smi prints for it (NVIDIA, "CUDA Toolkit Release Notes").
+CUDA = {450: "11.0", 470: "11.4", 525: "12.0", 535: "12.2", 550: "12.4", 570: "12.8", 580: "13.0"}
 VENDOR = "0x10de"  # NVIDIA, in the PCI ID database
 VGA, COMPUTE = "0x030000", "0x030200"  # VGA compatible controller, 3D controller
 # By product: PCI device id (pci.ids) and class. Others are 3D controllers that no list knows.
@@ -31,21 +32,23 @@ PCI = {
 }
 UNKNOWN = ("0xffff", COMPUTE)
 
-# systemd-nspawn mounts the computer's own sysfs over anything it is asked to bind below /sys. So the declared
-# devices are bound elsewhere, and a unit of the machine mounts them in place early in its boot.
-PCI_SOURCE = "/run/pci-devices"
-PCI_UNIT = "sys-bus-pci-devices.mount"  # the name says where: systemd.mount(5)
-PCI_UNIT_TEXT = f"""[Unit]
-Description=The PCI devices that this machine is declared to have
+# systemd-nspawn mounts parts of the computer's own sysfs over anything it is asked to bind below /sys. What
+# is declared is bound elsewhere, and a unit of the machine mounts it in place early in its boot.
+SYSFS_SOURCE = "/run/sysfs"
+SYSFS = {"pci": "/sys/bus/pci/devices", "module": "/sys/module"}
+SYSFS_UNIT = "declared-devices.service"
+SYSFS_UNIT_TEXT = f"""[Unit]
+Description=The PCI devices and modules of the kernel that this machine is declared to have
 DefaultDependencies=no
 Before=local-fs.target
 
-[Mount]
-What={PCI_SOURCE}
-Where=/sys/bus/pci/devices
-Type=none
-Options=bind,ro
-"""
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=mount -o remount,bind,rw /sys
+ExecStart=mkdir -p {" ".join(SYSFS.values())}
+ExecStart=mount -o remount,bind,ro /sys
+""" + "".join(f"ExecStart=mount -o bind,ro {SYSFS_SOURCE}/{name} {where}\n" for name, where in SYSFS.items())
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Gpus:
 
     `product` is what the node label nvidia.com/gpu.product says without sharing ("NVIDIA-GeForce-
     RTX-2080-Ti"); `name` is what nvidia-smi says, and is `product` with blanks for hyphens where it is not
-    given. `memory_mib` is a card's, `mig` what each card is cut into, by MIG profile. `driver` None and
-    `toolkit` False are a host where the GPU operator installs them.
+    given. `memory_mib` is a card's, `mig` what each card is cut into, by MIG profile. `driver` is a whole
+    version. `driver` None and `toolkit` False are a host where the GPU operator installs them.
     """
 
     product: str
@@ -74,6 +77,19 @@ class Gpus:
         ]
 
 
+def driver_as(declared: str | None) -> str:
+    """The version of a driver that is as a stack file declares it: whole, its branch alone, or not at all."""
+    if not declared or f"{DRIVER}.".startswith(f"{declared}."):
+        return DRIVER
+    return declared if "." in declared else f"{declared}.0"
+
+
+def cuda(driver: str | None) -> str:
+    """The CUDA that nvidia-smi prints for a driver; without one, for what the operator installs."""
+    branch = int((driver or DRIVER).partition(".")[0])
+    return CUDA[max((known for known in CUDA if known <= branch), default=min(CUDA))]
+
+
 def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
     """The texts of /etc/standin/gpus.json and of its twin for POSIX shells, gpus.env."""
     cards = gpus.cards(machine)
@@ -86,7 +102,7 @@ def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
         "driver": gpus.driver,
         "toolkit": gpus.toolkit,
         "mig": dict(gpus.mig),
-        "cuda": CUDA,
+        "cuda": cuda(gpus.driver),
         "uuids": [card for _, card in cards],
         "busIds": [address for address, _ in cards],
     }
@@ -96,7 +112,7 @@ def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
         "COUNT": gpus.count,
         "MEMORY_MIB": gpus.memory_mib,
         "DRIVER": gpus.driver or "",
-        "CUDA": CUDA,
+        "CUDA": cuda(gpus.driver),
         "UUIDS": " ".join(document["uuids"]),
         "BUS_IDS": " ".join(document["busIds"]),
     }
@@ -104,8 +120,8 @@ def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
     return json.dumps(document, indent=2) + "\n", shell
 
 
-def install(gpus: Gpus | None, machine: str, root: Path, pci: Path) -> bool:
-    """Makes `root` and the folder `pci`, which the machine sees at /sys/bus/pci/devices, say what `gpus`
+def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
+    """Makes `root` and the folders of SYSFS in `sysfs`, which the machine sees below /sys, say what `gpus`
     says.
 
     Says whether anything was changed. Works on a running machine, too.
@@ -118,15 +134,18 @@ def install(gpus: Gpus | None, machine: str, root: Path, pci: Path) -> bool:
     shutil.rmtree(folder, ignore_errors=True)
     for command in DRIVER_COMMANDS + TOOLKIT_COMMANDS:
         (root / "usr/bin" / command).unlink(missing_ok=True)
-    for device in pci.iterdir():  # the folder itself stays: a running machine has it mounted
-        shutil.rmtree(device)
+    for name in SYSFS:  # the folders themselves stay: a running machine has them mounted
+        for shown in (sysfs / name).iterdir():
+            shutil.rmtree(shown)
     if gpus:
         folder.mkdir()
         (folder / "gpus.env").write_text(shell)
         for command in commands(gpus):
             shutil.copy(MACHINE_FILES / command, root / "usr/bin" / command)
         for address, _ in gpus.cards(machine):
-            write_device(pci / address, gpus)
+            write_device(sysfs / "pci" / address, gpus)
+        if gpus.driver:
+            write_module(sysfs / "module" / "nvidia", gpus.driver)
         (folder / "gpus.json").write_text(document)  # last: it says that all of this is done
     return True
 
@@ -136,15 +155,17 @@ def commands(gpus: Gpus) -> tuple[str, ...]:
     return (DRIVER_COMMANDS if gpus.driver else ()) + (TOOLKIT_COMMANDS if gpus.toolkit else ())
 
 
-def install_pci_unit(root: Path) -> None:
-    """Makes the machine with the root file system `root` show its declared PCI devices and no others."""
+def install_unit(root: Path) -> None:
+    """Makes the machine with the root file system `root` show its declared PCI devices and modules of the
+    kernel, and no others.
+    """
     units = root / "etc/systemd/system"
     wants = units / "local-fs.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
-    (units / PCI_UNIT).write_text(PCI_UNIT_TEXT)
-    link = wants / PCI_UNIT
+    (units / SYSFS_UNIT).write_text(SYSFS_UNIT_TEXT)
+    link = wants / SYSFS_UNIT
     link.unlink(missing_ok=True)
-    link.symlink_to(f"../{PCI_UNIT}")
+    link.symlink_to(f"../{SYSFS_UNIT}")
 
 
 def write_device(folder: Path, gpus: Gpus) -> None:
@@ -160,3 +181,9 @@ def write_device(folder: Path, gpus: Gpus) -> None:
         (folder / name).write_text(value + "\n")
     if gpus.driver:
         (folder / "driver").symlink_to("../../../bus/pci/drivers/nvidia")
+
+
+def write_module(folder: Path, version: str) -> None:
+    """Writes NVIDIA's loaded kernel module as sysfs shows it."""
+    folder.mkdir()
+    (folder / "version").write_text(version + "\n")

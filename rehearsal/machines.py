@@ -173,7 +173,7 @@ def bring_up(
     if not was_running:
         nspawn.prepare(machine, parts)
     identity.write_hosts(machine.root, machine.host, everyone)
-    if gpus.install(cards, machine.name, machine.root, machine.folder / "pci") and was_running:
+    if gpus.install(cards, machine.name, machine.root, machine.folder / "sysfs") and was_running:
         progress.note(f"{machine.host}: now has {describe(cards)}")
     if was_running:
         note_older_parts(machine, parts, progress)

@@ -24,7 +24,7 @@ NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 def prepare(machine: Booted, parts: MachineParts) -> None:
     """Brings all that a boot of `machine` needs in place, whatever an earlier one left."""
     release(machine)
-    for name in ("upper", "work", "root", "pci"):
+    for name in ("upper", "work", "root", *(f"sysfs/{shown}" for shown in gpus.SYSFS)):
         (machine.folder / name).mkdir(parents=True, exist_ok=True)
     point(machine.folder / "standin", parts.standin.resolve())
     lower = machine.folder / "lower"
@@ -33,7 +33,7 @@ def prepare(machine: Booted, parts: MachineParts) -> None:
     mount_overlay(machine)
     public_key = identity.private_key(machine.state_dir).with_suffix(".pub").read_text()
     identity.install(machine.root, machine.host, public_key)
-    gpus.install_pci_unit(machine.root)
+    gpus.install_unit(machine.root)
     network.connect(machine.name, machine.address)
 
 
@@ -76,7 +76,7 @@ def boot(machine: Booted, parts: MachineParts) -> None:
         f"--network-namespace-path={network.NAMESPACES / machine.name}",
         "--capability=CAP_NET_ADMIN",
         f"--bind-ro={bind_path(parts.standin.resolve())}:{STANDIN}",
-        f"--bind-ro={bind_path(machine.folder / 'pci')}:{gpus.PCI_SOURCE}",
+        f"--bind-ro={bind_path(machine.folder / 'sysfs')}:{gpus.SYSFS_SOURCE}",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",

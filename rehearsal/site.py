@@ -9,7 +9,7 @@ import capacity
 import settings as s
 from rehearsal import engine, machines, providers, report, toolbox
 from rehearsal.engine import Hear
-from rehearsal.gpus import DRIVER, Gpus
+from rehearsal.gpus import Gpus, driver_as
 from rehearsal.progress import Progress
 
 STATE = engine.ROOT / ".rehearsal"
@@ -129,7 +129,7 @@ def machine(node: s.Node, settings: s.Settings) -> machines.Machine:
         product=node.gpu.product,
         count=node.gpu.count,
         memory_mib=node.gpu.memory_mib,
-        driver=DRIVER if brought.driver == "host" else None,
+        driver=driver_as(node.gpu.driver) if brought.driver == "host" else None,
         toolkit=brought.toolkit == "host",
         mig=node.gpu.mig,
     )

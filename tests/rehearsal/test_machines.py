@@ -141,7 +141,11 @@ def test_declared_gpus_show_and_no_others(booted: dict[str, Booted]) -> None:
     assert machines.run(agent, "cat /sys/bus/pci/devices/*/vendor").split() == ["0x10de", "0x10de"]
     driver = machines.run(agent, "readlink /sys/bus/pci/devices/0000:01:00.0/driver").strip()
     assert Path(driver).name == "nvidia"
-    assert machines.run(booted["server-1"], "ls /sys/bus/pci/devices").strip() == ""
+    assert machines.run(agent, "cat /sys/module/*/version").split() == ["580.126.20"]
+    assert machines.run(booted["server-1"], "ls /sys/bus/pci/devices /sys/module").split() == [
+        "/sys/bus/pci/devices:",
+        "/sys/module:",
+    ]
     with pytest.raises(RehearsalError, match="not a valid field"):
         machines.run(agent, "nvidia-smi --query-gpu=colour --format=csv")
 
@@ -158,6 +162,7 @@ def test_changed_gpus_reach_a_running_machine(booted: dict[str, Booted], site: S
     site.up(server, dataclasses.replace(agent, gpus=dataclasses.replace(GPUS, count=1, driver=None)))
     assert machines.run(booted["gpu-1"], "grep -c GPU- /etc/standin/gpus.json").strip() == "1"
     assert machines.run(booted["gpu-1"], "ls /sys/bus/pci/devices").split() == ["0000:01:00.0"]
+    assert machines.run(booted["gpu-1"], "ls /sys/module") == ""
     with pytest.raises(RehearsalError):
         machines.run(booted["gpu-1"], "nvidia-smi")
     site.up()

@@ -38,6 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A server with a card of its own, and an A100 that is cut into partitions."""
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {RTX: "10.77.0.201"}
+    config["pools"]["box"]["gpu"]["driverVersion"] = "580"
     config["pools"]["a100"] = {
         "role": "agent",
         "hosts": {A100: "10.77.0.202"},
@@ -46,6 +47,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             "count": 1,
             "memoryMiB": 40960,
             "profile": "a100-40gb",
+            "driverVersion": "535.183.01",
             "mig": CUT,
         },
     }
@@ -98,6 +100,25 @@ def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_n
     said = lab.refused(lab.up)
     shared["replicas"] = 6
     assert 'NVIDIA\'s plugin stops with "number of replicas must be >= 2"' in said
+    assert (untouched(lab, RTX), untouched(lab, A100)) == before
+
+
+def test_another_driver_than_declared_is_refused_and_touches_nothing(lab: Stage):
+    """An image was chosen by what is declared; the first `up` went through with what the machines have."""
+    before = untouched(lab, RTX), untouched(lab, A100)
+    gpu, image = lab.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
+    declared, gpu["driverVersion"] = gpu["driverVersion"], "550"
+    lab.config["workloads"] = {"newer": {"replicas": 1, "gpus": 1, "pool": "box", "image": image}}
+    said = lab.refused(lab.up)
+    gpu["driverVersion"], lab.config["workloads"] = declared, {}
+    for words in (
+        f"{image}, of CUDA 13, on pool box with driver 550",
+        "ERROR driver: NVIDIA's driver 580.126.20",
+        "needed: 550, as declared: what runs on the cards was checked against it",
+        'do:     driverVersion: "580.126.20" in the pool, if that is right; else install driver 550',
+    ):
+        assert words in said, words
+    assert re.search(rf"^\W*{RTX}  .*\n\W*ERROR driver: ", said, re.MULTILINE), "the host is named"
     assert (untouched(lab, RTX), untouched(lab, A100)) == before
 
 

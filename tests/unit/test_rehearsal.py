@@ -163,3 +163,20 @@ def test_a_machine_shows_its_own_cards_on_the_bus(tmp_path: Path):
         gpus.write_device(tmp_path / product, gpus.Gpus(product, 1, 1))
         assert (tmp_path / product / "device").read_text() == f"{device}\n"
         assert (tmp_path / product / "class").read_text() == f"{kind}\n"
+
+
+def test_a_machine_shows_the_driver_that_its_stack_file_declares(tmp_path: Path):
+    for declared, version, cuda in (
+        (None, gpus.DRIVER, "13.0"),
+        ("580", gpus.DRIVER, "13.0"),
+        ("535.183.01", "535.183.01", "12.2"),
+        ("570", "570.0", "12.8"),
+    ):
+        assert (gpus.driver_as(declared), gpus.cuda(version)) == (version, cuda)
+    for name in gpus.SYSFS:
+        (tmp_path / name).mkdir()
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    for driver, shown in (("535.183.01", ["535.183.01\n"]), (None, [])):
+        gpus.install(gpus.Gpus("Tesla-T4", 1, 15360, driver), "m", tmp_path, tmp_path)
+        assert [one.read_text() for one in tmp_path.glob("module/nvidia/version")] == shown
