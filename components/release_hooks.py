@@ -33,6 +33,8 @@ do:       kubectl --namespace {namespace} get secret -l owner=helm,name={name} -
 the cluster has an operator, or a part of one, that is not this stack's: Helm's own words name it
 do:       kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
           somebody's that is in use: gpuOperator: {{enabled: false}}, for a cluster has room for one
+          somebody's that may go: helm list --all-namespaces names its release, then
+          helm --namespace NAMESPACE uninstall NAME --wait
           a rest of one: kubectl delete clusterpolicy cluster-policy   # or what Helm names
           then up""",
 }

@@ -1,8 +1,8 @@
 """What to do about errors whose cause the plugins name, and no way out: a machine or the cluster that stops
-answering in the middle of a run, NVIDIA's kinds that somebody has deleted.
+answering in the middle of a run, NVIDIA's kinds that somebody has deleted, what somebody has made already.
 
-Not for what a destroy deletes: it runs without the program, and the engine would say no more than that a hook
-is missing.
+Not for what a destroy deletes, and so not for a cluster that is there already, from which it deletes all: it
+runs without the program, and the engine would say no more than that a hook is missing.
 """
 
 import pulumi
@@ -27,6 +27,20 @@ do:       on its server: systemctl status k3s; journalctl -u k3s says why it doe
 do:       forget the operator, so that it is installed anew over what is there of it:
           kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
           then refresh, then up   # pods with GPUs start again""",
+    # An API server that has an object of this name; nobody's is taken over unasked.
+    'namespaces "gpu-operator" already exists': """\
+{name}: the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator, or its rest
+do:       helm --namespace gpu-operator list   # whose it is; a cluster has room for one
+          somebody's that may go, then this one comes:
+          helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up
+          somebody's that stays: gpuOperator: {{enabled: false}}, and no sharing by this stack
+          this stack's own, whose state is lost: helm --namespace gpu-operator uninstall gpu-operator, then
+          take the rest over, once: PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
+    '" already exists': """\
+{name}: the cluster has an object of this name that is not this stack's: the error above has its kind and name
+do:       somebody's: kubectl delete it, or give this one another name in the stack file; then up
+          this stack's own, whose state is lost, is taken over by a single
+          PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
 }
 
 

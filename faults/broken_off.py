@@ -68,9 +68,8 @@ def cut_after_a_script(life: Life) -> Iterator[None]:
     """the connection breaks when a machine has joined, and before it can say so"""
     # The script's last deed takes its words' file away.
     cut = f'case "$*" in *k3s-gpu-sharing/converge.*) {inject.CUT_LOGINS} ;; esac'
-    inject.wrapped(life[AGENT], "rm", f'{cut}\nexec /usr/bin/rm "$@"')
-    yield
-    inject.unwrapped(life[AGENT], "rm")
+    with inject.wrapped(life[AGENT], "rm", f'{cut}\nexec /usr/bin/rm "$@"'):
+        yield
     ready_by_itself(life)
 
 

@@ -25,7 +25,7 @@ SERVER, AGENT = "server-1", "gpu-1"
 When = Literal["preview", "first up", "change", "refresh", "upgrade", "destroy"]
 Setting = Literal["bare", "whole"]
 WATCH_SECONDS = 120
-SOON = 15
+SOON = {"k3s": ("startTimeoutSeconds", 15), "gpuOperator": ("readyTimeoutSeconds", 20)}
 CONFIGURED = "/etc/rancher/k3s/config.yaml"  # the first that a script writes for k3s
 KILLED_SAYS = "an earlier run was killed; its lock is taken away"
 
@@ -59,12 +59,30 @@ class Life:
         """Runs a shell command on a machine as root, past its SSH; its stdout."""
         return inject.inside(self.booted[host], command)
 
-    def impatient(self) -> None:
-        """k3s is not waited for as long as otherwise, where it cannot become ready."""
-        self.config["k3s"]["startTimeoutSeconds"] = SOON
+    @contextlib.contextmanager
+    def impatient(self, section: Literal["k3s", "gpuOperator"] = "k3s") -> Iterator[None]:
+        """Meanwhile k3s, or the operator's slices, are not waited for as long as otherwise: where they cannot
+        come."""
+        key, seconds = SOON[section]
+        self.config[section][key] = seconds
+        yield
+        del self.config[section][key]
 
-    def patient(self) -> None:
-        del self.config["k3s"]["startTimeoutSeconds"]
+    @contextlib.contextmanager
+    def instead(self, host: str, unit: str, command: str) -> Iterator[None]:
+        """Meanwhile a unit of systemd starts another command than its own, and k3s is not waited for long."""
+        with (
+            self.impatient(),
+            inject.drop_in(self[host], unit, f"NotifyAccess=all\nExecStart=\nExecStart={command}"),
+        ):
+            yield
+
+    @contextlib.contextmanager
+    def without_api(self) -> Iterator[None]:
+        """Meanwhile no API server runs."""
+        self.on(SERVER, "systemctl stop k3s")
+        yield
+        self.on(SERVER, "systemctl start k3s")
 
     def generation(self) -> None:
         """What makes the next `up` go to every machine."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from rehearsal import cgroups, process
@@ -51,39 +53,38 @@ def no_filter(machine: Booted) -> None:
     inside(machine, "iptables --wait -F INPUT; iptables --wait -F OUTPUT")
 
 
-def small_disk(machine: Booted, path: str, options: str) -> None:
-    """A file system of its own at `path`, such as size=64k or nr_inodes=4."""
+@contextlib.contextmanager
+def small_disk(machine: Booted, path: str, options: str) -> Iterator[None]:
+    """Meanwhile a file system of its own is at `path`, with options such as size=64k or nr_inodes=4."""
     inside(machine, f"mkdir -p {path} && mount -t tmpfs -o mode=755,{options} small {path}")
-
-
-def remount(machine: Booted, path: str, options: str) -> None:
-    """`path` becomes a mount with `options`, such as ro or noexec; what is there stays."""
-    inside(
-        machine, f"mkdir -p {path} && mount --bind {path} {path} && mount -o remount,bind,{options} {path}"
-    )
-
-
-def unmount(machine: Booted, path: str) -> None:
-    """Takes small_disk or remount back."""
+    yield
     inside(machine, f"umount -l {path}")
 
 
-def wrapped(machine: Booted, program: str, script: str) -> None:
-    """`program` is found as this script first; unwrapped takes it back."""
+@contextlib.contextmanager
+def remounted(machine: Booted, path: str, options: str) -> Iterator[None]:
+    """Meanwhile `path` is a mount with `options`, such as ro or noexec; what is there stays."""
+    inside(
+        machine, f"mkdir -p {path} && mount --bind {path} {path} && mount -o remount,bind,{options} {path}"
+    )
+    yield
+    inside(machine, f"umount -l {path}")
+
+
+@contextlib.contextmanager
+def wrapped(machine: Booted, program: str, script: str) -> Iterator[None]:
+    """Meanwhile `program` is found as this script first."""
     put(machine, f"/usr/local/sbin/{program}", f"#!/bin/sh\n{script}\n", "755")
-
-
-def unwrapped(machine: Booted, program: str) -> None:
+    yield
     inside(machine, f"rm -f /usr/local/sbin/{program}")
 
 
-def drop_in(machine: Booted, unit: str, service: str) -> None:
-    """Lines that go into the section Service of `unit`, over what its file says."""
+@contextlib.contextmanager
+def drop_in(machine: Booted, unit: str, service: str) -> Iterator[None]:
+    """Meanwhile these lines are in the section Service of `unit`, over what its file says."""
     put(machine, f"/etc/systemd/system/{unit}.service.d/fault.conf", f"[Service]\n{service}\n", "644")
     inside(machine, "systemctl daemon-reload")
-
-
-def no_drop_in(machine: Booted, unit: str) -> None:
+    yield
     inside(machine, f"rm -r /etc/systemd/system/{unit}.service.d; systemctl daemon-reload")
 
 

@@ -1,5 +1,6 @@
 """In the cluster: its API, the operator, sharing configurations, nodes, cards."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 
@@ -10,28 +11,45 @@ from rehearsal.process import run
 from rehearsal.stage import eventually
 
 AREA = "inside the cluster"
+CHART = "rehearsal/chart"
 PROFILE = "2080ti-12gb"
 # Without these no ClusterPolicy is accepted.
 REQUIRED = (
     *("operator", "driver", "toolkit", "devicePlugin", "dcgm", "dcgmExporter", "gfd"),
     *("nodeStatusExporter", "daemonsets"),
 )
-SOON = 20  # seconds that slices get where they cannot come anyhow
-
-
-def impatient(life: Life) -> None:
-    life.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
-
-
-def patient(life: Life) -> None:
-    del life.config["gpuOperator"]["readyTimeoutSeconds"]
 
 
 def the_crd(life: Life) -> None:
     """The kind of a ClusterPolicy is there."""
-    crd = "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
+    crd = f"{CHART}/crds/clusterpolicies.nvidia.com.yaml"
     life.stage.kubectl("apply", "--server-side", "--filename", crd)
     life.stage.kubectl("wait", "--for", "condition=Established", "--timeout", "30s", "--filename", crd)
+
+
+def bare_cluster(life: Life) -> None:
+    """Makes the cluster without anything in it; what the stack file has for it comes with the next `up`."""
+    kept = {key: life.config[key] for key in ("gpuOperator", "workloads")}
+    life.config.update(gpuOperator={"enabled": False}, workloads={})
+    life.stage.up()
+    life.config.update(kept)
+
+
+def helm(life: Life, *arguments: str) -> None:
+    """Helm, as somebody beside the program would use it."""
+    made = life.stage
+    run([made.tools.helm, *arguments, "--kubeconfig", made.site.kubeconfig], timeout=120)
+
+
+@contextlib.contextmanager
+def release_of_others(life: Life, namespace: str) -> Iterator[None]:
+    """Meanwhile somebody's own release of the operator is there, in a namespace of its own."""
+    own = ("--namespace", namespace)
+    off = ("--set", "driver.enabled=false,toolkit.enabled=false")
+    helm(life, "install", "theirs", CHART, *own, "--create-namespace", *off, "--wait")
+    yield
+    helm(life, "uninstall", "theirs", *own, "--wait")
+    life.stage.kubectl("delete", "namespace", namespace)
 
 
 def other_slices(life: Life, count: int) -> None:
@@ -58,11 +76,10 @@ def cards(life: Life, count: int) -> None:
 )
 def plugin_missing(life: Life) -> Iterator[None]:
     """the operator is told to leave its device plugin out, and slices never come"""
-    impatient(life)
     life.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
-    yield
+    with life.impatient("gpuOperator"):
+        yield
     del life.config["gpuOperator"]["values"]
-    patient(life)
 
 
 @fault(
@@ -78,9 +95,8 @@ def api_down_at_up(life: Life) -> Iterator[None]:
     """the API server is down when a profile changes"""
     life.config["k3s"]["generation"] -= 1  # or the server would be looked after first
     other_slices(life, 5)
-    life.on(SERVER, "systemctl stop k3s")
-    yield
-    life.on(SERVER, "systemctl start k3s")
+    with life.without_api():
+        yield
     other_slices(life, 6)
 
 
@@ -98,9 +114,8 @@ def api_down_at_a_workload(life: Life) -> Iterator[None]:
     """the API server is down when a workload changes"""
     life.config["k3s"]["generation"] -= 1
     life.config["workloads"]["nvidia-plugin-test-2"]["replicas"] = 1
-    life.on(SERVER, "systemctl stop k3s")
-    yield
-    life.on(SERVER, "systemctl start k3s")
+    with life.without_api():
+        yield
     life.config["workloads"]["nvidia-plugin-test-2"]["replicas"] = 2
 
 
@@ -128,9 +143,8 @@ def server_stopped(life: Life) -> Iterator[None]:
 )
 def api_down_at_refresh(life: Life) -> Iterator[None]:
     """the API server is down when the state is compared with the cluster"""
-    life.on(SERVER, "systemctl stop k3s")
-    yield
-    life.on(SERVER, "systemctl start k3s")
+    with life.without_api():
+        yield
 
 
 @fault(
@@ -171,11 +185,10 @@ def broken_by_hand(life: Life) -> None:
 )
 def plugin_crashing(life: Life) -> Iterator[None]:
     """NVIDIA's plugin does not start with a configuration, again and again"""
-    impatient(life)
     broken_by_hand(life)
-    yield
+    with life.impatient("gpuOperator"):
+        yield
     life.stage.refresh()
-    patient(life)
 
 
 @fault(
@@ -283,12 +296,6 @@ def upgrade_in_progress(life: Life) -> Iterator[None]:
     del life.config["gpuOperator"]["values"]
 
 
-def helm(life: Life, *arguments: str) -> None:
-    """Helm, as somebody beside the program would use it."""
-    made = life.stage
-    run([made.tools.helm, *arguments, "--kubeconfig", made.site.kubeconfig], timeout=120)
-
-
 @fault(
     AREA,
     "change",
@@ -332,11 +339,10 @@ def card_gone(life: Life) -> Iterator[None]:
 )
 def operands_switched_off(life: Life) -> Iterator[None]:
     """somebody tells the operator to leave a node alone"""
-    impatient(life)
     life.stage.kubectl("label", "node", AGENT, "nvidia.com/gpu.deploy.operands=false", "--overwrite")
-    yield
+    with life.impatient("gpuOperator"):
+        yield
     life.stage.kubectl("label", "node", AGENT, "nvidia.com/gpu.deploy.operands-")
-    patient(life)
 
 
 @fault(
@@ -390,9 +396,7 @@ def field_of_another(life: Life) -> Iterator[None]:
 )
 def another_policy(life: Life) -> Iterator[None]:
     """the cluster has somebody else's ClusterPolicy"""
-    life.config["gpuOperator"]["enabled"] = False
-    life.config["workloads"], workloads = {}, life.config["workloads"]
-    life.stage.up()
+    bare_cluster(life)
     the_crd(life)
     theirs = {
         "apiVersion": "nvidia.com/v1",
@@ -401,8 +405,40 @@ def another_policy(life: Life) -> Iterator[None]:
         "spec": {part: {} for part in REQUIRED},
     }
     life.stage.kubectl("create", "--filename", "-", stdin=json.dumps(theirs))
-    life.config["gpuOperator"]["enabled"] = True
-    life.config["workloads"] = workloads
     yield
     life.stage.kubectl("delete", "clusterpolicy", "cluster-policy")
     assert inject.exists(life[SERVER], "/usr/local/bin/k3s")
+
+
+@fault(
+    AREA,
+    "first up",
+    r'namespaces "gpu-operator" already exists',
+    r"gpu-profiles: the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator",
+    r"helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up",
+    within=180,
+    healed="theirs is uninstalled, and its namespace deleted",
+    setting="whole",
+)
+def another_operator(life: Life) -> Iterator[None]:
+    """the cluster has somebody's own release of the operator, where ours is to be"""
+    bare_cluster(life)
+    with release_of_others(life, "gpu-operator"):
+        yield
+
+
+@fault(
+    AREA,
+    "first up",
+    r"cannot be imported into the current release",
+    r"the cluster has an operator, or a part of one, that is not this stack's",
+    r"helm list --all-namespaces names its release, then\n\s*helm --namespace NAMESPACE uninstall NAME",
+    within=180,
+    healed="theirs is uninstalled",
+    setting="whole",
+)
+def another_operator_elsewhere(life: Life) -> Iterator[None]:
+    """the cluster has somebody's own release of the operator, in another namespace"""
+    bare_cluster(life)
+    with release_of_others(life, "theirs"):
+        yield

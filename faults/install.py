@@ -7,6 +7,7 @@ from faults.fault import AGENT, CONFIGURED, SERVER, Life, fault
 from rehearsal.machines import power_cut
 
 AREA = "install"
+SECOND, SECOND_ADDRESS = "gpu-2", "10.77.0.215"
 NOBODYS_MIRROR = "https://10.77.0.219/release"
 
 
@@ -68,12 +69,10 @@ def download_cut(life: Life) -> Iterator[None]:
         'case "$*" in *http_code*) echo 200; exit ;; esac\n'
         'echo "curl: (18) end of response with 61341696 bytes missing" >&2; exit 18'
     )
-    for host in (SERVER, AGENT):
-        inject.wrapped(life[host], "curl", curl)
-    yield
+    with inject.wrapped(life[SERVER], "curl", curl), inject.wrapped(life[AGENT], "curl", curl):
+        yield
     for host in (SERVER, AGENT):
         assert not inject.exists(life[host], "/usr/local/bin/k3s"), f"it was installed on {host} all the same"
-        inject.unwrapped(life[host], "curl")
     from_files(life)
 
 
@@ -105,11 +104,8 @@ def somebody_elses_k3s(life: Life) -> Iterator[None]:
 )
 def crash_loop(life: Life) -> Iterator[None]:
     """k3s ends as soon as it is started, again and again"""
-    life.impatient()
-    inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/false")
-    yield
-    inject.no_drop_in(life[AGENT], "k3s-agent")
-    life.patient()
+    with life.instead(AGENT, "k3s-agent", "/bin/false"):
+        yield
 
 
 @fault(
@@ -122,11 +118,8 @@ def crash_loop(life: Life) -> Iterator[None]:
 )
 def hangs_at_start(life: Life) -> Iterator[None]:
     """k3s is started and never says that it is ready"""
-    life.impatient()
-    inject.drop_in(life[AGENT], "k3s-agent", "ExecStart=\nExecStart=/bin/sleep infinity")
-    yield
-    inject.no_drop_in(life[AGENT], "k3s-agent")
-    life.patient()
+    with life.instead(AGENT, "k3s-agent", "/bin/sleep infinity"):
+        yield
 
 
 @fault(
@@ -139,12 +132,8 @@ def hangs_at_start(life: Life) -> Iterator[None]:
 )
 def dies_after_start(life: Life) -> Iterator[None]:
     """k3s says that it is ready and ends a moment later, again and again"""
-    life.impatient()
-    dies = "/bin/sh -c 'systemd-notify --ready; sleep 1; exit 1'"
-    inject.drop_in(life[AGENT], "k3s-agent", f"NotifyAccess=all\nExecStart=\nExecStart={dies}")
-    yield
-    inject.no_drop_in(life[AGENT], "k3s-agent")
-    life.patient()
+    with life.instead(AGENT, "k3s-agent", "/bin/sh -c 'systemd-notify --ready; sleep 1; exit 1'"):
+        yield
 
 
 @fault(
@@ -157,13 +146,12 @@ def dies_after_start(life: Life) -> Iterator[None]:
 )
 def server_gone(life: Life) -> Iterator[None]:
     """the server's power fails while an agent joins"""
-    life.impatient()
     life.meanwhile(
         "the agent's configuration", life.there(AGENT, CONFIGURED), lambda: power_cut(life[SERVER])
     )
-    yield
+    with life.impatient():
+        yield
     life.boot()
-    life.patient()
 
 
 @fault(
@@ -176,13 +164,35 @@ def server_gone(life: Life) -> Iterator[None]:
 )
 def upgrade_stops(life: Life) -> Iterator[None]:
     """the server does not start with the next release: no agent is touched"""
-    life.impatient()
-    inject.drop_in(life[SERVER], "k3s", "ExecStart=\nExecStart=/bin/false")
     before = life.on(AGENT, "k3s --version")
-    yield
+    with life.instead(SERVER, "k3s", "/bin/false"):
+        yield
     assert life.on(AGENT, "k3s --version") == before, "the agent was upgraded all the same"
-    inject.no_drop_in(life[SERVER], "k3s")
-    life.patient()
+
+
+@fault(
+    AREA,
+    "upgrade",
+    r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
+    r"journalctl -u k3s-agent",
+    within=150,
+    healed="what stopped it is taken away, and the roll-out goes on",
+)
+def roll_out_stops(life: Life) -> Iterator[None]:
+    """the first of two agents does not start with the next release: the second one is not touched"""
+    wanted, present = life.config["k3s"]["version"], life.on(AGENT, "k3s --version")
+    life.config["pools"]["rtx"]["hosts"][SECOND] = SECOND_ADDRESS
+    life.config["k3s"]["version"] = present.split()[2]
+    life.boot()
+    life.stage.up()
+    life.config["k3s"]["version"] = wanted
+    with life.instead(AGENT, "k3s-agent", "/bin/false"):
+        yield
+    assert life.on(SERVER, "k3s --version") != present, "the server was not upgraded first"
+    assert life.on(SECOND, "k3s --version") == present, "the second agent was upgraded all the same"
+    life.stage.up()
+    assert wanted in life.on(SECOND, "k3s --version"), "the roll-out did not go on"
+    del life.config["pools"]["rtx"]["hosts"][SECOND]
 
 
 @fault(
@@ -194,14 +204,13 @@ def upgrade_stops(life: Life) -> Iterator[None]:
 )
 def destroyed_half_way(life: Life) -> Iterator[None]:
     """the last `up` failed in the middle of a machine's join"""
-    life.impatient()
     life.generation()
     inject.filter_port(life[AGENT], 6443, "REJECT", chain="OUTPUT", peer=life[SERVER].address)
     life.on(AGENT, "systemctl stop k3s-agent")
-    life.stage.refused(life.stage.up)
+    with life.impatient():
+        life.stage.refused(life.stage.up)
     yield
     inject.no_filter(life[AGENT])
-    life.patient()
 
 
 @fault(
@@ -232,11 +241,10 @@ def wrong_token(life: Life) -> Iterator[None]:
 )
 def stale_node_password(life: Life) -> Iterator[None]:
     """a machine has lost its node's password, as after a new installation"""
-    life.impatient()
     life.on(AGENT, "systemctl stop k3s-agent; echo another >/etc/rancher/node/password")
-    yield
+    with life.impatient():
+        yield
     life.stage.kubectl("delete", "node", AGENT)
-    life.patient()
 
 
 @fault(
@@ -249,8 +257,7 @@ def stale_node_password(life: Life) -> Iterator[None]:
 )
 def lock_held(life: Life) -> Iterator[None]:
     """another run is at work on a machine, and does not end"""
-    life.impatient()
     life.on(AGENT, "systemd-run --unit holder flock /run/lock/k3s-gpu-sharing.lock sleep infinity")
-    yield
+    with life.impatient():
+        yield
     life.on(AGENT, "systemctl stop holder")
-    life.patient()

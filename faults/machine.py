@@ -18,9 +18,8 @@ AREA = "machine"
 )
 def disk_full(life: Life) -> Iterator[None]:
     """no room where k3s keeps its data"""
-    inject.small_disk(life[AGENT], "/var/lib/rancher", "size=1m")
-    yield
-    inject.unmount(life[AGENT], "/var/lib/rancher")
+    with inject.small_disk(life[AGENT], "/var/lib/rancher", "size=1m"):
+        yield
 
 
 @fault(
@@ -33,11 +32,8 @@ def disk_full(life: Life) -> Iterator[None]:
 )
 def no_inodes(life: Life) -> Iterator[None]:
     """there is room where k3s keeps its data, and no file can be made"""
-    life.impatient()
-    inject.small_disk(life[AGENT], "/var/lib/rancher", "size=60g,nr_inodes=5")
-    yield
-    inject.unmount(life[AGENT], "/var/lib/rancher")
-    life.patient()
+    with life.impatient(), inject.small_disk(life[AGENT], "/var/lib/rancher", "size=60g,nr_inodes=5"):
+        yield
 
 
 @fault(
@@ -50,9 +46,8 @@ def no_inodes(life: Life) -> Iterator[None]:
 )
 def read_only(life: Life) -> Iterator[None]:
     """the folder of k3s's configuration can only be read, as after an error of the disk"""
-    inject.remount(life[AGENT], "/etc/rancher", "ro")
-    yield
-    inject.unmount(life[AGENT], "/etc/rancher")
+    with inject.remounted(life[AGENT], "/etc/rancher", "ro"):
+        yield
 
 
 @fault(
@@ -80,9 +75,8 @@ def port_taken(life: Life) -> Iterator[None]:
 )
 def noexec(life: Life) -> Iterator[None]:
     """no program runs where k3s's would be"""
-    inject.remount(life[AGENT], "/usr/local/bin", "noexec")
-    yield
-    inject.unmount(life[AGENT], "/usr/local/bin")
+    with inject.remounted(life[AGENT], "/usr/local/bin", "noexec"):
+        yield
 
 
 @fault(
@@ -98,6 +92,5 @@ def clock_ahead(life: Life) -> Iterator[None]:
     ahead = (
         'case "$*" in "-u +%s") echo $(($(/usr/bin/date -u +%s) + 600)) ;; *) exec /usr/bin/date "$@" ;; esac'
     )
-    inject.wrapped(life[AGENT], "date", ahead)
-    yield
-    inject.unwrapped(life[AGENT], "date")
+    with inject.wrapped(life[AGENT], "date", ahead):
+        yield

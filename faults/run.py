@@ -191,8 +191,9 @@ def well(life: Life, cluster: bool, *, whole: bool) -> None:
         return
     changes = life.stage.preview()
     assert set(changes) == {"same"}, f"the next up would change something: {changes}"
-    ready = ("get", "nodes", "--output", READY)
-    eventually("all nodes Ready", lambda: quietly(lambda: life.stage.kubectl(*ready) == "True True"))
+    ready, hosts = ("get", "nodes", "--output", READY), len(life.stage.site.settings().machines)
+    all_ready = " ".join(["True"] * hosts)
+    eventually("all nodes Ready", lambda: quietly(lambda: life.stage.kubectl(*ready) == all_ready))
     if whole:
         eventually("six slices", lambda: quietly(lambda: life.slices() == "6"))
 

@@ -173,6 +173,10 @@ def test_majors_are_in_order():
             'ClusterPolicy "cluster-policy" exists and cannot be imported into the current release',
             "kubectl delete clusterpolicy cluster-policy",
         ),
+        (
+            'ClusterRole "gpu-operator" exists and cannot be imported into the current release',
+            "helm --namespace NAMESPACE uninstall NAME",
+        ),
     ],
 )
 def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
@@ -186,6 +190,8 @@ def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
         ("wait: remote command exited without exit status or exit signal", "up again"),
         ("the configured Kubernetes cluster is unreachable: connection refused", "systemctl status k3s"),
         ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
+        ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
+        ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),
     ],
 )
 def test_what_the_plugins_only_name_has_a_way_out(error: str, expected: str):
