@@ -4,6 +4,8 @@ import base64
 import dataclasses
 import re
 import subprocess
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +14,9 @@ import pytest
 from faults import leaks, table
 from faults.catalogue import CATALOGUE, SAMPLE
 from faults.fault import Fault
+from faults.lanes import beside_each_other
 from faults.run import Result, in_order, pick
+from rehearsal.process import RehearsalError
 
 SECRET = "K10?swordfish/of+the=house"
 ENTRIES = list(CATALOGUE.values())
@@ -60,6 +64,35 @@ def test_a_destroy_makes_room_for_the_next_first_up():
         ("whole", "change"),
     ]
     assert [entry.when for entry in in_order([one("destroy"), one("destroy")])] == ["destroy", "destroy"]
+
+
+def told(names: Sequence[str], told: Connection) -> None:
+    """In the place of a lane: every entry passes."""
+    for name in names:
+        told.send((name, 1.0, ""))
+
+
+def ended(names: Sequence[str], told: Connection) -> None:
+    """In the place of a lane that ends before its last entry does."""
+    for name in names[:-1]:
+        told.send((name, 1.0, ""))
+
+
+def test_settings_run_beside_each_other_each_in_its_order():
+    chosen = in_order(ENTRIES)
+    results = [result.fault for result in beside_each_other(chosen, told)]
+    for setting in ("bare", "whole"):
+        assert [one for one in results if one.setting == setting] == [
+            one for one in chosen if one.setting == setting
+        ]
+
+
+def test_a_lane_that_ends_too_early_is_no_success():
+    first, second = ENTRIES[:2]
+    results = beside_each_other([first, second], ended)
+    assert next(results).fault is first
+    with pytest.raises(RehearsalError, match=f"not run, .*: {second.name}; see above"):
+        next(results)
 
 
 def test_the_page_keeps_rows_of_entries_that_are_still_the_same(tmp_path: Path):
