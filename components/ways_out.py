@@ -1,5 +1,5 @@
 """What to do about errors whose cause the plugins name, and no way out: a machine or the cluster that stops
-answering in the middle of a run, NVIDIA's kinds that somebody has deleted, what somebody has made already.
+answering in the middle of a run, what is NVIDIA's and somebody has deleted, what somebody has made already.
 
 Not for what a destroy deletes, and so not for a cluster that is there already, from which it deletes all: it
 runs without the program, and the engine would say no more than that a hook is missing.
@@ -11,6 +11,10 @@ _AGAIN = """\
 {name}: there was no connection to its machine, or it broke
 do:       up again; what had begun on the machine ends by itself, is waited for and found done
           if again not: .venv/bin/python -m doctor hosts --file Pulumi.{stack}.yaml says why"""
+_ANEW = """ with that the operator's settings
+do:       forget the operator, so that it is installed anew over what is there of it:
+          kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
+          then refresh, then up   # pods with GPUs start again"""
 _WAYS = {
     # pulumi-command: of dials, of a connection that ended before its script (golang.org/x/crypto/ssh).
     "failed attempts: ": _AGAIN,
@@ -22,11 +26,9 @@ _WAYS = {
 do:       on its server: systemctl status k3s; journalctl -u k3s says why it does not run
           then up; with another k3s.generation, up starts k3s there itself""",
     # An API server that does not know the kind: its CRD is gone.
-    'no matches for kind "ClusterPolicy"': """\
-{name}: somebody has deleted NVIDIA's CRDs, and the operator's settings with them
-do:       forget the operator, so that it is installed anew over what is there of it:
-          kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
-          then refresh, then up   # pods with GPUs start again""",
+    'no matches for kind "ClusterPolicy"': "{name}: somebody has deleted NVIDIA's CRDs, and" + _ANEW,
+    # A Patch would make what is gone, with its own fields alone, and the CRD asks for more.
+    "spec.operator: Required value": "{name}: somebody has deleted the ClusterPolicy, and" + _ANEW,
     # An API server that has an object of this name; nobody's is taken over unasked.
     'namespaces "gpu-operator" already exists': """\
 {name}: the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator, or its rest

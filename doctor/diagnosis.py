@@ -46,6 +46,11 @@ _KNOWN = {
         "the operator sees no NVIDIA card anywhere: node feature discovery has not labelled the nodes\n"
         "kubectl -n {ns} get pods -o wide; kubectl get nodes -L feature.node.kubernetes.io/pci-10de.present"
     ),
+    r"none in the cluster, though the operator runs": (
+        "somebody has deleted it; forget the operator, so that it is installed over what is there of it:\n"
+        "kubectl -n {ns} delete secret -l owner=helm,name=gpu-operator\n"
+        "then pulumi up --refresh"
+    ),
     r"none in the cluster": (
         "NVIDIA's operator is not installed, or only in part:\n"
         "helm -n {ns} list; kubectl get clusterpolicies.nvidia.com"
@@ -60,6 +65,7 @@ _KNOWN = {
         "nvidia.com/gpu.deploy.device-plugin"
     ),
 }
+_DEAD = "\nits machine is dead for good? Then gone: true to it in the stack file"
 _STALE = (
     "the plugin still runs with another sharing file:\n"
     f"kubectl -n {{ns}} rollout restart ds/{_PLUGIN} ds/{_DISCOVERY}"
@@ -135,7 +141,10 @@ def _labels(name: str, labels: Sequence[Unkept], namespace: str, alone: bool) ->
 
 def _remedy(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> str:
     if one.promise == "node":
-        return f'on {one.node}: sudo journalctl -n 50 -u "k3s*" --no-pager'
+        look = f'on {one.node}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager'
+        return look + (_DEAD if one.found.startswith("not Ready") else "")
+    if one.node != POLICY and "none in the cluster" in evidence:
+        return f"see {POLICY}: without one the operator makes nothing on a node"
     for pattern, advice in _KNOWN.items():
         if re.search(pattern, evidence):
             return _filled(advice, namespace, one.node)

@@ -53,7 +53,8 @@ def _offers(told: Mapping[str, Any]) -> bool:
 def _policy(seen: Snapshot) -> Iterator[Unkept]:
     active = [policy for policy in seen.policies if _status(policy).get("state") != "ignored"]
     if not active:
-        yield Unkept(POLICY, "status", "none in the cluster", "one that is ready")
+        beside = ", though the operator runs" if _operator_runs(seen) else ""
+        yield Unkept(POLICY, "status", f"none in the cluster{beside}", "one that is ready")
         return
     state = _status(active[0]).get("state") or "not set"
     ready = condition(active[0], "Ready")
@@ -61,6 +62,12 @@ def _policy(seen: Snapshot) -> Iterator[Unkept]:
     # Other reasons of a true Ready (NoGPUNodes, NFDLabelsMissing) mean that nothing was rolled out.
     if state != "ready" or ready.get("status") != "True" or ready.get("reason") != "Reconciled":
         yield Unkept(POLICY, "status", said, "ready, Ready=True (Reconciled)")
+
+
+def _operator_runs(seen: Snapshot) -> bool:
+    """Its chart calls its own pod so, and none of those that it makes."""
+    component = "app.kubernetes.io/component"
+    return any(pod["metadata"].get("labels", {}).get(component) == "gpu-operator" for pod in seen.pods)
 
 
 def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[Unkept]:
@@ -75,6 +82,7 @@ def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[Unkept]:
     if ready.get("status") != "True":
         why = ready.get("message") or ready.get("reason") or "no condition"
         yield Unkept(name, "node", f"not Ready: {why}", "Ready")
+        return  # nor are its pods, and nobody keeps what it offers up to date
     allocatable = _status(node).get("allocatable", {})
     for resource, wanted in sorted(told["resources"].items()):
         shown = allocatable.get(resource)

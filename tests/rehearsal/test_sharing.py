@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from doctor.api import LOOK_S
 from faults.fault import Life
 from faults.inside import broken_by_hand
+from rehearsal import __main__ as command
+from rehearsal import machines
+from rehearsal.progress import Progress
 
 from .objects import deployment, label, may_not_go, offered, out_of_use, phases, pods, unscheduled, untouched
 from .stage import Stage, eventually, stack_config, stage
@@ -63,12 +67,41 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     }
     config["workloads"] = {}
     config["k3s"]["drainTimeoutSeconds"] = 8
+    # Kubernetes misses a node after 50 seconds; one renews its lease every ten.
+    config["k3s"]["config"] = {"kube-controller-manager-arg": ["node-monitor-grace-period=25s"]}
     with stage("lab", tmp_path_factory.mktemp("lab"), config) as one:
         yield one
 
 
 def profile(lab: Stage, pool: str, name: str) -> None:
     lab.config["pools"][pool]["gpu"]["profile"] = name
+
+
+def replicas(lab: Stage, count: int) -> None:
+    lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = count
+
+
+def given_up(lab: Stage) -> str:
+    """What an `up` says whose gate gives up when it is told to; its last look may take a while."""
+    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+    said = lab.refused(lab.up)
+    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
+    waited = re.search(r"doctor cluster after (\d+) s: ", said)
+    assert waited and SOON <= int(waited[1]) <= SOON + LOOK_S, said
+    return said
+
+
+def both_verdicts(lab: Stage, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What the gate of an `up` says, and what `make doctor` says of the same."""
+    said = given_up(lab)
+    capfd.readouterr()
+    assert command.doctor(lab.site, Progress()) == 1
+    return said, capfd.readouterr().out
+
+
+def ready(lab: Stage, node: str) -> bool:
+    conditions = {one["type"]: one["status"] for one in lab.get("node", node)["status"]["conditions"]}
+    return conditions["Ready"] == "True"
 
 
 def hold(lab: Stage, name: str, *, on: str, resource: str = "nvidia.com/gpu") -> None:
@@ -95,10 +128,9 @@ def test_each_pool_gets_its_own_way_to_share(lab: Stage):
 
 def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(lab: Stage):
     before = untouched(lab, RTX), untouched(lab, A100)
-    shared = lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]
-    shared["replicas"] = 1
+    replicas(lab, 1)
     said = lab.refused(lab.up)
-    shared["replicas"] = 6
+    replicas(lab, 6)
     assert 'NVIDIA\'s plugin stops with "number of replicas must be >= 2"' in said
     assert (untouched(lab, RTX), untouched(lab, A100)) == before
 
@@ -124,12 +156,10 @@ def test_another_driver_than_declared_is_refused_and_touches_nothing(lab: Stage)
 
 def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab: Stage):
     """One plugin does not start with its file, the other has been told to stay away."""
-    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
     lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
     broken_by_hand(Life(lab, {}))
-    said = lab.refused(lab.up)
+    said = given_up(lab)
     for words in (
-        f"doctor cluster after {SOON}",
         "ERROR nvidia.com/gpu: 0",
         "the plugin does not start with its sharing file",
         "ERROR DaemonSet nvidia-device-plugin-daemonset: nvidia-device-plugin CrashLoopBackOff",
@@ -139,12 +169,58 @@ def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab
         f"kubectl get node {A100} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands",
     ):
         assert words in said, words
-    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
     lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands-")
-    lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = 5
+    replicas(lab, 5)
     lab.up()
     assert offered(lab, RTX) == {"nvidia.com/gpu": "5"}
     assert offered(lab, A100)["nvidia.com/mig-3g.20gb"] == "3"
+
+
+def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
+    lab: Stage, capfd: pytest.CaptureFixture[str]
+):
+    (agent,) = (one for one in machines.status("lab") if one.host == A100)
+    lab.on(agent, "systemctl stop k3s-agent")
+    eventually(f"{A100} to be missed", lambda: not ready(lab, A100))
+    replicas(lab, 6)
+    for told in both_verdicts(lab, capfd):
+        for words in (
+            ": 1 error, 0 warnings",
+            f"{A100}  promised: Ready, ",
+            "ERROR node: not Ready: Kubelet stopped posting node status.",
+            "needed: Ready",
+            f'on {A100}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager',
+            "its machine is dead for good? Then gone: true to it in the stack file",
+        ):
+            assert words in told, words
+    lab.on(agent, "systemctl start k3s-agent")
+    lab.up()
+    assert ready(lab, A100) and offered(lab, RTX) == {"nvidia.com/gpu": "6"}
+
+
+def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back(
+    lab: Stage, capfd: pytest.CaptureFixture[str]
+):
+    others = offered(lab, A100)
+    lab.kubectl("delete", "clusterpolicy", "cluster-policy")
+    replicas(lab, 5)
+    told, by_hand = both_verdicts(lab, capfd)
+    for said in (told, by_hand):
+        for words in (
+            f"{RTX}  promised: Ready, nvidia.com/gpu 5",
+            "ERROR DaemonSet nvidia-device-plugin-daemonset: not there",
+            "see ClusterPolicy: without one the operator makes nothing on a node",
+            "ERROR status: none in the cluster, though the operator runs",
+            "needed: one that is ready",
+            "then pulumi up --refresh",
+        ):
+            assert words in said, words
+    forget = re.search(r"kubectl (-n gpu-operator delete secret -l \S+)", told)
+    assert forget
+    lab.kubectl(*forget[1].split())
+    lab.refresh()
+    lab.up()
+    assert offered(lab, RTX) == {"nvidia.com/gpu": "5"} and offered(lab, A100) == others
 
 
 def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(lab: Stage):
@@ -242,9 +318,8 @@ def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab
     before = untouched(lab, RTX)
     gpu = lab.config["pools"]["a100"]["gpu"]
     gpu["mig"] = {"1g.5gb": 7}
-    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
     profile(lab, "a100", "cut")
-    said = lab.refused(lab.up)
+    said = given_up(lab)
     for words in (
         "ERROR nvidia.com/mig-1g.5gb.shared: 6",
         "needed: 21",
@@ -257,7 +332,6 @@ def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab
     eventually("the pod to wait", lambda: "1 node(s) were unschedulable" in unscheduled(lab, "holder"))
 
     gpu["mig"] = CUT
-    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
     lab.up()
     assert offered(lab, A100)["nvidia.com/mig-1g.5gb.shared"] == "6"
     assert not out_of_use(lab, A100) and untouched(lab, RTX) == before

@@ -190,6 +190,10 @@ def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
         ("wait: remote command exited without exit status or exit signal", "up again"),
         ("the configured Kubernetes cluster is unreachable: connection refused", "systemctl status k3s"),
         ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
+        (
+            'ClusterPolicy.nvidia.com "cluster-policy" is invalid: [spec.operator: Required value, ...',
+            "somebody has deleted the ClusterPolicy, and with that the operator's settings\ndo: ",
+        ),
         ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
         ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),
     ],

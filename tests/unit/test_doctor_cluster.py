@@ -35,6 +35,15 @@ PROMISE: dict[str, Any] = {
 NO_GPU = {**PROMISE, "nodes": PROMISE["nodes"][1:]}
 
 
+OPERATOR = {
+    "metadata": {
+        "name": "gpu-operator-5d8b7c-x2z4q",
+        "labels": {"app": "gpu-operator", "app.kubernetes.io/component": "gpu-operator"},
+    },
+    "status": {"phase": "Running"},
+}
+
+
 def conditions(**statuses: tuple[str, str]) -> list[dict[str, str]]:
     return [
         {"type": kind, "status": status, "reason": reason, "message": f"about {kind}"}
@@ -175,6 +184,13 @@ CASES = [
         "gpu-1 node found not Ready: about Ready, want Ready",
     ),
     (
+        lambda s: (
+            gpu_1(s)["status"].update(conditions=conditions(Ready=("Unknown", "NodeStatusUnknown"))),
+            *(pod["status"].update(conditions=conditions(Ready=("False", ""))) for pod in s["pods"]),
+        ),
+        "gpu-1 node found not Ready: about Ready, want Ready",
+    ),
+    (
         lambda s: s["nodes"][1]["status"].update(conditions=[]),
         "server-1 node found not Ready: no condition, want Ready",
     ),
@@ -200,6 +216,10 @@ CASES = [
     (
         lambda s: s["clusterpolicies"].clear(),
         "ClusterPolicy status found none in the cluster, want one that is ready",
+    ),
+    (
+        lambda s: (s["clusterpolicies"].clear(), s["pods"].append(OPERATOR)),
+        "ClusterPolicy status found none in the cluster, though the operator runs, want one that is ready",
     ),
     (lambda s: s["clusterpolicies"][0].pop("status"), operator("not set, Ready=not set (no reason)")),
     (operator_says("ready", ("True", "NoGPUNodes")), operator("ready, Ready=True (NoGPUNodes)")),
@@ -314,13 +334,22 @@ def none_and(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, 
             (),
             "sees no NVIDIA card anywhere",
         ),
-        (none_and(lambda s: s["clusterpolicies"].clear()), (), "operator is not installed"),
+        (none_and(lambda s: s["clusterpolicies"].clear()), (), "see ClusterPolicy: without one"),
         (none_and(lambda s: s["daemonsets"].clear()), (), "logs deploy/gpu-operator"),
         (none_and(lambda s: s["pods"].clear()), (), "kubectl get node gpu-1 -L nvidia.com/gpu.present"),
     ],
 )  # fmt: skip
 def test_what_people_do_about_it(change, events, expected):
     assert expected in remedies(change, events)["nvidia.com/gpu"]
+
+
+def test_a_missing_policy_is_either_an_operator_that_was_never_installed_or_one_that_somebody_deleted():
+    never = remedies(lambda s: s["clusterpolicies"].clear())
+    deleted = remedies(lambda s: (s["clusterpolicies"].clear(), s["pods"].append(OPERATOR)))
+    assert "operator is not installed" in never["status"]
+    assert deleted["status"].endswith(
+        "kubectl -n gpu-operator delete secret -l owner=helm,name=gpu-operator\nthen pulumi up --refresh"
+    )
 
 
 @pytest.mark.parametrize("found", ["0", "4"])
@@ -334,8 +363,12 @@ def test_partitions_other_than_promised_are_looked_at_on_the_card(found: str):
     assert "on gpu-1: nvidia-smi -L shows how its cards are cut" in remedy and "rollout restart" in remedy
 
 
-def test_a_missing_node_sends_to_its_journal():
-    assert "journalctl" in remedies(lambda s: s["nodes"].pop(0))["node"]
+def test_a_missing_node_sends_to_its_journal_and_one_that_is_not_ready_says_what_a_dead_one_takes():
+    missing = remedies(lambda s: s["nodes"].pop(0))["node"]
+    stopped = remedies(lambda s: gpu_1(s)["status"].update(conditions=[]))["node"]
+    for remedy in (missing, stopped):
+        assert remedy.startswith('on gpu-1: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*"')
+    assert "gone: true" in stopped and "gone: true" not in missing
 
 
 def test_labels_of_a_node_share_one_finding():
