@@ -90,3 +90,5 @@ Guard("guard", parts, protect=settings.k3s.protect)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 for name, value in stack.outputs(settings).items():
     pulumi.export(name, value)
+
+pulumi.run(stack.under_way)

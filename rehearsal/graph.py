@@ -15,6 +15,8 @@ import pulumi
 import yaml
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime import settings as runtime
+from pulumi.runtime.stack import run_in_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -148,7 +150,8 @@ def run(
 ) -> Graph:
     """Runs `__main__.py` on a configuration (un-namespaced keys). Raises what the program raises."""
     # The SDK wants a current event loop; whoever used asyncio.run before has closed theirs.
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     graph = Graph()
     machines = Machines(kubeconfig_known, tokens)
     mocks.set_mocks(
@@ -164,14 +167,19 @@ def run(
         [f"k3s-gpu-sharing:{key}" for key in secrets or {}],
     )
 
-    @pulumi.runtime.test
     def program() -> None:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        root: Any = runtime.get_root_resource()
+        graph.exports = dict(root.outputs)
 
-    root: Any = pulumi.runtime.get_root_resource()
-    root.outputs.clear()  # of a run before this one
-    program()
-    graph.exports = dict(root.outputs)
+    # The mocks begin a stack, which the program does itself; and what a program that failed has left behind
+    # would be waited for.
+    sdk: Any = runtime.SETTINGS
+    no_root: Any = None
+    runtime.set_root_resource(no_root)
+    sdk.rpc_manager.clear()
+    sdk.outputs.clear()
+    loop.run_until_complete(run_in_stack(program))
     return graph
 
 

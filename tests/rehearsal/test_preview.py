@@ -1,5 +1,6 @@
 """What a pull request's workflow runs, on the real engine: no machine of these stack files exists."""
 
+import asyncio
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,6 +45,23 @@ def test_a_preview_contacts_no_machine_and_passes_every_policy(lab: Stage):
     said = "\n".join(lab.said)
     assert set(counts) == {"create"} and counts["create"] > 20
     assert "4 of 6 slices taken" in said and "k3s-gpu-sharing@v1.0.0" in said and "violation" not in said
+
+
+def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again(
+    lab: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    """What stack.under_way is for. Mocks register while the program runs, and show nothing of it."""
+    looked_at: list[int] = []
+    wait = asyncio.wait
+
+    def counted(outputs, **options):
+        looked_at.append(len(outputs))
+        return wait(outputs, **options)
+
+    lab.write()
+    monkeypatch.setattr(asyncio, "wait", counted)
+    counts = lab.site.engine(lab.tools).preview(lab.hear)
+    assert sum(looked_at) < counts["create"], looked_at
 
 
 def test_a_stack_that_a_policy_forbids_is_refused_with_its_reason(lab: Stage):
