@@ -1,99 +1,28 @@
-"""The look at a cluster: rules over plain dictionaries, and the wait against a small API of our own."""
+"""The look at a cluster: rules over plain dictionaries."""
 
 import copy
-import json
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from doctor import api, gate
-from doctor.api import Snapshot, kubeconfig
+from doctor.api import Snapshot
 from doctor.diagnosis import findings, notes
-from doctor.finding import as_text
-from doctor.promises import DAEMON_SETS, MPS_DAEMON_SET, Unkept, unkept
-from doctor.told import Refused
+from doctor.promises import MPS_DAEMON_SET, Unkept, unkept
 
-PLUGIN, DISCOVERY = DAEMON_SETS
-PROMISE: dict[str, Any] = {
-    "timeoutSeconds": 60,
-    "namespace": "gpu-operator",
-    "configMap": "time-slicing-config",
-    "nodes": [
-        {
-            "name": "gpu-1",
-            "resources": {"nvidia.com/gpu": 6},
-            "labels": {"nvidia.com/gpu.replicas": "6", "nvidia.com/gpu.product": "NVIDIA-H200-SHARED"},
-        },
-        {"name": "server-1", "resources": {}, "labels": {}},
-    ],
-}
-NO_GPU = {**PROMISE, "nodes": PROMISE["nodes"][1:]}
-
-
-OPERATOR = {
-    "metadata": {
-        "name": "gpu-operator-5d8b7c-x2z4q",
-        "labels": {"app": "gpu-operator", "app.kubernetes.io/component": "gpu-operator"},
-    },
-    "status": {"phase": "Running"},
-}
-
-
-def conditions(**statuses: tuple[str, str]) -> list[dict[str, str]]:
-    return [
-        {"type": kind, "status": status, "reason": reason, "message": f"about {kind}"}
-        for kind, (status, reason) in statuses.items()
-    ]
-
-
-def node(name: str, **status: Any) -> dict[str, Any]:
-    ready = conditions(Ready=("True", "KubeletReady"))
-    return {
-        "metadata": {"name": name, "labels": {}},
-        "status": {"conditions": ready, "allocatable": {}, **status},
-    }
-
-
-def daemon_set(name: str) -> dict[str, Any]:
-    annotations = {"deprecated.daemonset.template.generation": "2"}
-    return {
-        "metadata": {"name": name, "generation": 2, "annotations": annotations},
-        "status": {"observedGeneration": 2},
-    }
-
-
-def pod(owner: str, on: str = "gpu-1", **status: Any) -> dict[str, Any]:
-    return {
-        "metadata": {
-            "name": f"{owner}-abcde",
-            "labels": {"pod-template-generation": "2"},
-            "ownerReferences": [{"kind": "DaemonSet", "name": owner}],
-        },
-        "spec": {"nodeName": on},
-        "status": {"phase": "Running", "conditions": conditions(Ready=("True", "")), **status},
-    }
-
-
-def cluster() -> dict[str, Any]:
-    """A cluster that keeps PROMISE."""
-    gpu_1 = node("gpu-1", allocatable={"nvidia.com/gpu": "6", "cpu": "4"})
-    gpu_1["metadata"]["labels"] = dict(PROMISE["nodes"][0]["labels"])
-    policy = {
-        "metadata": {"name": "cluster-policy"},
-        "status": {"state": "ready", "conditions": conditions(Ready=("True", "Reconciled"))},
-    }
-    return {
-        "nodes": [gpu_1, node("server-1")],
-        "clusterpolicies": [policy],
-        "daemonsets": [daemon_set(name) for name in DAEMON_SETS],
-        "pods": [pod(name) for name in DAEMON_SETS],
-        "events": [],
-    }
+from .promised import (
+    DISCOVERY,
+    NO_GPU,
+    OPERATOR,
+    PLUGIN,
+    PROMISE,
+    cluster,
+    conditions,
+    daemon_set,
+    fewer,
+    gpu_1,
+    pod,
+)
 
 
 def seen(state: dict[str, Any]) -> Snapshot:
@@ -135,10 +64,6 @@ def test_without_gpus_only_nodes_count():
     state = cluster()
     state.update(clusterpolicies=[], daemonsets=[], pods=[])
     assert unkept(NO_GPU, seen(state)) == []
-
-
-def gpu_1(state: dict[str, Any]) -> dict[str, Any]:
-    return state["nodes"][0]
 
 
 def plugin_pod(**status: Any) -> Callable[[dict[str, Any]], object]:
@@ -290,10 +215,6 @@ def remedies(change: Callable[[dict[str, Any]], object], events: tuple[str, ...]
     return {finding.check: finding.remedy for finding in told}
 
 
-def fewer(state: dict[str, Any]) -> None:
-    gpu_1(state)["status"]["allocatable"]["nvidia.com/gpu"] = "1"
-
-
 def none_and(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
     def both(state: dict[str, Any]) -> None:
         gpu_1(state)["status"]["allocatable"].clear()
@@ -396,184 +317,3 @@ def test_notes_say_what_the_operator_and_the_pods_say():
         f"pod {PLUGIN}-abcde on gpu-1: nvidia-device-plugin CrashLoopBackOff",
         "event: pod-x: Failed: why",
     ]
-
-
-# ---- the wait, against an API
-
-
-class Api:
-    """Serves a cluster as lists over HTTP; `broken` answers 500, `hangs` never.
-
-    `at`: what happens when a look begins, by its number.
-    """
-
-    def __init__(self) -> None:
-        self.state, self.broken, self.hangs, self.looks = cluster(), False, False, 0
-        self.at: dict[int, Callable[[], None]] = {}
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                kind = self.path.partition("?")[0].rsplit("/", 1)[1]
-                if kind == "nodes":
-                    fake.looks += 1
-                    fake.at.get(fake.looks, lambda: None)()
-                while fake.hangs:
-                    time.sleep(0.05)
-                items = fake.state.get(kind)
-                code = 500 if fake.broken else 404 if items is None else 200
-                body = (
-                    {"items": items, "metadata": {}} if code == 200 else {"message": "broken", "code": code}
-                )
-                # A kind that is not known gets no Status object, but plain text.
-                data = b"404 page not found\n" if code == 404 else json.dumps(body).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "text/plain" if code == 404 else "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def breaks(self) -> None:
-        self.broken = True
-
-    def heals(self) -> None:
-        self.broken, self.state = False, cluster()
-
-    @property
-    def config(self) -> Any:
-        return kubeconfig(config_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
-
-
-def config_text(server: str) -> str:
-    return json.dumps(
-        {
-            "clusters": [{"name": "c", "cluster": {"server": server}}],
-            "users": [{"name": "u", "user": {"token": "not-a-real-token"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-    )
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch) -> None:
-    monkeypatch.setattr(gate, "EVERY_S", (0.1, 0.1))
-
-
-@pytest.fixture
-def served() -> Iterator[Api]:
-    fake = Api()
-    yield fake
-    fake.hangs = False
-    fake.server.shutdown()
-
-
-def test_one_look(served):
-    report = gate.look(PROMISE, served.config)
-    assert report.exit_code == 0
-    assert (
-        as_text(report)
-        == "doctor cluster: all in order\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
-    )
-
-
-def test_one_look_at_less(served):
-    fewer(served.state)
-    served.state["events"] = [
-        {"type": "Warning", "reason": "BackOff", "message": "why",
-         "involvedObject": {"name": "p"}, "lastTimestamp": t}
-        for t in ("2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z")
-    ]  # fmt: skip
-    report = gate.look(PROMISE, served.config)
-    text = as_text(report)
-    assert report.exit_code == 1
-    assert "gpu-1  promised: Ready, nvidia.com/gpu 6" in text
-    assert "ERROR nvidia.com/gpu: 1\n      needed: 6" in text
-    assert text.count("event: p: BackOff: why") == 1
-
-
-def test_an_operator_that_is_not_there(served):
-    served.state.update(clusterpolicies=None, daemonsets=[], pods=[])
-    checks = [finding.check for finding in gate.look(PROMISE, served.config).findings]
-    assert checks[0] == "status"
-
-
-def test_waiting_until_it_is_so(served):
-    fewer(served.state)
-    served.at = {3: served.heals}
-    lines: list[str] = []
-    assert gate.wait(PROMISE, served.config, lines.append).exit_code == 0
-    assert [line.partition(": ")[2] for line in lines] == ["gpu-1 nvidia.com/gpu found 1, want 6"]
-    assert served.looks == 3
-
-
-def test_the_deadline(served):
-    fewer(served.state)
-    report = gate.wait({**PROMISE, "timeoutSeconds": 1}, served.config, lambda _: None)
-    assert report.exit_code == 1
-    assert re.match(r"doctor cluster after \d+ s: 1 error", as_text(report))
-
-
-def test_an_api_that_vanishes_for_a_while(served):
-    fewer(served.state)
-    served.at = {2: served.breaks, 4: served.heals}
-    lines: list[str] = []
-    assert gate.wait(PROMISE, served.config, lines.append).exit_code == 0
-    assert any("refuses" in line for line in lines)
-
-
-def test_an_api_that_vanishes_and_stays_away(served):
-    fewer(served.state)
-    served.at = {2: served.breaks}
-    report = gate.wait({**PROMISE, "timeoutSeconds": 2}, served.config, lambda _: None)
-    assert [finding.host for finding in report.findings] == ["gpu-1", "API server"]
-
-
-def test_an_api_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(gate, "PATIENCE_S", 0.2)
-    with pytest.raises(Refused, match=r"http://127.0.0.1:1: .*Is the cluster up"):
-        gate.wait(
-            {**PROMISE, "timeoutSeconds": 900}, kubeconfig(config_text("http://127.0.0.1:1"), "a test"), print
-        )
-
-
-def test_an_api_that_accepts_and_never_answers(served, monkeypatch):
-    monkeypatch.setattr(api, "LOOK_S", 0.4)
-    served.hangs = True
-    with pytest.raises(Refused, match="did not answer within"):
-        gate.look(PROMISE, served.config)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", "is empty"),
-        ("just words", "no mapping"),
-        ("a: [", "is no YAML"),
-        ("apiVersion: v1", "cannot be used"),
-        ("clusters: []\ncontexts: []\ncurrent-context: x", "Context 'x' not found"),
-        (
-            (
-                "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
-                "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x"
-            ),
-            "names no user",
-        ),
-    ],
-)
-def test_a_kubeconfig_that_cannot_be_used(text, expected):
-    with pytest.raises(Refused, match=expected):
-        kubeconfig(text, "a test")
-
-
-def test_a_kubeconfig_with_broken_certificates():
-    data = json.loads(config_text("https://127.0.0.1:1"))
-    data["clusters"][0]["cluster"]["certificate-authority-data"] = "bm90IGEgY2VydGlmaWNhdGU="
-    with pytest.raises(Refused, match="certificates cannot be used"):
-        gate.look(PROMISE, kubeconfig(json.dumps(data), "a test"))
