@@ -22,6 +22,8 @@ from .local_program import local_program
 from .provider import cluster_id, provider
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
+NOTHING = "true"
+"""An update with nothing to do, for which nobody becomes root."""
 
 
 class HostArgs(TypedDict):
@@ -177,7 +179,8 @@ class K3sCluster(pulumi.ComponentResource):
         if host["sudo"]:
             with_password = password is not None
             scripts = {
-                key: hostscripts.as_root(text, password=with_password) for key, text in scripts.items()
+                key: text if text == NOTHING else hostscripts.as_root(text, password=with_password)
+                for key, text in scripts.items()
             }
         if password is not None:
             stdin = pulumi.Output.all(password, stdin or "").apply(
@@ -327,12 +330,14 @@ class K3sCluster(pulumi.ComponentResource):
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
+        """What brings a new agent in; later, whatever changes, it does nothing: not even with another login,
+        for its stdin is ignored and keeps the password of the one that it came in with."""
         return self._on(
             host,
             f"agent-{host['name']}",
             ResourceOptions(depends_on=[upkeep], ignore_changes=["create", "stdin"]),
             create=self._converge(host, "agent"),
-            update="true",
+            update=NOTHING,
             stdin=self._agent_stdin(token),
         )
 

@@ -43,7 +43,7 @@ def checksum_wrong(life: Life) -> Iterator[None]:
     AREA,
     "first up",
     r"gpu-1 .*\n(.*\n)*?.*ERROR download: https://10\.77\.0\.219/release/\S+ is not reached: ",
-    r"mirror: https://\.\.\. or file:///\.\.\.",
+    r"mirror: https://\.\.\.\}, or \{airGap: FOLDER\}",
     within=90,
     healed="the stack file gets a mirror that is there",
 )
