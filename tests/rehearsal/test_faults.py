@@ -127,17 +127,3 @@ def test_an_agent_leaves_pods_first_then_k3s_then_node(life: Stage):
         return {pod["spec"].get("nodeName") for pod in pods}
 
     eventually("both pods on the remaining node", lambda: nodes_of_pods() == {AGENT})
-
-
-def test_slices_that_never_come_are_diagnosed_and_the_next_up_heals(life: Stage):
-    """The operator runs without its device plugin, so nothing makes the card allocatable."""
-    life.config["gpuOperator"]["readyTimeoutSeconds"] = 15
-    life.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
-    life.machines_up()
-    said = life.refused(life.up)
-    assert "gpu-1" in said and "nvidia.com/gpu" in said and "15 s" in said
-    assert "ERROR DaemonSet nvidia-device-plugin-daemonset: not there" in said
-    assert "kubectl -n gpu-operator logs deploy/gpu-operator" in said
-    del life.config["gpuOperator"]["values"]
-    life.up()
-    assert life.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
