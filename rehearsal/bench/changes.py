@@ -162,9 +162,7 @@ def of_peer(program: Path, addresses: list[str]) -> Iterator[tuple[Stand, Peer]]
     config = bare({"peer-server": addresses[2]}, {"peer-agent": addresses[3]})
     with stand("bench-peer", config) as theirs:
         theirs.machines_up()
-        folder = theirs.site.folder / "peer"
-        folder.mkdir()
-        peer = Peer(program, folder)
+        peer = Peer.anew(program, theirs)
         peer.install(theirs)
         yield theirs, peer
 

@@ -67,9 +67,7 @@ def by_hand(one: Stand) -> float:
 def of_peer(one: Stand, program: Path) -> float:
     """The same by somebody else's program."""
     one.afresh()
-    folder = one.site.folder / "peer"
-    folder.mkdir()
-    return Peer(program, folder).install(one)
+    return Peer.anew(program, one).install(one)
 
 
 def middle(runs: list[once.Run]) -> once.Run:

@@ -16,6 +16,7 @@ Names become the nodes' names. The clock stops when every node is Ready, not bef
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -38,6 +39,14 @@ class Peer:
 
     program: Path
     folder: Path
+
+    @classmethod
+    def anew(cls, program: Path, stand: Stand) -> "Peer":
+        """For a cluster that is to come: its folder is empty, whatever it kept of the one before."""
+        folder = stand.site.folder / "peer"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return cls(program, folder)
 
     def install(self, stand: Stand) -> float:
         """Seconds until every machine of the stand's configuration is a Ready node. Raises RehearsalError."""

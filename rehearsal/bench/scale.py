@@ -15,6 +15,7 @@ from .stand import Stand, bare, stand
 
 SIZES = (10, 100, 300, 1000)
 OURS, INDEPENDENT = "this program", "independent Commands"
+POD_NETWORK = "10.64.0.0/12"  # room for 4,096 nodes
 ABOUT = """\
 A preview of k3s on so many agents with nothing changed, beside a preview of as many local Commands as that
 stack has Commands, which know nothing of each other. The states were made with a plugin that runs nothing."""
@@ -27,9 +28,8 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
     series, goals, rows = [], [], []
     for size in sizes:
         tell(f"(e) {size} agents")
-        hosts = {f"agent-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(size)}
         with (
-            stand("bench-agents", bare({"server-1": own_address()}, hosts)) as one,
+            stand("bench-agents", of_size(size, own_address())) as one,
             stand("bench-commands", one.config) as other,
         ):
             count = _state(one, other)
@@ -74,6 +74,14 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
         tuple(rows),
     )
     return Part("e", "Preview by size", ABOUT, INDEPENDENT, tuple(series), tuple(goals), (table,))
+
+
+def of_size(agents: int, server: str) -> dict[str, Any]:
+    """The configuration of a server at that address and so many agents, which nobody reaches."""
+    hosts = {f"agent-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(agents)}
+    config = bare({"server-1": server}, hosts)
+    config["k3s"]["clusterCidr"] = POD_NETWORK
+    return config
 
 
 def own_address() -> str:

@@ -12,12 +12,13 @@ import pytest
 
 from rehearsal import planned
 from rehearsal.bench import __main__ as command
-from rehearsal.bench import byhand, chart, peer, results, traffic
+from rehearsal.bench import byhand, chart, peer, results, scale, traffic
 from rehearsal.bench.measure import Goal, Part, Series, Table, in_turns, linear, within
 from rehearsal.bench.page import amount, page
 from rehearsal.bench.stand import bare
 from rehearsal.engine import ROOT
 from rehearsal.process import RehearsalError
+from settings import parse
 
 HAND, OURS = Series("1 + 1", "by hand", (2.0, 4.0, 3.0)), Series("1 + 1", "up", (3.0, 9.0, 3.3))
 PART = Part(
@@ -217,11 +218,22 @@ def test_a_peer_is_told_everything_and_waited_for(
     assert all(name in (peer.__doc__ or "") for name in peer.told(stand))
 
 
+def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stand: Any, tmp_path: Path) -> None:
+    stand.site.folder = tmp_path
+    (peer.Peer.anew(Path("install-k3s"), stand).folder / "kubeconfig").touch()
+    assert not list(peer.Peer.anew(Path("install-k3s"), stand).folder.iterdir())
+
+
 def test_a_peer_that_fails_says_why(stand: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match=r"exit status 3:\nno such host"):
         a_peer(tmp_path, "echo no such host >&2; exit 3").install(stand)
     with pytest.raises(RehearsalError, match="missing"):
         peer.Peer(tmp_path / "missing", tmp_path).install(stand)
+
+
+@pytest.mark.parametrize("agents", scale.SIZES)
+def test_a_stack_of_any_size_that_is_measured_is_one_that_is_accepted(agents: int) -> None:
+    assert len(parse(scale.of_size(agents, "192.0.2.1"), {"sshPrivateKey"}).machines) == agents + 1
 
 
 def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
