@@ -4,6 +4,7 @@ The Automation API runs `__main__.py` as an inline program, so the engine is all
 language plugin, no account. State lies in `file://`, secrets behind a passphrase made here.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -105,6 +106,9 @@ class Engine:
 
         self._forget_stale_locks(show)
         connect_anew()
+        # A program that failed leaves a coroutine of the SDK, which stops the callbacks of the loop it ends
+        # in. It ends here, where no loop runs: the collector would find it in the middle of the run to come.
+        gc.collect()
         try:
             return getattr(self._stack(operation != "destroy"), operation)(
                 on_output=listen, on_error=listen, **options
