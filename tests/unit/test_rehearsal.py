@@ -6,8 +6,10 @@ import re
 import socket
 import subprocess
 import sys
+import weakref
 from concurrent import futures
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -123,6 +125,21 @@ def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_ne
         assert answer(monitor(address)) == grpc.StatusCode.UNIMPLEMENTED
     finally:
         server.stop(None)
+
+
+def test_what_an_earlier_program_left_is_gone_before_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self  # only the collector takes it away
+
+    left = weakref.ref(Left())
+    monkeypatch.setattr(Engine, "_stack", lambda *_: SimpleNamespace(refresh=lambda **_: seen.append(left())))
+    seen: list[Left | None] = []
+    with pytest.raises(AttributeError):  # of a run that has no summary
+        Engine("dev", tmp_path / "Pulumi.dev.yaml", tmp_path, tmp_path / "pulumi").refresh()
+    assert seen == [None]
 
 
 def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
