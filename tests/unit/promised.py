@@ -19,8 +19,6 @@ PROMISE: dict[str, Any] = {
     ],
 }
 NO_GPU = {**PROMISE, "nodes": PROMISE["nodes"][1:]}
-
-
 OPERATOR = {
     "metadata": {
         "name": "gpu-operator-5d8b7c-x2z4q",

@@ -66,7 +66,7 @@ def test_a_destroy_makes_room_for_the_next_first_up():
     assert [entry.when for entry in in_order([one("destroy"), one("destroy")])] == ["destroy", "destroy"]
 
 
-def told(names: Sequence[str], told: Connection) -> None:
+def passing(names: Sequence[str], told: Connection) -> None:
     """In the place of a lane: every entry passes."""
     for name in names:
         told.send((name, 1.0, ""))
@@ -80,7 +80,7 @@ def ended(names: Sequence[str], told: Connection) -> None:
 
 def test_settings_run_beside_each_other_each_in_its_order():
     chosen = in_order(ENTRIES)
-    results = [result.fault for result in beside_each_other(chosen, told)]
+    results = [result.fault for result in beside_each_other(chosen, passing)]
     for setting in ("bare", "whole"):
         assert [one for one in results if one.setting == setting] == [
             one for one in chosen if one.setting == setting
