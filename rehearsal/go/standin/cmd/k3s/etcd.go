@@ -110,7 +110,7 @@ func (e *etcdMember) args(cfg *config, more ...string) []string {
 }
 
 // begin says how etcd starts: with its data, as a new cluster, or as a learner of the cluster that from is
-// a server of. A second one is refused by etcd while the first has not been promoted.
+// a server of. Like k3s, it asks every second while etcd takes nobody just now.
 func (e *etcdMember) begin(ctx context.Context, from *server) ([]string, error) {
 	if exists(etcdDir + "/member") {
 		return nil, nil
@@ -119,10 +119,25 @@ func (e *etcdMember) begin(ctx context.Context, from *server) ([]string, error) 
 		return []string{"--initial-cluster=" + e.name + "=" + e.peerURL(), "--initial-cluster-state=new"}, nil
 	}
 	cluster, err := e.join(ctx, from)
+	for takesNobodyNow(err) {
+		logInfo("Waiting for other members to finish joining etcd cluster: %v", err)
+		if err := pause(ctx, time.Second); err != nil {
+			return nil, err
+		}
+		cluster, err = e.join(ctx, from)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("starting kubernetes: preparing server: start managed database: joining etcd cluster: %w", err)
 	}
 	return []string{"--initial-cluster=" + cluster, "--initial-cluster-state=existing"}, nil
+}
+
+// takesNobodyNow tells etcd's refusals that pass by themselves: one learner is there until it is promoted, and
+// for five seconds afterwards not all members have been connected for long enough.
+func takesNobodyNow(refusal error) bool {
+	return refusal != nil && slices.Contains([]string{
+		"etcdserver: too many learner members in cluster", "etcdserver: unhealthy cluster",
+	}, refusal.Error())
 }
 
 // join adds this server as a learner and tells all members as etcd wants to hear it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"testing"
 )
@@ -29,6 +30,22 @@ func TestInitialCluster(t *testing.T) {
 				t.Errorf("found %q, member %t; expected %q, member %t", found, isMember, test.want, test.isMember)
 			}
 		})
+	}
+}
+
+func TestTakesNobodyNow(t *testing.T) {
+	for text, want := range map[string]bool{
+		"etcdserver: too many learner members in cluster":     true,
+		"etcdserver: unhealthy cluster":                       true,
+		"etcdserver: Peer URLs already exists":                false,
+		"duplicate node name found, please use a unique name": false,
+	} {
+		if takesNobodyNow(errors.New(text)) != want {
+			t.Errorf("%s: expected %t", text, want)
+		}
+	}
+	if takesNobodyNow(nil) {
+		t.Error("no refusal: expected false")
 	}
 }
 
