@@ -134,6 +134,7 @@ class K3sCluster(pulumi.ComponentResource):
             },
             args["preflight"]["secrets"],
             ResourceOptions(parent=self),
+            remembers=True,
         )
         servers, tokens = self._servers([self._bury(gone["name"]) for gone in args["gone"]])
         in_turn = list(servers.values())

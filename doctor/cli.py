@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from doctor.finding import Report, as_json, as_text
-from doctor.told import Refused, inventory, promise, read_inventory, read_promise
+from doctor.told import Refused, from_environment, inventory, promise, read_inventory, read_promise
 
 PROJECT = "k3s-gpu-sharing"
 COULD_NOT_LOOK = 2
@@ -23,7 +23,8 @@ A stack with secrets: pulumi config --show-secrets --json | python -m doctor hos
 exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
 
 --from-graph is for the Pulumi program: what to look at comes as JSON in K3SGPU_INVENTORY (hosts) or
-K3SGPU_PROMISE (cluster), secrets (a JSON object) or the kubeconfig on the standard input.
+K3SGPU_PROMISE (cluster), secrets (a JSON object) or the kubeconfig on the standard input. What the last look
+at machines printed comes as PULUMI_COMMAND_STDOUT: agents of which nothing has changed are not asked again.
 """
 
 
@@ -64,12 +65,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _hosts(options: argparse.Namespace) -> int:
     # Imported here: each look needs one of two large libraries.
-    from doctor.hosts import look
+    from doctor import memory
+    from doctor.hosts import NOBODY, look
     from doctor.keys import logins_for, read_secrets
 
     agent = os.environ.get("SSH_AUTH_SOCK", "")
+    digests, known = {}, NOBODY
     if options.from_graph:
         told, given = read_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
+        digests = memory.digests(told, given, os.environ.get("K3SGPU_GENERATION", ""))
+        # Servers are asked whatever is known: nodes join them, and the rules for joining compare with them.
+        agents = {host["name"]: digests[host["name"]] for host in told["hosts"] if host["role"] == "agent"}
+        known = memory.recall(os.environ.get("PULUMI_COMMAND_STDOUT", ""), agents)
     else:
         told = _inventory_of(options.file)
         if not told["hosts"]:
@@ -84,7 +91,10 @@ def _hosts(options: argparse.Namespace) -> int:
             "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent; start one and give it the key: "
             'eval "$(ssh-agent)"; ssh-add'
         )
-    return _tell(look(told, logins_for(told, read_secrets(given), agent)), options)
+    report, facts = look(told, logins_for(told, read_secrets(given), agent), known)
+    if options.from_graph and not report.errors:
+        print(memory.leave(digests, facts))
+    return _tell(report, options, stdout_taken=options.from_graph)
 
 
 def _agent_answers(path: str) -> None:
@@ -120,15 +130,16 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _tell(report: Report, options: argparse.Namespace) -> int:
+def _tell(report: Report, options: argparse.Namespace, stdout_taken: bool = False) -> int:
     """Prints the report once; errors of a look inside the graph go where Pulumi looks for them."""
     text = json.dumps(as_json(report), indent=2) if options.json else as_text(report)
-    print(text, file=sys.stderr if options.from_graph and report.errors else sys.stdout)
+    aside = stdout_taken or (options.from_graph and report.errors)
+    print(text, file=sys.stderr if aside else sys.stdout)
     return report.exit_code
 
 
 def _from_environment(variable: str, look: str) -> Any:
-    text = os.environ.get(variable)
+    text = from_environment(variable)
     if not text:
         raise Refused(
             f"{variable} is not set; --from-graph is for the Pulumi program. "

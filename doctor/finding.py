@@ -62,12 +62,17 @@ def as_text(report: Report) -> str:
     if fine and any(findings for _, findings in groups):
         lines.append("")
     if len(fine) > QUIET_ABOVE:
-        lines.append(f"in order: {len(fine)} ({fine[0]} … {fine[-1]})")
+        lines.append(f"in order: {names(fine)}")
     else:
         lines += [f"ok  {_subject(report, name)}" for name in fine]
     if report.notes:
         lines += ["", *(f"  {note}" for note in report.notes)]
     return "\n".join(lines)
+
+
+def names(hosts: Sequence[str]) -> str:
+    """Hosts in a line: all of them, or how many and the first and last."""
+    return ", ".join(hosts) if len(hosts) <= QUIET_ABOVE else f"{len(hosts)} ({hosts[0]} … {hosts[-1]})"
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -1,40 +1,52 @@
-"""The look at machines: ask all, judge all, one report."""
+"""The look at machines: ask them, judge them together, one report."""
 
 import asyncio
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from doctor import facts
-from doctor.finding import Report
+from doctor.facts import Facts
+from doctor.finding import Report, names
 from doctor.machine import Machine, Plan
 from doctor.reach import unreached
 from doctor.rules import gib, judge
 from doctor.ssh import Answer, Failure, Login, ask_all
 
+NOBODY: Mapping[str, Facts] = MappingProxyType({})
 
-def look(inventory: Mapping[str, Any], logins: Mapping[str, Login]) -> Report:
-    """Asks every machine of the inventory at one moment and judges them together.
 
-    `logins`: how to log in, by host name. Takes at most CONNECT_S + FACTS_S a hundred
-    machines, however dead they are. Raises Refused when the inventory's host keys cannot be read.
+def look(
+    inventory: Mapping[str, Any], logins: Mapping[str, Login], known: Mapping[str, Facts] = NOBODY
+) -> tuple[Report, dict[str, Facts]]:
+    """Asks the machines of the inventory at one moment and judges them together: the verdict, and what is
+    known of every machine now.
+
+    `logins`: how to log in, by host name. `known`: machines that are not asked, and what they said before.
+    Takes at most CONNECT_S + FACTS_S a hundred machines, however dead they are. Raises Refused when the
+    inventory's host keys cannot be read.
     """
+    asked = [host for host in inventory["hosts"] if host["name"] not in known]
     question = facts.question(inventory)
-    answers = asyncio.run(ask_all(inventory["hosts"], logins, inventory.get("bastion"), question))
-    return report(inventory, answers, {name: login.public_key for name, login in logins.items()})
+    answers = asyncio.run(ask_all(asked, logins, inventory.get("bastion"), question))
+    verdict = report(inventory, answers, {name: login.public_key for name, login in logins.items()}, known)
+    said = {name: answer.facts for name, answer in answers.items() if isinstance(answer, Answer)}
+    return verdict, {**known, **said}
 
 
 def report(
     inventory: Mapping[str, Any],
     answers: Mapping[str, Answer | Failure],
     public_keys: Mapping[str, str],
+    known: Mapping[str, Facts] = NOBODY,
 ) -> Report:
-    """The verdict over what the machines said."""
+    """The verdict over what the machines said, beside those that are `known` and were not asked."""
     plan = Plan.of(inventory)
     findings, machines, subjects, behind = [], [], {}, []
     bastion = inventory.get("bastion")
     for spec in [*([bastion] if bastion else []), *inventory["hosts"]]:
         answer = answers.get(spec["name"])
-        if answer is None:  # a bastion that let us through
+        if answer is None:  # one that is known, or a bastion that let us through
             continue
         if isinstance(answer, Failure) and answer.kind == "bastion":
             behind.append(spec["name"])
@@ -45,8 +57,11 @@ def report(
             machine = Machine(spec, answer.facts, answer.clock, answer.peer)
             machines.append(machine)
             subjects[machine.name] = _about(machine, plan)
+    others = [Machine(spec, known[spec["name"]]) for spec in inventory["hosts"] if spec["name"] in known]
     notes = [f"not looked at, because the bastion was not reached: {', '.join(behind)}"] if behind else []
-    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan)], notes)
+    if others:
+        notes.append(f"looked at before, and nothing is new about them: {names(sorted(known))}")
+    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan, others)], notes)
 
 
 def _about(machine: Machine, plan: Plan) -> str:

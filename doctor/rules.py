@@ -395,8 +395,13 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judge(machines: Sequence[Machine], plan: Plan) -> list[Finding]:
-    """All rules over all machines that answered; what the stack file waives is marked as such."""
+def judge(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Finding]:
+    """All rules over all machines that answered; what the stack file waives is marked as such.
+
+    `others` are machines of which only a little is known: those that answered are compared with them, and
+    nothing is said about them.
+    """
+    waived = {machine.name: machine.spec.get("waive", ()) for machine in machines}
     findings = [
         _finding(machine.name, check, fault)
         for machine in machines
@@ -406,9 +411,9 @@ def judge(machines: Sequence[Machine], plan: Plan) -> list[Finding]:
     findings += [
         _finding(name, check, fault)
         for check, cross in CROSS_RULES.items()
-        for name, fault in cross(machines, plan)
+        for name, fault in cross([*machines, *others], plan)
+        if name in waived
     ]
-    waived = {machine.name: machine.spec.get("waive", ()) for machine in machines}
     return [
         replace(finding, severity="waived") if finding.check in waived[finding.host] else finding
         for finding in findings

@@ -6,6 +6,7 @@ Neither holds a secret.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -25,6 +26,15 @@ CONFIG_MAP = "time-slicing-config"
 
 # The one label this program sets to choose a profile; the others are feature discovery's.
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
+
+
+def from_environment(variable: str) -> str:
+    """What the Pulumi program says in `variable`, and in `variable`_2 and so on where one is too short for it
+    (components/local_program.py); "" where it says nothing."""
+    parts = [os.environ.get(variable, "")]
+    while more := os.environ.get(f"{variable}_{len(parts) + 1}"):
+        parts.append(more)
+    return "".join(parts)
 
 
 class Refused(Exception):

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from doctor.api import kubeconfig
-from doctor.told import Refused, read_promise
+from doctor.told import Refused, from_environment, read_promise
 from vacate.moves import Stayed, come_back, leave
 
 
@@ -22,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     move = parser.parse_args(arguments).move
     try:
         promise = (
-            read_promise(json.loads(os.environ.get("K3SGPU_PROMISE", "null"))) if move == "leave" else {}
+            read_promise(json.loads(from_environment("K3SGPU_PROMISE") or "null")) if move == "leave" else {}
         )
         config = kubeconfig(sys.stdin.read(), "the standard input")
         sys.stdout.write(leave(promise, config, _progress) if move == "leave" else come_back(config))

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 import hostscripts
+from components import local_program
+from doctor.told import from_environment
 from rehearsal import graph as g
 
 from .conftest import stack_config
@@ -271,6 +273,23 @@ def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alon
         for secret in ("registry-secret", "proxy-secret", "bucket-secret"):
             assert secret not in str(resource.inputs), resource.name
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
+
+
+def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, monkeypatch):
+    """Linux starts no program with more than 128 KiB in one: the inventory of some 350 hosts."""
+    whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
+    monkeypatch.setattr(local_program, "LONGEST", 500)
+    environment = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
+    assert len(environment) > len(whole) and max(map(len, environment.values())) <= 500
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    assert from_environment("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
+
+
+def test_what_a_look_leaves_for_the_next_is_a_secret(three_agents: g.Graph):
+    preflight = three_agents.of("cluster-preflight")
+    assert preflight.inputs["addPreviousOutputInEnv"] is True and preflight.inputs["logging"] == "stderr"
+    assert preflight.options.additionalSecretOutputs == ["stdout"]
 
 
 def test_a_pools_kubelets_are_its_own(in_project: Path):

@@ -1,12 +1,14 @@
 """Several servers, and hosts that come and go: each test starts from where the one before it ended."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from rehearsal import machines
 from rehearsal.golang import K3S_RELEASES
+from rehearsal.trace import logins
 
 from .stage import Stage, stack_config, stage
 
@@ -92,13 +94,17 @@ def test_servers_join_one_after_another(three: Stage, booted: Booted):
 
 def test_an_agent_that_comes_or_goes_touches_nobody_else(three: Stage, booted: Booted):
     before = starts(three, booted)
+    came = time.time()
     of(three, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
     three.up(CLUSTER_ONLY)
+    assert logins(booted, came, time.time())["gpu-1"] == 0
     assert "gpu-2" in nodes(three)
     with_it = starts(three, booted)
     assert {name for name in before if with_it[name] != before[name]} == {"gpu-2"}
+    went = time.time()
     of(three, "server-1", "server-2", "server-3", "gpu-1")
     three.up(CLUSTER_ONLY)
+    assert logins(booted, went, time.time())["gpu-1"] == 0
     assert "gpu-2" not in nodes(three)
     assert starts(three, booted) == before
 

@@ -11,6 +11,7 @@ import pytest
 import doctor
 from doctor import api, cli, gate, hosts
 from doctor.cli import main
+from doctor.facts import Facts
 from doctor.finding import Finding, Report, as_json, as_text
 from doctor.keys import Secrets, logins_for, read_secrets
 from doctor.ssh import Login
@@ -328,22 +329,23 @@ def test_usage(arguments):
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize(
-    ("findings", "code", "stream"), [([], 0, "out"), ([WARNING], 0, "out"), ([ERROR], 1, "err")]
-)
-def test_the_graph_gets_errors_on_stderr_and_the_rest_on_stdout(monkeypatch, capsys, findings, code, stream):
+@pytest.mark.parametrize(("findings", "code"), [([], 0), ([WARNING], 0), ([ERROR], 1)])
+def test_the_graph_gets_the_report_on_stderr_and_what_the_next_look_needs_on_stdout(
+    monkeypatch, capsys, findings, code
+):
     given = {}
 
-    def look(told, logins):
+    def look(told, logins, known):
         given.update(told=told, logins=logins)
-        return Report("doctor hosts", {"gpu-1": "x"}, findings)
+        return Report("doctor hosts", {"gpu-1": "x"}, findings), {"gpu-1": Facts({"machine-id": ("1",)})}
 
     monkeypatch.setattr(hosts, "look", look)
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
     assert main(["hosts", "--from-graph"]) == code
     said = capsys.readouterr()
-    assert "doctor hosts: " in getattr(said, stream)
+    assert "doctor hosts: " in said.err
+    assert [*(json.loads(said.out) if code == 0 else said.out)] == (["gpu-1"] if code == 0 else [])
     assert PRIVATE.splitlines()[1] not in said.out + said.err
     assert given == {"told": INVENTORY, "logins": {"gpu-1": Login(KEY)}}
 
@@ -353,7 +355,7 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
         def read(self) -> str:
             raise AssertionError("read from a standard input that may never end")
 
-    monkeypatch.setattr(hosts, "look", lambda told, logins: Report("doctor hosts", {}, [ERROR]))
+    monkeypatch.setattr(hosts, "look", lambda told, logins, known: (Report("doctor hosts", {}, [ERROR]), {}))
     monkeypatch.setattr(sys, "stdin", Silent(""))
     assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["errors"] == 1
@@ -364,15 +366,15 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
 def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look, findings, code):
     """One form and one meaning of the exit status, so that a script can ask both."""
 
-    def seen(told, access):
+    def report():
         if findings is None:
             raise Refused("nobody can be asked")
         return Report("t", {"a": "x"}, findings)
 
     (project / "kubeconfig").write_text("{}")
     monkeypatch.setattr(api, "kubeconfig", lambda text, where: None)
-    for place in (hosts, gate):
-        monkeypatch.setattr(place, "look", seen)
+    monkeypatch.setattr(hosts, "look", lambda told, logins, known: (report(), {}))
+    monkeypatch.setattr(gate, "look", lambda told, access: report())
     assert main([*look, "--file", "Pulumi.dev.yaml", "--json"]) == code
     said = capsys.readouterr()
     if findings is None:
