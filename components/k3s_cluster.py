@@ -22,6 +22,8 @@ from .local_program import local_program
 from .provider import cluster_id, provider
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
+NODES_AT_ONCE = 200
+"""A script is one argument of the shell that sshd starts, and Linux takes no longer one than 128 KiB."""
 NOTHING = "true"
 """An update with nothing to do, for which nobody becomes root."""
 
@@ -382,21 +384,22 @@ class K3sCluster(pulumi.ComponentResource):
             update=update,
         )
 
-    def _nodes(self) -> remote.Command:
+    def _nodes(self) -> None:
         """What changes on Nodes without their machines: none may change its own taints, the server may."""
         hosts = [*self._args["servers"], *self._args["agents"]]
-        return self._on(
-            self._args["servers"][0],
-            "nodes",
-            ResourceOptions(depends_on=list(self.joined.values())),
-            create=hostscripts.render(
-                "cluster",
-                "nodes",
-                HOST=self._args["servers"][0]["name"],
-                GENERATION=self._args["generation"],
-                WANTED="\n".join(_node_line(host) for host in hosts),
-            ),
-        )
+        for start in range(0, len(hosts), NODES_AT_ONCE):
+            self._on(
+                self._args["servers"][0],
+                f"nodes-{start}" if start else "nodes",
+                ResourceOptions(depends_on=list(self.joined.values())),
+                create=hostscripts.render(
+                    "cluster",
+                    "nodes",
+                    HOST=self._args["servers"][0]["name"],
+                    GENERATION=self._args["generation"],
+                    WANTED="\n".join(_node_line(host) for host in hosts[start : start + NODES_AT_ONCE]),
+                ),
+            )
 
     def _converge(self, host: HostArgs, role: str) -> str:
         args, release = self._args, self._args["release"]

@@ -1,6 +1,7 @@
 """The graph of the machines: servers in turn, agents beside each other, who leaves and who is dead."""
 
 import json
+import re
 from pathlib import Path
 
 import asyncssh
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 import hostscripts
-from components import local_program
+from components import k3s_cluster, local_program
 from doctor.told import from_environment
 from rehearsal import graph as g
 
@@ -284,6 +285,14 @@ def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, 
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
     assert from_environment("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
+
+
+def test_a_script_about_all_nodes_stays_as_short_as_a_shell_takes_it(in_project: Path, monkeypatch):
+    monkeypatch.setattr(k3s_cluster, "NODES_AT_ONCE", 2)
+    graph = g.run(with_agents(3))
+    texts = [graph.of(f"cluster-{name}").inputs["create"] for name in ("nodes", "nodes-2")]
+    nodes = [re.findall(r"^(?:WANTED=')?([a-z]+-\d)\|", text, re.MULTILINE) for text in texts]
+    assert nodes == [["server-1", "gpu-1"], ["gpu-2", "gpu-3"]]
 
 
 def test_what_a_look_leaves_for_the_next_is_a_secret(three_agents: g.Graph):

@@ -82,6 +82,19 @@ def test_a_machine_gets_one_text(job: str):
 
 
 @pytest.mark.parametrize("job", JOBS)
+def test_comments_stay_here(job: str):
+    # So that a line that begins with # is a comment, of sh or of awk, and no text.
+    assert "<<" not in hostscripts.source(job)
+    assert not [line for line in hostscripts.render(job).splitlines() if line.lstrip().startswith("#")]
+
+
+def test_what_a_machine_keeps_is_readable_there():
+    assert hostscripts.source("clean") in shlex.split(
+        hostscripts.render("converge", CLEAN=hostscripts.source("clean")).split("CLEAN=")[1]
+    )
+
+
+@pytest.mark.parametrize("job", JOBS)
 def test_scripts_are_strict_and_private(job: str):
     script = hostscripts.render(job)
     assert script.startswith("set -eu\numask 077\n")
