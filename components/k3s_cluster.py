@@ -7,7 +7,8 @@ that was just installed. What is *not* waited for: anything inside the cluster b
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from types import MappingProxyType
+from typing import NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -127,6 +128,7 @@ class K3sCluster(pulumi.ComponentResource):
         super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
         self._name, self._args = name, args
         self._hooks = opts.hooks if opts else None
+        self._connections: dict[str, pulumi.Output[remote.ConnectionArgsDict]] = {}
         self._preflight = local_program(
             f"{name}-preflight",
             "doctor hosts --from-graph",
@@ -191,7 +193,7 @@ class K3sCluster(pulumi.ComponentResource):
             )
         return remote.Command(
             f"{self._name}-{name}",
-            connection=host["connection"],
+            connection=self._connection(host),
             create=scripts.get("create"),
             update=scripts.get("update"),
             delete=scripts.get("delete"),
@@ -202,6 +204,16 @@ class K3sCluster(pulumi.ComponentResource):
                 ResourceOptions(parent=self, hooks=None if "delete" in scripts else self._hooks), opts
             ),
         )
+
+    def _connection(self, host: HostArgs) -> pulumi.Output[remote.ConnectionArgsDict]:
+        """Made once for all Commands of a host, and of a Mapping that is no dict: of that the SDK would make
+        some forty Outputs anew for each."""
+        if host["name"] not in self._connections:
+            made = pulumi.Output.secret(host["connection"])
+            self._connections[host["name"]] = made.apply(
+                lambda fields: cast(remote.ConnectionArgsDict, MappingProxyType(fields))
+            )
+        return self._connections[host["name"]]
 
     def _server(
         self, host: HostArgs, after: Sequence[pulumi.Resource], stdin: pulumi.Input[str] | None = None
