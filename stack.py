@@ -23,7 +23,7 @@ from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
 from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
-from components.k3s_cluster import HostArgs, K3sClusterArgs
+from components.k3s_args import HostArgs, K3sClusterArgs
 
 Secrets = Mapping[str, pulumi.Output[str]]
 POD_SECURITY = "pod-security.kubernetes.io/enforce"

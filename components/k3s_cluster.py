@@ -8,7 +8,7 @@ that was just installed. What is *not* waited for: anything inside the cluster b
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -18,100 +18,16 @@ from pulumi_command import remote
 
 import hostscripts
 
-from .kubeconfig import API_PORT, kubeconfig_for
+from .k3s_args import GoneArgs, HostArgs, K3sClusterArgs
+from .k3s_config import agent_config, forget_script, host_key, node_line, owner, server_config
+from .kubeconfig import kubeconfig_for
 from .local_program import local_program
 from .provider import cluster_id, provider
 
-AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 NODES_AT_ONCE = 200
 """A script is one argument of the shell that sshd starts, and Linux takes no longer one than 128 KiB."""
 NOTHING = "true"
 """An update with nothing to do, for which nobody becomes root."""
-
-
-class HostArgs(TypedDict):
-    """One machine. `name` is its key in the stack file, and the name of its Node."""
-
-    name: str
-    address: str
-    """Where this program, and the kubeconfig, reach it."""
-    node_ip: str
-    """Where the other nodes reach it."""
-    external_ip: NotRequired[str | None]
-    connection: remote.ConnectionArgsDict
-    sudo: bool
-    """The login is not root: what runs there runs under sudo."""
-    sudo_password: NotRequired[pulumi.Input[str] | None]
-    """What sudo asks for; without one it must ask for nothing."""
-    labels: Mapping[str, str]
-    """Of its Node; labels of others there are left alone."""
-    taints: Sequence[str]
-    """Of its Node, as key=value:Effect or key:Effect; taints of others there are left alone."""
-    kubelet_args: Sequence[str]
-    """As name=value."""
-
-
-class ReleaseArgs(TypedDict):
-    """Where k3s comes from, and what it must hash to."""
-
-    version: str
-    mirror: str
-    install_script_url: str
-    install_script_sha256: NotRequired[str | None]
-    binary_sha256: Mapping[str, str]
-    """By architecture: amd64, arm64. Without one the release's own checksum file decides."""
-
-
-class PreflightArgs(TypedDict):
-    """What doctor is told: the inventory as JSON, and the secrets."""
-
-    inventory: str
-    secrets: pulumi.Input[str]
-    """The stack's secrets that reaching a machine takes, as a JSON object."""
-
-
-class GoneArgs(TypedDict):
-    """A machine that is dead for good."""
-
-    name: str
-    role: str
-
-
-class K3sClusterArgs(TypedDict):
-    """Everything a cluster is made from."""
-
-    servers: Sequence[HostArgs]
-    """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
-    agents: Sequence[HostArgs]
-    gone: Sequence[GoneArgs]
-    """Hosts that will never answer again."""
-    registration_address: NotRequired[str | None]
-    """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
-    release: ReleaseArgs
-    disable: Sequence[str]
-    """Packaged components k3s leaves out, such as traefik."""
-    tls_san: Sequence[str]
-    config: Mapping[str, object]
-    """Further keys of k3s's config.yaml, for all nodes."""
-    server_config: Mapping[str, object]
-    """Further keys that only a server understands."""
-    node_secrets: pulumi.Input[Mapping[str, str]]
-    """By name, what converge.sh takes on every node besides tokens: REGISTRIES, ENVIRONMENT."""
-    server_secrets: pulumi.Input[Mapping[str, str]]
-    """By name, what it takes on servers besides: SERVER_CONFIG."""
-    preflight: PreflightArgs
-    bring: Mapping[str, str]
-    """By host, for `python -m bring`: what this computer brings to it before it converges; empty: nothing."""
-    start_timeout_seconds: int
-    drain_on_patch: bool
-    """An upgrade within a minor version moves the pods away first, as one by a minor version always does."""
-    drain_timeout_seconds: int
-    max_unavailable: int
-    """How many running agents a change may touch at the same time."""
-    protect: bool
-    """Whether the engine refuses to delete a server, and what would clean its machine."""
-    generation: int
-    """A number without meaning: another one makes preflight, converge and kubeconfig run again."""
 
 
 class K3sCluster(pulumi.ComponentResource):
@@ -308,7 +224,7 @@ class K3sCluster(pulumi.ComponentResource):
             f"{gone} is marked gone: this run deletes its Node; take it out of the stack file afterwards",
             resource=self,
         )
-        text = _forget_script(gone)
+        text = forget_script(gone)
         return self._ward("forget", gone, [self._preflight], update=text, delete=text)
 
     def _let_go(self, gone: GoneArgs, first: remote.Command) -> None:
@@ -372,7 +288,7 @@ class K3sCluster(pulumi.ComponentResource):
             f"clean-{host['name']}",
             # After the look: a ward for a machine that could never be reached could never be run.
             ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
-            delete=hostscripts.render("clean-ward", **_owner(host)),
+            delete=hostscripts.render("clean-ward", **owner(host)),
         )
 
     def _leave(self, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
@@ -381,8 +297,8 @@ class K3sCluster(pulumi.ComponentResource):
     def _forget(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
         """Deletes the Node of a host that leaves; and of one that came back empty under its old name, which
         its host key tells: another one makes this run, before anything runs on the host."""
-        update = _forget_script(host["name"], _host_key(host))
-        return self._ward("forget", host["name"], after, update=update, delete=_forget_script(host["name"]))
+        update = forget_script(host["name"], host_key(host))
+        return self._ward("forget", host["name"], after, update=update, delete=forget_script(host["name"]))
 
     def _ward(
         self, job: str, host: str, after: Sequence[pulumi.Resource], *, delete: str, update: str = ""
@@ -409,7 +325,7 @@ class K3sCluster(pulumi.ComponentResource):
                     "nodes",
                     HOST=self._args["servers"][0]["name"],
                     GENERATION=self._args["generation"],
-                    WANTED="\n".join(_node_line(host) for host in hosts[start : start + NODES_AT_ONCE]),
+                    WANTED="\n".join(node_line(host) for host in hosts[start : start + NODES_AT_ONCE]),
                 ),
             )
 
@@ -419,7 +335,7 @@ class K3sCluster(pulumi.ComponentResource):
         config = server_config(host, args) if role == "server" else agent_config(host, args)
         return hostscripts.render(
             "converge",
-            **_owner(host),
+            **owner(host),
             ROLE=role,
             DATABASE=self._database(host) if role == "server" else "",
             SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host),
@@ -443,77 +359,3 @@ class K3sCluster(pulumi.ComponentResource):
         if host is not initial:
             return "copy"
         return "first" if others else "own"
-
-
-def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
-    """The server's /etc/rancher/k3s/config.yaml, without secrets."""
-    return {
-        **args["config"],
-        **args["server_config"],
-        **_identity(host),
-        "agent-token-file": AGENT_TOKEN_FILE,
-        "tls-san": list(dict.fromkeys([*_addresses(host, args), *args["tls_san"]])),
-        "disable": list(args["disable"]),
-        "write-kubeconfig-mode": "0600",
-    }
-
-
-def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
-    """An agent's /etc/rancher/k3s/config.yaml, without secrets."""
-    return {
-        **args["config"],
-        **_identity(host),
-        "server": f"https://{args.get('registration_address') or args['servers'][0]['node_ip']}:{API_PORT}",
-        "token-file": AGENT_TOKEN_FILE,
-    }
-
-
-def _identity(host: HostArgs) -> dict[str, object]:
-    external = host.get("external_ip")
-    return {
-        "node-name": host["name"],
-        "node-ip": host["node_ip"],
-        **({"node-external-ip": external} if external else {}),
-        **({"kubelet-arg": list(host["kubelet_args"])} if host["kubelet_args"] else {}),
-        **_at_registration(host),
-    }
-
-
-def _at_registration(host: HostArgs) -> dict[str, object]:
-    """What a Node begins with, so that no pod comes before its taints; later the server sees to it.
-
-    A kubelet may not give itself labels of Kubernetes' own domains.
-    """
-    labels = [
-        f"{key}={value}"
-        for key, value in sorted(host["labels"].items())
-        if not key.partition("/")[0].endswith(("kubernetes.io", "k8s.io"))
-    ]
-    taints = list(host["taints"])
-    return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
-
-
-def _forget_script(host: str, host_key: str = "") -> str:
-    return hostscripts.render("cluster", "forget", HOST=host, HOST_KEY=host_key)
-
-
-def _node_line(host: HostArgs) -> str:
-    """For nodes.sh: NODE|LABELS|TAINTS|HOST KEY; a taint without a value has an empty one."""
-    labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
-    taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
-    return f"{host['name']}|{labels}|{taints}|{_host_key(host)}"
-
-
-def _host_key(host: HostArgs) -> str:
-    """What tells a machine from another one under its name; without a comment that anybody may write."""
-    return " ".join(str(host["connection"].get("host_key")).split()[:2])
-
-
-def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
-    """Where the API is found on this server."""
-    own = (host["address"], host["node_ip"], host.get("external_ip"))
-    return [address for address in (*own, args.get("registration_address")) if address]
-
-
-def _owner(host: HostArgs) -> dict[str, str]:
-    return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}

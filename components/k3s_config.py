@@ -1,0 +1,86 @@
+"""What a node is told, as plain values: k3s's configuration, and the texts that name it to scripts."""
+
+import pulumi
+
+import hostscripts
+
+from .k3s_args import HostArgs, K3sClusterArgs
+from .kubeconfig import API_PORT
+
+AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
+
+
+def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+    """The server's /etc/rancher/k3s/config.yaml, without secrets."""
+    return {
+        **args["config"],
+        **args["server_config"],
+        **_identity(host),
+        "agent-token-file": AGENT_TOKEN_FILE,
+        "tls-san": list(dict.fromkeys([*_addresses(host, args), *args["tls_san"]])),
+        "disable": list(args["disable"]),
+        "write-kubeconfig-mode": "0600",
+    }
+
+
+def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+    """An agent's /etc/rancher/k3s/config.yaml, without secrets."""
+    return {
+        **args["config"],
+        **_identity(host),
+        "server": f"https://{args.get('registration_address') or args['servers'][0]['node_ip']}:{API_PORT}",
+        "token-file": AGENT_TOKEN_FILE,
+    }
+
+
+def _identity(host: HostArgs) -> dict[str, object]:
+    external = host.get("external_ip")
+    return {
+        "node-name": host["name"],
+        "node-ip": host["node_ip"],
+        **({"node-external-ip": external} if external else {}),
+        **({"kubelet-arg": list(host["kubelet_args"])} if host["kubelet_args"] else {}),
+        **_at_registration(host),
+    }
+
+
+def _at_registration(host: HostArgs) -> dict[str, object]:
+    """What a Node begins with, so that no pod comes before its taints; later the server sees to it.
+
+    A kubelet may not give itself labels of Kubernetes' own domains.
+    """
+    labels = [
+        f"{key}={value}"
+        for key, value in sorted(host["labels"].items())
+        if not key.partition("/")[0].endswith(("kubernetes.io", "k8s.io"))
+    ]
+    taints = list(host["taints"])
+    return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
+
+
+def forget_script(host: str, key: str = "") -> str:
+    """What deletes the Node of `host`; with the host `key` of its machine only where it had another one."""
+    return hostscripts.render("cluster", "forget", HOST=host, HOST_KEY=key)
+
+
+def node_line(host: HostArgs) -> str:
+    """For nodes.sh: NODE|LABELS|TAINTS|HOST KEY; a taint without a value has an empty one."""
+    labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
+    taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
+    return f"{host['name']}|{labels}|{taints}|{host_key(host)}"
+
+
+def host_key(host: HostArgs) -> str:
+    """What tells a machine from another one under its name; without a comment that anybody may write."""
+    return " ".join(str(host["connection"].get("host_key")).split()[:2])
+
+
+def owner(host: HostArgs) -> dict[str, str]:
+    """Whose machine it is, for its marker."""
+    return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
+
+
+def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
+    """Where the API is found on this server."""
+    own = (host["address"], host["node_ip"], host.get("external_ip"))
+    return [address for address in (*own, args.get("registration_address")) if address]
