@@ -94,7 +94,9 @@ def _hosts(options: argparse.Namespace) -> int:
     report, facts = look(told, logins_for(told, read_secrets(given), agent), known)
     if options.from_graph and not report.errors:
         print(memory.leave(digests, facts))
-    return _tell(report, options, stdout_taken=options.from_graph)
+        print(memory.short(as_text(report)), file=sys.stderr)
+        return report.exit_code
+    return _tell(report, options)
 
 
 def _agent_answers(path: str) -> None:
@@ -130,11 +132,10 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _tell(report: Report, options: argparse.Namespace, stdout_taken: bool = False) -> int:
+def _tell(report: Report, options: argparse.Namespace) -> int:
     """Prints the report once; errors of a look inside the graph go where Pulumi looks for them."""
     text = json.dumps(as_json(report), indent=2) if options.json else as_text(report)
-    aside = stdout_taken or (options.from_graph and report.errors)
-    print(text, file=sys.stderr if aside else sys.stdout)
+    print(text, file=sys.stderr if options.from_graph and report.errors else sys.stdout)
     return report.exit_code
 
 

@@ -15,7 +15,8 @@ KEPT = ("machine-id", "product-uuid", "hostname")
 """The facts by which a new machine is told from one that is not asked again."""
 
 LARGEST = 100_000
-"""Characters. Linux takes no longer string than 128 KiB into an environment (execve(2))."""
+"""Bytes. Both of a look's streams come back in the environment of the next (PULUMI_COMMAND_STDOUT, _STDERR),
+and Linux takes no longer string than 128 KiB there (execve(2))."""
 
 
 def digests(inventory: Mapping[str, Any], *rest: str) -> dict[str, str]:
@@ -26,12 +27,11 @@ def digests(inventory: Mapping[str, Any], *rest: str) -> dict[str, str]:
     """
     servers = sum(host["role"] == "server" for host in inventory["hosts"])
     common = {**inventory, "hosts": servers}
-    return {
-        host["name"]: hashlib.sha256(json.dumps([common, host, rest], sort_keys=True).encode()).hexdigest()[
-            :16
-        ]
-        for host in inventory["hosts"]
-    }
+
+    def digest(host: Mapping[str, Any]) -> str:
+        return hashlib.sha256(json.dumps([common, host, rest], sort_keys=True).encode()).hexdigest()[:16]
+
+    return {host["name"]: digest(host) for host in inventory["hosts"]}
 
 
 def leave(digests: Mapping[str, str], facts: Mapping[str, Facts]) -> str:
@@ -39,6 +39,14 @@ def leave(digests: Mapping[str, str], facts: Mapping[str, Facts]) -> str:
     kept = {name: [digests[name], *(said.one(fact) for fact in KEPT)] for name, said in facts.items()}
     text = json.dumps(kept, separators=(",", ":"))
     return text if len(text) <= LARGEST else ""
+
+
+def short(report: str) -> str:
+    """A report that can come back, which nobody reads there: its end is left out where it is too long."""
+    if len(report.encode()) <= LARGEST:
+        return report
+    begin = report.encode()[:LARGEST].decode(errors="ignore").rpartition("\n")[0]
+    return f"{begin}\n… and more: python -m doctor hosts --file Pulumi.<stack>.yaml shows all of it"
 
 
 def recall(text: str, digests: Mapping[str, str]) -> dict[str, Facts]:

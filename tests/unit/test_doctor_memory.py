@@ -83,6 +83,16 @@ def test_a_memory_that_would_not_come_back_is_not_left():
     assert memory.recall(memory.leave(dict.fromkeys(some, "d"), some), dict.fromkeys(some, "d")) == some
 
 
+def test_a_report_that_would_not_come_back_is_cut():
+    line = "  warning swap: it is on … \n"
+    assert memory.short(line) == line
+    cut = memory.short(line * 20_000)
+    assert len(cut.encode()) < 128 * 1024
+    assert cut.startswith(line * 3_000) and cut.endswith(
+        "python -m doctor hosts --file Pulumi.<stack>.yaml shows all of it"
+    )
+
+
 def test_a_new_machine_is_compared_with_those_that_are_not_asked():
     plan = Plan(
         project="p", stack="dev", k3s_version="v1.36.2+k3s1", mirror="", driver="host", toolkit="host"
