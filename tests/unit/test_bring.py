@@ -223,7 +223,6 @@ def test_a_machine_that_takes_nothing_more_is_given_up(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(send, "STALL_S", 1)
-    monkeypatch.setattr(send, "ANSWER_S", 2)
     plan = plans(tmp_path)["gpu-1"]
     (machine.lib / "release" / VERSION).mkdir(parents=True)
     for name in ("install.sh", "sha256sum-amd64.txt"):
