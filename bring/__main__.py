@@ -11,12 +11,12 @@ from pathlib import Path
 
 from bring.send import NotSent, send
 from doctor.keys import logins_for, read_secrets
-from doctor.told import Refused
+from doctor.told import Refused, from_environment
 
 
 def main() -> int:
     """The exit status; what failed goes where Pulumi looks for it."""
-    told = os.environ.get("K3SGPU_BRING")
+    told = from_environment("K3SGPU_BRING")
     if not told:
         return _say(__doc__ or "", 2)
     plan = json.loads(told)

@@ -5,18 +5,17 @@ strict), 2 could not look.
 """
 
 import json
-import os
 import sys
 
 from doctor.api import kubeconfig
-from doctor.told import Refused
+from doctor.told import Refused, from_environment
 from jobs import run
 
 
 def main(arguments: list[str]) -> int:
     """The exit status; what failed goes where Pulumi looks for it."""
     variable = {"wait": "K3SGPU_JOB", "verify": "K3SGPU_VERIFY"}.get(" ".join(arguments))
-    told = variable and os.environ.get(variable)
+    told = variable and from_environment(variable)
     if not told:
         say(__doc__ or "")
         return 2
