@@ -14,7 +14,7 @@ help: ## this list
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
 
 venv:
-	@sh rehearsal/venv.sh
+	@sh rehearsal/toolchain/venv.sh
 
 up: venv ## machines, cluster, operator, slices, workloads; again: only what changed (TRACE=1: what took how long)
 	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
@@ -26,43 +26,43 @@ down: venv ## destroy the stack and take its machines away
 	@$(REHEARSAL) down --stack $(STACK)
 
 fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in the rehearsed cluster; SVG=file: drawn)
-	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m capacity --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
+	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
 
 plan: venv ## what a stack would register, and what the policies say; no engine, machines, keys or secrets
-	@$(PYTHON) -m rehearsal.planned --file Pulumi.$(STACK).yaml
+	@$(PYTHON) -m tools.plan --file Pulumi.$(STACK).yaml
 
 graph: venv ## docs/graph.md: who waits for whom
-	@$(PYTHON) -m rehearsal.planned --file Pulumi.dev.yaml --mermaid > docs/graph.md.new
+	@$(PYTHON) -m tools.plan --file Pulumi.dev.yaml --mermaid > docs/graph.md.new
 	@mv docs/graph.md.new docs/graph.md
 
 schema: venv ## the JSON Schema of stack files, which editors read
-	@$(PYTHON) -m settings
+	@$(PYTHON) -m k3sgpu schema
 
 pins: venv ## the hashes of a k3s release (VERSION=v1.36.2+k3s1), as lines for the stack file (MIRROR=address)
-	@$(PYTHON) -m settings.pins '$(VERSION)' $(if $(MIRROR),--mirror '$(MIRROR)')
+	@$(PYTHON) -m k3sgpu pins '$(VERSION)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 doctor: venv ## look at the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)
 
 kubeconfig: venv ## the cluster in your own kubeconfig, under the stack's name (USE=1: and current; REMOVE=1: out again)
-	@$(PYTHON) -m kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
+	@$(PYTHON) -m k3sgpu kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
 .PHONY: bench
-bench: venv ## what it takes, beside what it could take: docs/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
+bench: venv ## what it takes, beside what it could take: rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
 	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
 
 prove: venv ## what this machine's NVIDIA cards really offer, against what the stack file promises
-	@$(PYTHON) -m rehearsal.prove --file Pulumi.$(STACK).yaml
+	@$(PYTHON) -m rehearsal.proof --file Pulumi.$(STACK).yaml
 
 test: venv ## every test that needs neither root nor machines
 	@$(PYTHON) -m pytest
 
 e2e: venv ## the rehearsal tests, two files beside each other: real engine, SSH, systemd, API server and scheduler
-	@$(PYTHON) -m rehearsal.toolbox
+	@$(PYTHON) -m rehearsal.toolchain.toolbox
 	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder tests/rehearsal
 
-faults: venv ## faults under the real engine, and docs/faults.md (FAULTS=all, or names and areas; else a sample)
-	@$(PYTHON) -m faults '$(FAULTS)'
+faults: venv ## faults under the real engine, and rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
+	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
 
 check: venv ## ruff, pyright, shellcheck
 	@$(PYTHON) -m ruff check .

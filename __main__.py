@@ -6,11 +6,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi import ResourceOptions
 
-import capacity
-import doctor
 import stack
-from components import ways_out
-from components.given_cluster import GivenCluster
+from components import error_hints
+from components.existing_cluster import GivenCluster
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
@@ -18,6 +16,8 @@ from components.gpu_verify import GpuVerify
 from components.gpu_workload import GpuWorkload
 from components.guard import Guard
 from components.k3s_cluster import K3sCluster
+from k3sgpu import capacity
+from k3sgpu.handoff import expected_state, inventory
 
 # What the stack file says; a mistake ends the program here, with all the others of the file.
 config = pulumi.Config()
@@ -33,8 +33,8 @@ if settings.kubeconfig:  # a cluster is there already: what is put into it is ta
     cluster = GivenCluster("cluster", stack.given(config, settings, Path.cwd()))
     inside = ResourceOptions(provider=cluster.provider)
 else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
-    inventory = doctor.inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
-    hooks = ways_out.hooks()
+    inventory = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+    hooks = error_hints.hooks()
     described = stack.cluster(settings, access, secrets, inventory, brought)
     cluster = K3sCluster("cluster", described, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
@@ -42,7 +42,7 @@ else:  # machines that answer SSH become a k3s cluster, and what lies in it goes
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster
     # What its device plugin reads, in its namespace.
-    promise = doctor.promise(settings, capacity.offers(settings))
+    promise = expected_state.build_expected_state(settings, capacity.offers(settings))
     profiles = GpuProfiles(
         "gpu-profiles", stack.profiles(settings, promise=promise, kubeconfig=cluster.kubeconfig), inside
     )

@@ -12,18 +12,17 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import remote
 
-import bring
-import capacity
-import doctor
-import settings as s
-from components import ssh
-from components.given_cluster import GivenClusterArgs
+from components import ssh_connection
+from components.existing_cluster import GivenClusterArgs
 from components.gpu_operator import GpuOperatorArgs
 from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
 from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_args import HostArgs, K3sClusterArgs
+from k3sgpu import capacity
+from k3sgpu import settings as s
+from k3sgpu.handoff import expected_state, release_upload
 
 Secrets = Mapping[str, pulumi.Output[str]]
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
@@ -84,13 +83,13 @@ def given(config: pulumi.Config, settings: s.Settings, folder: Path) -> GivenClu
     return {
         "kubeconfig": kubeconfig,
         "nodes": [node.name for node in settings.nodes],
-        "promise": json.dumps(doctor.nodes_there(settings), sort_keys=True),
+        "promise": json.dumps(expected_state.existing_nodes_state(settings), sort_keys=True),
     }
 
 
 def told_before(fit: capacity.Fit) -> None:
     """Prints the slice map. Raises pulumi.RunError when the workloads cannot fit and that is enforced."""
-    pulumi.log.info(capacity.picture(fit))
+    pulumi.log.info(capacity.render_slice_map(fit))
     errors = [problem for problem in fit.problems if problem.severity == "error"]
     if errors:
         raise pulumi.RunError(s.render(fit.problems))
@@ -130,7 +129,7 @@ def cluster(
             "inventory": json.dumps(inventory, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.reaching_secrets}),
         },
-        "bring": bring.told(settings, brought, inventory),
+        "bring": release_upload.told(settings, brought, inventory),
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,
@@ -246,7 +245,7 @@ def workloads(settings: s.Settings, *, kubeconfig: pulumi.Input[str]) -> dict[st
 
 
 def namespaces(settings: s.Settings) -> dict[str, dict[str, str]]:
-    """By name: the labels of the namespaces that the workloads bring, for Pod Security."""
+    """By name: the labels of the namespaces that the workloads release_upload, for Pod Security."""
     found: dict[str, dict[str, str]] = {}
     for workload in settings.workloads.values():
         if workload.namespace != "default":
@@ -300,9 +299,9 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
         },
         "look": {
             "pods": f"(umask 077; {kubeconfig} > kubeconfig); kubectl --kubeconfig kubeconfig get pods -A",
-            "slices": f"{kubeconfig} | {python} -m doctor cluster --file {file} --kubeconfig -",
-            **({} if there else {"machines": f"{python} -m doctor hosts --file {file}"}),
-            "fit": f"{python} -m capacity --file {file}",
+            "slices": f"{kubeconfig} | {python} -m k3sgpu doctor cluster --file {file} --kubeconfig -",
+            **({} if there else {"machines": f"{python} -m k3sgpu doctor hosts --file {file}"}),
+            "fit": f"{python} -m k3sgpu fit --file {file}",
         },
     }
 
@@ -343,7 +342,7 @@ def _connection(
     bastion: remote.ConnectionArgsDict | None = None,
 ) -> remote.ConnectionArgsDict:
     private_key = access.private_key or secrets.get("sshPrivateKey")
-    return ssh.connection(
+    return ssh_connection.connection(
         address=end.address,
         user=end.user,
         port=end.port,

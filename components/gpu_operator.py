@@ -11,8 +11,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .options import child
-from .release_hooks import hooks
+from components.operator_hooks import hooks
+from components.options import child
 
 RELEASE = "gpu-operator"
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's

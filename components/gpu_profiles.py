@@ -10,8 +10,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
-from .local_program import local_program
-from .options import child
+from components.local_command import local_program
+from components.options import child
 
 NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
@@ -51,7 +51,7 @@ class GpuProfiles(pulumi.ComponentResource):
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
         self.vacated = local_program(
             f"{name}-vacated",
-            "vacate leave",
+            "drain leave",
             {"K3SGPU_PROMISE": args["promise"]},
             args["kubeconfig"],
             child(self, opts),

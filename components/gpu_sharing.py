@@ -12,9 +12,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
-from .gpu_profiles import CONFIG_MAP, FORCE
-from .local_program import local_program
-from .options import child
+from components.gpu_profiles import CONFIG_MAP, FORCE
+from components.local_command import local_program
+from components.options import child
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
@@ -81,7 +81,7 @@ class GpuSharing(pulumi.ComponentResource):
         )
         local_program(
             f"{name}-returned",
-            "vacate return",
+            "drain return",
             {"K3SGPU_VACATED": args["vacated"]},
             args["kubeconfig"],
             child(self, opts, depends_on=[self.ready]),

@@ -7,8 +7,8 @@ from typing import TypedDict
 import pulumi
 from pulumi_command import local
 
-from .local_program import local_program
-from .options import child
+from components.local_command import local_program
+from components.options import child
 
 
 class VerifiedNodeArgs(TypedDict):

@@ -6,8 +6,8 @@ from typing import TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .local_program import local_program
-from .options import child
+from components.local_command import local_program
+from components.options import child
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
 RUNTIME_CLASS = "nvidia"

@@ -16,13 +16,19 @@ import yaml
 from pulumi import ResourceOptions
 from pulumi_command import remote
 
-import hostscripts
-
-from .k3s_args import GoneArgs, HostArgs, K3sClusterArgs
-from .k3s_config import agent_config, forget_script, host_key, node_line, owner, server_config
-from .kubeconfig import kubeconfig_for
-from .local_program import local_program
-from .provider import cluster_id, provider
+from components.k3s_args import GoneArgs, HostArgs, K3sClusterArgs
+from components.k3s_config import (
+    agent_config,
+    forget_script,
+    host_key,
+    node_line,
+    owner,
+    server_config,
+)
+from components.kubeconfig import kubeconfig_for
+from components.local_command import local_program
+from components.provider import cluster_id, provider
+from k3sgpu.hosts import scripts as hostscripts
 
 NODES_AT_ONCE = 200
 """A script is one argument of the shell that sshd starts, and Linux takes no longer one than 128 KiB."""
@@ -278,7 +284,7 @@ class K3sCluster(pulumi.ComponentResource):
         told, secrets = self._args["bring"].get(host["name"]), self._args["preflight"]["secrets"]
         after = ResourceOptions(parent=self, depends_on=[clean])
         name = f"{self._name}-bring-{host['name']}"
-        return [local_program(name, "bring", {"K3SGPU_BRING": told}, secrets, after)] if told else []
+        return [local_program(name, "stage", {"K3SGPU_BRING": told}, secrets, after)] if told else []
 
     def _clean(
         self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False
@@ -288,11 +294,11 @@ class K3sCluster(pulumi.ComponentResource):
             f"clean-{host['name']}",
             # After the look: a ward for a machine that could never be reached could never be run.
             ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
-            delete=hostscripts.render("clean-ward", **owner(host)),
+            delete=hostscripts.render("run-uninstall", **owner(host)),
         )
 
     def _leave(self, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
-        return self._ward("leave", host, after, delete=hostscripts.render("cluster", "leave", HOST=host))
+        return self._ward("leave", host, after, delete=hostscripts.render("cluster", "drain", HOST=host))
 
     def _forget(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
         """Deletes the Node of a host that leaves; and of one that came back empty under its old name, which
@@ -322,7 +328,7 @@ class K3sCluster(pulumi.ComponentResource):
                 ResourceOptions(depends_on=list(self.joined.values())),
                 create=hostscripts.render(
                     "cluster",
-                    "nodes",
+                    "label-nodes",
                     HOST=self._args["servers"][0]["name"],
                     GENERATION=self._args["generation"],
                     WANTED="\n".join(node_line(host) for host in hosts[start : start + NODES_AT_ONCE]),
@@ -350,7 +356,7 @@ class K3sCluster(pulumi.ComponentResource):
             DRAIN_TIMEOUT=args["drain_timeout_seconds"],
             GENERATION=args["generation"],
             CONFIG=yaml.safe_dump(config, sort_keys=True),
-            CLEAN=hostscripts.source("clean"),
+            CLEAN=hostscripts.source("uninstall"),
         )
 
     def _database(self, host: HostArgs) -> str:

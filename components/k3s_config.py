@@ -2,10 +2,9 @@
 
 import pulumi
 
-import hostscripts
-
-from .k3s_args import HostArgs, K3sClusterArgs
-from .kubeconfig import API_PORT
+from components.k3s_args import HostArgs, K3sClusterArgs
+from components.kubeconfig import API_PORT
+from k3sgpu.hosts import scripts as hostscripts
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
@@ -60,7 +59,7 @@ def _at_registration(host: HostArgs) -> dict[str, object]:
 
 def forget_script(host: str, key: str = "") -> str:
     """What deletes the Node of `host`; with the host `key` of its machine only where it had another one."""
-    return hostscripts.render("cluster", "forget", HOST=host, HOST_KEY=key)
+    return hostscripts.render("cluster", "delete-node", HOST=host, HOST_KEY=key)
 
 
 def node_line(host: HostArgs) -> str:

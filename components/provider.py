@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .kubeconfig import expiry_warning
+from components.kubeconfig import expiry_warning
 
 
 def cluster_id(name: str) -> str:

@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import kubeconfig
-from rehearsal import machines, toolbox
-from rehearsal.engine import ROOT, EngineFailed
-from rehearsal.fidelity import parts
+from k3sgpu.cluster import kubeconfig
+from k3sgpu.settings import SettingsError
+from rehearsal.lab import machines
+from rehearsal.lab.engine import ROOT, EngineFailed
+from rehearsal.lab.fidelity import parts
+from rehearsal.lab.stack import STATE, Site
+from rehearsal.lab.trace import Trace
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress, duration
-from rehearsal.site import STATE, Site
-from rehearsal.trace import Trace
-from settings import SettingsError
+from rehearsal.toolchain import toolbox
 
 
 def main() -> int:
@@ -101,7 +102,7 @@ def doctor(site: Site, progress: Progress) -> int:
     looks = [["hosts", "--file", str(site.stack_file)]]
     if site.kubeconfig.exists():
         looks.append(["cluster", "--file", str(site.stack_file), "--kubeconfig", str(site.kubeconfig)])
-    return max(subprocess.run([sys.executable, "-m", "doctor", *look]).returncode for look in looks)
+    return max(subprocess.run([sys.executable, "-m", "k3sgpu", "doctor", *look]).returncode for look in looks)
 
 
 def in_words(counts: Mapping[str, int], to: str = "") -> str:

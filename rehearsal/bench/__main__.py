@@ -1,4 +1,4 @@
-"""`make bench`: measures the parts and writes docs/bench.md, docs/bench.svg and docs/bench.json."""
+"""`make bench`: measures the parts and writes rehearsal/reports/bench.md, rehearsal/reports/bench.svg and rehearsal/reports/bench.json."""
 
 import argparse
 import os
@@ -8,13 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rehearsal.engine import ROOT, EngineFailed
+from rehearsal.bench import changes, fits, installs, once, results, scale
+from rehearsal.bench.chart import chart
+from rehearsal.bench.measure import Part
+from rehearsal.bench.page import page
+from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.process import RehearsalError
-
-from . import changes, fits, installs, once, results, scale
-from .chart import chart
-from .measure import Part
-from .page import page
 
 DOCS = ROOT / "docs"
 REMARKS = Path(__file__).parent / "remarks.md"

@@ -8,12 +8,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal import machines
-from rehearsal.engine import ROOT
-from rehearsal.graph import Graph, Hidden, Registered
+from rehearsal.bench.stand import Stand
+from rehearsal.lab import machines
+from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
-
-from .stand import Stand
+from tools.mocked_program import Graph, Hidden, Registered
 
 TOKENS = "cluster-tokens"
 LIMIT_SECONDS = 900

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import capacity
-from rehearsal import machines
+from k3sgpu import capacity
+from rehearsal.bench import byhand, once, traffic
+from rehearsal.bench.installs import BY_HAND, PEER, UP, connections, middle, spent
+from rehearsal.bench.measure import Goal, Part, Series, in_turns, within
+from rehearsal.bench.peer import Peer
+from rehearsal.bench.stand import Stand, bare, stand
+from rehearsal.lab import machines
+from rehearsal.lab.fixture import stack_config
 from rehearsal.process import RehearsalError
-from rehearsal.stage import stack_config
-
-from . import byhand, once, traffic
-from .installs import BY_HAND, PEER, UP, connections, middle, spent
-from .measure import Goal, Part, Series, in_turns, within
-from .peer import Peer
-from .stand import Stand, bare, stand
 
 SERVER, GPU = "server-1", "gpu-1"
 PREVIEW, EMPTY = "pulumi preview", "empty preview"

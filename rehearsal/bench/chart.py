@@ -1,10 +1,10 @@
-"""docs/bench.svg: each contender's median as a multiple of its baseline's."""
+"""rehearsal/reports/bench.svg: each contender's median as a multiple of its baseline's."""
 
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from .measure import Part, ratio
-from .page import amount
+from rehearsal.bench.measure import Part, ratio
+from rehearsal.bench.page import amount
 
 WIDTH, MARGIN, LINE = 960, 24, 26
 BARS_AT, BARS_WIDTH = 380, 380

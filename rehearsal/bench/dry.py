@@ -3,9 +3,9 @@
 import sys
 from typing import Any
 
-from rehearsal.graph import KUBECONFIG, TOKENS
-from rehearsal.plugins.command.provider import CommandStandIn
-from rehearsal.plugins.server import serve
+from rehearsal.simulators.plugins.command.provider import CommandStandIn
+from rehearsal.simulators.plugins.server import serve
+from tools.mocked_program import KUBECONFIG, TOKENS
 
 
 class DryCommand(CommandStandIn):

@@ -3,10 +3,9 @@
 import time
 from typing import Any
 
-import capacity
-import settings as s
-
-from .measure import Goal, Part, Series
+from k3sgpu import capacity
+from k3sgpu import settings as s
+from rehearsal.bench.measure import Goal, Part, Series
 
 SIZES = ((10, 100), (100, 1000), (300, 3000), (1000, 10000))
 CASES = {"all fit": (12, (1,)), "small and large pods": (15, (1, 2)), "no room, ways out": (6, (1, 2, 3))}

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import byhand, once, traffic
-from .measure import Part, Series, Table, in_turns, within
-from .page import amount
-from .peer import Peer
-from .stand import Stand, bare, stand
+from rehearsal.bench import byhand, once, traffic
+from rehearsal.bench.measure import Part, Series, Table, in_turns, within
+from rehearsal.bench.page import amount
+from rehearsal.bench.peer import Peer
+from rehearsal.bench.stand import Stand, bare, stand
 
 UP, BY_HAND, PEER = "pulumi up", "by hand", "peer"
 ABOUT = """\

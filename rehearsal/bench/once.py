@@ -58,8 +58,8 @@ def run(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Run:
 def main() -> None:
     """The process itself."""
     spec = json.load(sys.stdin)
-    from rehearsal.engine import Engine, EngineFailed
-    from rehearsal.trace import Trace
+    from rehearsal.lab.engine import Engine, EngineFailed
+    from rehearsal.lab.trace import Trace
 
     imported = time.time() - spec["began"]
     program = {"ours": _ours, "nothing": _nothing, "commands": lambda: _commands(spec["commands"])}
@@ -141,7 +141,7 @@ def _peak(pid: str) -> int:
 def _ours() -> None:
     import runpy
 
-    from rehearsal.engine import ROOT
+    from rehearsal.lab.engine import ROOT
 
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 

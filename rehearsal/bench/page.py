@@ -1,8 +1,8 @@
-"""docs/bench.md, written from the results."""
+"""rehearsal/reports/bench.md, written from the results."""
 
 from collections.abc import Mapping, Sequence
 
-from .measure import Part, Series, ratio
+from rehearsal.bench.measure import Part, Series, ratio
 
 HEAD = """\
 # What it takes

@@ -23,10 +23,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal import identity, machines
+from rehearsal.bench.stand import AGENTS, SERVERS, Stand
+from rehearsal.lab import identity, machines
 from rehearsal.process import RehearsalError
-
-from .stand import AGENTS, SERVERS, Stand
 
 LIMIT_SECONDS = 900
 READY_SECONDS = 120

@@ -1,4 +1,4 @@
-"""docs/bench.json: the parts that were measured last, each with its moment; and the machine."""
+"""rehearsal/reports/bench.json: the parts that were measured last, each with its moment; and the machine."""
 
 import json
 import os
@@ -8,10 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rehearsal import providers
-from rehearsal.plugins import NAMES
-
-from .measure import Goal, Part, Series, Table
+from rehearsal.bench.measure import Goal, Part, Series, Table
+from rehearsal.lab import providers
+from rehearsal.simulators.plugins import NAMES
 
 
 def machine() -> str:

@@ -5,13 +5,12 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal import identity
-from rehearsal.plugins import launcher
-
-from . import once
-from .measure import Goal, Part, Series, Table, in_turns, linear, within
-from .page import amount
-from .stand import Stand, bare, stand
+from rehearsal.bench import once
+from rehearsal.bench.measure import Goal, Part, Series, Table, in_turns, linear, within
+from rehearsal.bench.page import amount
+from rehearsal.bench.stand import Stand, bare, stand
+from rehearsal.lab import identity
+from rehearsal.simulators.plugins import launcher
 
 SIZES = (10, 100, 300, 1000)
 OURS, INDEPENDENT = "this program", "independent Commands"

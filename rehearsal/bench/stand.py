@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from rehearsal import graph, machines, toolbox
+from rehearsal.bench import once
+from rehearsal.lab import machines
+from rehearsal.lab.fixture import PREFIX, Stage, stack_config
+from rehearsal.lab.stack import STATE, Site
 from rehearsal.progress import Progress
-from rehearsal.site import STATE, Site
-from rehearsal.stage import PREFIX, Stage, stack_config
-
-from . import once
+from rehearsal.toolchain import toolbox
+from tools import mocked_program
 
 SERVERS, AGENTS = "control", "plain"
 
@@ -61,12 +62,12 @@ class Stand(Stage):
         }
         return once.run(spec, environment)
 
-    def graph(self, tokens: str = graph.TOKENS) -> graph.Graph:
+    def graph(self, tokens: str = mocked_program.TOKENS) -> mocked_program.Graph:
         """What the program registers for this stack, with the scripts that it would send."""
         self.write()
         config = yaml.safe_load(self.site.stack_file.read_text())["config"]
         keys = {key.removeprefix(PREFIX): value for key, value in config.items()}
-        return graph.run(keys, stack=self.site.stack, tokens=tokens)
+        return mocked_program.run(keys, stack=self.site.stack, tokens=tokens)
 
     def add_agent(self, name: str, address: str) -> None:
         """One more in the configuration, and its machine."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rehearsal.lab.machine_records import Booted
+from rehearsal.lab.trace import logins
 from rehearsal.process import run
-from rehearsal.records import Booted
-from rehearsal.trace import logins
 
 # A rule without a target only counts.
 RULES = (("INPUT", "--dport"), ("OUTPUT", "--sport"))

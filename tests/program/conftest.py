@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rehearsal import graph as g
+from tools import mocked_program as g
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,9 +3,8 @@
 import base64
 import copy
 
-from rehearsal import graph as g
-
-from .conftest import stack_config
+from tests.program.conftest import stack_config
+from tools import mocked_program as g
 
 
 def with_agents(count: int, **k3s) -> dict:

@@ -7,10 +7,9 @@ import pulumi
 import pytest
 import yaml
 
-from rehearsal import graph as g
-from rehearsal.planned import a_release, planned, violations
-
-from .conftest import stack_config
+from tests.program.conftest import stack_config
+from tools import mocked_program as g
+from tools.plan import a_release, planned, violations
 
 VERSION = "v1.36.2+k3s1"
 SHIFTED = {"cluster-preflight", "cluster-server-server-1", "cluster-upkeep-gpu-1", "cluster-agent-gpu-1"}

@@ -8,13 +8,12 @@ import asyncssh
 import pytest
 import yaml
 
-import hostscripts
-from components import k3s_cluster, local_program
-from doctor.told import from_environment
-from rehearsal import graph as g
-
-from .conftest import stack_config
-from .graphs import changes, commands, given, with_agents, with_servers
+from components import k3s_cluster, local_command
+from k3sgpu.handoff.environment import read_variable
+from k3sgpu.hosts import scripts
+from tests.program.conftest import stack_config
+from tests.program.graphs import changes, commands, given, with_agents, with_servers
+from tools import mocked_program as g
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: P
     assert "stdin" not in initial
     assert "DATABASE=copy\n" in other["create"] and "SERVERS='10.77.0.12 10.77.0.13'\n" in other["create"]
     assert other["stdin"] == g.Hidden(
-        hostscripts.secret_lines(
+        scripts.secret_lines(
             SERVER_TOKEN="K10aa::server:server-secret", AGENT_TOKEN="K10aa::node:agent-secret"
         )
     )
@@ -58,7 +57,7 @@ def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: P
         assert "tls-san:\n- 10.77.0.1" in script and "\n- k3s.example.org\n" in script
     assert "server: https://k3s.example.org:6443\n" in graph.of("cluster-agent-gpu-1").inputs["create"]
     assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
-        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+        scripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
     )
     kubeconfig = yaml.safe_load(graph.of("cluster", "kubernetes").inputs["kubeconfig"].value)
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
@@ -135,7 +134,7 @@ def test_wards_on_a_server_are_skipped_when_everything_goes(dev: g.Graph):
 
 def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_project: Path):
     assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
-        hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+        scripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
     )
     key = (in_project / ".rehearsal/id_ed25519").read_text().splitlines()[1]
     for resource in dev:
@@ -279,12 +278,12 @@ def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alon
 def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, monkeypatch):
     """Linux starts no program with more than 128 KiB in one: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
-    monkeypatch.setattr(local_program, "LONGEST", 500)
+    monkeypatch.setattr(local_command, "LONGEST", 500)
     environment = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
     assert len(environment) > len(whole) and max(map(len, environment.values())) <= 500
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
-    assert from_environment("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
+    assert read_variable("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
 
 
 def test_a_script_about_all_nodes_stays_as_short_as_a_shell_takes_it(in_project: Path, monkeypatch):

@@ -7,14 +7,14 @@ import jsonschema
 import pytest
 import yaml
 
-import capacity
-import settings as s
-from rehearsal import graph as g
-from settings.json_schema import stack_schema
+from k3sgpu import capacity
+from k3sgpu import settings as s
+from k3sgpu.settings.json_schema import stack_schema
+from tools import mocked_program as g
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs/examples"
-CRD = ROOT / "rehearsal/chart/crds/clusterpolicies.nvidia.com.yaml"
+CRD = ROOT / "rehearsal/simulators/chart/crds/clusterpolicies.nvidia.com.yaml"
 
 FIT = {
     "tesla-t4": {"nvidia.com/gpu": 4},
@@ -55,7 +55,7 @@ def test_it_is_accepted_and_its_fit_stated(example: str):
     assert all(problem.severity == "warning" for problem in fit.problems)
     assert {problem.found.partition(",")[0] for problem in fit.problems} == SKIPPED.get(example, set())
     for name, count in FIT[example].items():
-        assert f"of {count} slices taken ({name})" in capacity.picture(fit)
+        assert f"of {count} slices taken ({name})" in capacity.render_slice_map(fit)
 
 
 @pytest.mark.parametrize("example", FIT)

@@ -9,11 +9,10 @@ import pulumi
 import pytest
 import yaml
 
-from rehearsal import graph as g
-from rehearsal.planned import violations
-
-from .conftest import stack_config
-from .graphs import commands, with_agents
+from tests.program.conftest import stack_config
+from tests.program.graphs import commands, with_agents
+from tools import mocked_program as g
+from tools.plan import violations
 
 # The project's own; a user's stack files lie beside them and name files of theirs.
 STACKS = ("dev", "single")

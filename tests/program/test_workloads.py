@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal import graph as g
-
-from .conftest import stack_config
+from tests.program.conftest import stack_config
+from tools import mocked_program as g
 
 
 def graph_of(**workloads: dict[str, Any]) -> g.Graph:

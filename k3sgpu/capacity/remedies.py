@@ -1,0 +1,163 @@
+"""The ways out of a misfit, as arithmetic: of each kind the smallest change that is enough, and its cost."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from k3sgpu.capacity.offers import NodeOffer
+from k3sgpu.capacity.scheduling import Demand, Outcome, Place, all_fit, may_run_on
+from k3sgpu.settings import MPS_CLIENTS, NO_SHARING
+
+MOST = 4096
+"""Larger numbers (slices of a card, machines) are no way out."""
+SHOWN = 3
+"""Workloads, and pools, for which a change is worked out."""
+MEASURED = {
+    "time-slicing": "busy ones take turns, on an H200 for 17 % less in all",
+    "mps": "busy ones share the processors, on an H200 without loss",
+}
+"""One run of 2 to 6 processes that keep one card busy, against one that has it alone (docs/fit.md)."""
+
+
+def ways_out(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> list[str]:
+    """Each way alone makes room for all pods; one step less of it does not."""
+    return [
+        *_more_slices(offers, places, outcome),
+        *_fewer_pods(places, outcome),
+        *_smaller_requests(offers, places, outcome),
+        *_more_machines(offers, places, outcome),
+    ]
+
+
+def counted(number: int, noun: str) -> str:
+    """1 pod, 2 pods."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _smallest(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
+    """The smallest number in low..high for which a condition holds that, once true, stays true."""
+    step = 1
+    while low <= high and not holds(min(low + step - 1, high)):
+        low, step = low + step, step * 2
+    if low > high:
+        return None
+    high = min(low + step - 1, high)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def _useful(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> list[NodeOffer]:
+    """Nodes of the stack that offer the resource to a workload with Pending pods."""
+    stuck = [demand for demand in outcome.demands if demand.workload in outcome.pending]
+    open_to = {place.name for place in places if any(may_run_on(demand, place) for demand in stuck)}
+    return [offer for offer in offers if offer.resources.get(outcome.resource) and offer.name in open_to]
+
+
+def _more_slices(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> Iterator[str]:
+    resource, useful = outcome.resource, _useful(offers, places, outcome)
+    asked = sum(demand.pods * demand.request for demand in outcome.demands)
+    for name in sorted({offer.profile for offer in useful}):
+        mine = [offer for offer in useful if offer.profile == name]
+        now = max(share.replicas for offer in mine if (share := offer.share(resource)))
+        changed = {offer.name: offer for offer in offers if offer.profile == name}
+
+        def with_slices(count: int, changed: Mapping[str, NodeOffer] = changed) -> list[Place]:
+            return [
+                _sliced(place, changed[place.name], resource, count) if place.name in changed else place
+                for place in places
+            ]
+
+        limit = MPS_CLIENTS if mine[0].way == "mps" else min(MOST, now + asked)
+        needed = _smallest(now + 1, limit, lambda n: all_fit(with_slices(n), outcome.demands, resource))
+        if needed is None:
+            continue
+        cost = _sharing_cost(mine, resource, now, needed)
+        if name == NO_SHARING:
+            pools = ", ".join(sorted({offer.pool for offer in mine}))
+            yield f"share the cards of pool {pools}: a profile with replicas: {needed} ({cost})"
+        else:
+            yield f"sharing.profiles.{name}: replicas: {needed} instead of {now} ({cost})"
+
+
+def _sliced(place: Place, offer: NodeOffer, resource: str, count: int) -> Place:
+    """The place with another number of slices: what others use of it stays used."""
+    share = offer.share(resource)
+    if share is None:
+        return place
+    other = offer.sliced(resource, count)
+    used = share.count - place.free[resource]
+    free = {**place.free, resource: max(0, other.resources[resource] - used)}
+    return replace(place, labels={**place.labels, **other.all_labels}, free=free)
+
+
+def _sharing_cost(mine: Sequence[NodeOffer], resource: str, now: int, needed: int) -> str:
+    sizes = sorted({share.memory_mib for offer in mine if (share := offer.share(resource))})
+    each = ", ".join(f"{size // now} -> {size // needed}" for size in sizes)
+    way = mine[0].way
+    held = "MPS holds each to it" if way == "mps" else "nothing holds a pod to it"
+    return f"{each} MiB a slice, {held}; {needed} sharers of a card instead of {now}: {MEASURED[way]}"
+
+
+def _stuck(outcome: Outcome) -> list[Demand]:
+    """The first few workloads with Pending pods: a list for each of fifty would help nobody."""
+    return [demand for demand in outcome.demands if demand.workload in outcome.pending][:SHOWN]
+
+
+def _fewer_pods(places: Sequence[Place], outcome: Outcome) -> Iterator[str]:
+    for demand in _stuck(outcome):
+
+        def with_fewer(fewer: int, demand: Demand = demand) -> list[Demand]:
+            return [replace(one, pods=one.pods - fewer) if one is demand else one for one in outcome.demands]
+
+        fewer = _smallest(1, demand.pods - 1, lambda n: all_fit(places, with_fewer(n), outcome.resource))
+        if fewer:
+            change = f"{demand.counted_by}: {demand.pods - fewer} instead of {demand.pods}"
+            yield f"workloads.{demand.workload}: {change} ({counted(fewer, 'pod')} fewer)"
+
+
+def _smaller_requests(
+    offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome
+) -> Iterator[str]:
+    shared = all(offer.replicas > 1 for offer in _useful(offers, places, outcome))
+    for demand in _stuck(outcome):
+
+        def with_less(less: int, demand: Demand = demand) -> list[Demand]:
+            return [
+                replace(one, request=one.request - less) if one is demand else one for one in outcome.demands
+            ]
+
+        less = _smallest(1, demand.request - 1, lambda n: all_fit(places, with_less(n), outcome.resource))
+        if less:
+            cost = (
+                "costs no compute: of a card in turns, two slices promise a pod no more than one"
+                if shared
+                else f"{counted(less, 'card')} fewer for each pod"
+            )
+            change = f"gpus: {demand.request - less} instead of {demand.request}"
+            yield f"workloads.{demand.workload}: {change} ({cost})"
+
+
+def _more_machines(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> Iterator[str]:
+    by_name = {place.name: place for place in places}
+    models: dict[str, NodeOffer] = {}
+    for offer in _useful(offers, places, outcome):
+        known = models.get(offer.pool)
+        room = by_name[offer.name].free[outcome.resource]
+        if known is None or room > by_name[known.name].free[outcome.resource]:
+            models[offer.pool] = offer
+    most = min(MOST, sum(demand.pods for demand in outcome.demands))
+    for _, model in sorted(models.items())[:SHOWN]:
+
+        def with_more(count: int, model: Place = by_name[model.name]) -> list[Place]:
+            return [*places, *(_another(model, f"{model.name} {number}") for number in range(count))]
+
+        count = _smallest(1, most, lambda n: all_fit(with_more(n), outcome.demands, outcome.resource))
+        if count:
+            cards = counted(model.cards * count, "more card")
+            each = f"{model.replicas} slices each" if model.replicas > 1 else "not shared"
+            yield f"{counted(count, 'more host')} like {model.name} ({cards}, {each})"
+
+
+def _another(model: Place, name: str) -> Place:
+    return replace(model, name=name, labels={**model.labels, "kubernetes.io/hostname": name})

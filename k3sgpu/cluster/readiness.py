@@ -1,0 +1,94 @@
+"""The look at a cluster, once or until every promise holds, and what to say when it does not."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lightkube import AsyncClient, KubeConfig
+
+from k3sgpu.cluster.client import ApiUnavailable, Snapshot, client, snapshot, warnings
+from k3sgpu.cluster.diagnosis import findings, notes
+from k3sgpu.cluster.expected_state import Unkept, has_gpus, unkept
+from k3sgpu.problem import InputError
+from k3sgpu.report import Finding, Report
+
+PATIENCE_S = 60  # how long an API that has never answered is waited for
+QUICK_S = 20  # so long it looks more often
+EVERY_S = 1, 2  # seconds between two looks: at first, and later
+TITLE = "doctor cluster"
+
+
+def look(promise: Mapping[str, Any], config: KubeConfig) -> Report:
+    """One look at the cluster. Raises InputError when its API cannot be asked."""
+    return asyncio.run(_gate(promise, config, lambda _: None, deadline=0, patience=0))
+
+
+def wait(promise: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]) -> Report:
+    """Looks every second or two until every promise holds or the promise's timeoutSeconds have passed.
+
+    `progress` gets a line whenever something has changed. An API that vanishes for a while is waited for
+    (NVIDIA's toolkit restarts k3s), one that never answered only PATIENCE_S. Raises InputError for the latter.
+    """
+    deadline = promise["timeoutSeconds"]
+    return asyncio.run(_gate(promise, config, progress, deadline, min(PATIENCE_S, deadline)))
+
+
+async def _gate(
+    promise: Mapping[str, Any],
+    config: KubeConfig,
+    progress: Callable[[str], None],
+    deadline: float,
+    patience: float,
+) -> Report:
+    began = time.monotonic()
+    told, trouble = "", ""
+    seen: Snapshot | None = None
+    async with client(config) as api:
+        while True:
+            try:
+                seen, trouble = await snapshot(api, promise["namespace"], has_gpus(promise)), ""
+                if not unkept(promise, seen):
+                    return Report(TITLE, _subjects(promise, ()), [])
+            except ApiUnavailable as failure:
+                trouble = str(failure)
+            waited = time.monotonic() - began
+            if waited >= (deadline if seen else patience):
+                break
+            state = trouble or _brief(unkept(promise, seen or Snapshot()))
+            if state != told:
+                progress(f"{waited:4.0f} s of {deadline} s: {state}")
+                told = state
+            await asyncio.sleep(EVERY_S[waited >= QUICK_S])
+        if seen is None:
+            raise InputError(
+                f"{trouble}; asked for {waited:.0f} s. Is the cluster up, and this its kubeconfig?"
+            )
+        return await _verdict(promise, seen, api, waited, trouble)
+
+
+async def _verdict(
+    promise: Mapping[str, Any], seen: Snapshot, api: AsyncClient, waited: float, trouble: str
+) -> Report:
+    """What is wrong at the end: each broken promise, and everything around it that may say why."""
+    events = await warnings(api, promise["namespace"]) if has_gpus(promise) and not trouble else []
+    missing = unkept(promise, seen)
+    broken = list(dict.fromkeys(one.node for one in missing))
+    found = findings(promise, seen, missing, events)
+    if trouble:
+        found.append(Finding("API server", "reach", trouble, "an answer", "python -m k3sgpu doctor hosts"))
+    title = TITLE + (f" after {waited:.0f} s" if waited >= 1 else "")
+    return Report(title, _subjects(promise, broken), found, notes(seen, broken, events))
+
+
+def _subjects(promise: Mapping[str, Any], broken: Sequence[str]) -> dict[str, str]:
+    return {
+        node["name"]: ("promised: " if node["name"] in broken else "")
+        + ", ".join(["Ready", *(f"{name} {count}" for name, count in sorted(node["resources"].items()))])
+        for node in promise["nodes"]
+    }
+
+
+def _brief(missing: Sequence[Unkept], most: int = 3) -> str:
+    rest = f" … and {len(missing) - most} more" if len(missing) > most else ""
+    return "; ".join(str(one) for one in missing[:most]) + rest

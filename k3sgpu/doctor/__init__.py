@@ -1,0 +1,1 @@
+"""Host facts, and the rules that judge them."""

@@ -1,0 +1,243 @@
+"""The rules about cards: what the stack file declares against what the machine shows."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from k3sgpu.doctor.machine import Fault, Machine, Plan
+
+# One line of nvidia-smi --query-gpu=name,memory.total; memory is [N/A] where it is the system's.
+_CARD = re.compile(r"(.+), (?:(\d+) MiB|\[.*\])")
+
+# Distributions with driver containers (NVIDIA's page "platform support"), by ID of os-release.
+DRIVER_IMAGES = ("ubuntu", "rhel", "rhcos", "rocky", "sles")
+
+# What nvidia-smi's status means (its manual, RETURN VALUE), as far as it is met in practice.
+_STATUS = {
+    9: "the driver is not loaded: sudo modprobe nvidia; after an update of the kernel reinstall it",
+    14: "a card's infoROM is corrupt: the card works, but the operator takes this for no driver; "
+    "reset or replace the card",
+    18: "driver and library are of two versions: reboot",
+    124: "it hangs: a card has fallen off the bus; look at dmesg, then reboot",
+}
+
+
+def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    if machine.gpu is None:
+        yield from _undeclared(machine)
+    else:
+        yield from _passed_through(machine)
+        yield from (_with_driver if plan.driver == "host" else _without_driver)(machine)
+
+
+def driver(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """Images were chosen by what the stack file says of it."""
+    declared, found = (machine.gpu or {}).get("driver"), machine.facts.one("nvidia-module")
+    if declared and found and not f"{found}.".startswith(f"{declared}."):
+        yield Fault(
+            f"NVIDIA's driver {found}",
+            f"{declared}, as declared: what runs on the cards was checked against it",
+            f'driverVersion: "{found}" in the pool, if that is right; else install driver {declared}',
+        )
+
+
+def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    if machine.gpu and plan.toolkit == "host" and not machine.facts.all("toolkit"):
+        yield Fault(
+            "no nvidia-container-runtime where k3s looks: /usr/local/nvidia/toolkit and /usr/bin",
+            "NVIDIA's container toolkit, because the stack file says gpuOperator.toolkit: host",
+            "install the package nvidia-container-toolkit from NVIDIA's repository, then k3s finds it\n"
+            "or gpuOperator: {toolkit: operator} in the stack file",
+        )
+    elif machine.gpu and plan.toolkit == "host" and len(machine.facts.all("toolkit")) > 1:
+        yield Fault(
+            "a GPU operator's toolkit in /usr/local/nvidia/toolkit beside the one in /usr/bin",
+            "one: k3s takes the operator's first, which nobody keeps up to date here",
+            f'{machine.ssh} "sudo rm -r /usr/local/nvidia/toolkit", and restart k3s if it runs',
+            "warning",
+        )
+
+
+def runtime(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """k3s looks for the toolkit when it starts, and never again."""
+    facts = machine.facts
+    late = facts.all("toolkit") and facts.one("containerd-config") == "plain"
+    if machine.gpu and machine.belongs_to(plan) and machine.k3s_alive and late:
+        unit = facts.one("k3s-unit").split(" ")[0]
+        yield Fault(
+            "k3s started before NVIDIA's toolkit came: its containerd has no runtime called nvidia",
+            "one: pods with a GPU would stay ContainerCreating",
+            f'{machine.ssh} "sudo systemctl restart {unit}"\n'
+            "or raise generation in the stack file and run pulumi up, which does it in turn",
+            "warning",
+        )
+
+
+def containerd(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator's toolkit sets up the first containerd it finds (nvidia-container-toolkit#982)."""
+    others = [name for name in machine.facts.all("service") if name in ("docker", "containerd")]
+    if machine.gpu and plan.toolkit == "operator" and others:
+        yield Fault(
+            f"{' and '.join(others)} beside k3s's own containerd",
+            "k3s's alone: the operator's toolkit is confused by another one",
+            f'{machine.ssh} "sudo systemctl disable --now {" ".join(others)}", if nobody needs it\n'
+            "or install nvidia-container-toolkit, and gpuOperator: {toolkit: host} in the stack file",
+            "warning",
+        )
+
+
+def driver_image(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    distribution = machine.facts.one("os-id")
+    if machine.gpu and plan.driver == "operator" and distribution and distribution not in DRIVER_IMAGES:
+        yield Fault(
+            f"{machine.facts.one('os')}, for which NVIDIA publishes no image of its driver",
+            f"one of {', '.join(DRIVER_IMAGES)}, or a driver that the machine brings",
+            "install the driver, and gpuOperator: {driver: host} in the stack file",
+            "warning",
+        )
+
+
+def headers(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator's driver is compiled for the kernel that runs."""
+    if machine.gpu and plan.driver == "operator" and not machine.facts.one("kernel-headers"):
+        kernel = machine.facts.one("kernel-release")
+        yield Fault(
+            f"no headers of the kernel {kernel} (/lib/modules/{kernel}/build)",
+            "them, or package servers that still have them: the operator's driver is compiled on the machine",
+            f'{machine.ssh} "sudo apt-get install -y linux-headers-{kernel}"   # RHEL: kernel-devel-{kernel}',
+            "warning",
+        )
+
+
+def cards(machine: Machine) -> list[tuple[str, str]]:
+    """Product in feature discovery's form (blanks become '-') and MiB of each card the driver shows."""
+    found = (_CARD.fullmatch(line) for line in machine.facts.all("nvidia-smi"))
+    return [(match[1].replace(" ", "-"), match[2] or "") for match in found if match]
+
+
+def _passed_through(machine: Machine) -> Iterator[Fault]:
+    if held := machine.facts.all("pci-driver").count("vfio-pci"):
+        yield Fault(
+            f"{_plural(held)} held by vfio-pci, for a virtual machine",
+            "cards that NVIDIA's driver has",
+            "take them from vfio-pci (kernel command line and /etc/modprobe.d) and reboot, or declare fewer",
+        )
+
+
+def fabric(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """Cards behind NVSwitches run no CUDA program until the fabric manager has set the switches up."""
+    facts = machine.facts
+    if machine.gpu and plan.driver == "host" and facts.all("nvswitch") and not facts.one("fabric-manager"):
+        yield Fault(
+            f"{len(facts.all('nvswitch'))} NVSwitches, and nvidia-fabricmanager does not run",
+            "the fabric manager, of the driver's version: without it every CUDA program fails",
+            f'{machine.ssh} "sudo systemctl enable --now nvidia-fabricmanager"   # install it first',
+        )
+
+
+def secure_boot(machine: Machine, plan: Plan) -> Iterator[Fault]:
+    """The operator compiles a module on the machine, and nobody has signed it."""
+    if not machine.gpu or plan.driver != "operator":
+        return
+    facts = machine.facts
+    locked = facts.one("lockdown") not in ("", "none")
+    if facts.one("secure-boot") or locked:
+        yield Fault(
+            "Secure Boot is on"
+            if facts.one("secure-boot")
+            else f"kernel lockdown is {facts.one('lockdown')}",
+            "off: the kernel refuses the operator's driver, which is not signed",
+            "turn Secure Boot off in the firmware\n"
+            "or install a signed driver, and gpuOperator: {driver: host} in the stack file",
+        )
+
+
+def _undeclared(machine: Machine) -> Iterator[Fault]:
+    shown = cards(machine) if machine.facts.number("nvidia-smi-status") == 0 else []
+    number = len(shown) or len(machine.facts.all("pci-gpu"))
+    if number:
+        product, memory = shown[0] if shown else ("<product>", "<MiB>")
+        yield Fault(
+            f"{number} NVIDIA {'card' if number == 1 else 'cards'}, and its pool declares none",
+            "gpu: in the pool, if pods are to use them",
+            f"gpu: {{product: {product}, count: {number}, memoryMiB: {memory}}} in {machine.name}'s pool",
+            "warning",
+        )
+
+
+def _with_driver(machine: Machine) -> Iterator[Fault]:
+    status = machine.facts.number("nvidia-smi-status")
+    if status is None:
+        on_bus = len(machine.facts.all("pci-gpu"))
+        yield Fault(
+            f"no nvidia-smi, so no driver ({_plural(on_bus)} on the PCI bus)",
+            "NVIDIA's driver, because the stack file says gpuOperator.driver: host",
+            "install it (Ubuntu: sudo ubuntu-drivers install --gpgpu) and reboot\n"
+            "or gpuOperator: {driver: operator} in the stack file",
+        )
+        return
+    if status != 0:
+        said = machine.facts.one("nvidia-smi")
+        yield Fault(
+            f"nvidia-smi ends with status {status}" + (f": {said}" if said else ""),
+            "status 0: the operator takes any other for no driver, and waits for ever",
+            _STATUS.get(status, f"{machine.ssh} nvidia-smi; a reboot helps after an update of the driver"),
+        )
+        return
+    yield from _declared_cards(machine)
+
+
+def _declared_cards(machine: Machine) -> Iterator[Fault]:
+    assert machine.gpu
+    shown = cards(machine)
+    want, product = machine.gpu["count"], machine.gpu["product"]
+    if (on_bus := len(machine.facts.all("pci-gpu"))) > len(shown) == want:
+        yield Fault(
+            f"{_plural(on_bus)} on the PCI bus, and {len(shown)} in nvidia-smi",
+            "all of them in nvidia-smi, or a card that was left out on purpose",
+            "look at dmesg for the one that is missing",
+            "warning",
+        )
+    if len(shown) != want:
+        yield Fault(
+            f"{_plural(len(shown))} in nvidia-smi",
+            f"{want}, as declared: what the nodes will offer is computed from it",
+            f"count: {len(shown)} in the pool, if that is right; else look at dmesg for the missing card",
+        )
+    if others := Counter(name for name, _ in shown if name != product):
+        yield Fault(
+            ", ".join(f"{number} × {name}" for name, number in others.items()),
+            f"{product}, as declared: labels and selectors are made from it",
+            f"product: {next(iter(others))} in the pool"
+            + (", and a pool of its own for each product" if len({name for name, _ in shown}) > 1 else ""),
+        )
+
+
+def _without_driver(machine: Machine) -> Iterator[Fault]:
+    assert machine.gpu
+    on_bus, want = len(machine.facts.all("pci-gpu")), machine.gpu["count"]
+    if on_bus != want:
+        yield Fault(
+            f"{_plural(on_bus)} on the PCI bus",
+            f"{want}, as declared: what the nodes will offer is computed from it",
+            f"count: {on_bus} in the pool, if that is right; in a virtual machine pass the cards through",
+        )
+    if machine.facts.one("nouveau"):
+        yield Fault(
+            "the nouveau driver is loaded and holds the cards",
+            "none, so that the operator's driver can take them",
+            f"{machine.ssh} \"printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | "
+            "sudo tee /etc/modprobe.d/nouveau.conf; sudo update-initramfs -u || sudo dracut --force; "
+            'sudo reboot"',
+        )
+    if (loaded := machine.facts.one("nvidia-module")) and not machine.facts.one("operator-driver"):
+        yield Fault(
+            f"NVIDIA's driver {loaded} is already loaded on the host",
+            "none, because the stack file says gpuOperator.driver: operator",
+            "gpuOperator: {driver: host} in the stack file\nor remove the driver's packages and reboot",
+            "warning",
+        )
+
+
+def _plural(number: int) -> str:
+    return f"{number} NVIDIA {'card' if number == 1 else 'cards'}"

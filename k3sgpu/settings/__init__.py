@@ -1,0 +1,47 @@
+"""What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
+
+from k3sgpu.problem import Problem, SettingsError, render
+from k3sgpu.settings.files.kubeconfig import resolve_kubeconfig
+from k3sgpu.settings.files.release import ReleaseFiles, resolve_air_gap
+from k3sgpu.settings.files.ssh_keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
+from k3sgpu.settings.load import parse, read_stack_file
+from k3sgpu.settings.models.names import NO_SHARING
+from k3sgpu.settings.models.sharing import GPU, MPS_CLIENTS, Profile, memory_of, mig_resource
+from k3sgpu.settings.models.stack import SECRET_KEYS, Endpoint, Gpu, Node, Settings
+from k3sgpu.settings.models.workloads import POOL_LABEL, SecurityContext, Toleration, Workload
+from k3sgpu.settings.node_secrets import NODE_SECRETS, SERVER_SECRETS, check_secrets, for_nodes, for_servers
+
+__all__ = [
+    "GPU",
+    "MPS_CLIENTS",
+    "NODE_SECRETS",
+    "NO_SHARING",
+    "PASSPHRASE",
+    "POOL_LABEL",
+    "SECRET_KEYS",
+    "SERVER_SECRETS",
+    "Endpoint",
+    "Gpu",
+    "Node",
+    "Problem",
+    "Profile",
+    "ReleaseFiles",
+    "SecurityContext",
+    "Settings",
+    "SettingsError",
+    "SshAccess",
+    "Toleration",
+    "Workload",
+    "check_secrets",
+    "for_nodes",
+    "for_servers",
+    "is_encrypted",
+    "memory_of",
+    "mig_resource",
+    "parse",
+    "read_stack_file",
+    "render",
+    "resolve_air_gap",
+    "resolve_kubeconfig",
+    "resolve_ssh",
+]

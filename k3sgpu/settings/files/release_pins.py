@@ -1,0 +1,127 @@
+"""`python -m k3sgpu pins VERSION`: what k3s's release says of its files, as lines for the stack file.
+
+Exit 0 when every hash could be read, 1 when some stayed out (each said on stderr), 2 for a wrong version or
+mirror. No hash is taken from anywhere but the files themselves and the release's own checksums.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import get_args
+from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
+
+from pydantic import ValidationError
+
+from k3sgpu.problem import render
+from k3sgpu.settings.models.machines import RELEASES, Architecture, K3s
+from k3sgpu.settings.models.stack import Sections, Settings
+from k3sgpu.settings.pydantic_errors import translate
+
+SECONDS = 30
+LARGEST = 4 * 1024 * 1024
+"""Bytes; k3s's install script has some 40 KiB, a release's list of checksums less than one."""
+
+# As k3s's releases name the binary for each processor.
+BINARIES: dict[Architecture, str] = {"amd64": "k3s", "arm64": "k3s-arm64"}
+
+
+class NotRead(Exception):
+    """Why a hash could not be had. Its text is for the user."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m k3sgpu pins", description="The hashes of a k3s release")
+    parser.add_argument("version", help="the release, for instance v1.36.2+k3s1")
+    parser.add_argument("--mirror", default=RELEASES, help=f"as k3s.mirror in the stack file ({RELEASES})")
+    options = parser.parse_args(arguments)
+    raw = {"k3s": {"version": options.version, "mirror": options.mirror}, "pools": {}}
+    try:
+        k3s = Settings.of(Sections.model_validate(raw), frozenset()).k3s
+    except ValidationError as error:
+        print(render(translate(Sections, error, raw)), file=sys.stderr)
+        return 2
+    script, binaries, unread = pins(k3s, read)
+    print(stack_file_lines(k3s, script, binaries))
+    for line in unread:
+        print(f"left out: {line}", file=sys.stderr)
+    return 1 if unread else 0
+
+
+def pins(k3s: K3s, read: Callable[[str], bytes]) -> tuple[str | None, dict[Architecture, str], list[str]]:
+    """The SHA-256 of install.sh and of the binary by architecture, and why those that are missing are."""
+    unread: list[str] = []
+
+    def known(look: Callable[[], str]) -> str | None:
+        try:
+            return look()
+        except NotRead as error:
+            unread.append(str(error))
+            return None
+
+    script = known(lambda: script_sha256(k3s, read))
+    found = {name: known(lambda name=name: binary_sha256(k3s, name, read)) for name in get_args(Architecture)}
+    return script, {name: sha256 for name, sha256 in found.items() if sha256}, unread
+
+
+def script_sha256(k3s: K3s, read: Callable[[str], bytes]) -> str:
+    """Of install.sh at the release's tag. Raises NotRead; also for what is no shell script, such as the page
+    of a proxy that wants a login.
+    """
+    url = k3s.install_script_url
+    script = read(url)
+    if not script.startswith(b"#!/bin/sh"):
+        raise NotRead(
+            f"installScriptSha256: {url} begins with {script[:20]!r}, expected k3s's install script "
+            "(#!/bin/sh): open the address in a browser"
+        )
+    return hashlib.sha256(script).hexdigest()
+
+
+def binary_sha256(k3s: K3s, architecture: Architecture, read: Callable[[str], bytes]) -> str:
+    """Of the binary, by the release's own checksum file. Raises NotRead."""
+    version = k3s.version if k3s.mirror.startswith("file:") else quote(k3s.version)
+    url = f"{k3s.mirror}/{version}/sha256sum-{architecture}.txt"
+    sums = listed(read(url))
+    if sha256 := sums.get(BINARIES[architecture]):
+        return sha256
+    raise NotRead(
+        f"binarySha256.{architecture}: {url} names {', '.join(sums) or 'no file'}, "
+        f"expected {BINARIES[architecture]}: is {k3s.version} a release of k3s?"
+    )
+
+
+def listed(sums: bytes) -> dict[str, str]:
+    """By file, what a release's own list (sha256sum-amd64.txt) says."""
+    found = re.findall(r"^([0-9a-f]{64})[ \t]+\*?(\S+)$", sums.decode("utf-8", "replace"), re.MULTILINE)
+    return {name: sha256 for sha256, name in found}
+
+
+def stack_file_lines(k3s: K3s, script: str | None, binaries: dict[Architecture, str]) -> str:
+    """What to put into the stack file."""
+    lines = ["  k3s-gpu-sharing:k3s:", f"    version: {k3s.version}"]
+    if k3s.mirror != RELEASES:
+        lines.append(f"    mirror: {k3s.mirror}")
+    if script:
+        lines.append(f"    installScriptSha256: {script}")
+    if binaries:
+        lines += ["    binarySha256:", *(f"      {name}: {sha256}" for name, sha256 in binaries.items())]
+    return "\n".join(lines)
+
+
+def read(url: str) -> bytes:
+    """A file of a release, over HTTPS or from this computer. Raises NotRead."""
+    try:
+        with urlopen(url, timeout=SECONDS) as answer:
+            if urlsplit(answer.url).scheme != urlsplit(url).scheme:
+                raise NotRead(f"{url} led to {answer.url}, expected an https address")
+            content = answer.read(LARGEST + 1)
+    except (OSError, HTTPException) as error:
+        raise NotRead(f"{url}: {error}; check that this computer reaches it, or name a mirror") from error
+    if len(content) > LARGEST:
+        raise NotRead(f"{url}: more than {LARGEST // 1024} KiB, which no file of that name in a release has")
+    return content

@@ -1,0 +1,139 @@
+"""From a stack file, or from what Pulumi made of it, to Settings: all problems at once."""
+
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from k3sgpu.problem import Problem, SettingsError
+from k3sgpu.settings.files.stack_file import read_keys
+from k3sgpu.settings.model_paths import Loc, fields
+from k3sgpu.settings.models.stack import NO_K3S, SECRET_KEYS, Sections, Settings
+from k3sgpu.settings.pydantic_errors import spelled, step, translate, unknown_key
+from k3sgpu.settings.rules.draft import Draft
+from k3sgpu.settings.rules.registry import check
+
+
+def parse(raw: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
+    """Settings from un-namespaced keys and the names of the secret keys that are set.
+
+    Raises SettingsError with all problems, of single keys and of rules that span keys, where one is an error;
+    mere warnings come with the settings.
+    """
+    sections = {key: value for key, value in raw.items() if key not in SECRET_KEYS}
+    draft, found = _read(sections, frozenset(secrets) | (raw.keys() & set(SECRET_KEYS)))
+    problems = _secret_problems(raw, secrets)
+    # What an encrypted section would have said is not known: no more than that is said of it.
+    problems += [one for one in found + check(draft) if one.path.split(".")[0] not in secrets]
+    if any(problem.severity == "error" for problem in problems):
+        raise SettingsError(problems)
+    return replace(draft.settings, warnings=tuple(problems))
+
+
+def read_stack_file(path: str | Path, secrets: Collection[str] = ()) -> Settings:
+    """Settings from a Pulumi.<stack>.yaml, without Pulumi. `secure:` values count as secrets that are set,
+    and so do `secrets`, which are kept elsewhere.
+
+    Raises SettingsError: a missing file, bad YAML (line and column), and everything `parse` finds.
+    """
+    raw, written = read_keys(Path(path))
+    return parse(raw, {*written, *secrets})
+
+
+def _secret_problems(raw: Mapping[str, object], secrets: Collection[str]) -> list[Problem]:
+    plain = [
+        Problem(
+            key,
+            "a secret in plain text (not shown)",
+            "a secret, which Pulumi encrypts",
+            f"pulumi config set --secret {key} < FILE, and take a new one: this one was readable",
+        )
+        for key in SECRET_KEYS
+        if key in raw
+    ]
+    sections = fields(Sections)
+    encrypted = [
+        Problem(
+            key,
+            "an encrypted value",
+            f"plain settings: secrets have top-level keys of their own ({', '.join(SECRET_KEYS)})",
+            f"write {key} without secure:",
+        )
+        for key in secrets
+        if key in sections
+    ]
+    strangers = [key for key in secrets if key not in sections and key not in SECRET_KEYS]
+    return plain + encrypted + [unknown_key(Sections, (key,), [*sections, *SECRET_KEYS]) for key in strangers]
+
+
+def _read(raw: Mapping[str, Any], secrets: frozenset[str]) -> tuple[Draft, list[Problem]]:
+    """What can be read, and the problems of single keys."""
+    try:
+        return Draft(Settings.of(Sections.model_validate(raw), secrets), raw, frozenset()), []
+    except ValidationError as error:
+        sections, damaged = _salvage(raw, error)
+        problems = _with_secret_keys(translate(Sections, error, raw))
+        return Draft(Settings.of(sections, secrets), raw, damaged), problems
+
+
+def _salvage(raw: Mapping[str, Any], error: ValidationError) -> tuple[Sections, frozenset[Loc]]:
+    """The readable rest: what has an error is left out and the rest read again, until it has none."""
+    rest: dict[str, Any] = copy.deepcopy(dict(raw))
+    damaged: frozenset[Loc] = frozenset()
+    while True:
+        damaged |= _leave_out(rest, error)
+        try:
+            return Sections.model_validate(rest), damaged
+        except ValidationError as next_error:
+            error = next_error
+
+
+def _with_secret_keys(problems: list[Problem]) -> list[Problem]:
+    """An unknown top-level key may be a mistyped secret key: those are known too."""
+    known = [*fields(Sections), *SECRET_KEYS]
+    return [
+        unknown_key(Sections, (problem.path,), known)
+        if problem.found.startswith("the unknown key ") and "." not in problem.path
+        else problem
+        for problem in problems
+    ]
+
+
+def _leave_out(rest: dict[str, Any], error: ValidationError) -> frozenset[Loc]:
+    """Delete each place an error names (for a missing key: what should hold it) and say which they were."""
+    locs = {_culprit(detail["type"], detail["loc"], rest) for detail in error.errors(include_url=False)}
+    before = copy.deepcopy(rest)
+    for loc in sorted(locs, key=_later_first, reverse=True):
+        _delete(rest, loc)
+    k3s = rest.get("k3s", {})
+    if isinstance(k3s, dict) and "k3s" in rest:
+        rest["k3s"] = {"version": NO_K3S, **k3s}  # so that the other rules can still be checked
+    rest.setdefault("pools", {})
+    if rest == before:  # an error without a place: nothing can be saved
+        rest.clear()
+    return frozenset(locs)
+
+
+def _culprit(kind: str, loc: Loc, rest: Mapping[str, Any]) -> Loc:
+    path, _ = spelled(loc, rest)
+    replaceable = path in (("k3s",), ("pools",), ("k3s", "version"))
+    return path[:-1] if kind == "missing" and not replaceable else path
+
+
+def _later_first(loc: Loc) -> list[tuple[bool, int, str]]:
+    """Sorts list items by number, so that deleting from the end leaves the other numbers true."""
+    return [(isinstance(part, int), part if isinstance(part, int) else 0, str(part)) for part in loc]
+
+
+def _delete(rest: Any, loc: Loc) -> None:
+    for part in loc[:-1]:
+        rest = step(rest, part)
+    last = loc[-1]
+    if isinstance(rest, list) and isinstance(last, int) and last < len(rest):
+        del rest[last]
+    if isinstance(rest, dict):
+        for key in [key for key in rest if str(key) == str(last)]:
+            del rest[key]

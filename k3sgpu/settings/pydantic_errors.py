@@ -1,0 +1,174 @@
+"""pydantic's errors in the user's words."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from k3sgpu.problem import Problem
+from k3sgpu.settings.model_paths import Loc, dotted, field_at, fields, homes_of, model_at
+
+SHOWN = 60
+"""Characters of a value that are shown. Longer ones are cut: they may be a key that was pasted in."""
+
+WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/\s]*@")
+
+KINDS = {
+    "string_type": "a text",
+    "int_type": "a whole number, without quotes",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false, without quotes",
+    "dict_type": "a mapping (`key: value` lines, or {})",
+    "model_type": "a mapping (`key: value` lines, or {})",
+    "tuple_type": "a list (`- item` lines, or [])",
+    "null": "a value",
+    "invalid-json-value": "plain YAML values",
+}
+
+FOREIGN = {
+    "devices": "remove it: NVIDIA's plugin reads it and then ignores it (a node's cards are shared alike)",
+    "rename": "remove it: NVIDIA's plugin reads it and then ignores it; use renameByDefault in timeSlicing",
+    "mig": "write migStrategy: single or mixed, and in the pool's gpu.mig how its cards are cut",
+    "sharing": "leave the level `sharing` out: write what is below it straight into the profile",
+    "flags": "leave the level `flags` out: migStrategy is written straight into the profile, the operator\n"
+    "sets the plugin's other flags",
+    "resources": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu). Limits\n"
+    "alone: Kubernetes takes them for the requests, and refuses a request without or unlike its limit",
+    "limits": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu)",
+    "requests": "remove it: gpus is the limit, which Kubernetes takes for the request; it refuses a request\n"
+    "without or unlike its limit",
+    "sshPassword": "use a key: pulumi config set --secret sshPrivateKey < KEYFILE",
+    "token": "remove it: the program makes the cluster's tokens and keeps them as secrets",
+}
+"""Keys of NVIDIA's and k3s's own files that have no place in ours, and why."""
+
+
+def translate(root: type[BaseModel], error: ValidationError, raw: Mapping[str, Any]) -> list[Problem]:
+    """Every error as a Problem; what only follows from another error is left out."""
+    details = [one for one in error.errors(include_url=False) if one["type"] != "default_factory_not_called"]
+    locs = [one["loc"] for one in details]
+    return [_one(root, one, raw) for one in details if not any(_inside(loc, one["loc"]) for loc in locs)]
+
+
+def _inside(loc: Loc, place: Loc) -> bool:
+    """A list "has too few entries" also when its entries are there, but wrong."""
+    return len(loc) > len(place) and loc[: len(place)] == place and loc[-1] != "[key]"
+
+
+def show(value: Any) -> str:
+    """A value as it looks in the file, short, and never a key that was pasted in."""
+    if value is None:
+        return "nothing (the key has no value)"
+    if isinstance(value, (Mapping, list, tuple)):
+        kind = "mapping" if isinstance(value, Mapping) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if "\\n" in text or "PRIVATE KEY" in text:
+        return "a text of several lines (not shown)"
+    if WITH_PASSWORD.search(text):
+        return "an address with a password in it (not shown)"
+    kind = {str: "", bool: " (true/false)", int: " (a number)", float: " (a number)"}.get(type(value), "")
+    return (text if len(text) <= SHOWN else f"{text[:SHOWN]}…") + kind
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like this one, if any is like it at all."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Problem:
+    """A key nobody knows. Its value is not shown: it may be a secret under a mistyped name."""
+    known = list(known)
+    key = dotted(loc[-1:])
+    return Problem(
+        path=dotted(loc),
+        found=f"the unknown key {key}",
+        expected=f"one of {', '.join(sorted(known))}" if known else "no key here",
+        remedy=_remedy_for_unknown(root, loc, known),
+    )
+
+
+def _remedy_for_unknown(root: type[BaseModel], loc: Loc, known: list[str]) -> str:
+    key, parent = dotted(loc[-1:]), loc[:-1]
+    if home := next(homes_of(root, key, parent), None):
+        return f"move it: the key belongs at {dotted(home)}"
+    if key in FOREIGN:
+        return FOREIGN[key]
+    if key == "version" and loc[0] == "sharing":
+        return "remove it: the program writes `version: v1` itself"
+    if like := nearest(key, known):
+        return f"write {like} instead of {key}"
+    return f"remove {key}"
+
+
+def _one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str, Any]) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    loc, bad_key = spelled(detail["loc"], raw)
+    if kind == "extra_forbidden":
+        model = model_at(root, loc[:-1])
+        return unknown_key(root, loc, fields(model) if model else [])
+    field = field_at(root, loc)
+    meaning = (field and field.description) or ""
+    found = f"the name {show(str(loc[-1]))}" if bad_key else show(detail["input"])
+    if kind == "missing":
+        return Problem(dotted(loc), "nothing: the key is missing", meaning, f"add `{_example(field)}`")
+    if kind == "refused":
+        return Problem(dotted(loc), found, str(context["expected"]), str(context["remedy"]))
+    if kind == "literal_error":
+        return _not_one_of(loc, detail, str(context["expected"]).replace("'", "").replace(" or ", ", "))
+    expected = f"{KINDS[kind]}: {meaning}" if kind in KINDS else meaning
+    remedy = _unquoted(loc[-1], detail["input"], kind, field) or f"write for instance {_example(field)}"
+    return Problem(dotted(loc), found, expected, remedy)
+
+
+def _example(field: FieldInfo | None) -> str:
+    return f"{field.alias}: {field.examples[0]}" if field and field.examples else "a value"
+
+
+def _not_one_of(loc: Loc, detail: ErrorDetails, choices: str) -> Problem:
+    like = nearest(str(detail["input"]), choices.split(", "))
+    remedy = f"write {like}" if like else f"write one of {choices}"
+    return Problem(dotted(loc), show(detail["input"]), f"one of {choices}", remedy)
+
+
+def _unquoted(key: int | str, value: Any, kind: str, field: FieldInfo | None) -> str | None:
+    """The same value with the right quotes, where that is all there is to correct."""
+    lead = "" if isinstance(key, int) else f"{key}: "
+    if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
+        return f"remove the quotes: {lead}{value.strip()}"
+    if kind == "bool_type" and str(value).lower() in ("true", "false"):
+        return f"remove the quotes: {lead}{str(value).lower()}"
+    an_entry = field is not None and field.alias != key
+    if kind == "string_type" and an_entry and isinstance(value, (int, float)):
+        return f"put it in quotes: {lead}{json.dumps(json.dumps(value))}"
+    return None
+
+
+def spelled(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
+    """pydantic's location as a path of the file, and whether it is the key itself that is wrong.
+
+    Cut off is what the file does not have, such as `address` of a host written as `name: address`.
+    """
+    bad_key = len(loc) > 1 and loc[-1] == "[key]"
+    path: list[int | str] = []
+    here: Any = raw
+    for part in loc[:-1] if bad_key else loc:
+        if not isinstance(here, (Mapping, list, tuple)):
+            break
+        path.append(part)
+        here = step(here, part)
+    return tuple(path), bad_key
+
+
+def step(here: Any, part: int | str) -> Any:
+    """One step down a path; None where there is nothing. A key that is no text counts by its text."""
+    if isinstance(here, Mapping):
+        return next((value for key, value in here.items() if str(key) == str(part)), None)
+    return here[part] if isinstance(here, list) and isinstance(part, int) and part < len(here) else None

@@ -1,0 +1,189 @@
+"""Rules of sharing that span keys: what NVIDIA's plugin stops at when it runs, and what it passes over."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+from k3sgpu.problem import Problem
+from k3sgpu.settings.models.names import NO_SHARING
+from k3sgpu.settings.models.sharing import MIG_SLICES, Profile, slices_of
+from k3sgpu.settings.models.stack import Gpu, Settings
+from k3sgpu.settings.models.workloads import Workload
+from k3sgpu.settings.pydantic_errors import nearest, show
+from k3sgpu.settings.rules.draft import Draft
+
+
+def profiles_exist(draft: Draft) -> Iterator[Problem]:
+    """Pools and sharing.default name profiles that are there, be it with an error of their own."""
+    sharing = draft.raw.get("sharing")
+    written = sharing.get("profiles") if isinstance(sharing, Mapping) else None
+    names = {NO_SHARING, *(map(str, written) if isinstance(written, Mapping) else ())}
+    asked = [
+        (f"pools.{name}.gpu.profile", pool.gpu.profile)
+        for name, pool in draft.settings.pools.items()
+        if pool.gpu and pool.gpu.profile
+    ]
+    asked.append(("sharing.default", draft.settings.sharing.default))
+    for path, name in asked:
+        if name not in names:
+            like = nearest(name, names)
+            yield Problem(
+                path,
+                show(name),
+                f"one of the profiles: {', '.join(sorted(names))}",
+                (f"write {like}" if like else f"write {NO_SHARING}") + f", or define sharing.profiles.{name}",
+            )
+
+
+def one_way(draft: Draft) -> Iterator[Problem]:
+    """mps beside timeSlicing: no error of the plugin's, it takes mps alone."""
+    for name, profile in draft.settings.sharing.profiles.items():
+        if profile.mps and profile.time_slicing:
+            yield Problem(
+                f"sharing.profiles.{name}.timeSlicing",
+                "timeSlicing beside mps",
+                "one of the two: NVIDIA's plugin takes mps and passes over timeSlicing without a word",
+                f"remove timeSlicing or mps from sharing.profiles.{name}",
+            )
+
+
+def mps_on_whole_cards(draft: Draft) -> Iterator[Problem]:
+    """The plugin's own check of its flags; with `single` the cards decide, see `partitions_named`."""
+    for name, profile in draft.settings.sharing.profiles.items():
+        if profile.mps and profile.mig_strategy == "mixed":
+            yield Problem(
+                f"sharing.profiles.{name}.migStrategy",
+                "mixed, beside mps",
+                "no migStrategy: NVIDIA's plugin stops with\n"
+                '"using --mig-strategy=mixed is not supported with MPS"',
+                "remove migStrategy, or share partitions by timeSlicing",
+            )
+
+
+def shared_once(draft: Draft) -> Iterator[Problem]:
+    """The same resource twice: the plugin takes the larger number, feature discovery reports the first."""
+    for name, profile in draft.settings.sharing.profiles.items():
+        seen: set[str] = set()
+        for index, item in enumerate(profile.shared.resources if profile.shared else ()):
+            if item.name in seen:
+                yield Problem(
+                    f"sharing.profiles.{name}.{profile.way}.resources[{index}].name",
+                    f"{item.name} a second time",
+                    "each resource once: NVIDIA's plugin takes the larger, the labels the first",
+                    "remove one of the two entries",
+                )
+            seen.add(item.name)
+
+
+def partitions_named(draft: Draft) -> Iterator[Problem]:
+    """Cards that are cut into MIG partitions have a profile that NVIDIA's plugin can offer them by."""
+    for pool_name, gpu, profile in _pools(draft.settings):
+        path = f"pools.{pool_name}.gpu.mig"
+        kinds = ", ".join(gpu.mig)
+        if sum(slices_of(kind) * number for kind, number in gpu.mig.items()) > MIG_SLICES:
+            yield Problem(
+                path,
+                ", ".join(f"{number} x {kind}" for kind, number in gpu.mig.items()),
+                f"partitions of one card: the numbers before the g make {MIG_SLICES} together, at most",
+                "write what `nvidia-smi -L` shows below one card",
+            )
+        if not gpu.mig:
+            continue
+        if not profile.mig_strategy:
+            yield Problem(
+                path,
+                f"partitions ({kinds}), and the profile {gpu.profile} without migStrategy",
+                "a profile with migStrategy: without it NVIDIA's plugin offers the whole cards, on which\n"
+                "nothing runs while MIG is on",
+                "name a profile with migStrategy: mixed (or single, where all partitions are alike)",
+            )
+        if profile.mig_strategy == "single" and len(gpu.mig) > 1:
+            yield Problem(
+                path,
+                f"{len(gpu.mig)} kinds of partitions ({kinds}), and migStrategy: single in {gpu.profile}",
+                'one kind: NVIDIA\'s plugin stops with "more than one MIG device type present on node"',
+                f"write migStrategy: mixed in sharing.profiles.{gpu.profile}",
+            )
+        if profile.mps:
+            yield Problem(
+                path,
+                f"partitions ({kinds}), and mps in the profile {gpu.profile}",
+                "whole cards: NVIDIA's plugin stops with\n"
+                '"sharing using MPS is not supported for MIG devices"',
+                "share partitions by timeSlicing",
+            )
+
+
+def shared_is_offered(draft: Draft) -> Iterator[Problem]:
+    """A resource that no card of a profile's pools is: skipped by the plugin, so a warning and no more."""
+    users: dict[str, list[tuple[str, Gpu, Profile]]] = defaultdict(list)
+    for pool_name, gpu, profile in _pools(draft.settings):
+        users[gpu.profile].append((pool_name, gpu, profile))
+    for name, pools in users.items():
+        profile = pools[0][2]
+        offered = {resource for _, gpu, _ in pools for resource in profile.devices(gpu.mig)}
+        listed = ", ".join(pool_name for pool_name, _, _ in pools)
+        for index, item in enumerate(profile.shared.resources if profile.shared else ()):
+            if item.name not in offered:
+                yield Problem(
+                    f"sharing.profiles.{name}.{profile.way}.resources[{index}].name",
+                    f"{item.name}, which no card of pool {listed} is",
+                    f"what its cards are: {', '.join(sorted(offered))}; NVIDIA's plugin skips others without "
+                    "a word",
+                    f"remove the entry, or say in pools.{pools[0][0]}.gpu.mig how its cards are cut",
+                    "warning",
+                )
+
+
+def single_requests(draft: Draft) -> Iterator[Problem]:
+    """failRequestsGreaterThanOne: the kubelet fails such a pod, its Deployment makes another, without end."""
+    for name, workload in draft.settings.workloads.items():
+        for node, gpu, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
+            where = f"sharing.profiles.{gpu.profile}.{profile.way}"
+            deployed = workload.kind == "Deployment"
+            remove = (
+                f"share by timeSlicing instead of {where}"
+                if profile.mps
+                else f"remove\n{where}.failRequestsGreaterThanOne"
+            )
+            yield Problem(
+                f"workloads.{name}.gpus",
+                f"{workload.gpus}, on {node} with "
+                + ("mps, which fails greater requests" if profile.mps else "failRequestsGreaterThanOne"),
+                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), "
+                + ("the Deployment\nmakes another, without end" if deployed else "and with it the Job"),
+                f"write gpus: 1 (more slices promise a pod no more of the card), or {remove}",
+            )
+            break  # one node says it
+
+
+def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str, Gpu, Profile]]:
+    """Nodes the workload may go to, and their profiles, that fail requests greater than one."""
+    for node in settings.nodes:
+        profile = settings.sharing.profiles.get(node.gpu.profile) if node.gpu else None
+        if not node.gpu or not profile or not profile.shared:
+            continue
+        if not profile.shared.fail_requests_greater_than_one:
+            continue
+        if node.suits(workload.selector) and workload.resource in {
+            profile.shared.slice_name(item.name) for item in profile.shared.resources
+        }:
+            yield node.name, node.gpu, profile
+
+
+def _pools(settings: Settings) -> Iterator[tuple[str, Gpu, Profile]]:
+    """Each pool that has cards and a profile that could be read, once."""
+    pools = {node.pool: node.gpu for node in settings.nodes if node.gpu}
+    for name, gpu in pools.items():
+        if profile := settings.sharing.profiles.get(gpu.profile):
+            yield name, gpu, profile
+
+
+SHARING_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    profiles_exist,
+    one_way,
+    mps_on_whole_cards,
+    shared_once,
+    partitions_named,
+    shared_is_offered,
+    single_requests,
+)

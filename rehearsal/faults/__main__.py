@@ -1,0 +1,42 @@
+"""`python -m rehearsal.faults [all|NAME,AREA,…]`, which `make faults` calls: runs them and writes rehearsal/reports/faults.md."""
+
+import os
+import signal
+import sys
+import time
+
+from rehearsal.faults import table
+from rehearsal.faults.catalogue import CATALOGUE, SAMPLE
+from rehearsal.faults.parallel import beside_each_other
+from rehearsal.faults.run import pick
+from rehearsal.lab.engine import ROOT
+from rehearsal.process import RehearsalError
+
+
+def main(words: str) -> int:
+    """Exit status 0, 1 when an entry failed, 2 when one could not be run."""
+    os.chdir(ROOT)  # a stack file's paths are relative to the project
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # machines are taken away then, too
+    try:
+        chosen = pick(words, CATALOGUE, SAMPLE)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    results = []
+    try:
+        for result in beside_each_other(chosen):
+            results.append(result)
+            outcome = "passed" if result.passed else f"FAILED: {result.why}"
+            print(f"  {result.fault.name}: {outcome}", file=sys.stderr, flush=True)
+            table.write(ROOT / "rehearsal/reports/faults.md", results, CATALOGUE, time.strftime("%Y-%m-%d"))
+    except RehearsalError as error:
+        print(error, file=sys.stderr)
+        return 2
+    failed = [result.fault.name for result in results if not result.passed]
+    summary = f"{len(results) - len(failed)} of {len(results)} passed"
+    print(summary + (f"; failed: {', '.join(failed)}" if failed else ""), file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))

@@ -1,0 +1,28 @@
+"""Which parts of a rehearsal were real; the whole table is docs/fidelity.md."""
+
+from collections.abc import Mapping
+
+from rehearsal.toolchain.toolbox import Tools
+
+KUBERNETES = "v1.36.2"
+
+
+def parts(tools: Tools, origins: Mapping[str, str]) -> str:
+    """Two lists in words: real parts and stand-ins. `origins`: by plugin, where it came from."""
+    real = [
+        f"Pulumi's engine ({tools.pulumi_origin})",
+        "systemd and OpenSSH on each machine",
+        f"kube-apiserver, scheduler, controller-manager {KUBERNETES}, kine and etcd",
+        "NVIDIA's parser of sharing files",
+    ]
+    played = [
+        "k3s's packaging",
+        "kubelets (kwok)",
+        "GPU Operator, its chart and operands",
+        "GPUs",
+    ]
+    for name, origin in origins.items():
+        (played if origin == "stand-in" else real).append(
+            f"Pulumi's {name} plugin" + ("" if origin == "stand-in" else f" ({origin})")
+        )
+    return f"real:      {'; '.join(real)}\nstand-ins: {'; '.join(played)} (docs/fidelity.md)"

@@ -1,0 +1,223 @@
+"""The rehearsal's machines: real systemd and sshd in systemd-nspawn, one address each, on this one computer.
+
+A machine is a network namespace (network), a control group (cgroups), an overlay of its own files over the
+shared root file system, and a keeper process that boots it. It gets no capability beyond systemd-nspawn's
+default but the one to configure its own network, so that nothing inside changes this computer's clock,
+sysctls or devices. Its disk lies in STATE_DIR/STACK/machines/HOST and outlives power-off, also of this
+computer; `down` removes it.
+
+    booted = up("dev", [Machine("server-1", "10.77.0.10")], Path(".rehearsal"), tools)
+    run(booted["server-1"], "systemctl is-system-running")
+    down("dev", Path(".rehearsal"))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rehearsal.lab import cgroups, gpus, identity, network, nspawn, ssh
+from rehearsal.lab.gpus import Gpus
+from rehearsal.lab.machine_records import (
+    PREFIX,
+    RECORDS,
+    Booted,
+    Machine,
+    MachineParts,
+    known,
+    machines_folder,
+    status,
+    write_record,
+)
+from rehearsal.lab.nspawn import power_cut
+from rehearsal.lab.ssh import boot_id, run, ssh_command
+from rehearsal.process import RehearsalError
+from rehearsal.progress import Progress
+from rehearsal.toolchain import cache, host
+
+__all__ = [
+    "Booted",
+    "Gpus",
+    "Machine",
+    "MachineParts",
+    "RehearsalError",
+    "boot_id",
+    "down",
+    "leftovers",
+    "power_cut",
+    "run",
+    "ssh_command",
+    "status",
+    "up",
+]
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+LONGEST_NAME = 64  # of a Linux host name, which systemd-nspawn gives the machine
+SSH_SECONDS = 60
+LOCK_SECONDS = 300
+
+
+def up(
+    stack: str,
+    machines: Sequence[Machine],
+    state_dir: Path,
+    parts: MachineParts,
+    progress: Progress | None = None,
+    ssh_seconds: float = SSH_SECONDS,
+) -> dict[str, Booted]:
+    """Brings all `machines` up and returns them by declared name, when SSH answers on each.
+
+    What runs is left alone, but for the file that says which GPUs it has; what is off is booted with its
+    data; what is new is created. Machines that are no longer declared stay until `down`. A machine is known
+    by its address: one whose name was changed in the declaration stays the machine, and the host name, that
+    it was. Raises RehearsalError when the host cannot carry machines, a name or an address cannot be had, or
+    SSH does not answer within `ssh_seconds`.
+    """
+    progress = progress or Progress()
+    state_dir = state_dir.resolve()
+    host.check_host()
+    check_declaration(stack, machines)
+    with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity.make_key(identity.private_key(state_dir), "k3s-gpu-sharing rehearsal")
+        booted = {machine.name: settle(stack, machine, state_dir, progress) for machine in machines}
+        everyone = {item.host: item.address for item in known(stack, state_dir)}
+        for machine in machines:
+            bring_up(booted[machine.name], machine.gpus, everyone, parts, progress)
+        identity.remember(state_dir, {item.address: identity.host_key(item.root) for item in booted.values()})
+    with ThreadPoolExecutor(max_workers=max(len(booted), 1)) as pool:
+        list(pool.map(lambda item: ssh.wait_for_ssh(item, ssh_seconds), booted.values()))
+    return booted
+
+
+def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
+    """Powers all machines of `stack` off and removes them with their disks; the last one takes the bridge
+    along.
+
+    Works on half-made machines, and does nothing when there are none.
+    """
+    progress = progress or Progress()
+    state_dir = state_dir.resolve()
+    host.check_root()
+    with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
+        gone = known(stack, state_dir)
+        nspawn.power_off(gone)
+        for item in gone:
+            nspawn.remove(item)
+        if gone:
+            identity.remember(state_dir, {item.address: None for item in gone})
+        folder = machines_folder(stack, state_dir)
+        if folder.is_dir():
+            cache.remove_tree(folder)
+        network.remove_unused_bridge()
+
+
+def leftovers(stack: str | None = None) -> list[str]:
+    """What is still there of machines, of `stack` or of any: one line each, and none after `down`."""
+    prefix = f"{PREFIX}{stack}-" if stack else PREFIX
+    # The name of one stack may begin with another's.
+    others = {item.name for item in status() if stack not in (None, item.stack)}
+    found = [f"network namespace {name}" for name in network.namespaces(prefix) if name not in others]
+    found += [f"mount {place}" for name, place in nspawn.mounts(prefix) if name not in others]
+    for name in cgroups.names(prefix):
+        if name in others:
+            continue
+        found.append(f"control group {name}")
+        found += [f"process {pid} in control group {name}" for pid in cgroups.processes(name)]
+    found += [f"record {path}" for path in sorted(RECORDS.glob(f"{prefix}*.json")) if path.stem not in others]
+    if stack is None:
+        found += [f"interface {name}" for name in network.links()]
+        if network.rule_needed() and network.rule_present():
+            found.append("iptables rule " + " ".join(network.FORWARD_RULE))
+    return found
+
+
+def settle(stack: str, machine: Machine, state_dir: Path, progress: Progress) -> Booted:
+    """Finds the machine that `machine` declares or records a new one; RehearsalError when it can't be had."""
+    mine = known(stack, state_dir)
+    for item in mine:
+        if item.address == machine.address:
+            if item.host != machine.name:
+                progress.note(
+                    f"{machine.name}: {item.address} was made as {item.host}, and stays that machine"
+                )
+            write_record(item)
+            return item
+    taken = {item.address: item for item in status()}
+    if machine.address in taken:
+        other = taken[machine.address]
+        raise RehearsalError(
+            f"machine {machine.name} of stack {stack!r}: found {machine.address} taken by "
+            f"{other.host} of stack {other.stack!r}, expected a free address; "
+            f"write another one, or make down STACK={other.stack}"
+        )
+    made = Booted(stack, machine.name, machine.address, state_dir)
+    for other in [*mine, *taken.values()]:
+        if other.name == made.name:
+            raise RehearsalError(
+                f"machine {machine.name} of stack {stack!r}: found a machine {other.host} of "
+                f"stack {other.stack!r} at {other.address} under the same name {made.name}, "
+                f"expected one at {machine.address}; "
+                f"take that one down first (make down STACK={other.stack}) or choose another name"
+            )
+    write_record(made)
+    return made
+
+
+def bring_up(
+    machine: Booted, cards: Gpus | None, everyone: dict[str, str], parts: MachineParts, progress: Progress
+) -> None:
+    """Makes `machine` run with `cards`, and know `everyone` of its stack by name."""
+    was_running = machine.running
+    if not was_running:
+        nspawn.prepare(machine, parts)
+    identity.write_hosts(machine.root, machine.host, everyone)
+    if gpus.install(cards, machine.name, machine.root, machine.folder / "sysfs") and was_running:
+        progress.note(f"{machine.host}: now has {describe(cards)}")
+    if was_running:
+        note_older_parts(machine, parts, progress)
+    else:
+        progress.note(f"{machine.host}: booting at {machine.address}, with {describe(cards)}")
+        nspawn.boot(machine, parts)
+
+
+def describe(cards: Gpus | None) -> str:
+    """A machine's GPUs in a few words."""
+    return f"{cards.count} simulated {cards.product}" if cards else "no GPU"
+
+
+def note_older_parts(machine: Booted, parts: MachineParts, progress: Progress) -> None:
+    """Says so when `machine` was booted with other stand-ins than those there are now."""
+    present = (machine.folder / "standin").resolve()
+    if present != parts.standin.resolve():
+        progress.note(
+            f"{machine.host}: runs with the stand-ins of when it was booted ({present}); "
+            f"make down STACK={machine.stack} for a machine with those of now ({parts.standin})"
+        )
+
+
+def check_declaration(stack: str, machines: Sequence[Machine]) -> None:
+    """Raises RehearsalError for a stack or machines that cannot be made on any host."""
+    if not NAME.fullmatch(stack):
+        raise RehearsalError(
+            f"stack {stack!r}: expected small letters, digits and hyphens in the name of a rehearsed stack; "
+            "rename its file Pulumi.<stack>.yaml"
+        )
+    addresses: dict[str, str] = {}
+    for machine in machines:
+        where = f"machine {machine.name} of stack {stack!r}"
+        name = f"{PREFIX}{stack}-{machine.name}"
+        if not NAME.fullmatch(machine.name) or len(name) > LONGEST_NAME:
+            raise RehearsalError(
+                f"{where}: expected a name of small letters, digits and hyphens, and {name} no longer than "
+                f"{LONGEST_NAME} characters; found {len(name)}"
+            )
+        network.check_address(where, machine.address)
+        if machine.address in addresses:
+            raise RehearsalError(
+                f"{where}: found {machine.address}, which {addresses[machine.address]} has too; "
+                "expected an address of its own"
+            )
+        addresses[machine.address] = machine.name

@@ -1,0 +1,78 @@
+"""Talking to a machine the way the program does: over SSH, with host keys checked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rehearsal import process
+from rehearsal.lab import identity
+from rehearsal.lab.machine_records import Booted
+from rehearsal.process import RehearsalError
+
+COMMAND_SECONDS = 60
+START_SECONDS = 3  # after which a machine that is to boot has a process
+
+
+def run(machine: Booted, command: str, timeout: float = COMMAND_SECONDS, stdin: str | None = None) -> str:
+    """Runs a shell `command` on `machine` as root over SSH and returns its stdout; RehearsalError when it
+    fails.
+    """
+    return process.run([*ssh_command(machine), command], timeout=timeout, stdin=stdin)
+
+
+def ssh_command(machine: Booted, connect_seconds: int = 5) -> list[str]:
+    """The ssh command line to `machine`, with the rehearsal's key and strict host-key checking; add a command
+    to it.
+    """
+    options = {
+        "IdentityFile": identity.private_key(machine.state_dir),
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": identity.known_hosts(machine.state_dir),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+        "ConnectTimeout": connect_seconds,
+        "LogLevel": "ERROR",
+    }
+    # -F: what the user configured for ssh is not for these machines
+    words = ["ssh", "-F", "/dev/null"]
+    for option, value in options.items():
+        words += ["-o", f'{option}="{value}"' if isinstance(value, Path) else f"{option}={value}"]
+    return [*words, f"root@{machine.address}"]
+
+
+def boot_id(machine: Booted) -> str:
+    """What differs from boot to boot; after a reboot wait for another one, not for SSH."""
+    return run(machine, "cat /proc/sys/kernel/random/boot_id").strip()
+
+
+def wait_for_ssh(machine: Booted, seconds: float) -> None:
+    """Waits until a command runs on `machine` over SSH.
+
+    Raises RehearsalError with what was seen last when that takes longer than `seconds`, or the machine ends
+    before.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            process.run([*ssh_command(machine, connect_seconds=2), "true"], timeout=10)
+            return
+        except RehearsalError as error:
+            last = str(error).splitlines()[-1].strip()
+        waited = time.monotonic() - began
+        ended = waited > START_SECONDS and not machine.running
+        if ended or waited > seconds:
+            why = "ended before SSH answered" if ended else f"did not answer over SSH within {seconds:.0f} s"
+            raise RehearsalError(
+                f"machine {machine.host} ({machine.address}) {why}; last seen: {last}\n"
+                f"  the end of its console, {machine.folder / 'console.log'}:\n{console(machine)}"
+            )
+        time.sleep(0.1)
+
+
+def console(machine: Booted, lines: int = 10) -> str:
+    """The last `lines` that `machine` said on its console."""
+    log = machine.folder / "console.log"
+    said = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+    return "\n".join(f"    {line}" for line in said) or "    (nothing)"

@@ -1,0 +1,73 @@
+"""What an `up` spent its time on, and how often it went to each machine: `make up TRACE=1`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pulumi import automation
+
+from rehearsal.lab import machines
+from rehearsal.lab.machine_records import Booted
+
+# sshd's own words for a login that went through.
+LOGINS = "journalctl --quiet --output cat --since @{since:.6f} --until @{until:.6f} _COMM=sshd"
+LOGIN = "Accepted "
+
+
+@dataclass
+class Step:
+    """One resource's operation; seconds since the engine's first event."""
+
+    name: str
+    operation: str
+    began: float
+    ended: float | None = None
+
+
+@dataclass
+class Trace:
+    """Listens to an `up`, from the engine's first event to its last."""
+
+    began: float = 0
+    ended: float = 0
+    steps: dict[str, Step] = field(default_factory=dict)
+
+    def hear(self, event: automation.EngineEvent) -> None:
+        """One event of the engine. Resources that stay as they are take no step."""
+        self.ended = time.time()
+        self.began = self.began or self.ended
+        now = self.ended - self.began
+        if event.resource_pre_event:
+            metadata = event.resource_pre_event.metadata
+            if metadata.op.value != "same" and "pulumi:pulumi:Stack" not in metadata.urn:
+                self.steps[metadata.urn] = Step(name_of(metadata.urn), metadata.op.value, now)
+        done = event.res_outputs_event or event.res_op_failed_event
+        if done and done.metadata.urn in self.steps:
+            self.steps[done.metadata.urn].ended = now
+
+    def text(self, booted: Mapping[str, Booted]) -> str:
+        """Steps in the order they began, and logins by machine."""
+        rows = [
+            f"  {step.began:7.1f} s {_took(step)}  {step.operation:<8}{step.name}"
+            for step in sorted(self.steps.values(), key=lambda step: step.began)
+        ]
+        counts = logins(booted, self.began, self.ended)
+        connections = [f"  {host}: {count}" for host, count in sorted(counts.items())]
+        return "\n".join(["trace (began, took)", *rows, "SSH connections", *connections])
+
+
+def logins(booted: Mapping[str, Booted], since: float, until: float) -> dict[str, int]:
+    """By host: how many logins its sshd saw between two moments (seconds since the epoch)."""
+    command = LOGINS.format(since=since, until=until)
+    said = {host: machines.run(machine, command) for host, machine in booted.items()}
+    return {host: sum(LOGIN in line for line in text.splitlines()) for host, text in said.items()}
+
+
+def name_of(urn: str) -> str:
+    """A resource's own type and name."""
+    kind, name = urn.split("::")[2:4]
+    return f"{kind.rpartition('$')[2].rpartition(':')[2]} {name}"
+
+
+def _took(step: Step) -> str:
+    return "      -  " if step.ended is None else f"{step.ended - step.began:7.1f} s"

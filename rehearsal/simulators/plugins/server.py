@@ -1,0 +1,228 @@
+"""What both stand-ins share: the gRPC service as the engine expects it, its log, and the forms of failure."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+)
+
+from rehearsal.simulators.plugins.values import Change, UnsupportedValue, encode
+
+# The engine's own limit for messages (sdk/go/common/util/rpcutil): a state with large outputs has to fit.
+MESSAGE_LIMIT: Final = 1024 * 1024 * 400
+# A call blocks its thread while a script runs; threads are only made when they are needed.
+MOST_CALLS: Final = 512
+
+DEBUG = engine_pb2.LogSeverity.DEBUG
+INFO = engine_pb2.LogSeverity.INFO
+WARNING = engine_pb2.LogSeverity.WARNING
+
+
+class Failure(Exception):
+    """An operation that failed; its text is what the user reads."""
+
+
+class NotModelled(Failure):
+    """Something that the official plugin can do and the stand-in does not know. InputError, never guessed."""
+
+    def __init__(self, plugin: str, found: str, remedy: str) -> None:
+        super().__init__(f"the {plugin} plugin is a stand-in and does not model {found}: {remedy}")
+
+
+class InitFailed(Failure):
+    """The resource exists but did not become ready: the engine keeps it, and the next run updates it."""
+
+    def __init__(self, identity: str, state: Mapping[str, Any], text: str, reasons: list[str]) -> None:
+        super().__init__(text)
+        self.identity, self.state, self.reasons = identity, state, reasons
+
+
+class EngineLog:
+    """The engine's log, as far as it listens."""
+
+    def __init__(self, address: str | None) -> None:
+        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
+
+    def write(
+        self, severity: engine_pb2.LogSeverity.ValueType, text: str, urn: str = "", *, status: bool = False
+    ) -> None:
+        """One message; a `status` replaces the last one in the resource's line and is not kept."""
+        if self._stub is None:
+            return
+        request = engine_pb2.LogRequest(severity=severity, message=text, urn=urn, ephemeral=status)
+        try:
+            self._stub.Log(request, timeout=10)
+        except grpc.RpcError:
+            pass  # An engine that is going away takes no more messages, and nothing depends on them.
+
+
+Answer = TypeVar("Answer")
+
+
+def answering(method: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Turns failures of a service method into the engine's forms of them."""
+
+    @functools.wraps(method)
+    def call(self: StandIn, request: Any, context: grpc.ServicerContext) -> Answer:
+        try:
+            return method(self, request, context)
+        except InitFailed as failed:
+            context.set_trailing_metadata((("grpc-status-details-bin", _init_failed(failed)),))
+            context.abort(grpc.StatusCode.UNKNOWN, str(failed))
+        except Failure as failure:
+            context.abort(grpc.StatusCode.UNKNOWN, str(failure))
+        except UnsupportedValue as found:
+            refusal = NotModelled(self.name, str(found), "use plain values")
+            context.abort(grpc.StatusCode.UNKNOWN, str(refusal))
+        except Exception as error:  # a mistake of the stand-in: say where, never with which values
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            context.abort(
+                grpc.StatusCode.UNKNOWN,
+                f"mistake in the {self.name} stand-in: {type(error).__name__} at {where}",
+            )
+        raise AssertionError("abort raises")
+
+    return call
+
+
+def _init_failed(failed: InitFailed) -> bytes:
+    detail = any_pb2.Any()
+    detail.Pack(
+        provider_pb2.ErrorResourceInitFailed(
+            id=failed.identity, properties=encode(failed.state), reasons=failed.reasons
+        )
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(failed), details=[detail])
+    return status.SerializeToString()
+
+
+class StandIn(provider_pb2_grpc.ResourceProviderServicer):
+    """The part of the service that does not depend on the resources."""
+
+    name: str
+    version: str
+
+    def __init__(self, log: EngineLog) -> None:
+        self.log = log
+        self.cancelled = threading.Event()
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        return plugin_pb2.PluginInfo(version=self.version)
+
+    def Handshake(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
+
+    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> Any:
+        refusal = NotModelled(self.name, "its schema", "install the official plugin to generate code")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, str(refusal))
+
+    @answering
+    def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    @answering
+    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
+        same = request.olds == request.news
+        kinds = provider_pb2.DiffResponse
+        return kinds(changes=kinds.DIFF_NONE if same else kinds.DIFF_SOME)
+
+    @answering
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.ConfigureResponse:
+        self.log.write(
+            DEBUG,
+            f"{self.name} {self.version} is a stand-in for the official plugin, made for rehearsals only",
+        )
+        self.configure(dict(request.variables))
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def configure(self, variables: dict[str, str]) -> None:
+        """Takes the provider's configuration; raises Failure when it cannot be used."""
+
+    def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        self.cancelled.set()
+        return empty_pb2.Empty()
+
+
+def diff_response(
+    found: list[Change], replacing: Callable[[Change], bool], *, delete_first: bool = False
+) -> provider_pb2.DiffResponse:
+    """The engine's form of a difference; `replacing` says which changes need a new resource."""
+    kinds = provider_pb2.PropertyDiff
+    detailed = {}
+    for change in found:
+        name = change.kind.upper() + ("_REPLACE" if replacing(change) else "")
+        detailed[change.text] = provider_pb2.PropertyDiff(
+            kind=kinds.Kind.Value(name), inputDiff=change.kind == "delete"
+        )
+    replaces = [change.text for change in found if replacing(change)]
+    response = provider_pb2.DiffResponse
+    return response(
+        changes=response.DIFF_SOME if found else response.DIFF_NONE,
+        replaces=replaces,
+        diffs=sorted({str(change.path[0]) for change in found if change.path}),
+        deleteBeforeReplace=delete_first and bool(replaces),
+        detailedDiff=detailed,
+        hasDetailedDiff=True,
+    )
+
+
+def ignoring(found: list[Change], ignored: list[str]) -> list[Change]:
+    """`found` without what lies at or under an ignored path."""
+    return [
+        change
+        for change in found
+        if not any(
+            change.text == path or change.text.startswith((f"{path}.", f"{path}[")) for path in ignored
+        )
+    ]
+
+
+def serve(make: Callable[[EngineLog], StandIn], arguments: list[str]) -> None:
+    """Runs the plugin until the engine ends it. `arguments` are the command line's, without the program."""
+    engine = next((argument for argument in arguments if not argument.startswith("-")), None)
+    limits = [
+        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+        ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ]
+    server = grpc.server(futures.ThreadPoolExecutor(MOST_CALLS), options=limits)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(make(EngineLog(engine)), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    _end_with_parent()
+    # The engine reads the port from the first line and then stops listening.
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()
+
+
+def _end_with_parent() -> None:
+    """An engine that was killed cannot end its plugins: they end by themselves."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,0 +1,77 @@
+"""What a person types, on the stack file with one machine that is server and GPU node at once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal import __main__ as command
+from rehearsal.lab import machines
+from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.trace import Trace
+from rehearsal.progress import Progress
+
+HOST = "box-1"
+RESOURCES = 23
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    config = stack_config("single")
+    for pool in config["pools"].values():
+        pool["hosts"] = {HOST: "10.77.0.152"}
+    with stage("onebox", tmp_path_factory.mktemp("onebox"), config) as one:
+        one.write()
+        yield one
+
+
+def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[str]):
+    assert command.preview(single.site, Progress()) == 0
+    assert f"{RESOURCES} to create" in capfd.readouterr().out
+
+    assert command.up(single.site, Progress(), Trace()) == 0
+    said = capfd.readouterr().out
+    for words in (
+        f"create  Command cluster-server-{HOST}",
+        f"SSH connections\n  {HOST}: 5\n",
+        f"{HOST}: Ready",
+        "nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
+        "nvidia.com/gpu.product: NVIDIA-GeForce-RTX-2080-Ti-SHARED",
+        "nvidia-plugin-test-2: 2 of 2 Running",
+        "4 of 6 slices taken",
+        "stand-ins: ",
+        f"{RESOURCES} created",
+        "make down STACK=onebox",
+    ):
+        assert words in said
+    assert (single.site.state / "kubeconfig").stat().st_mode & 0o777 == 0o600
+
+    assert command.up(single.site, Progress()) == 0
+    assert f"{RESOURCES} unchanged" in capfd.readouterr().out
+
+    assert command.doctor(single.site, Progress()) == 0
+    said = capfd.readouterr().out
+    assert "doctor hosts: 0 errors" in said and "doctor cluster: all in order" in said
+
+    assert command.down(single.site, Progress()) == 0
+    assert "nothing left behind" in capfd.readouterr().out
+    assert machines.leftovers("onebox") == []
+    assert not single.site.folder.exists()
+    assert not (single.site.state / "kubeconfig").is_symlink()
+
+
+def test_down_needs_no_stack_file(single: Stage, capfd: pytest.CaptureFixture[str]):
+    assert command.up(single.site, Progress()) == 0
+    text = single.site.stack_file.read_text()
+    single.site.stack_file.write_text("config: {}")
+    try:
+        assert command.down(single.site, Progress()) == 0
+    finally:
+        single.site.stack_file.write_text(text)
+    assert "nothing left behind" in capfd.readouterr().out
+
+
+def test_a_machine_outside_the_rehearsals_network_is_refused(single: Stage):
+    pool = next(iter(single.config["pools"].values()))
+    pool["hosts"] = {HOST: "192.0.2.1"}
+    with pytest.raises(machines.RehearsalError, match=r"192\.0\.2\.1"):
+        single.machines_up()

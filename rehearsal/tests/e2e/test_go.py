@@ -1,0 +1,18 @@
+"""The Go programs of our own: their own tests."""
+
+import pytest
+
+from rehearsal.process import run
+from rehearsal.progress import Progress
+from rehearsal.toolchain import golang
+
+
+@pytest.mark.parametrize("program", golang.OURS, ids=lambda program: program.module)
+def test_go_tests(program: golang.Program) -> None:
+    go = golang.toolchain(Progress())
+    run(
+        [go.command, "test", "./..."],
+        timeout=600,
+        cwd=golang.GO_FOLDER / program.module,
+        env={"GOTOOLCHAIN": "local", "GOWORK": "off"},
+    )

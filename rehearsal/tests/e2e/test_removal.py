@@ -1,0 +1,81 @@
+"""Leaving: what is left on a machine is looked for and named, and the way out needs no cluster."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal.lab import machines
+from rehearsal.lab.fixture import Stage, stack_config, stage
+
+SERVER, AGENT = "server-1", "gpu-1"
+CDI = "/var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json"
+CLUSTER_ONLY = "urn:pulumi:leaving::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
+
+# What k3s, its network, its pods and the operator leave where something went wrong.
+PLANT = f"""
+ip link add cni0 type veth peer name pod0
+iptables -t nat -N KUBE-SERVICES
+iptables -t nat -A OUTPUT -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES
+iptables -A INPUT -p tcp --dport 9 -j ACCEPT
+mkdir -p /run/k3s/containerd/rootfs /var/lib/kubelet/pods/a/volume
+mount -t tmpfs tmpfs /run/k3s/containerd/rootfs
+mount -t tmpfs tmpfs /var/lib/kubelet/pods/a/volume
+mkdir -p /var/run/cdi /etc/cdi && echo '{{}}' >{CDI} && echo theirs >/etc/cdi/theirs.yaml
+mkdir -p /var/lib/rancher/k3s/data/x/bin && cp /bin/sleep /var/lib/rancher/k3s/data/x/bin/containerd-shim
+setsid /var/lib/rancher/k3s/data/x/bin/containerd-shim 9999 >/dev/null 2>&1 </dev/null &
+echo 1 >/proc/sys/net/ipv4/conf/default/forwarding
+"""
+LOOK = f"""
+ls -d /etc/rancher /etc/k3s-gpu-sharing /usr/local/lib/k3s-gpu-sharing /run/k3s /run/k3s-gpu-sharing \
+    /var/lib/rancher /var/lib/kubelet /usr/local/bin/k3s* /usr/local/bin/kubectl /usr/local/nvidia {CDI} \
+    /etc/systemd/system/k3s* /run/lock/k3s-gpu-sharing.lock 2>/dev/null
+systemctl list-unit-files 'k3s*' --no-legend
+grep -E ' /(run/k3s|var/lib/kubelet|var/lib/rancher)' /proc/self/mounts
+ip -brief link | grep -E 'cni|flannel|pod0'
+iptables-save | grep -E 'KUBE|CNI|FLANNEL'
+pgrep -x containerd-shim
+:
+"""
+FORWARDING = "cat /proc/sys/net/ipv4/conf/default/forwarding"
+
+
+@pytest.fixture
+def leaving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    config = stack_config("dev")
+    config["pools"]["control"]["hosts"] = {SERVER: "10.77.0.56"}
+    config["pools"]["rtx"]["hosts"] = {AGENT: "10.77.0.57"}
+    with stage("leaving", tmp_path_factory.mktemp("leaving"), config) as one:
+        yield one
+
+
+def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(leaving: Stage):
+    booted = leaving.machines_up()
+    server, agent = booted[SERVER], booted[AGENT]
+    leaving.on(agent, "echo 0 >/proc/sys/net/ipv4/conf/default/forwarding")
+    leaving.up(CLUSTER_ONLY)
+    leaving.on(agent, PLANT)
+    for trace in (
+        "cni0",
+        "KUBE-SERVICES",
+        CDI,
+        "/run/k3s/containerd/rootfs",
+        "/var/lib/kubelet/pods/a/volume",
+    ):
+        assert trace in leaving.on(agent, LOOK)
+    machines.power_cut(server)
+
+    leaving.on(agent, "mv $(readlink -f $(command -v ip)) /root/ip")  # nobody can take an interface away
+    said = leaving.refused(leaving.destroy)
+    assert "gpu-1: still there: interface cni0; expected nothing of k3s" in said and "to do: " in said
+    leaving.on(agent, "cp /root/ip /usr/local/sbin/ip")
+    said = leaving.refused(leaving.destroy)
+    assert "cluster-clean-server-1" in said and "still there" not in said
+    assert leaving.on(agent, LOOK) == ""
+    assert leaving.on(agent, FORWARDING) == "0"
+    theirs = leaving.on(agent, "cat /etc/cdi/theirs.yaml; iptables-save")
+    assert theirs.startswith("theirs") and "--dport 9 -j ACCEPT" in theirs
+
+    leaving.machines_up()
+    leaving.destroy()
+    assert leaving.resources() == {}
+    assert leaving.on(server, LOOK) == ""

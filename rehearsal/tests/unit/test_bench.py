@@ -1,0 +1,242 @@
+"""The bench's arithmetic, its page and its chart, and how it calls others."""
+
+import json
+import stat
+import xml.etree.ElementTree
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from k3sgpu.settings import parse
+from rehearsal.bench import __main__ as command
+from rehearsal.bench import byhand, chart, peer, results, scale, traffic
+from rehearsal.bench.measure import Goal, Part, Series, Table, in_turns, linear, within
+from rehearsal.bench.page import amount, page
+from rehearsal.bench.stand import bare
+from rehearsal.lab.engine import ROOT
+from rehearsal.process import RehearsalError
+from tools import plan
+
+HAND, OURS = Series("1 + 1", "by hand", (2.0, 4.0, 3.0)), Series("1 + 1", "up", (3.0, 9.0, 3.3))
+PART = Part(
+    letter="a",
+    title="Cold <up>",
+    about="How it was done.",
+    baseline="by hand",
+    series=(HAND, OURS),
+    goals=(within("up by hand", OURS, HAND, 1.15), Goal("one host", False, "gpu-1, gpu-2")),
+    tables=(Table("Where it went", ("", "took"), (("start", "0.40 s"),)),),
+    when="2026-11-25 13:00 UTC",
+    load=(0.5, 1.5),
+)
+
+
+def test_a_median_and_its_spread_are_not_moved_by_one_bad_round() -> None:
+    assert OURS.median == 3.3 and OURS.spread == (3.0, 9.0)
+    goal = within("up", OURS, HAND, 1.15)
+    assert goal == Goal("up ≤ 1.15 ×", True, "1.10 ×")
+    assert not within("up", replace(OURS, values=(3.5,)), HAND, 1.15).met
+
+
+def test_contenders_take_turns_forth_and_back() -> None:
+    order: list[str] = []
+
+    def one(name: str, value: float) -> float:
+        order.append(name)
+        return value
+
+    told: list[str] = []
+    found = in_turns(3, {"a": lambda: one("a", 1), "b": lambda: one("b", 2)}, told.append)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert found == {"a": (1, 1, 1), "b": (2, 2, 2)} and len(told) == 6
+
+
+@pytest.mark.parametrize(
+    ("costs", "bend"),
+    [
+        ({10: 1.1, 100: 2.0, 1000: 11.0}, 1.0),
+        ({10: 1, 100: 100, 1000: 10_000}, 10),
+        ({1: 1, 2: 1, 3: 2}, None),
+    ],
+)
+def test_a_straight_line_does_not_bend(costs: dict[int, float], bend: float | None) -> None:
+    assert linear(costs) == (float("inf") if bend is None else pytest.approx(bend))
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    assert results.load(file) == {}
+    results.save(file, {"b": replace(PART, letter="b"), "a": PART}, "a computer")
+    assert results.load(file) == {"a": PART, "b": replace(PART, letter="b")}
+    assert list(results.load(file)) == ["a", "b"]
+
+
+def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None:
+    for part in (PART, replace(PART, letter="f", title="Fit"), replace(PART, title="Cold again")):
+        command.keep(tmp_path, part)
+    assert [part.title for part in results.load(tmp_path / "bench.json").values()] == ["Cold again", "Fit"]
+    text = (tmp_path / "bench.md").read_text()
+    assert "## (a) Cold again" in text and "## (f) Fit" in text and "Cold <up>" not in text
+    assert "Cold again" in (tmp_path / "bench.svg").read_text()
+
+
+def test_the_page_says_which_goals_were_met() -> None:
+    text = page({"a": PART}, "two cores", "So it is.")
+    assert "**The computer:** two cores" in text and "So it is." in text
+    assert "| a | up by hand ≤ 1.15 × | 1.10 × | yes |" in text
+    assert "| a | one host | gpu-1, gpu-2 | **no** |" in text
+    assert "nothing is claimed of them: b, c, d, e, f." in text
+    assert "| 1 + 1 | up | 3.30 s | 3.00 s – 9.00 s | 3 | 1.10 |" in text
+    assert "| start | 0.40 s |" in text and "load average 0.5 before, 1.5 after" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.034, "0.03 s"), (3.456, "3.46 s"), (34.56, "34.6 s"), (345.6, "346 s")]
+)
+def test_numbers_have_digits_that_mean_something(value: float, text: str) -> None:
+    assert amount(value, "s") == text
+
+
+def test_the_chart_is_a_drawing_of_the_medians() -> None:
+    root = xml.etree.ElementTree.fromstring(chart.chart({"a": PART}))
+    names = "{http://www.w3.org/2000/svg}"
+    widths = [float(one.get("width", "")) for one in root.findall(f"{names}rect")][1:]
+    assert widths[1] / widths[0] == pytest.approx(1.1, abs=0.01)
+    texts = [one.text for one in root.findall(f"{names}text")]
+    assert "(a) Cold <up>" in texts and "3.30 s, 1.10 ×" in texts
+
+
+def test_what_a_packet_filter_has_counted() -> None:
+    """As the machines' iptables prints it; the newest counter stands first."""
+    listing = """Chain INPUT (policy ACCEPT 0 packets, 0 bytes)
+    pkts      bytes target     prot opt in     out     source               destination
+      12     4321            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
+      99    99999            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
+"""
+    assert traffic.read(listing) == traffic.read(listing.replace("tcp  --", "6    --")) == 4321
+    assert traffic.read("Chain OUTPUT") == 0
+
+
+# By hand
+
+
+def test_the_scripts_of_a_stack_and_what_each_waits_for() -> None:
+    graph = plan.planned(ROOT / "Pulumi.dev.yaml", "dev")
+    found = {one.name: one for one in byhand.scripts(graph)}
+    wards = {"cluster-clean-server-1", "cluster-clean-gpu-1", "cluster-leave-gpu-1", "cluster-forget-gpu-1"}
+    assert not wards & found.keys() and "cluster-upkeep-gpu-1" not in found
+    agent = found["cluster-agent-gpu-1"]
+    assert agent.address == "10.77.0.21" and "ROLE=agent" in agent.text and agent.stdin
+    assert agent.after == {"cluster-preflight", "cluster-server-server-1", "cluster-tokens"}
+    assert found["cluster-preflight"].address is None
+    assert "K3SGPU_INVENTORY" in found["cluster-preflight"].environment
+
+
+def test_each_script_runs_when_those_before_it_have_run() -> None:
+    def script(name: str, *after: str) -> byhand.Script:
+        return byhand.Script(name, None, "", "", {}, frozenset(after))
+
+    order: list[str] = []
+
+    def run(one: byhand.Script) -> str:
+        assert one.after <= {"earlier", *order}
+        order.append(one.name)
+        return one.name.upper()
+
+    todo = [script("c", "a", "b"), script("b", "a"), script("a", "earlier")]
+    seconds, said = byhand.timed(todo, run, {"earlier": "E"})
+    assert order == ["a", "b", "c"] and seconds >= 0
+    assert said == {"earlier": "E", "a": "A", "b": "B", "c": "C"}
+
+
+# A peer
+
+
+@dataclass
+class FakeStand:
+    """As much of a stand as a peer is told of."""
+
+    config: dict[str, Any]
+    booted: dict[str, Any]
+    site: Any
+    tools: Any
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Any:
+    return FakeStand(
+        bare({"server-1": "10.77.0.220"}, {"agent-1": "10.77.0.221", "agent-2": "10.77.0.222"}),
+        {name: name for name in ("server-1", "agent-1", "agent-2")},
+        SimpleNamespace(state=tmp_path / "state"),
+        SimpleNamespace(releases=tmp_path / "release"),
+    )
+
+
+def a_peer(folder: Path, script: str) -> peer.Peer:
+    program = folder / "install-k3s"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return peer.Peer(program, folder)
+
+
+def nodes(**ready: bool) -> str:
+    return json.dumps(
+        {
+            "items": [
+                {
+                    "metadata": {"name": name.replace("_", "-")},
+                    "status": {"conditions": [{"type": "Ready", "status": str(yes)}]},
+                }
+                for name, yes in ready.items()
+            ]
+        }
+    )
+
+
+def test_a_peer_is_told_everything_and_waited_for(
+    stand: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([nodes(server_1=True, agent_1=False), nodes(server_1=True, agent_1=True, agent_2=True)])
+    asked: list[str] = []
+    monkeypatch.setattr(peer.machines, "run", lambda machine, text: asked.append(machine) or next(answers))
+    seconds = a_peer(tmp_path, "env | grep ^PEER_ | sort >told").install(cast(Any, stand))
+    version = stand.config["k3s"]["version"]
+    assert seconds > 0 and asked == ["server-1", "server-1"]
+    assert dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines()) == {
+        "PEER_SERVERS": "server-1=10.77.0.220",
+        "PEER_AGENTS": "agent-1=10.77.0.221 agent-2=10.77.0.222",
+        "PEER_USER": "root",
+        "PEER_KEY": f"{tmp_path}/state/id_ed25519",
+        "PEER_KNOWN_HOSTS": f"{tmp_path}/state/known_hosts",
+        "PEER_VERSION": version,
+        "PEER_RELEASE": f"{tmp_path}/release/{version}",
+        "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
+    }
+    assert all(name in (peer.__doc__ or "") for name in peer.told(stand))
+
+
+def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stand: Any, tmp_path: Path) -> None:
+    stand.site.folder = tmp_path
+    (peer.Peer.anew(Path("install-k3s"), stand).folder / "kubeconfig").touch()
+    assert not list(peer.Peer.anew(Path("install-k3s"), stand).folder.iterdir())
+
+
+def test_a_peer_that_fails_says_why(stand: Any, tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match=r"exit status 3:\nno such host"):
+        a_peer(tmp_path, "echo no such host >&2; exit 3").install(stand)
+    with pytest.raises(RehearsalError, match="missing"):
+        peer.Peer(tmp_path / "missing", tmp_path).install(stand)
+
+
+@pytest.mark.parametrize("agents", scale.SIZES)
+def test_a_stack_of_any_size_that_is_measured_is_one_that_is_accepted(agents: int) -> None:
+    assert len(parse(scale.of_size(agents, "192.0.2.1"), {"sshPrivateKey"}).machines) == agents + 1
+
+
+def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--parts", "a,z"])
+    assert "no part z; there are a, b, c, d, e, f" in capsys.readouterr().err

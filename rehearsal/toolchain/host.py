@@ -1,0 +1,58 @@
+"""What this computer must be to carry machines; each refusal says what to do instead."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from rehearsal.lab import cgroups
+from rehearsal.process import RehearsalError
+
+CAP_SYS_ADMIN = 1 << 21  # linux/capability.h
+
+
+def check_root() -> None:
+    """Raises RehearsalError unless this is Linux and we are the computer's own root."""
+    if not Path("/proc/self/uid_map").exists():
+        raise RehearsalError("this computer: expected Linux; the rehearsal's machines need its namespaces")
+    if os.geteuid() != 0:
+        raise RehearsalError(
+            f"this user: found uid {os.geteuid()}, expected root: machines need mounts, network namespaces "
+            "and control groups; run it with sudo (`sudo make up`). `make test` and `make fit` need no root"
+        )
+    whole = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+    status_lines = Path("/proc/self/status").read_text().splitlines()
+    effective = next(int(line.split()[1], 16) for line in status_lines if line.startswith("CapEff:"))
+    if not whole or not effective & CAP_SYS_ADMIN:
+        raise RehearsalError(
+            "this user: found root of a container, expected root of the computer itself, because mounts and "
+            "network namespaces are not for others; run it outside of the container, or on a virtual machine"
+        )
+
+
+def check_host() -> None:
+    """Raises RehearsalError when this host cannot carry machines."""
+    check_root()
+    for command, package in (
+        ("systemd-nspawn", "systemd-container"),
+        ("ip", "iproute2"),
+        ("ssh", "openssh-client"),
+    ):
+        if not shutil.which(command):
+            raise RehearsalError(f"this host: found no {command}, expected it; apt-get install {package}")
+    if not has_overlay():
+        raise RehearsalError(
+            "this host's kernel: found no overlay file system, expected it built in or as a module; "
+            "try `modprobe overlay`, or a kernel of the distribution"
+        )
+    cgroups.unified_root()
+
+
+def has_overlay() -> bool:
+    """Whether the kernel can mount overlays; asks it to load the module where it is not there yet."""
+    filesystems = Path("/proc/filesystems")
+    if "\toverlay\n" not in filesystems.read_text() and shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-q", "overlay"], timeout=20, check=False)
+    return "\toverlay\n" in filesystems.read_text()

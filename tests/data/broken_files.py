@@ -1,0 +1,348 @@
+"""One broken stack file for every rule of the settings and of capacity, with what a user is told about it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from tests.data.stack_files import REMOVE, RESOURCES, with_
+from tests.unit.settings import test_k3s, test_refusals, test_workloads
+
+NAMESPACE = "k3s-gpu-sharing:"
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+LOCKED = KEY.export_private_key(passphrase="secret").decode()
+PKCS8 = KEY.export_private_key("pkcs8-pem", passphrase="secret").decode()
+HOST_KEY = " ".join(KEY.export_public_key().decode().split()[:2])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A stack file, and a piece of each of the four things that are said about it."""
+
+    text: str
+    path: str
+    found: str
+    expected: str
+    remedy: str
+    beside: Mapping[str, str | bytes] = field(default_factory=dict)
+    """Files in the project's folder, besides a good key and known hosts."""
+
+    def write(self, folder: Path) -> Path:
+        """The stack file, in a folder made a project's."""
+        good = {"key": KEY.export_private_key(), "known": f"10.0.0.11,10.0.0.21,10.0.0.22 {HOST_KEY}\n"}
+        for name, content in {**good, **self.beside}.items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        file = folder / "Pulumi.broken.yaml"
+        file.write_text(self.text)
+        return file
+
+
+def text_of(changes: Mapping[str, Any]) -> str:
+    """The good file, changed, as JSON, which is YAML."""
+    config = {NAMESPACE + key: value for key, value in with_(changes).items()}
+    return json.dumps({"config": config}, indent=1)
+
+
+def there(pools: str, path: str, found: str, expected: str, remedy: str, **more: str) -> Broken:
+    """The stack file of a cluster that is there already; `more`: further keys, or others."""
+    keys = {"kubeconfig": "config", "pools": pools, **more}
+    return written(
+        "".join(f"  {NAMESPACE}{key}: {value}\n" for key, value in keys.items()),
+        path,
+        found,
+        expected,
+        remedy,
+    )
+
+
+def changed(
+    changes: Mapping[str, Any], path: str, found: str, expected: str, remedy: str, **beside: str | bytes
+) -> Broken:
+    """The good file with values of its settings replaced. `beside` changes the files next to it."""
+    return Broken(text_of({"ssh/knownHostsFile": "known", **changes}), path, found, expected, remedy, beside)
+
+
+def written(text: str, path: str, found: str, expected: str, remedy: str) -> Broken:
+    """A file as somebody has written it, below `config:` and a key that is nobody's."""
+    return Broken(f"config:\n  x:y: 1\n{text}", path, found, expected, remedy)
+
+
+REFUSALS = test_refusals.REFUSALS | test_workloads.REFUSALS | test_k3s.REFUSALS
+REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.items()} | {
+    "a key instead of its path": changed(
+        {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
+        "ssh.privateKeyFile",
+        "not shown",
+        "not the key itself",
+        "pulumi config set --secret sshPrivateKey",
+    )
+}
+"""Single keys, and rules that span keys."""
+
+MISFITS = {
+    "too many pods": changed(
+        {"workloads/w/replicas": 4},
+        "workloads.w",
+        "1 of 4 pods stays Pending: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu",
+        "ask for 8 nvidia.com/gpu, the nodes offer 6",
+        "replicas: 8 instead of 6",
+    ),
+    "more reserved than there is": changed(
+        {"pools/rtx/reserved": {"nvidia.com/gpu": 7}, "workloads": {}},
+        "pools.rtx.reserved.nvidia.com/gpu",
+        "7, of which gpu-1 offers 6",
+        "no more than a node offers: 6 nvidia.com/gpu (on gpu-1)",
+        "write at most 6",
+    ),
+    "a resource nobody offers": changed(
+        {"workloads/w/resource": "nvidia.com/gpu.shared"},
+        "workloads.w.resource",
+        "nvidia.com/gpu.shared, which no node offers",
+        "gpu-1: 6 nvidia.com/gpu",
+        "write resource: nvidia.com/gpu",
+    ),
+    "a pool without the resource": changed(
+        {
+            "pools/control/gpu": {"product": "NVIDIA-H200", "count": 4, "memoryMiB": 143771},
+            "pools/rtx/gpu/profile": "cut",
+            "pools/rtx/gpu/mig": {"1g.18gb": 7},
+            "sharing/profiles/cut": {"migStrategy": "mixed"},
+            "workloads/w/pool": "rtx",
+        },
+        "workloads.w.pool",
+        "rtx, of which no node offers nvidia.com/gpu",
+        "a node that offers it and lets these pods in",
+        "write pool: control, or remove it",
+    ),
+    "a selector for no node": changed(
+        {"workloads/w/nodeSelector": {"accelerator": "NVIDIA-A100"}},
+        "workloads.w.nodeSelector",
+        "accelerator=NVIDIA-A100, which no node with nvidia.com/gpu has",
+        "gpu-1: accelerator=NVIDIA-H200",
+        "write one of these labels",
+    ),
+}
+"""What would stay Pending."""
+
+UNDECIDED = {
+    "more memory than a card has": changed(
+        {"workloads/w": {"replicas": 6, "memoryMiB": 30000}},
+        "workloads.w.memoryMiB",
+        "up to 180000 MiB on one card of gpu-1",
+        "all it has",
+        "memoryMiB: 23961",
+    ),
+    "more memory than a client gets": changed(
+        {
+            "workloads/w": {"memoryMiB": 30000},
+            "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 6}]}},
+        },
+        "workloads.w.memoryMiB",
+        "30000 MiB on one card of gpu-1",
+        "at most 23961: MPS",
+        "write memoryMiB: 23961",
+    ),
+    "a label of somebody else's": changed(
+        {"workloads/w/nodeSelector": {"rack": "7"}},
+        "workloads",
+        "w selects on rack",
+        "room for all",
+        "see to it that enough nodes carry the label",
+    ),
+    "slices of what no card is": changed(
+        {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}},
+        "sharing.profiles.six.timeSlicing.resources[1].name",
+        "nvidia.com/mig-1g.18gb, which no card of pool rtx is",
+        "what its cards are: nvidia.com/gpu",
+        "pools.rtx.gpu.mig",
+    ),
+    "an image that a driver is too old for": changed(
+        {"pools/rtx/gpu/driverVersion": "535", "workloads/w/image": "nvcr.io/nvidia/cuda:13.0.1-base"},
+        "workloads.w.image",
+        "of CUDA 13, on pool rtx with driver 535",
+        "driver 580 or newer",
+        "an older CUDA",
+    ),
+}
+"""What can only be warned of."""
+
+UNREADABLE = {
+    "no mapping": Broken("- a\n", "Pulumi.broken.yaml", "no mapping", "`config:`", "write `config:`"),
+    "settings that are a list": Broken("config: []\n", "config", "no mapping", "below config:", "write"),
+    "an open bracket": written("  k3s-gpu-sharing:fit: [warn\n", "line 4, column 1", "','", "YAML", "line"),
+    "a tab": written("\tfit: warn\n", "line 3, column 1", "cannot start any token", "YAML", "line"),
+    "a key twice": written(
+        "  k3s-gpu-sharing:fit: warn\n  k3s-gpu-sharing:fit: off\n",
+        "line 4, column 3",
+        "the key k3s-gpu-sharing:fit a second time (first in line 3)",
+        "YAML",
+        "correct this line",
+    ),
+    "a control character": written("  a: \x01\n", "Pulumi.broken.yaml", "unacceptable character", "YAML", ""),
+    "a mapping inside itself": written(
+        "  k3s-gpu-sharing:ssh: &a {user: *a}\n", "Pulumi.broken.yaml", "inside itself", "JSON", "write out"
+    ),
+    "a number of 5000 digits": written(
+        f"  k3s-gpu-sharing:fit: {'9' * 5000}\n", "Pulumi.broken.yaml", "limit", "YAML", ""
+    ),
+    "brackets without end": written(
+        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deep", "Pulumi makes JSON", "plain values"
+    ),
+    "bytes": written("  a: !!binary aaaa\n", "Pulumi.broken.yaml", "bytes", "Pulumi makes JSON", "plain"),
+    "a key without a namespace": written(
+        "  fit: warn\n", "config.fit", "without a namespace", NAMESPACE, "write k3s-gpu-sharing:fit"
+    ),
+    "an encrypted value inside an object": written(
+        "  k3s-gpu-sharing:ssh: {key: {secure: AAAB}}\n",
+        "ssh.key",
+        "an encrypted value inside an object",
+        "top-level keys of their own",
+        "pulumi config set --secret sshPrivateKey",
+    ),
+}
+"""What is no stack file, or is none that settings could be read from."""
+
+SECRETS = {
+    "a secret in plain text": Broken(
+        text_of({"sshPrivateKey": "-----BEGIN", "ssh": {"knownHostsFile": "known"}}),
+        "sshPrivateKey",
+        "a secret in plain text (not shown)",
+        "which Pulumi encrypts",
+        "pulumi config set --secret sshPrivateKey",
+    ),
+    "an encrypted section": Broken(
+        text_of({"workloads": {"secure": "AAAB"}}),
+        "workloads",
+        "an encrypted value",
+        "top-level keys of their own",
+        "write workloads without secure:",
+    ),
+    "a misspelt secret": Broken(
+        text_of({"sshPrivatKey": {"secure": "AAAB"}}),
+        "sshPrivatKey",
+        "the unknown key sshPrivatKey",
+        "sshPrivateKey",
+        "write sshPrivateKey",
+    ),
+    "a key in a file and in a secret": Broken(
+        text_of({"sshPrivateKey": {"secure": "AAAB"}}),
+        "ssh.privateKeyFile",
+        "ssh.privateKeyFile and the secret sshPrivateKey",
+        "one way to the private key",
+        "pulumi config rm sshPrivateKey",
+    ),
+} | {
+    name: changed({**change, secret: {"secure": "AAAB"}}, *told)
+    for name, (change, secret, *told) in test_k3s.SECRET_REFUSALS.items()
+}
+"""Secrets where they do not belong."""
+
+KEYS = {
+    "an unknown machine": changed(
+        {},
+        "host gpu-1",
+        "no host key for 10.0.0.21 port 22",
+        "a host key",
+        "ssh-keyscan -p 22 -t ed25519 10.0.0.21",
+        known=f"10.0.0.11 {HOST_KEY}\n",
+    ),
+    "known hosts that are none": changed(
+        {}, "ssh.knownHostsFile", "known", "the format of known_hosts", "correct the file", known=b"\xff\xfe"
+    ),
+    "a host key that is none": changed(
+        {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": "ssh-ed25519 AAAA"}},
+        "pools.rtx.hosts.gpu-1.hostKey",
+        "no public key",
+        "public host key",
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+    ),
+    "no such key file": changed(
+        {"ssh/privateKeyFile": "other"},
+        "ssh.privateKeyFile",
+        "No such file",
+        "a readable private key",
+        "ssh-keygen -t ed25519",
+    ),
+    "a key with a passphrase": changed(
+        {}, "ssh.privateKeyFile", "with a passphrase", "without a passphrase", "without one", key=LOCKED
+    ),
+    "a key encrypted in another form": changed(
+        {}, "ssh.privateKeyFile", "PKCS #8", "private key", "ssh-keygen -p -f", key=PKCS8
+    ),
+    "a public key for a private one": changed(
+        {}, "ssh.privateKeyFile", "not a private key", "private key", "not its .pub", key=HOST_KEY
+    ),
+}
+"""Good settings whose SSH keys cannot be used."""
+
+NODES = "{rtx: {nodes: [gpu-1]}}"
+THERE = {
+    "machines beside it": there(
+        NODES, "ssh", "beside kubeconfig", "never touched", "remove ssh", ssh="{user: root}"
+    ),
+    "a role beside it": there(
+        "{rtx: {nodes: [gpu-1], role: agent}}",
+        "pools.rtx.role",
+        "beside kubeconfig",
+        "names of Nodes",
+        "remove role",
+    ),
+    "hosts beside it": there(
+        "{rtx: {hosts: {gpu-1: 10.0.0.21}}}",
+        "pools.rtx.hosts",
+        "beside",
+        "names of Nodes",
+        "write nodes: [gpu-1]",
+    ),
+    "no nodes": there(
+        "{rtx: {labels: {a: b}}}", "pools.rtx.nodes", "missing", "by name", "add `nodes: [gpu-1]`"
+    ),
+    "a node twice": there(
+        "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] has already", "once", "remove one"
+    ),
+    "no kubeconfig": there(
+        NODES,
+        "kubeconfig.file",
+        "missing",
+        "the secret clusterKubeconfig",
+        "add `file: ~/.kube/config`",
+        kubeconfig="{}",
+    ),
+    "a file and a secret": there(
+        NODES,
+        "kubeconfig.file",
+        "a file and",
+        "one way",
+        "pulumi config rm",
+        clusterKubeconfig="{secure: AAAB}",
+    ),
+    "a secret alone": changed(
+        {"clusterKubeconfig": {"secure": "AAAB"}},
+        "kubeconfig",
+        "is missing",
+        "is there",
+        "add `kubeconfig: {}`",
+    ),
+}
+"""Mistakes that only a cluster which is there already can have, and what it has beside machines."""
+
+KUBECONFIGS = {
+    "no such kubeconfig": there(
+        NODES, "kubeconfig.file", "No such file", "a readable kubeconfig", "name the file"
+    ),
+}
+"""Seen by what reads the kubeconfig."""
+
+RELEASES = {
+    "no such release": changed(
+        {"k3s/mirror": REMOVE, "k3s/airGap": "releases"},
+        "k3s.airGap",
+        "releases/v1.36.2+k3s1/k3s: No such file",
+        "under their own names",
+        "put it there",
+    ),
+}
+"""Seen by what reads the release, which is the program alone."""

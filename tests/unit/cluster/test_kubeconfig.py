@@ -1,0 +1,203 @@
+"""A stack's entries in a person's kubeconfig: on the files that people have, and on those that are broken."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from k3sgpu.cluster import kubeconfig
+from rehearsal.__main__ import remembered
+
+ROOT = Path(__file__).resolve().parents[3]
+GIVEN = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: p-lab-cluster, cluster: {server: "https://10.0.0.1:6443", proxy-url: "socks5://x"}}]
+users: [{name: p-lab-cluster, user: {client-certificate-data: Qg==, client-key-data: Qw==}}]
+contexts: [{name: p-lab-cluster, context: {cluster: p-lab-cluster, user: p-lab-cluster}}]
+current-context: p-lab-cluster
+"""
+# As kubectl, minikube and gcloud leave it: keys that nobody here knows, texts that look like other things.
+PEOPLES = """\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority: /home/me/.minikube/ca.crt
+    extensions:
+    - extension:
+        last-update: Mon, 02 Jan 2023 15:04:05 UTC
+        provider: minikube.sigs.k8s.io
+      name: cluster_info
+    server: https://192.168.49.2:8443
+    tls-server-name: 0x10
+  name: minikube
+contexts:
+- context:
+    cluster: minikube
+    namespace: "1e3"
+    user: minikube
+  name: minikube
+current-context: minikube
+kind: Config
+preferences:
+  colors: yes
+users:
+- name: minikube
+  user:
+    auth-provider:
+      config:
+        expiry: 2023-01-02T15:04:05Z
+        id: 010:20
+      name: gcp
+    exec:
+      args:
+      - --a-very-long-argument-that-goes-on-and-on-beyond-what-any-line-of-a-file-should-be and-has a space
+      provideClusterInfo: false
+x-of-mine: {a: 1}
+"""
+
+
+def test_a_new_file_has_the_stack_alone_and_no_current_context():
+    made = yaml.safe_load(kubeconfig.merged("", GIVEN, "lab"))
+    for kind, matter in {"clusters": "cluster", "users": "user", "contexts": "context"}.items():
+        (entry,) = made[kind]
+        assert entry["name"] == "lab" and set(entry) == {"name", matter}
+    context = made["contexts"][0]["context"]
+    assert (context["cluster"], context["user"]) == ("lab", "lab")
+    assert made["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
+    assert made["users"][0]["user"]["client-key-data"] == "Qw=="
+    assert not made.get("current-context")
+
+
+def test_what_others_wrote_stays_letter_by_letter():
+    made = kubeconfig.merged(PEOPLES, GIVEN, "lab")
+    assert [line for line in PEOPLES.splitlines() if line not in made.splitlines()] == []
+    assert kubeconfig.removed(made, "lab") == (PEOPLES, ["cluster lab", "user lab", "context lab"])
+
+
+def test_again_changes_nothing_and_a_new_cluster_takes_the_place_of_the_old():
+    made = kubeconfig.merged(PEOPLES, GIVEN, "lab")
+    assert kubeconfig.merged(made, GIVEN, "lab") == made
+    other = kubeconfig.merged(made, GIVEN.replace("10.0.0.1", "10.0.0.9").replace("Qw==", "RA=="), "lab")
+    assert "10.0.0.1" not in other and "Qw==" not in other
+    assert [entry["name"] for entry in yaml.safe_load(other)["clusters"]] == ["minikube", "lab"]
+
+
+def test_the_namespace_that_a_person_chose_stays():
+    made = yaml.safe_load(kubeconfig.merged(PEOPLES, GIVEN, "lab"))
+    made["contexts"][1]["context"]["namespace"] = "mine"
+    again = yaml.safe_load(kubeconfig.merged(yaml.safe_dump(made), GIVEN, "lab"))
+    assert again["contexts"][1]["context"]["namespace"] == "mine"
+
+
+def test_the_current_context_changes_only_when_asked_and_never_leads_nowhere():
+    made = kubeconfig.merged(PEOPLES, GIVEN, "lab", use=True)
+    assert yaml.safe_load(made)["current-context"] == "lab"
+    rest, gone = kubeconfig.removed(made, "lab")
+    assert "current-context" not in yaml.safe_load(rest)
+    assert gone[-1] == "the current context"
+
+
+@pytest.mark.parametrize("kind", ["clusters", "users", "contexts"])
+def test_an_entry_of_that_name_that_somebody_else_wrote_is_refused_and_stays(kind: str):
+    matter = kind.removesuffix("s")
+    theirs = f"{kind}:\n- name: lab\n  {matter}: {{a: b}}\n"
+    with pytest.raises(
+        kubeconfig.Unusable, match=rf"(?s){kind}: found the {matter} lab.*delete-{matter} lab"
+    ):
+        kubeconfig.merged(theirs, GIVEN, "lab")
+    assert kubeconfig.removed(theirs, "lab") == (theirs, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clusters: [", "no YAML"),
+        ("- a\n", "no mapping"),
+        ("clusters: 5\n", "clusters: found no list"),
+        ("users:\n- 5\n", r"users\[0\]: found no name"),
+        ("contexts:\n- {context: {}}\n", r"contexts\[0\]: found no name"),
+        ("clusters:\n- name: lab\n", "clusters: found the cluster lab"),
+    ],
+)
+def test_a_broken_file_is_refused(text: str, said: str):
+    with pytest.raises(kubeconfig.Unusable, match=said):
+        kubeconfig.merged(text, GIVEN, "lab")
+
+
+def test_the_same_name_twice_is_refused():
+    twice = yaml.safe_load(kubeconfig.merged("", GIVEN, "lab"))
+    twice["users"] *= 2
+    with pytest.raises(kubeconfig.Unusable, match="users: found 2 entries called lab"):
+        kubeconfig.merged(yaml.safe_dump(twice), GIVEN, "lab")
+
+
+def test_the_null_that_kubectl_writes_for_an_empty_list_is_one():
+    made = kubeconfig.merged("clusters: null\nusers: null\ncontexts: null\n", GIVEN, "lab")
+    assert len(yaml.safe_load(made)["users"]) == 1
+
+
+@pytest.mark.parametrize("given", ["Just a text", "{}", "current-context: a\ncontexts: [{name: a}]\n"])
+def test_what_is_no_kubeconfig_is_not_quoted(given: str):
+    with pytest.raises(kubeconfig.Unusable, match="the stack's kubeconfig") as refused:
+        kubeconfig.merged("", given, "lab")
+    assert "Just" not in str(refused.value)
+
+
+def test_the_file_is_the_first_of_kubeconfig(tmp_path: Path):
+    assert kubeconfig.path_of({}, tmp_path) == tmp_path / ".kube" / "config"
+    assert kubeconfig.path_of({"KUBECONFIG": ":/a:/b"}, tmp_path) == Path("/a")
+
+
+def command(file: Path, *words: str, given: str | None = GIVEN) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "k3sgpu", "kubeconfig", "--stack", "lab", *words],
+        cwd=ROOT,
+        env={**os.environ, "KUBECONFIG": str(file)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_command_puts_in_and_takes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text(PEOPLES)
+    real.chmod(0o644)
+    link.symlink_to(real)
+    assert "kubectl --context lab" in command(link).stdout
+    assert link.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o600
+    assert "were there already" in command(link).stdout
+    monkeypatch.setenv("KUBECONFIG", str(link))
+    assert "make kubeconfig STACK=lab REMOVE=1" in remembered("lab")
+    assert "taken out: cluster lab" in command(link, "--remove", given=None).stdout
+    assert real.read_text() == PEOPLES and remembered("lab") == ""
+    assert "nothing of stack lab" in command(link, "--remove", given=None).stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_first_file_and_its_folder_are_its_owners_alone(tmp_path: Path):
+    file = tmp_path / ".kube" / "config"
+    assert "nothing of stack lab" in command(file, "--remove").stdout
+    assert not file.parent.exists()
+    assert command(file, "--use").returncode == 0
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
+
+
+def test_the_command_refuses_in_words(tmp_path: Path):
+    file = tmp_path / "config"
+    file.write_text("clusters: [")
+    for done, said in {
+        "broken": (command(file), "no YAML"),
+        "nothing": (command(file, given=""), "found nothing; expected the kubeconfig of stack lab"),
+        "absent": (command(file, "--from", str(tmp_path / "none")), "has no kubeconfig here; run up first"),
+    }.values():
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+    assert file.read_text() == "clusters: ["
+    file.with_name("config.lock").touch()
+    assert "another program is changing it" in command(file).stderr

@@ -1,0 +1,208 @@
+"""The components' plain functions: values in, values out."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from components import error_hints
+from components.gpu_operator import chart_values, overlay
+from components.kubeconfig import expiry_warning, kubeconfig_for
+from components.operator_hooks import MAJORS, unsupported, way_out
+from components.ssh_connection import connection
+
+KUBECONFIG = """
+apiVersion: v1
+clusters:
+- {name: default, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: ZGVmYXVsdA==}}
+contexts: [{name: default, context: {cluster: default, user: default}}]
+current-context: default
+users: [{name: default, user: {client-key-data: bG9jYWxob3N0}}]
+"""
+
+
+def test_kubeconfig_names_server_and_cluster_and_keeps_the_rest():
+    config = yaml.safe_load(kubeconfig_for(KUBECONFIG, "10.0.0.1", "lab"))
+    assert config["clusters"] == [
+        {
+            "name": "lab",
+            "cluster": {"server": "https://10.0.0.1:6443", "certificate-authority-data": "ZGVmYXVsdA=="},
+        }
+    ]
+    assert config["contexts"] == [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}]
+    assert config["current-context"] == "lab"
+    assert config["users"] == [{"name": "lab", "user": {"client-key-data": "bG9jYWxob3N0"}}]
+
+
+@pytest.mark.parametrize("text", ["", "hello", "{clusters: []}", "{clusters: [{}]}", "a: [", "[1]"])
+def test_what_is_no_kubeconfig_is_refused_without_being_quoted(text: str):
+    with pytest.raises(ValueError, match=r"k3s\.yaml") as refusal:
+        kubeconfig_for(text, "10.0.0.1", "lab")
+    assert text == "" or text not in str(refusal.value)
+
+
+def test_overlay_joins_maps_and_nothing_else():
+    base = {"driver": {"enabled": True, "version": "580"}, "list": [1, 2], "kept": 1}
+    top = {"driver": {"enabled": False}, "list": [3]}
+    assert overlay(base, top) == {"driver": {"enabled": False, "version": "580"}, "list": [3], "kept": 1}
+    assert base["driver"] == {"enabled": True, "version": "580"}
+
+
+def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
+    values = chart_values(
+        {
+            "namespace": "gpu-operator",
+            "version": "v26.3.3",
+            "chart": "gpu-operator",
+            "driver": False,
+            "toolkit": True,
+            "remove_crds": False,
+            "values": {
+                "dcgmExporter": {"enabled": False},
+                "toolkit": {"env": [{"name": "A", "value": "b"}]},
+            },
+            "timeout_seconds": 1,
+        }
+    )
+    assert values == {
+        "dcgmExporter": {"enabled": False},
+        "driver": {"enabled": False},
+        "toolkit": {
+            "enabled": True,
+            "env": [
+                {"name": "A", "value": "b"},
+                {"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"},
+            ],
+        },
+        "mig": {"strategy": ""},
+        "migManager": {"enabled": False},
+    }
+
+
+def test_a_connection_without_a_host_key_is_refused():
+    with pytest.raises(ValueError, match=r"10\.0\.0\.1"):
+        connection(address="10.0.0.1", user="root", port=22, host_key=" ", private_key="key")
+
+
+def certificate_until(ends: datetime) -> str:
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:admin")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(ends - timedelta(days=365))
+        .not_valid_after(ends)
+        .sign(key, None)
+    )
+    return base64.b64encode(built.public_bytes(Encoding.PEM)).decode()
+
+
+@pytest.mark.parametrize(("days", "warned"), [(61, False), (59, True), (-1, True)])
+def test_an_administrator_is_warned_60_days_before_the_certificate_ends(days: int, warned: bool):
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    user = {"client-certificate-data": certificate_until(now + timedelta(days=days))}
+    said = expiry_warning(yaml.safe_dump({"users": [{"user": user}]}), "Give another.", now=now)
+    assert (said is not None) == warned
+    if said:
+        assert f"{now + timedelta(days=days):%Y-%m-%d}" in said and said.endswith("Give another.")
+
+
+def test_what_is_no_certificate_is_left_to_the_first_look_at_the_cluster():
+    broken = {"users": [{"user": {"client-certificate-data": "QQ=="}}]}
+    assert expiry_warning(yaml.safe_dump(broken), "Give another.") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("v26.3.3", "v26.3.3"),
+        ("v26.3.0", "v26.3.3"),
+        ("v26.3.3", "v26.3.1"),
+        ("v25.10.1", "v26.3.3"),
+        ("v26.3.3", "v26.7.0"),
+        ("v26.7.0", "v27.1.0"),  # released after this program: nothing is known to lie between
+        (None, "v26.3.3"),
+        ("v1.0.0-devel", "v1.0.1"),
+    ],
+)
+def test_steps_that_nvidia_supports(old: str | None, new: str):
+    assert unsupported(old, new) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "ways"),
+    [
+        ("v22.9.0", "v23.6.1", ["version: v23.3.x, then v23.6.1, an up after each", "by way of none"]),
+        (
+            "v25.3.4",
+            "v26.7.0",
+            ["version: v25.10.x, then v26.3.x, then v26.7.0", "then {version: v26.7.0}, up"],
+        ),
+        ("v26.3.3", "v27.1.0", ["version: v26.7.x, then v27.1.0"]),
+        ("v26.7.0", "v26.3.3", ["by way of none"]),
+    ],
+)
+def test_steps_that_nvidia_does_not_support(old: str, new: str, ways: list[str]):
+    said = unsupported(old, new) or ""
+    assert f"found:    {new}, where {old} is installed" in said
+    assert all(way in said for way in ways)
+    assert ("one at a time" in said) == (old < new)
+
+
+def test_majors_are_in_order():
+    assert list(MAJORS) == sorted(set(MAJORS))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            "UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress",
+            "delete secret -l 'owner=helm,name=op,status in (pending-install,pending-upgrade,",
+        ),
+        ("cannot re-use a name that is still in use", "helm --namespace ns uninstall op"),
+        ("cannot reuse a name that is still in use", "helm --namespace ns uninstall op"),
+        (
+            'ClusterPolicy "cluster-policy" exists and cannot be imported into the current release',
+            "kubectl delete clusterpolicy cluster-policy",
+        ),
+        (
+            'ClusterRole "gpu-operator" exists and cannot be imported into the current release',
+            "helm --namespace NAMESPACE uninstall NAME",
+        ),
+    ],
+)
+def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
+    assert expected in (way_out(["x", error], "ns", "op") or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("after 4 failed attempts: dial tcp 10.0.0.2:22: i/o timeout", "doctor hosts --file Pulumi.lab.yaml"),
+        ("wait: remote command exited without exit status or exit signal", "up again"),
+        ("the configured Kubernetes cluster is unreachable: connection refused", "systemctl status k3s"),
+        ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
+        (
+            'ClusterPolicy.nvidia.com "cluster-policy" is invalid: [spec.operator: Required value, ...',
+            "somebody has deleted the ClusterPolicy, and with that the operator's settings\ndo: ",
+        ),
+        ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
+        ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),
+    ],
+)
+def test_what_the_plugins_only_name_has_a_way_out(error: str, expected: str):
+    said = error_hints.way_out(["x", error], "cluster-agent-gpu-1", "lab") or ""
+    assert said.startswith("cluster-agent-gpu-1: ") and expected in said
+    assert error_hints.way_out(["Process exited with status 1"], "cluster-agent-gpu-1", "lab") is None
+
+
+def test_other_errors_speak_for_themselves():
+    assert way_out(["timed out waiting for the condition"], "ns", "op") is None

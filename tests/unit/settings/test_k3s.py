@@ -1,0 +1,297 @@
+"""What the `k3s` section says of networks, registries, proxy and snapshots; and the texts made of it."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from k3sgpu import settings as s
+from tests.data.stack_files import the_problem, with_
+
+PROXY = {"https": "http://lab@proxy.example.org:3128", "noProxy": [".example.org"]}
+HIGH = {"pools/control/hosts/server-2": "10.0.0.12", "pools/control/hosts/server-3": "10.0.0.13"}
+SEVERAL = {**HIGH, "k3s/initialServer": "server-1", "k3s/registrationAddress": "k3s.example.org"}
+
+# By case: the changes, and a piece of path, found, expected and remedy.
+REFUSALS: dict[str, tuple[Any, ...]] = {
+    "no network": ({"k3s/clusterCidr": "pods"}, "k3s.clusterCidr", "pods", "an IPv4 network", "10.42.0.0/16"),
+    "a network of another size": (
+        {"k3s/serviceCidr": "10.43.0.0/30"},
+        "k3s.serviceCidr",
+        "10.43.0.0/30",
+        "/12 to /28",
+        "write for instance",
+    ),
+    "an address for a network": (
+        {"k3s/clusterCidr": "10.50.0.1/16"},
+        "k3s.clusterCidr",
+        "10.50.0.1/16",
+        "no bit of a single address",
+        "write clusterCidr: 10.50.0.0/16",
+    ),
+    "networks that overlap": (
+        {"k3s/serviceCidr": "10.42.128.0/20"},
+        "k3s.serviceCidr",
+        "10.42.128.0/20 for services and 10.42.0.0/16 for pods",
+        "do not overlap",
+        "serviceCidr: 10.43.0.0/16",
+    ),
+    "a machine in the pods' network": (
+        {"pools/rtx/hosts/gpu-1": "10.42.7.7"},
+        "pools.rtx.hosts.gpu-1",
+        "10.42.7.7, which lies in 10.42.0.0/16",
+        "outside of k3s.clusterCidr",
+        "write another k3s.clusterCidr",
+    ),
+    "more nodes than networks": (
+        {"k3s/clusterCidr": "10.50.0.0/24"},
+        "k3s.clusterCidr",
+        "room for 1 nodes",
+        "room for 2 nodes",
+        "/23 or larger",
+    ),
+    "a backend of one's own": (
+        {"k3s/flannelBackend": "none"},
+        "k3s.flannelBackend",
+        "none",
+        "one of vxlan, host-gw, wireguard-native",
+        "write",
+    ),
+    "a typed key in config": (
+        {"k3s/config": {"kubelet-arg": ["max-pods=200"]}},
+        "k3s.config.kubelet-arg",
+        "",
+        "",
+        "k3s.kubeletArgs",
+    ),
+    "a bucket in config": (
+        {"k3s/config": {"etcd-s3-bucket": "b"}},
+        "k3s.config.etcd-s3-bucket",
+        "",
+        "",
+        "write k3s.snapshots.s3",
+    ),
+    "an argument with dashes": (
+        {"k3s/kubeletArgs": {"--max-pods": 200}},
+        "k3s.kubeletArgs.--max-pods",
+        "--max-pods",
+        "without dashes",
+        "write max-pods: VALUE",
+    ),
+    "an argument of the program's": (
+        {"pools/rtx/kubeletArgs": {"node-labels": "a=b"}},
+        "pools.rtx.kubeletArgs.node-labels",
+        "node-labels",
+        "does not decide itself",
+        "write labels in the pools",
+    ),
+    "an argument that is a list": (
+        {"k3s/kubeletArgs": {"max-pods": [1]}},
+        "k3s.kubeletArgs.max-pods",
+        "a list",
+        "a text, a number",
+        "max-pods: 200",
+    ),
+    "a proxy that is none": (
+        {"k3s/proxy": {"https": "proxy.example.org"}},
+        "k3s.proxy.https",
+        "proxy.example.org",
+        "http://HOST:PORT",
+        "http://proxy.example.org:3128",
+    ),
+    "a proxy with its password": (
+        {"k3s/proxy": {"https": "http://lab:hidden@proxy.example.org:3128"}},
+        "k3s.proxy.https",
+        "a password in it (not shown)",
+        "without a password",
+        "--secret proxyPassword",
+    ),
+    "a login at a proxy without its password": (
+        {"k3s/proxy": PROXY},
+        "k3s.proxy",
+        "no secret proxyPassword",
+        "both or none",
+        "--secret proxyPassword",
+    ),
+    "a registry that is a URL": (
+        {"k3s/registries": {"mirrors": {"https://docker.io": {"endpoints": ["https://m.example.org"]}}}},
+        "k3s.registries.mirrors.https://docker.io",
+        "https://docker.io",
+        "by registry",
+        "docker.io",
+    ),
+    "a mirror without an address": (
+        {"k3s/registries": {"mirrors": {"docker.io": {"endpoints": []}}}},
+        "k3s.registries.mirrors.docker.io.endpoints",
+        "an empty list",
+        "addresses to ask",
+        "https://mirror.example.org",
+    ),
+    "snapshots of one server": (
+        {"k3s/snapshots": {"retention": 3}},
+        "k3s.snapshots",
+        "with one server",
+        "three servers or five",
+        "docs/operations.md",
+    ),
+    "a schedule that is none": (
+        {**SEVERAL, "k3s/snapshots": {"schedule": "hourly"}},
+        "k3s.snapshots.schedule",
+        "hourly",
+        "five fields of cron",
+        "0 */6 * * *",
+    ),
+}
+
+# By case: the changes, the secret that is there, and the same.
+SECRET_REFUSALS: dict[str, tuple[Any, ...]] = {
+    "a password without a proxy": (
+        {},
+        "proxyPassword",
+        "k3s.proxy",
+        "no proxy with a login name",
+        "http://USER@HOST:PORT",
+        "pulumi config rm proxyPassword",
+    ),
+    "a key without a bucket": (
+        {},
+        "s3AccessKey",
+        "k3s.snapshots.s3",
+        "the secret s3AccessKey",
+        "the bucket",
+        "pulumi config rm s3AccessKey",
+    ),
+    "half a key": (
+        {**SEVERAL, "k3s/snapshots": {"s3": {"bucket": "k3s"}}},
+        "s3AccessKey",
+        "s3SecretKey",
+        "the secret is missing",
+        "or neither",
+        "--secret s3SecretKey",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refused(case: str) -> None:
+    change, path, *pieces = REFUSALS[case]
+    problem = the_problem(change)
+    assert problem.path == path
+    for text, piece in zip((problem.found, problem.expected, problem.remedy), pieces, strict=True):
+        assert piece in text
+    assert "hidden" not in str(problem)
+
+
+@pytest.mark.parametrize("case", SECRET_REFUSALS)
+def test_a_secret_belongs_to_a_setting(case: str) -> None:
+    change, secret, path, *pieces = SECRET_REFUSALS[case]
+    problem = the_problem(change, (secret,))
+    assert problem.path == path
+    for text, piece in zip((problem.found, problem.expected, problem.remedy), pieces, strict=True):
+        assert piece in text
+
+
+def test_what_is_k3ss_own_choice_is_not_written() -> None:
+    """A cluster that began without the words must not be told that they cannot change."""
+    plain = s.parse(with_({})).k3s
+    said = {"k3s/clusterCidr": "10.42.0.0/16", "k3s/flannelBackend": "vxlan", "k3s/secretsEncryption": True}
+    assert s.parse(with_(said)).k3s.server_config == plain.server_config == {"secrets-encryption": True}
+
+
+def test_what_servers_are_told() -> None:
+    store = {"endpoint": "s3.example.org", "bucket": "k3s", "folder": "lab"}
+    said = {
+        **SEVERAL,
+        "k3s/clusterCidr": "10.50.0.0/16",
+        "k3s/flannelBackend": "host-gw",
+        "k3s/secretsEncryption": False,
+        "k3s/snapshots": {"schedule": "0 */6 * * *", "retention": 14, "s3": store},
+        "k3s/config": {"etcd-expose-metrics": True, "debug": True},
+    }
+    k3s = s.parse(with_(said)).k3s
+    assert k3s.node_config == {"debug": True}
+    assert k3s.server_config == {
+        "cluster-cidr": "10.50.0.0/16",
+        "flannel-backend": "host-gw",
+        "secrets-encryption": False,
+        "etcd-expose-metrics": True,
+        "etcd-snapshot-schedule-cron": "0 */6 * * *",
+        "etcd-snapshot-retention": 14,
+        "etcd-s3": True,
+        "etcd-s3-endpoint": "s3.example.org",
+        "etcd-s3-bucket": "k3s",
+        "etcd-s3-folder": "lab",
+    }
+    assert s.for_servers({}) == {}
+    config = s.for_servers({"s3AccessKey": "id\n", "s3SecretKey": "a: 'b'\n"})["SERVER_CONFIG"]
+    assert yaml.safe_load(config) == {"etcd-s3-access-key": "id", "etcd-s3-secret-key": "a: 'b'"}
+
+
+def test_the_nearest_level_decides_an_argument_of_the_kubelet() -> None:
+    said = {
+        "k3s/kubeletArgs": {"max-pods": 110, "serialize-image-pulls": False},
+        "pools/rtx/kubeletArgs": {"max-pods": 200},
+        "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "kubeletArgs": {"max-pods": 250}},
+        "pools/rtx/hosts/gpu-2": "10.0.0.22",
+    }
+    found = {node.name: dict(node.kubelet_args) for node in s.parse(with_(said)).nodes}
+    assert found == {
+        name: {"max-pods": pods, "serialize-image-pulls": "false"}
+        for name, pods in (("gpu-1", "250"), ("gpu-2", "200"), ("server-1", "110"))
+    }
+
+
+def test_registries_are_k3ss_with_the_logins_of_the_secret() -> None:
+    said = {
+        "mirrors": {
+            "docker.io": {"endpoints": ["https://m.example.org/v2"], "rewrites": {"^library/(.*)": "d/$1"}}
+        },
+        "tls": {"m.example.org": {"caFile": "/etc/ssl/ca.pem"}},
+    }
+    logins = {name: {"username": "u", "password": "p'\n: #"} for name in ("m.example.org", "other:5000")}
+    settings = s.parse(with_({"k3s/registries": said}), ("registryCredentials",))
+    texts = s.for_nodes(settings, {"registryCredentials": json.dumps(logins)})
+    assert texts.keys() == {"REGISTRIES"}
+    assert yaml.safe_load(texts["REGISTRIES"]) == {
+        "mirrors": {
+            "docker.io": {"endpoint": ["https://m.example.org/v2"], "rewrite": {"^library/(.*)": "d/$1"}}
+        },
+        "configs": {
+            "m.example.org": {"auth": logins["m.example.org"], "tls": {"ca_file": "/etc/ssl/ca.pem"}},
+            "other:5000": {"auth": logins["other:5000"]},
+        },
+    }
+
+
+@pytest.mark.parametrize("text", ["hidden", "[]", '{"a": {"username": "hidden"}}', '{"a": "hidden"}'])
+def test_logins_in_another_form_are_refused_unseen(text: str) -> None:
+    with pytest.raises(s.SettingsError) as refused:
+        s.check_secrets({"registryCredentials": text})
+    assert "--secret registryCredentials" in str(refused.value) and "hidden" not in str(refused.value)
+
+
+def test_the_environment_never_sends_what_is_the_clusters_through_the_proxy() -> None:
+    hosts = {"gpu-1": {"address": "203.0.113.9", "nodeIp": "10.0.0.21"}, "gpu-2": "10.0.1.22"}
+    changes = {"k3s/proxy": PROXY, "k3s/registrationAddress": "k3s.example.net", "pools/rtx/hosts": hosts}
+    settings = s.parse(with_(changes), ("proxyPassword",))
+    text = s.for_nodes(settings, {"proxyPassword": "a@b c\n"})["ENVIRONMENT"]
+    lines = dict(line.split("=", 1) for line in text.splitlines()[1:])
+    assert text.startswith("# From the stack file")
+    assert lines["HTTPS_PROXY"] == "http://lab:a%40b%20c@proxy.example.org:3128" and "HTTP_PROXY" not in lines
+    assert lines["NO_PROXY"].split(",") == [
+        *("127.0.0.0/8", "localhost", "10.42.0.0/16", "10.43.0.0/16", ".svc", ".cluster.local"),
+        *("10.0.0.0/24", "10.0.1.0/24", "203.0.113.0/24", "k3s.example.net", ".example.org"),
+    ]
+
+
+def test_another_host_beside_the_others_changes_no_environment() -> None:
+    one, two = (
+        s.parse(with_({"k3s/proxy": {"http": "http://p:1"}, "pools/rtx/hosts": hosts}))
+        for hosts in ({"gpu-1": "10.0.0.21"}, {"gpu-1": "10.0.0.21", "gpu-2": "10.0.0.22"})
+    )
+    assert s.for_nodes(one, {}) == s.for_nodes(two, {})
+
+
+def test_nothing_said_is_nothing_given() -> None:
+    assert s.for_nodes(s.parse(with_({})), {}) == {}

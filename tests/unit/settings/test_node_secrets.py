@@ -1,0 +1,86 @@
+"""The kubeconfig of a cluster that is there already: one context, whole, and refused in words."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k3sgpu import settings as s
+
+POOLS = {"rtx": {"nodes": ["gpu-1"]}}
+
+
+def kubeconfig(**cluster: Any) -> dict[str, Any]:
+    """Two clusters of one person; `cluster` changes the second, `lab`."""
+    lab = {"server": "https://10.0.0.1:6443", "certificate-authority": "ca.crt", **cluster}
+    return {
+        "clusters": [{"name": "other", "cluster": {"server": "https://x"}}, {"name": "lab", "cluster": lab}],
+        "users": [
+            {"name": "other", "user": {"token": "theirs"}},
+            {"name": "me", "user": {"client-certificate-data": "QQ==", "client-key": "keys/me"}},
+        ],
+        "contexts": [
+            {"name": "other", "context": {"cluster": "other", "user": "other"}},
+            {"name": "lab", "context": {"cluster": "lab", "user": "me"}},
+        ],
+        "current-context": "other",
+    }
+
+
+def resolved(folder: Path, content: Any, **given: Any) -> dict[str, Any]:
+    (folder / "config").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    (folder / "ca.crt").write_text("authority")
+    (folder / "keys").mkdir(exist_ok=True)
+    (folder / "keys" / "me").write_text("key")
+    settings = s.parse({"kubeconfig": {"file": "config", **given}, "pools": POOLS})
+    return yaml.safe_load(s.resolve_kubeconfig(settings, folder))
+
+
+def test_one_context_is_taken_with_the_files_that_it_names(tmp_path: Path):
+    alone = resolved(tmp_path, kubeconfig(), context="lab")
+    (cluster,), (user,) = alone["clusters"], alone["users"]
+    assert cluster["cluster"] == {
+        "server": "https://10.0.0.1:6443",
+        "certificate-authority-data": base64.b64encode(b"authority").decode(),
+    }
+    key = base64.b64encode(b"key").decode()
+    assert user["user"] == {"client-certificate-data": "QQ==", "client-key-data": key}
+    assert alone["current-context"] == "lab" and "theirs" not in str(alone)
+
+
+def test_without_a_name_it_is_the_current_context(tmp_path: Path):
+    assert resolved(tmp_path, kubeconfig())["clusters"][0]["cluster"] == {"server": "https://x"}
+
+
+def test_a_secret_is_used_as_a_file_is():
+    settings = s.parse({"kubeconfig": {}, "pools": POOLS}, {"clusterKubeconfig"})
+    alone = yaml.safe_load(s.resolve_kubeconfig(settings, ".", yaml.safe_dump(kubeconfig())))
+    assert alone["users"] == [{"name": "other", "user": {"token": "theirs"}}]
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "found", "remedy"),
+    [
+        ("secret: [", "kubeconfig.file", "no kubeconfig (not shown)", "name the file"),
+        ("a text", "kubeconfig.file", "no kubeconfig (not shown)", "name the file"),
+        ({"contexts": [{"name": "a"}]}, "kubeconfig.context", "the context lab, which", "write context: a"),
+        (kubeconfig() | {"users": []}, "kubeconfig.file", "no user me", "correct it"),
+        (kubeconfig(server="http://x"), "kubeconfig.file", "http://x", "certificate-authority-data"),
+        (kubeconfig(**{"insecure-skip-tls-verify": True}), "kubeconfig.file", "not verified", "instead of"),
+        (kubeconfig(**{"certificate-authority": "none"}), "kubeconfig.file", "names none", "--flatten"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(tmp_path: Path, content: Any, path: str, found: str, remedy: str):
+    with pytest.raises(s.SettingsError) as refused:
+        resolved(tmp_path, content, context="lab")
+    (problem,) = refused.value.problems
+    assert problem.path == path and found in problem.found and remedy in problem.remedy
+    assert "theirs" not in str(refused.value)
+
+
+def test_its_nodes_have_no_machines():
+    settings = s.parse({"kubeconfig": "config", "pools": POOLS})
+    assert [node.name for node in settings.nodes] == ["gpu-1"]
+    assert settings.machines == () and s.resolve_ssh(settings, ".") == {}

@@ -1,0 +1,105 @@
+"""A release on this computer: what of it is brought, and what is refused before anything is."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3sgpu import settings as s
+from k3sgpu.settings.models.machines import BROUGHT
+from tests.data.stack_files import REMOVE, the_problem, with_
+
+VERSION = "v1.36.2+k3s1"
+AIR_GAP = {"k3s/mirror": REMOVE, "k3s/airGap": "releases"}
+IMAGES = "k3s-airgap-images-amd64.tar.zst"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A release for amd64 as k3s names its files, each holding its own name; the list has images as well."""
+    folder = tmp_path / "releases" / VERSION
+    folder.mkdir(parents=True)
+    for name in ("k3s", "install.sh"):
+        (folder / name).write_text(name)
+    listed = "".join(f"{sha256(name)}  {name}\n" for name in (IMAGES, "k3s"))
+    (folder / "sha256sum-amd64.txt").write_text(listed)
+    return folder
+
+
+def resolved(folder: Path, **k3s: Any) -> s.ReleaseFiles:
+    changes = {**AIR_GAP, **{f"k3s/{key}": value for key, value in k3s.items()}}
+    return s.resolve_air_gap(s.parse(with_(changes)), folder)
+
+
+def refused(folder: Path, **k3s: Any) -> list[s.Problem]:
+    with pytest.raises(s.SettingsError) as refused:
+        resolved(folder, **k3s)
+    assert all(problem.path == "k3s.airGap" for problem in refused.value.problems)
+    return list(refused.value.problems)
+
+
+def test_a_stack_file_without_it_brings_nothing_and_reads_nothing(tmp_path: Path):
+    assert s.resolve_air_gap(s.parse(with_({})), tmp_path / "nowhere") == {}
+
+
+def test_machines_find_it_where_it_is_put():
+    k3s = s.parse(with_(AIR_GAP)).k3s
+    assert k3s.mirror == BROUGHT and k3s.install_script_url == f"{BROUGHT}/{VERSION}/install.sh"
+
+
+def test_what_is_brought(tmp_path: Path, release: Path):
+    plain = {name: sha256(name) for name in ("k3s", "install.sh")}
+    sums = {"sha256sum-amd64.txt": sha256((release / "sha256sum-amd64.txt").read_text())}
+    assert resolved(tmp_path) == {"amd64": plain | sums}
+    assert resolved(tmp_path, binarySha256={"amd64": sha256("k3s")}) == {"amd64": plain}
+    (release / IMAGES).write_text(IMAGES)
+    images = {IMAGES: sha256(IMAGES)}
+    # Archives are always checked against the list, so it comes with them.
+    assert resolved(tmp_path, binarySha256={"amd64": sha256("k3s")}) == {"amd64": plain | sums | images}
+    (release / "k3s-arm64").write_text("k3s-arm64")
+    both = resolved(tmp_path, binarySha256={"amd64": sha256("k3s"), "arm64": sha256("k3s-arm64")})
+    assert both["arm64"] == {name: sha256(name) for name in ("k3s-arm64", "install.sh")}
+
+
+def test_all_that_is_missing_is_named_with_its_path(tmp_path: Path, release: Path):
+    for file in release.iterdir():
+        file.unlink()
+    found = [problem.found for problem in refused(tmp_path)]
+    assert found == [
+        f"{release / name}: No such file or directory"
+        for name in ("install.sh", "sha256sum-amd64.txt", "k3s")
+    ]
+    assert "releases/tag/v1.36.2+k3s1" in refused(tmp_path)[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("file", "pins", "by"),
+    [
+        ("k3s", {}, "sha256sum-amd64.txt says"),
+        ("k3s", {"binarySha256": {"amd64": sha256("k3s")}}, "k3s.binarySha256.amd64 says"),
+        ("install.sh", {"installScriptSha256": sha256("install.sh")}, "k3s.installScriptSha256 says"),
+        (IMAGES, {}, "sha256sum-amd64.txt says"),
+    ],
+)
+def test_a_file_that_is_not_the_releases_is_refused(
+    tmp_path: Path, release: Path, file: str, pins: dict[str, Any], by: str
+):
+    (release / file).write_text("something else")
+    (problem,) = refused(tmp_path, **pins)
+    assert problem.found == f"{release / file} has sha256 {sha256('something else')}"
+    assert problem.expected.startswith(sha256(file)) and by in problem.expected
+
+
+def test_an_archive_that_the_list_does_not_name_is_refused(tmp_path: Path, release: Path):
+    (release / "k3s-airgap-images-amd64.tar").write_text("mine")
+    (problem,) = refused(tmp_path)
+    assert "sha256sum-amd64.txt names" in problem.expected
+
+
+def test_a_mirror_is_no_folder():
+    assert the_problem({**AIR_GAP, "k3s/airGap": "file:///opt/k3s"}).path == "k3s.airGap"

@@ -1,0 +1,214 @@
+"""Workloads: what they run by default, the article's three by name, and what is refused."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3sgpu import settings as s
+from tests.data.stack_files import GOOD, problems, the_problem, with_
+
+# The first line of /proc/driver/nvidia/version: an H100's as read there, and of the flavour that is not open.
+OPEN_580 = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (nixbld@)  "
+CLOSED_575 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May 24 07:25:55 UTC 2025"
+CLOSED_610 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  610.12  Sat May 24 07:25:55 UTC 2026"
+
+
+def workload(**said: Any) -> s.Workload:
+    return s.parse(with_({"workloads": {"w": said}})).workloads["w"]
+
+
+def test_the_articles_command_runs_in_the_articles_image_only() -> None:
+    article = s.parse(GOOD).workloads["w"]
+    assert article.command == ("/bin/sh", "-c") and "dcgmproftester" in article.args[0]
+    assert article.security_context.capabilities.add == ("SYS_ADMIN",)
+    other = workload(image="mine:1")
+    assert (other.command, other.args, other.security_context.capabilities.add) == ((), (), ())
+    command = workload(command=["nvidia-smi"])
+    assert (command.command, command.args) == (("nvidia-smi",), ())
+
+
+@pytest.mark.parametrize(
+    "image", ["registry.example:5000/nvidia/dcgm:4.6.0-1-ubuntu24.04", f"mirror/dcgm@sha256:{'a' * 64}"]
+)
+def test_a_mirrors_copy_runs_the_same(image: str) -> None:
+    assert workload(image=image).args == workload().args
+
+
+def test_the_articles_three_by_name() -> None:
+    names = ("gpu-operator-test", "nvidia-plugin-test", "nvidia-plugin-test-2")
+    read = s.parse(with_({"workloads": {name: {} for name in names}})).workloads
+    assert [(one.kind, one.pods, one.gpus) for one in read.values()] == [
+        ("Job", 1, 1),
+        ("Deployment", 1, 1),
+        ("Deployment", 2, 2),
+    ]
+    test, *testers = read.values()
+    assert "vectoradd" in test.image and not test.command
+    assert all("dcgm:" in one.image for one in testers)
+
+
+def test_what_the_file_says_of_them_goes_before_what_the_article_says() -> None:
+    name = "nvidia-plugin-test-2"
+    assert s.parse(with_({"workloads": {name: {"replicas": 3}}})).workloads[name].gpus == 2
+    assert s.parse(with_({"workloads": {name: {"kind": "Job"}}})).workloads[name].gpus == 1
+
+
+@pytest.mark.parametrize(("line", "generation"), [(OPEN_580, 13), (CLOSED_575, 12), (CLOSED_610, 13)])
+def test_the_testers_generation_is_the_drivers(tmp_path: Path, line: str, generation: int) -> None:
+    version = tmp_path / "version"
+    version.write_text(f"{line}\nGCC version:  gcc version 15.3.0 (GCC) \n")
+    (script,) = workload().args
+    head = script.partition("while true")[0].replace("/proc/driver/nvidia/version", str(version))
+    said = subprocess.run(
+        ["/bin/sh", "-c", f'{head}\necho "$generation"'], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"{generation}\n"
+
+
+def test_a_jobs_pods_at_one_time() -> None:
+    job = {"kind": "Job", "completions": 5}
+    assert workload(**job).pods == 1
+    assert workload(**job, parallelism=3).pods == 3
+    assert workload(**job, parallelism=9).pods == 5
+
+
+# By case: what the workload says, path below it, a piece of `found`, of `expected`, of `remedy`
+SAID: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
+    "another kind": ({"kind": "StatefulSet"}, "kind", "StatefulSet", "Deployment, Job", "write one of"),
+    "a manifest's resources": (
+        {"resources": {"limits": {"nvidia.com/gpu": 2}}},
+        "resources",
+        "unknown key",
+        "gpus",
+        "write gpus: 2",
+    ),
+    "a request": ({"requests": {"nvidia.com/gpu": 1}}, "requests", "unknown key", "", "gpus is the limit"),
+    "limits": ({"limits": {"nvidia.com/gpu": 1}}, "limits", "unknown key", "", "write gpus: 2"),
+    "capabilities at the old place": (
+        {"capabilities": ["SYS_ADMIN"]},
+        "capabilities",
+        "unknown key",
+        "",
+        "workloads.w.securityContext.capabilities",
+    ),
+    "a secret in plain": (
+        {"env": {"HF_TOKEN": "hf_abcdef"}},
+        "env.HF_TOKEN",
+        "HF_TOKEN",
+        "no secret",
+        "secretEnv: {HF_TOKEN: {name: NAME, key: KEY}}",
+    ),
+    "a variable's name": ({"env": {"A-B": "1"}}, "env.A-B", "A-B", "letters, digits", "correct"),
+    "a number for a variable": ({"env": {"EPOCHS": 3}}, "env.EPOCHS", "3", "a text", 'EPOCHS: "3"'),
+    "a variable twice": (
+        {"env": {"A": "1"}, "secretEnv": {"A": {"name": "n", "key": "k"}}},
+        "secretEnv.A",
+        "which env has as well",
+        "once",
+        "remove A",
+    ),
+    "a Secret's key": (
+        {"secretEnv": {"A": {"name": "n", "key": "a b"}}},
+        "secretEnv.A.key",
+        "a b",
+        "a key of a Kubernetes Secret",
+        "correct",
+    ),
+    "replicas of a Job": (
+        {"kind": "Job", "replicas": 2},
+        "replicas",
+        "in a Job",
+        "replicas is a Deployment's",
+        "write completions (and parallelism) instead",
+    ),
+    "completions of a Deployment": (
+        {"completions": 2},
+        "completions",
+        "in a Deployment",
+        "completions is a Job's",
+        "write replicas instead, or write kind: Job",
+    ),
+    "retries of a Deployment": ({"retries": 2}, "retries", "in a Deployment", "a Job's", "remove it"),
+    "a Job of no pod": ({"kind": "Job", "completions": 0}, "completions", "0", "succeed", "completions: 1"),
+    "a Job without time": ({"kind": "Job", "timeoutSeconds": 0}, "timeoutSeconds", "0", "seconds", "600"),
+    "a value for any": (
+        {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]},
+        "tolerations[0].value",
+        "b, beside",
+        "no value",
+        "remove value",
+    ),
+    "a toleration of everything": (
+        {"tolerations": [{"operator": "Exists"}]},
+        "tolerations[0].key",
+        "missing",
+        "the taint's key",
+        "key: dedicated",
+    ),
+    "another effect": (
+        {"tolerations": [{"key": "a", "effect": "NoSchedul"}]},
+        "tolerations[0].effect",
+        "NoSchedul",
+        "NoExecute",
+        "write NoSchedule",
+    ),
+    "root that is not root": (
+        {"securityContext": {"runAsNonRoot": True, "runAsUser": 0}},
+        "securityContext.runAsUser",
+        "0, beside",
+        "other than root",
+        "runAsUser: 1000",
+    ),
+    "privileged, and not": (
+        {"securityContext": {"privileged": True, "allowPrivilegeEscalation": False}},
+        "securityContext.allowPrivilegeEscalation",
+        "privileged: true",
+        "Kubernetes refuses",
+        "remove privileged",
+    ),
+    "a capability in another spelling": (
+        {"securityContext": {"capabilities": {"add": ["CAP_SYS_ADMIN"]}}},
+        "securityContext.capabilities.add",
+        "a list",
+        "without CAP_ (here: CAP_SYS_ADMIN)",
+        "[SYS_ADMIN]",
+    ),
+    "a key of the pod's own context": (
+        {"securityContext": {"fsGroup": 1}},
+        "securityContext.fsGroup",
+        "unknown key",
+        "runAsUser",
+        "",
+    ),
+}
+
+
+REFUSALS = {
+    case: ({"workloads": {"w": said}}, f"workloads.w.{path}", *told)
+    for case, (said, path, *told) in SAID.items()
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refused(case: str) -> None:
+    change, path, found, expected, remedy = REFUSALS[case]
+    problem = the_problem(change)
+    assert problem.path == path
+    assert found in problem.found
+    assert expected in problem.expected
+    assert remedy in problem.remedy
+
+
+def test_a_secrets_value_is_not_repeated() -> None:
+    problem = problems({"workloads/w/env": {"DB_PASSWORD": "hunter2"}})["workloads.w.env.DB_PASSWORD"]
+    assert "hunter2" not in s.render([problem])
+
+
+def test_a_job_that_asks_for_more_than_one_where_that_fails() -> None:
+    changes = {
+        "workloads/w": {"kind": "Job", "gpus": 2},
+        "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,
+    }
+    assert "and with it the Job" in the_problem(changes).expected
