@@ -9,10 +9,10 @@ import pulumi
 
 _AGAIN = """\
 {name}: there was no connection to its machine, or it broke
-do:       up again; what had begun on the machine ends by itself, is waited for and found done
+remedy:   up again; what had begun on the machine ends by itself, is waited for and found done
           if again not: .venv/bin/python -m k3sgpu doctor hosts --file Pulumi.{stack}.yaml says why"""
 _ANEW = """ with that the operator's settings
-do:       forget the operator, so that it is installed anew over what is there of it:
+remedy:   forget the operator, so that it is installed anew over what is there of it:
           kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
           then refresh, then up   # pods with GPUs start again"""
 _WAYS = {
@@ -23,7 +23,7 @@ _WAYS = {
     # pulumi-kubernetes, of an API server that it asked in vain.
     "cluster is unreachable": """\
 {name}: the cluster's API server does not answer
-do:       on its server: systemctl status k3s; journalctl -u k3s says why it does not run
+remedy:   on its server: systemctl status k3s; journalctl -u k3s says why it does not run
           then up; with another k3s.generation, up starts k3s there itself""",
     # An API server that does not know the kind: its CRD is gone.
     'no matches for kind "ClusterPolicy"': "{name}: somebody has deleted NVIDIA's CRDs, and" + _ANEW,
@@ -32,7 +32,7 @@ do:       on its server: systemctl status k3s; journalctl -u k3s says why it doe
     # An API server that has an object of this name; nobody's is taken over unasked.
     'namespaces "gpu-operator" already exists': """\
 {name}: the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator, or its rest
-do:       helm --namespace gpu-operator list   # whose it is; a cluster has room for one
+remedy:   helm --namespace gpu-operator list   # whose it is; a cluster has room for one
           somebody's that may go, then this one comes:
           helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up
           somebody's that stays: gpuOperator: {{enabled: false}}, and no sharing by this stack
@@ -40,7 +40,7 @@ do:       helm --namespace gpu-operator list   # whose it is; a cluster has room
           take the rest over, once: PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
     '" already exists': """\
 {name}: the cluster has an object of this name that is not this stack's: the error above has its kind and name
-do:       somebody's: kubectl delete it, or give this one another name in the stack file; then up
+remedy:   somebody's: kubectl delete it, or give this one another name in the stack file; then up
           this stack's own, whose state is lost, is taken over by a single
           PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
 }

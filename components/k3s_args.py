@@ -79,7 +79,8 @@ class K3sClusterArgs(TypedDict):
     """By name, what it takes on servers besides: SERVER_CONFIG."""
     preflight: PreflightArgs
     bring: Mapping[str, str]
-    """By host, for `python -m k3sgpu stage`: what this computer brings to it before it converges; empty: nothing."""
+    """By host, for `python -m k3sgpu stage`: what this computer brings to it before it converges; empty:
+    nothing."""
     start_timeout_seconds: int
     drain_on_patch: bool
     """An upgrade within a minor version moves the pods away first, as one by a minor version always does."""

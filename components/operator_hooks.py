@@ -16,14 +16,14 @@ _STUCK = {
     # An upgrade or roll-back whose client was killed.
     "another operation": """\
 an operation on the release {namespace}/{name} was cut off, and Helm waits for its end
-do:       forget that operation; what it did, the next up does again:
+remedy:   forget that operation; what it did, the next up does again:
           kubectl --namespace {namespace} delete secret -l \
 'owner=helm,name={name},status in (pending-install,pending-upgrade,pending-rollback)'
           then up""",
     # An install whose client was killed, or somebody else's. Helm 3 says "re-use", Helm 4 "reuse".
     "a name that is still in use": """\
 there is a release {namespace}/{name} that this stack does not know
-do:       kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
+remedy:   kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
           status=pending-install or failed: an install that was cut off; forget it, the next up does it again:
           kubectl --namespace {namespace} delete secret -l owner=helm,name={name}
           status=deployed: somebody else's; helm --namespace {namespace} uninstall {name}
@@ -31,7 +31,7 @@ do:       kubectl --namespace {namespace} get secret -l owner=helm,name={name} -
     # Objects of a chart belong to one release; Helm takes none over (its labels and annotations say whose).
     "cannot be imported into the current release": """\
 the cluster has an operator, or a part of one, that is not this stack's: Helm's own words name it
-do:       kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
+remedy:   kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
           somebody's that is in use: gpuOperator: {{enabled: false}}, for a cluster has room for one
           somebody's that may go: helm list --all-namespaces names its release, then
           helm --namespace NAMESPACE uninstall NAME --wait

@@ -1,23 +1,36 @@
-"""A mistake, told so that its reader can mend it: where, what was found, what was expected, what to write."""
+"""A problem as the user sees it: where, what was found, what was expected, what to change."""
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "waived"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "waived")
+"""The worst first."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding. `path` is a stack file path ("pools.rtx.gpu.profile") or a place ("host gpu-1")."""
+    """One thing that is wrong, or should be better (warning), or that the stack file waives.
 
-    path: str
+    `where` is a path of the stack file (pools.rtx.gpu.profile), or the host or Node that it is about.
+    """
+
+    where: str
     found: str
     expected: str
     remedy: str
+    """What to change, or a command to paste; several lines are possible."""
     severity: Severity = "error"
+    check: str = ""
+    """The name of the check that found it: of doctor's rules, or of the readiness gate."""
+
+    @property
+    def title(self) -> str:
+        """Where it is, and which check says so."""
+        return f"{self.where}: {self.check}" if self.check else self.where
 
 
 class SettingsError(Exception):
@@ -33,28 +46,35 @@ class InputError(Exception):
 
 
 def render(problems: Iterable[Problem]) -> str:
-    """The text a user sees: how many, then every problem, errors first, by path. Empty when there is none."""
+    """The text a user sees: how many, then every problem, errors first, by place. Empty when there is
+    none."""
     ordered = sorted(problems, key=_place)
     if not ordered:
         return ""
-    return "\n\n".join([_count(ordered), *(_one(problem) for problem in ordered)])
+    return "\n\n".join([counts(ordered), *(block(problem, problem.title) for problem in ordered)])
 
 
-def _place(problem: Problem) -> tuple[bool, list[str | int]]:
-    """Sorts what belongs together side by side; resources[10] comes after resources[9]."""
-    parts = re.split(r"(\d+)", problem.path)
-    return problem.severity != "error", [int(part) if part.isdecimal() else part for part in parts]
+def counts(problems: Collection[Problem]) -> str:
+    """1 error, 2 warnings."""
+    numbers = {kind: sum(problem.severity == kind for problem in problems) for kind in SEVERITIES}
+    words = {
+        kind: kind if number == 1 or kind == "waived" else f"{kind}s" for kind, number in numbers.items()
+    }
+    return ", ".join(f"{number} {words[kind]}" for kind, number in numbers.items() if number)
 
 
-def _count(problems: list[Problem]) -> str:
-    errors = sum(problem.severity == "error" for problem in problems)
-    counts = [(errors, "error"), (len(problems) - errors, "warning")]
-    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n)
-
-
-def _one(problem: Problem) -> str:
+def block(problem: Problem, title: str) -> str:
+    """One problem under a title; a waived one is a single line."""
+    if problem.severity == "waived":
+        return f"waived: {title}: {problem.found}"
     rows = [("found", problem.found), ("expected", problem.expected), ("remedy", problem.remedy)]
-    lines = [f"{problem.severity}: {problem.path}"]
+    lines = [f"{problem.severity}: {title}"]
     for name, text in rows:
         lines.append(f"  {name + ':':<10}{textwrap.indent(text, ' ' * 12)[12:]}")
     return "\n".join(lines)
+
+
+def _place(problem: Problem) -> tuple[int, list[str | int]]:
+    """Sorts what belongs together side by side; resources[10] comes after resources[9]."""
+    parts = re.split(r"(\d+)", problem.where)
+    return SEVERITIES.index(problem.severity), [int(part) if part.isdecimal() else part for part in parts]

@@ -1,26 +1,13 @@
-"""What a look says: findings, and the one report made of them."""
+"""What was looked at and what was found there, as one text or as JSON."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["error", "warning", "waived"]
-_ORDER = ("error", "warning", "waived")
+from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
 QUIET_ABOVE = 20  # with more machines than this, those in order share one line
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it must be (error) or should be (warning), or that the stack file waives."""
-
-    host: str
-    check: str
-    found: str
-    needed: str
-    remedy: str
-    """To paste into a shell or the stack file; several lines are possible."""
-    severity: Severity = "error"
 
 
 @dataclass(frozen=True)
@@ -29,21 +16,21 @@ class Report:
 
     title: str
     subjects: Mapping[str, str]
-    findings: Sequence[Finding]
+    problems: Sequence[Problem]
     notes: Sequence[str] = ()
-    """What stands beside the findings: words of others that help to understand them."""
+    """What stands beside the problems: words of others that help to understand them."""
 
     @property
     def errors(self) -> int:
-        return sum(finding.severity == "error" for finding in self.findings)
+        return sum(problem.severity == "error" for problem in self.problems)
 
     @property
     def warnings(self) -> int:
-        return sum(finding.severity == "warning" for finding in self.findings)
+        return sum(problem.severity == "warning" for problem in self.problems)
 
     @property
     def waived(self) -> int:
-        return sum(finding.severity == "waived" for finding in self.findings)
+        return sum(problem.severity == "waived" for problem in self.problems)
 
     @property
     def exit_code(self) -> int:
@@ -54,12 +41,16 @@ class Report:
 def as_text(report: Report) -> str:
     """The report for people: what has errors first, one line for what is in order."""
     groups = _groups(report)
-    lines = [f"{report.title}: {_count(report)}"]
-    for name, findings in groups:
-        if findings:
-            lines += ["", _subject(report, name), *(line for finding in findings for line in _lines(finding))]
-    fine = [name for name, findings in groups if not findings]
-    if fine and any(findings for _, findings in groups):
+    lines = [f"{report.title}: {counts(report.problems) or 'all in order'}"]
+    for name, problems in groups:
+        if problems:
+            lines += [
+                "",
+                _subject(report, name),
+                *(textwrap.indent(block(one, one.check), "  ") for one in problems),
+            ]
+    fine = [name for name, problems in groups if not problems]
+    if fine and any(problems for _, problems in groups):
         lines.append("")
     if len(fine) > QUIET_ABOVE:
         lines.append(f"in order: {names(fine)}")
@@ -76,7 +67,7 @@ def names(hosts: Sequence[str]) -> str:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report for programs: flat, one entry a finding."""
+    """The report for programs: flat, one entry a problem."""
     return {
         "title": report.title,
         "ok": report.errors == 0,
@@ -84,15 +75,20 @@ def as_json(report: Report) -> dict[str, Any]:
         "warnings": report.warnings,
         "waived": report.waived,
         "subjects": dict(report.subjects),
-        "findings": [asdict(finding) for finding in report.findings],
+        "problems": [asdict(problem) for problem in report.problems],
         "notes": list(report.notes),
     }
 
 
-def _groups(report: Report) -> list[tuple[str, list[Finding]]]:
-    names = list(dict.fromkeys([*report.subjects, *(finding.host for finding in report.findings)]))
+def _groups(report: Report) -> list[tuple[str, list[Problem]]]:
+    names = list(dict.fromkeys([*report.subjects, *(problem.where for problem in report.problems)]))
     groups = [
-        (name, sorted((f for f in report.findings if f.host == name), key=lambda f: _ORDER.index(f.severity)))
+        (
+            name,
+            sorted(
+                (f for f in report.problems if f.where == name), key=lambda f: SEVERITIES.index(f.severity)
+            ),
+        )
         for name in names
     ]
     return sorted(groups, key=lambda group: -sum(f.severity == "error" for f in group[1]))
@@ -101,27 +97,3 @@ def _groups(report: Report) -> list[tuple[str, list[Finding]]]:
 def _subject(report: Report, name: str) -> str:
     about = report.subjects.get(name)
     return f"{name}  {about}" if about else name
-
-
-def _count(report: Report) -> str:
-    if not report.findings:
-        return "all in order"
-    waived = f", {report.waived} waived" if report.waived else ""
-    return f"{_plural(report.errors, 'error')}, {_plural(report.warnings, 'warning')}{waived}"
-
-
-def _plural(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _lines(finding: Finding) -> list[str]:
-    if finding.severity == "waived":
-        return [f"  waived {finding.check}: {finding.found}"]
-    first = f"  {'ERROR' if finding.severity == 'error' else 'warning'} {finding.check}: "
-    remedy = finding.remedy.splitlines() or [""]
-    return [
-        first + finding.found,
-        f"      needed: {finding.needed}",
-        f"      do:     {remedy[0]}",
-        *(f"              {line}" for line in remedy[1:]),
-    ]

@@ -40,7 +40,7 @@ def _too_little(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: O
         "change several of replicas, gpus, hosts: no single one is enough"
     ]
     return Problem(
-        path="workloads" if len(outcome.pending) > 1 else f"workloads.{first.workload}",
+        where="workloads" if len(outcome.pending) > 1 else f"workloads.{first.workload}",
         found=f"{still_pending(outcome.packing.least, outcome.packing.most, outcome.pods)}: "
         + verdict(first, places),
         expected=f"room for all: they ask for {wanted} {outcome.resource}, the nodes offer {left}{apart}",
@@ -63,7 +63,7 @@ def _not_offered(offers: Sequence[NodeOffer], places: Sequence[Place], demand: D
         if count
     ]
     return Problem(
-        path=f"workloads.{demand.workload}.resource",
+        where=f"workloads.{demand.workload}.resource",
         found=f"{demand.resource}, which no node offers. {_all_pending(places, demand)}",
         expected="\n".join(["a resource that a node offers:", *listed]) if listed else "a node with a GPU",
         remedy=f"write resource: {' or '.join(offered)} (a profile's renameByDefault decides the name)"
@@ -105,7 +105,7 @@ def _no_such_node(offers: Sequence[NodeOffer], places: Sequence[Place], demand: 
     if "nvidia.com/gpu.product" in known:
         remedy += " (accelerator keeps its value when sharing is switched on or off; gpu.product does not)"
     return Problem(
-        path=path,
+        where=path,
         found=found + _all_pending(places, demand),
         expected="\n".join(["a node that offers it and lets these pods in; there are:", *listed]),
         remedy=remedy,

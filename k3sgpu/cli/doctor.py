@@ -21,7 +21,8 @@ COULD_NOT_LOOK = 2
 NO_HOSTS = "no hosts to look at: the cluster is there already (kubeconfig); look at it: doctor cluster"
 
 _EPILOG = """\
-A stack with secrets: pulumi config --show-secrets --json | python -m k3sgpu doctor hosts --file Pulumi.<stack>.yaml
+A stack with secrets: pulumi config --show-secrets --json | python -m k3sgpu doctor hosts --file
+Pulumi.<stack>.yaml
 
 exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
 

@@ -1,4 +1,5 @@
-"""For the program: python -m k3sgpu jobs wait|verify, told by K3SGPU_JOB or K3SGPU_VERIFY, kubeconfig on stdin.
+"""For the program: python -m k3sgpu jobs wait|verify, told by K3SGPU_JOB or K3SGPU_VERIFY, kubeconfig on
+stdin.
 
 `verify` prints verdicts by node as JSON. Exit status: 0 fine, 1 the Job has failed (or a node, where that is
 strict), 2 could not look.

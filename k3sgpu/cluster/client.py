@@ -81,7 +81,8 @@ async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
 
 @asynccontextmanager
 async def bounded(api: AsyncClient) -> AsyncIterator[None]:
-    """Questions that take LOOK_S together at most. Raises ApiUnavailable, which says what the API server did."""
+    """Questions that take LOOK_S together at most. Raises ApiUnavailable, which says what the API server
+    did."""
     try:
         async with asyncio.timeout(LOOK_S):
             yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from k3sgpu.cluster.client import Snapshot
 from k3sgpu.cluster.expected_state import DAEMON_SETS, POLICY, Unkept, condition, owned_by, pod_state, pods_on
-from k3sgpu.report import Finding
+from k3sgpu.problem import Problem
 from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
@@ -79,7 +79,7 @@ _SILENT = f"kubectl -n {{ns}} logs ds/{_PLUGIN} --all-containers --prefix --tail
 
 def findings(
     promise: Mapping[str, Any], seen: Snapshot, missing: Sequence[Unkept], events: Sequence[str]
-) -> list[Finding]:
+) -> list[Problem]:
     """One finding a broken promise; labels of a node share one."""
     names = list(dict.fromkeys(one.node for one in missing))
     namespace = promise["namespace"]
@@ -120,22 +120,24 @@ def _about(node: str, seen: Snapshot, most: int = 4) -> list[str]:
     ][:most]
 
 
-def _finding(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> Finding:
-    return Finding(one.node, one.promise, one.found, one.wanted, _remedy(one, namespace, evidence, seen))
+def _finding(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> Problem:
+    return Problem(
+        one.node, one.found, one.wanted, _remedy(one, namespace, evidence, seen), check=one.promise
+    )
 
 
-def _labels(name: str, labels: Sequence[Unkept], namespace: str, alone: bool) -> Finding:
+def _labels(name: str, labels: Sequence[Unkept], namespace: str, alone: bool) -> Problem:
     remedy = (
         _filled(_STALE, namespace, name)
         if alone
         else "feature discovery sets them with the resources: see above"
     )
-    return Finding(
+    return Problem(
         name,
-        "labels",
         ", ".join(f"{one.promise.removeprefix('label ')}={one.found}" for one in labels),
         ", ".join(f"{one.promise.removeprefix('label ')}={one.wanted}" for one in labels),
         remedy,
+        check="labels",
     )
 
 

@@ -10,8 +10,8 @@ from lightkube import AsyncClient, KubeConfig
 from k3sgpu.cluster.client import ApiUnavailable, Snapshot, client, snapshot, warnings
 from k3sgpu.cluster.diagnosis import findings, notes
 from k3sgpu.cluster.expected_state import Unkept, has_gpus, unkept
-from k3sgpu.problem import InputError
-from k3sgpu.report import Finding, Report
+from k3sgpu.problem import InputError, Problem
+from k3sgpu.report import Report
 
 PATIENCE_S = 60  # how long an API that has never answered is waited for
 QUICK_S = 20  # so long it looks more often
@@ -28,7 +28,8 @@ def wait(promise: Mapping[str, Any], config: KubeConfig, progress: Callable[[str
     """Looks every second or two until every promise holds or the promise's timeoutSeconds have passed.
 
     `progress` gets a line whenever something has changed. An API that vanishes for a while is waited for
-    (NVIDIA's toolkit restarts k3s), one that never answered only PATIENCE_S. Raises InputError for the latter.
+    (NVIDIA's toolkit restarts k3s), one that never answered only PATIENCE_S. Raises InputError for the
+    latter.
     """
     deadline = promise["timeoutSeconds"]
     return asyncio.run(_gate(promise, config, progress, deadline, min(PATIENCE_S, deadline)))
@@ -76,7 +77,9 @@ async def _verdict(
     broken = list(dict.fromkeys(one.node for one in missing))
     found = findings(promise, seen, missing, events)
     if trouble:
-        found.append(Finding("API server", "reach", trouble, "an answer", "python -m k3sgpu doctor hosts"))
+        found.append(
+            Problem("API server", trouble, "an answer", "python -m k3sgpu doctor hosts", check="reach")
+        )
     title = TITLE + (f" after {waited:.0f} s" if waited >= 1 else "")
     return Report(title, _subjects(promise, broken), found, notes(seen, broken, events))
 

@@ -7,22 +7,12 @@ from typing import Any
 
 from k3sgpu.hosts.facts import Facts
 from k3sgpu.hosts.ssh import Clock
-from k3sgpu.report import Severity
+from k3sgpu.problem import Problem, Severity
 
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-\S*)?\+k3s(\d+)")
 
 # States of a unit in which k3s may hold its ports.
 _ALIVE = ("active", "activating", "reloading", "deactivating")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What a rule has found wrong; the same as a Finding without host and check."""
-
-    found: str
-    needed: str
-    remedy: str
-    severity: Severity = "error"
 
 
 @dataclass(frozen=True)
@@ -91,6 +81,10 @@ class Machine:
     def ssh(self) -> str:
         """The command that opens a shell there, for remedies."""
         return ssh_line(self.spec)
+
+    def problem(self, found: str, expected: str, remedy: str, severity: Severity = "error") -> Problem:
+        """A problem of this machine; the registry adds the name of the check."""
+        return Problem(self.name, found, expected, remedy, severity)
 
     @property
     def marker(self) -> dict[str, str]:

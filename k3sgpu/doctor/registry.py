@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from k3sgpu.doctor.machine import Fault, Machine, Plan, release
+from k3sgpu.doctor.machine import Machine, Plan, release
 from k3sgpu.doctor.rules.between_hosts import CROSS_RULES
 from k3sgpu.doctor.rules.gpu import (
     containerd,
@@ -29,7 +29,7 @@ from k3sgpu.doctor.rules.system import (
     swap,
     time_sync,
 )
-from k3sgpu.report import Finding
+from k3sgpu.problem import Problem
 
 KIB_PER_GIB = 1024 * 1024
 
@@ -89,17 +89,17 @@ OTHERS = {
 }
 
 
-def privileges(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def privileges(machine: Machine, plan: Plan) -> Iterator[Problem]:
     user, how = machine.spec["user"], machine.facts.one("privileges")
     said = f": {text}" if (text := machine.facts.one("sudo-said")) else ""
     if how == "wrong-password":
-        yield Fault(
+        yield machine.problem(
             f"{user} is not root, and sudo refused the secret sudoPassword{said}",
             "the password of this login, and sudo allowed to it",
             f"pulumi config set --secret sudoPassword\n{machine.ssh} -t sudo -v   # must accept the password",
         )
     elif how == "none":
-        yield Fault(
+        yield machine.problem(
             f"{user} is not root, and sudo wants a password or refuses{said}",
             "root, sudo without a password, or sudo with the secret sudoPassword",
             "pulumi config set --secret sudoPassword\n"
@@ -107,26 +107,26 @@ def privileges(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def system(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def system(machine: Machine, plan: Plan) -> Iterator[Problem]:
     facts = machine.facts
     if (kernel := facts.one("kernel")) != "Linux":
-        yield Fault(f"kernel {kernel or 'unknown'}", "Linux", "use a machine that runs Linux")
+        yield machine.problem(f"kernel {kernel or 'unknown'}", "Linux", "use a machine that runs Linux")
         return
     if (arch := facts.one("arch")) not in ("x86_64", "aarch64"):
-        yield Fault(
+        yield machine.problem(
             f"machine type {arch or 'unknown'}",
             "x86_64 or aarch64: k3s and NVIDIA's images exist for these",
             "use another machine, or a 64-bit system on this one",
         )
     if facts.one("systemd") != "running":
-        yield Fault(
+        yield machine.problem(
             f"{facts.one('os') or 'the system'} does not run systemd",
             "systemd as init: k3s is installed as a unit of it",
             "use a distribution with systemd (Debian, Ubuntu, RHEL, SUSE …); a plain container has none",
         )
 
 
-def tools(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def tools(machine: Machine, plan: Plan) -> Iterator[Problem]:
     present = machine.facts.all("tool")
     missing = [tool for tool in TOOLS if tool not in present]
     packages = sorted({TOOLS[tool] for tool in missing})
@@ -134,7 +134,7 @@ def tools(machine: Machine, plan: Plan) -> Iterator[Fault]:
         missing.append("curl or wget")
         packages.append("curl")
     if missing:
-        yield Fault(
+        yield machine.problem(
             f"not there: {', '.join(missing)}",
             "the commands the installation uses",
             f'{machine.ssh} "{_install(machine)} {" ".join(packages)}"',
@@ -148,13 +148,13 @@ def _install(machine: Machine) -> str:
     return "sudo zypper install -y" if "suse" in system_name else "sudo dnf install -y"
 
 
-def cgroup(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def cgroup(machine: Machine, plan: Plan) -> Iterator[Problem]:
     kind = machine.facts.one("cgroup-fs")
     if kind != "cgroup2fs":
         wanted = release(plan.k3s_version)
         # Kubernetes 1.35 made the kubelet's failCgroupV1 true.
         refuses = wanted is None or wanted[:2] >= (1, 35)
-        yield Fault(
+        yield machine.problem(
             f"cgroup v1 or hybrid (/sys/fs/cgroup is {kind or 'unknown'})",
             "cgroup v2: kubelets of Kubernetes 1.35 and later refuse v1",
             "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line "
@@ -165,7 +165,7 @@ def cgroup(machine: Machine, plan: Plan) -> Iterator[Fault]:
     present = machine.facts.one("cgroup-controllers").split()
     missing = [name for name in ("cpu", "cpuset", "memory", "pids") if name not in present]
     if missing:
-        yield Fault(
+        yield machine.problem(
             f"cgroup controllers not there: {', '.join(missing)}",
             "cpu, cpuset, memory and pids, so that limits of pods hold",
             "on a Raspberry Pi add cgroup_memory=1 cgroup_enable=memory to cmdline.txt and reboot; "
@@ -174,12 +174,12 @@ def cgroup(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def owner(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """Whose Kubernetes is here? Ours is recognised by its marker, anybody else's is left alone."""
     marker = machine.marker
     if marker and (marker.get("project"), marker.get("stack")) != (plan.project, plan.stack):
         there = f"host {marker.get('host')} of stack {marker.get('stack')}, project {marker.get('project')}"
-        yield Fault(
+        yield machine.problem(
             f"this machine is {there}",
             f"a machine of nobody, or of stack {plan.stack}, project {plan.project}",
             f"take it out there first (remove {marker.get('host')} from its stack file, "
@@ -187,7 +187,7 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
             f"or leave it there, and take {machine.name} out of this stack file",
         )
     elif marker and not machine.belongs_to(plan):
-        yield Fault(
+        yield machine.problem(
             f"this machine is already host {marker.get('host')} of this stack",
             f"the key {marker.get('host')} in the stack file, or a machine that is not in use",
             f"keep its key: call it {marker.get('host')} again in the stack file\n"
@@ -198,7 +198,7 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
         yield from _same_machine(machine, marker)
     elif k3s := machine.facts.one("k3s-binary") or machine.facts.one("k3s-unit"):
         installed = machine.facts.one("k3s-version") or "of some version"
-        yield Fault(
+        yield machine.problem(
             f"k3s {installed} that this program did not install ({k3s})",
             "a machine without Kubernetes",
             f'if nobody needs it: {machine.ssh} "sudo /usr/local/bin/k3s-uninstall.sh" '
@@ -206,7 +206,7 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
     for path in machine.facts.all("kubernetes"):
         name = next((name for start, name in OTHERS.items() if path.startswith(start)), "another Kubernetes")
-        yield Fault(
+        yield machine.problem(
             f"{name}: {path}",
             "a machine without another Kubernetes",
             "remove it with its own tools (kubeadm reset, rke2-uninstall.sh, k0s reset …)\n"
@@ -214,7 +214,7 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
     # k3s's kubelet is no unit of its own.
     if "kubelet" in machine.facts.all("service") and not machine.facts.all("kubernetes"):
-        yield Fault(
+        yield machine.problem(
             "a kubelet runs as a service of its own",
             "a machine without another Kubernetes",
             f'{machine.ssh} "systemctl status kubelet", then remove what it belongs to\n'
@@ -222,10 +222,10 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _same_machine(machine: Machine, marker: Mapping[str, str]) -> Iterator[Fault]:
+def _same_machine(machine: Machine, marker: Mapping[str, str]) -> Iterator[Problem]:
     written, own = marker.get("machine-id"), machine.facts.one("machine-id")
     if written and own and written != own:
-        yield Fault(
+        yield machine.problem(
             f"its marker was written by another machine (machine-id {written}, here {own})",
             "the machine that was installed as this host, not a copy of its disk",
             "if it is a copy: remove k3s (k3s-uninstall.sh, k3s-agent-uninstall.sh), /etc/k3s-gpu-sharing\n"
@@ -233,20 +233,20 @@ def _same_machine(machine: Machine, marker: Mapping[str, str]) -> Iterator[Fault
         )
     other = "k3s-agent.service" if machine.role == "server" else "k3s.service"
     if any(unit.split()[0] == other for unit in machine.facts.all("k3s-unit")):
-        yield Fault(
+        yield machine.problem(
             f"it runs {other}, and its role in the stack file is {machine.role}",
             "the role it was installed with: k3s cannot change it in place",
             f"move {machine.name} back to its old pool\nor take it out, run pulumi up, and add it again",
         )
 
 
-def version(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def version(machine: Machine, plan: Plan) -> Iterator[Problem]:
     said = machine.facts.one("k3s-version")
     installed, wanted = release(said), release(plan.k3s_version)
     if not (machine.belongs_to(plan) and installed and wanted):
         return
     if installed > wanted:
-        yield Fault(
+        yield machine.problem(
             f"k3s {said} is installed",
             f"{plan.k3s_version} or older: k3s cannot go back in place",
             f"k3s: {{version: {said}}} in the stack file\n"
@@ -254,14 +254,14 @@ def version(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
     elif wanted[:2] > (installed[0], installed[1] + 1):
         step = f"v{installed[0]}.{installed[1] + 1}"
-        yield Fault(
+        yield machine.problem(
             f"k3s {said} is installed, and the stack file says {plan.k3s_version}",
             f"a release of {step}: Kubernetes does not support an upgrade that skips a minor version",
             f"k3s: {{version: {step}.…}} in the stack file, then pulumi up; then {plan.k3s_version}",
         )
 
 
-def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def ports(machine: Machine, plan: Plan) -> Iterator[Problem]:
     # Where any Kubernetes runs, it holds them; whose it is has a rule of its own.
     if machine.k3s_alive or machine.facts.all("kubernetes"):
         return
@@ -275,25 +275,25 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Fault]:
     udp = UDP_PORTS.get(plan.flannel)
     open_udp = {int(port, 16) for port in machine.facts.all("listens-udp")}
     if udp in open_udp and not machine.facts.one("k3s-binary"):
-        yield Fault(
+        yield machine.problem(
             f"taken: {udp}/udp",
             f"free: {udp}/udp for the pods' network ({plan.flannel})",
             f"{machine.ssh} \"sudo ss -lnup 'sport = :{udp}'\", then stop or move what is there",
         )
     if held := sorted(taken & uses.keys()):
-        yield Fault(
+        yield machine.problem(
             "taken: " + ", ".join(f"{port} (by {holders.get(str(port), 'something')})" for port in held),
             "free: " + ", ".join(f"{port} for {uses[port]}" for port in held),
             f"{machine.ssh} \"sudo ss -ltnp 'sport = :{held[0]}'\", then stop or move what is there",
         )
 
 
-def memory(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def memory(machine: Machine, plan: Plan) -> Iterator[Problem]:
     found = machine.facts.number("memory-kib")
     least = MEMORY_GPU_KIB if machine.gpu else MEMORY_KIB[machine.role]
     what = "GPU node" if machine.gpu else f"k3s {machine.role}"
     if found is not None and found < least:
-        yield Fault(
+        yield machine.problem(
             f"{gib(found)} of memory",
             f"about {round(least / KIB_PER_GIB)} GiB for a {what}, without workloads",
             "give the machine more memory, or let another one have this role",
@@ -301,10 +301,10 @@ def memory(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def cpu(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def cpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
     found = machine.facts.number("cpus")
     if found == 1 and (machine.role == "server" or machine.gpu):
-        yield Fault(
+        yield machine.problem(
             "one CPU",
             f"2 for a {'k3s server' if machine.role == 'server' else 'GPU node'}, without workloads",
             "give the machine another CPU, or let another one have this role",
@@ -312,10 +312,10 @@ def cpu(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def disk(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def disk(machine: Machine, plan: Plan) -> Iterator[Problem]:
     room = machine.facts.number("program-free-kib")
     if room is not None and room < PROGRAM_KIB and not machine.installed(plan):
-        yield Fault(
+        yield machine.problem(
             f"{room // 1024} MiB free where k3s's program is put (/usr/local/bin)",
             f"{PROGRAM_KIB // 1024} MiB: an upgrade is written beside the old one",
             f'{machine.ssh} "df -h /usr/local/bin", then make room',
@@ -326,7 +326,7 @@ def disk(machine: Machine, plan: Plan) -> Iterator[Fault]:
         return
     # A running node that has filled its disk must not block a change that may help it.
     blocks = free < DISK_LEAST_GIB * KIB_PER_GIB and not machine.belongs_to(plan)
-    yield Fault(
+    yield machine.problem(
         f"{gib(free)} free where k3s keeps its data (/var/lib)",
         f"{DISK_LEAST_GIB} GiB at the least, {wanted} GiB for the images of such a node",
         f'{machine.ssh} "df -h /var/lib; sudo du -xhd1 /var/lib | sort -h | tail", then make room',
@@ -334,7 +334,7 @@ def disk(machine: Machine, plan: Plan) -> Iterator[Fault]:
     )
 
 
-def firewall(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def firewall(machine: Machine, plan: Plan) -> Iterator[Problem]:
     pods = plan.networks.values()
     ways = {
         "ufw": "sudo ufw allow 6443/tcp; sudo ufw allow 10250/tcp; sudo ufw allow 8472/udp; "
@@ -344,7 +344,7 @@ def firewall(machine: Machine, plan: Plan) -> Iterator[Fault]:
         + "; sudo firewall-cmd --reload",
     }
     for name in machine.facts.all("firewall"):
-        yield Fault(
+        yield machine.problem(
             f"{name} is active",
             "6443/tcp, 10250/tcp and 8472/udp open between the nodes, pod and service networks trusted",
             ways.get(name, "open these ports"),
@@ -356,7 +356,7 @@ def gib(kib: int) -> str:
     return f"{kib / KIB_PER_GIB:.1f} GiB"
 
 
-Rule = Callable[[Machine, Plan], Iterator[Fault]]
+Rule = Callable[[Machine, Plan], Iterator[Problem]]
 RULES: dict[str, Rule] = {
     "privileges": privileges,
     "system": system,
@@ -395,30 +395,26 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judge(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Finding]:
+def judge(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Problem]:
     """All rules over all machines that answered; what the stack file waives is marked as such.
 
     `others` are machines of which only a little is known: those that answered are compared with them, and
     nothing is said about them.
     """
     waived = {machine.name: machine.spec.get("waive", ()) for machine in machines}
-    findings = [
-        _finding(machine.name, check, fault)
+    problems = [
+        replace(problem, check=check)
         for machine in machines
         for check, rule in RULES.items()
-        for fault in rule(machine, plan)
+        for problem in rule(machine, plan)
     ]
-    findings += [
-        _finding(name, check, fault)
-        for check, cross in CROSS_RULES.items()
-        for name, fault in cross([*machines, *others], plan)
-        if name in waived
+    problems += [
+        replace(problem, check=check)
+        for check, rule in CROSS_RULES.items()
+        for problem in rule([*machines, *others], plan)
+        if problem.where in waived
     ]
     return [
-        replace(finding, severity="waived") if finding.check in waived[finding.host] else finding
-        for finding in findings
+        replace(problem, severity="waived") if problem.check in waived[problem.where] else problem
+        for problem in problems
     ]
-
-
-def _finding(host: str, check: str, fault: Fault) -> Finding:
-    return Finding(host, check, fault.found, fault.needed, fault.remedy, fault.severity)

@@ -1,4 +1,5 @@
-"""The inventory: the hosts of a stack, as the preflight and the release upload get them. It holds no secret."""
+"""The inventory: the hosts of a stack, as the preflight and the release upload get them. It holds no
+secret."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Brings k3s's release from this computer to machines that have no way out.
 
-`python -m k3sgpu stage` sends one machine what it lacks; the Pulumi program says what that is with `told`. Not
+`python -m k3sgpu stage` sends one machine what it lacks; the Pulumi program says what that is with
+`told`. Not
 pulumi-command's CopyToRemote (its copyController.go): that writes as the login may, without sudo; it has no
 deadline; it would send every machine the files of both architectures; and it sends nothing to a machine that
 came back empty, because it looks at its own state alone.

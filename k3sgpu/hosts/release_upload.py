@@ -44,7 +44,7 @@ async def send(plan: Mapping[str, Any], logins: Mapping[str, Login], folder: Pat
                 there = " and ".join(sorted(release["files"]))
                 raise NotSent(
                     f"{host['name']}: a machine of {architecture}, and {folder} has the release for {there}\n"
-                    "  to do: put the binary for it there as well (k3s for x86_64, k3s-arm64 for aarch64)"
+                    "  remedy: put the binary for it there as well (k3s for x86_64, k3s-arm64 for aarch64)"
                 )
             has = {Path(path).name: sha256 for sha256, path in (line.split(None, 1) for line in sums)}
             missing = {name: sha256 for name, sha256 in wanted.items() if has.get(name) != sha256}

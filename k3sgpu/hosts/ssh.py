@@ -170,7 +170,8 @@ class _Pinned(asyncssh.SSHClient):
 async def connect(
     host: Mapping[str, Any], login: Login, tunnel: asyncssh.SSHClientConnection | None = None
 ) -> asyncssh.SSHClientConnection | Failure:
-    """Logs in, through the bastion that `tunnel` leads to where there is one. Raises InputError for a host key
+    """Logs in, through the bastion that `tunnel` leads to where there is one. Raises InputError for a
+    host key
     that cannot be read."""
     try:
         expected = asyncssh.import_public_key(host["hostKey"])

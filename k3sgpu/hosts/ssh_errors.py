@@ -7,16 +7,16 @@ import asyncssh
 
 from k3sgpu.doctor.machine import ssh_line
 from k3sgpu.hosts.ssh import Failure
-from k3sgpu.report import Finding
+from k3sgpu.problem import Problem
 
 
-def unreached(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Finding:
+def unreached(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
     """The finding for a failed look. `public_key` is the half of our key that the machine should know."""
     makers = {"host-key": _host_key, "login": lambda s, f: _login(s, f, public_key), "facts": _facts}
     return makers.get(failure.kind, _reach)(spec, failure)
 
 
-def _reach(spec: Mapping[str, Any], failure: Failure) -> Finding:
+def _reach(spec: Mapping[str, Any], failure: Failure) -> Problem:
     where = f"{spec['address']} port {spec['port']}"
     found, remedy = {
         "name": ("the name is not known", "correct the address in the stack file, or the name service"),
@@ -35,12 +35,16 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Finding:
             ),
         ),
     }[failure.kind]
-    return Finding(
-        spec["name"], "reach", f"{where}: {found} ({failure.detail})", "an SSH server that answers", remedy
+    return Problem(
+        spec["name"],
+        f"{where}: {found} ({failure.detail})",
+        "an SSH server that answers",
+        remedy,
+        check="reach",
     )
 
 
-def _host_key(spec: Mapping[str, Any], failure: Failure) -> Finding:
+def _host_key(spec: Mapping[str, Any], failure: Failure) -> Problem:
     expected = asyncssh.import_public_key(spec["hostKey"]).get_fingerprint()
     kind = failure.found_key.split()[0]
     kind = "ecdsa" if kind.startswith("ecdsa") else kind.removeprefix("ssh-")
@@ -53,18 +57,20 @@ def _host_key(spec: Mapping[str, Any], failure: Failure) -> Finding:
         change = f"ssh-keygen -R '{entry}' -f {file}; {scan} >> {file}"
     else:
         change = f'hostKey: "{failure.found_key}"  for {spec["name"]} in the stack file'
-    return Finding(
+    return Problem(
         spec["name"],
-        "host-key",
         f"{address} shows {failure.detail}",
         f"{expected}, from {file or 'hostKey in the stack file'}",
-        "somebody may be in between: compare on the machine's console first\n"
-        f"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub\n"
-        f"only if it shows the same (the machine was installed anew):\n{change}",
+        (
+            "somebody may be in between: compare on the machine's console first\n"
+            f"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub\n"
+            f"only if it shows the same (the machine was installed anew):\n{change}"
+        ),
+        check="host-key",
     )
 
 
-def _login(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Finding:
+def _login(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
     port = "" if spec["port"] == 22 else f"-p {spec['port']} "
     jump = f"-o ProxyJump={spec['jump']} " if spec.get("jump") else ""
     target = f"{spec['user']}@{spec['address']}"
@@ -76,16 +82,20 @@ def _login(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Findin
         remedy = f"put this line into ~{spec['user']}/.ssh/authorized_keys there:\n{public_key}"
     if spec["user"] == "root":
         remedy += "\n(sshd must allow root by key: PermitRootLogin prohibit-password)"
-    return Finding(
-        spec["name"], "login", f"{target}: {failure.detail}", f"our key accepted for {spec['user']}", remedy
+    return Problem(
+        spec["name"],
+        f"{target}: {failure.detail}",
+        f"our key accepted for {spec['user']}",
+        remedy,
+        check="login",
     )
 
 
-def _facts(spec: Mapping[str, Any], failure: Failure) -> Finding:
-    return Finding(
+def _facts(spec: Mapping[str, Any], failure: Failure) -> Problem:
+    return Problem(
         spec["name"],
-        "facts",
         f"logged in, but the questions were not answered: {failure.detail}",
         "a shell that runs commands, and a machine that is not overloaded",
         f'{ssh_line(spec)} "id; uptime" must answer at once, without a question or a menu',
+        check="facts",
     )

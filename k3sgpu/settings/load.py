@@ -27,7 +27,7 @@ def parse(raw: Mapping[str, object], secrets: Collection[str] = ()) -> Settings:
     draft, found = _read(sections, frozenset(secrets) | (raw.keys() & set(SECRET_KEYS)))
     problems = _secret_problems(raw, secrets)
     # What an encrypted section would have said is not known: no more than that is said of it.
-    problems += [one for one in found + check(draft) if one.path.split(".")[0] not in secrets]
+    problems += [one for one in found + check(draft) if one.where.split(".")[0] not in secrets]
     if any(problem.severity == "error" for problem in problems):
         raise SettingsError(problems)
     return replace(draft.settings, warnings=tuple(problems))
@@ -95,8 +95,8 @@ def _with_secret_keys(problems: list[Problem]) -> list[Problem]:
     """An unknown top-level key may be a mistyped secret key: those are known too."""
     known = [*fields(Sections), *SECRET_KEYS]
     return [
-        unknown_key(Sections, (problem.path,), known)
-        if problem.found.startswith("the unknown key ") and "." not in problem.path
+        unknown_key(Sections, (problem.where,), known)
+        if problem.found.startswith("the unknown key ") and "." not in problem.where
         else problem
         for problem in problems
     ]

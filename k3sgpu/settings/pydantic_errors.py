@@ -88,7 +88,7 @@ def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Proble
     known = list(known)
     key = dotted(loc[-1:])
     return Problem(
-        path=dotted(loc),
+        where=dotted(loc),
         found=f"the unknown key {key}",
         expected=f"one of {', '.join(sorted(known))}" if known else "no key here",
         remedy=_remedy_for_unknown(root, loc, known),

@@ -1,4 +1,5 @@
-"""`make bench`: measures the parts and writes rehearsal/reports/bench.md, rehearsal/reports/bench.svg and rehearsal/reports/bench.json."""
+"""`make bench`: measures the parts and writes rehearsal/reports/bench.md, rehearsal/reports/bench.svg
+and rehearsal/reports/bench.json."""
 
 import argparse
 import os

@@ -1,4 +1,5 @@
-"""`python -m rehearsal.faults [all|NAME,AREA,…]`, which `make faults` calls: runs them and writes rehearsal/reports/faults.md."""
+"""`python -m rehearsal.faults [all|NAME,AREA,…]`, which `make faults` calls: runs them and writes
+rehearsal/reports/faults.md."""
 
 import os
 import signal

@@ -67,7 +67,7 @@ def cards(life: Life, count: int) -> None:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"gpu-1 .*\n(.*\n)*?.*error: nvidia\.com/gpu\n\s*found: +",
     r"doctor cluster after 2\d s",
     r"kubectl -n gpu-operator",
     within=150,
@@ -176,7 +176,7 @@ def broken_by_hand(life: Life) -> None:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"gpu-1 .*\n(.*\n)*?.*error: nvidia\.com/gpu\n\s*found: +",
     r"the plugin does not start with its sharing file",
     r"kubectl -n gpu-operator logs ds/nvidia-device-plugin-daemonset",
     within=150,
@@ -299,7 +299,7 @@ def upgrade_in_progress(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR gpu: 2 NVIDIA cards in nvidia-smi",
+    r"gpu-1 .*\n(.*\n)*?.*error: gpu\n\s*found: +2 NVIDIA cards in nvidia-smi",
     r"count: 2 in the pool, if that is right",
     within=60,
     healed="the machine is as declared",
@@ -315,7 +315,7 @@ def more_cards(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR gpu: 0 NVIDIA cards in nvidia-smi",
+    r"gpu-1 .*\n(.*\n)*?.*error: gpu\n\s*found: +0 NVIDIA cards in nvidia-smi",
     r"look at dmesg for the missing card",
     within=60,
     healed="the card is back",
@@ -331,7 +331,7 @@ def card_gone(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR nvidia\.com/gpu: ",
+    r"gpu-1 .*\n(.*\n)*?.*error: nvidia\.com/gpu\n\s*found: +",
     r"doctor cluster after 2\d s",
     within=150,
     healed="the label is let go",

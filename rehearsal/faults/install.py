@@ -42,7 +42,7 @@ def checksum_wrong(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR download: https://10\.77\.0\.219/release/\S+ is not reached: ",
+    r"gpu-1 .*\n(.*\n)*?.*error: download\n\s*found: +https://10\.77\.0\.219/release/\S+ is not reached: ",
     r"mirror: https://\.\.\.\}, or \{airGap: FOLDER\}",
     within=90,
     healed="the stack file gets a mirror that is there",
@@ -79,7 +79,7 @@ def download_cut(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR owner: k3s v1\.30\.0\+k3s1 that this program did not install",
+    r"gpu-1 .*\n(.*\n)*?.*error: owner\n\s*found: +k3s v1\.30\.0\+k3s1 that this program did not install",
     r"k3s-uninstall\.sh",
     within=60,
     healed="a destroy leaves it alone; its owner takes it away",

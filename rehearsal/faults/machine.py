@@ -11,7 +11,7 @@ AREA = "machine"
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n.*ERROR disk: 0\.\d GiB free where k3s keeps its data",
+    r"gpu-1 .*\n.*error: disk\n\s*found: +0\.\d GiB free where k3s keeps its data",
     r"df -h /var/lib",
     within=60,
     healed="room is made",
@@ -53,7 +53,7 @@ def read_only(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR ports: taken: 10250 \(by \S+\)",
+    r"gpu-1 .*\n(.*\n)*?.*error: ports\n\s*found: +taken: 10250 \(by \S+\)",
     r"sudo ss -ltnp 'sport = :10250'",
     within=60,
     healed="what held it is stopped",
@@ -68,7 +68,7 @@ def port_taken(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR mounts: /usr/local/bin is mounted .*noexec",
+    r"gpu-1 .*\n.*error: mounts\n\s*found: +/usr/local/bin is mounted .*noexec",
     r"findmnt -T /usr/local/bin",
     within=60,
     healed="it is mounted to run programs",
@@ -82,7 +82,7 @@ def noexec(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n(.*\n)*?.*ERROR clock: the clock is \d+ s ahead",
+    r"gpu-1 .*\n(.*\n)*?.*error: clock\n\s*found: +the clock is \d+ s ahead",
     r"timedatectl set-ntp true",
     within=60,
     healed="the clock is set",

@@ -44,7 +44,7 @@ def host_key_missing(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR host-key: 10\.77\.0\.212 shows SHA256:",
+    r"gpu-1 .*\n.*error: host-key\n\s*found: +10\.77\.0\.212 shows SHA256:",
     r"compare on the machine's console first",
     r"ssh-keygen -R '10\.77\.0\.212'",
     within=60,
@@ -66,7 +66,7 @@ def host_key_changed(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR host-key: 10\.77\.0\.212 shows SHA256:",
+    r"gpu-1 .*\n.*error: host-key\n\s*found: +10\.77\.0\.212 shows SHA256:",
     r'hostKey: "ssh-ed25519 ',
     within=60,
     healed="the stack file gets the right key",
@@ -82,7 +82,7 @@ def host_key_wrong(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR login: root@10\.77\.0\.212: Permission denied",
+    r"gpu-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.212: Permission denied",
     r"ssh-copy-id -i \S+id_ed25519\.pub root@10\.77\.0\.212",
     within=60,
     healed="the key is put in again",
@@ -108,7 +108,7 @@ def with_ops(life: Life) -> None:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR privileges: ops is not root, and sudo wants a password or refuses",
+    r"gpu-1 .*\n.*error: privileges\n\s*found: +ops is not root, and sudo wants a password or refuses",
     r"pulumi config set --secret sudoPassword",
     r"NOPASSWD: ALL",
     within=60,
@@ -124,7 +124,7 @@ def sudo_refused(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR privileges: ops is not root, and sudo refused the secret sudoPassword",
+    r"gpu-1 .*\n.*error: privileges\n\s*found: +ops is not root, and sudo refused the secret sudoPassword",
     r"pulumi config set --secret sudoPassword",
     within=60,
     healed="the secret gets the right password",
@@ -143,7 +143,7 @@ def password_wrong(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: connection refused",
+    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: connection refused",
     r"is sshd running there, on that port\? systemctl status ssh",
     within=60,
     healed="sshd is started",
@@ -158,7 +158,7 @@ def sshd_stopped(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: timed out \(no answer on the network",
+    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: timed out \(no answer on the network",
     r"ssh root@10\.77\.0\.212 -v shows how far it gets",
     within=90,
     healed="the firewall lets SSH through",
@@ -173,7 +173,7 @@ def black_hole(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR reach: 10\.77\.0\.212 port 22: no usable SSH server",
+    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: no usable SSH server",
     r"if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config",
     within=60,
     healed="the others have logged in or gone",
@@ -205,7 +205,7 @@ def slow(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*ERROR facts: logged in, but the questions were not answered",
+    r"gpu-1 .*\n.*error: facts\n\s*found: +logged in, but the questions were not answered",
     r'ssh root@10\.77\.0\.212 "id; uptime" must answer at once',
     within=120,
     healed="what held it up is taken away",
@@ -220,9 +220,9 @@ def never_answers(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"ERROR host-key|ERROR reach",
+    r"error: host-key|error: reach",
     r"gpu-1 .*\n.*10\.77\.0\.219.*no route",
-    r"server-1 .*\n.*ERROR login: root@10\.77\.0\.211",
+    r"server-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.211",
     within=60,
     healed="the stack file is corrected; nothing had been touched",
 )

@@ -64,9 +64,7 @@ def downloaded(name: str, pulumi: Path, progress: Progress) -> Path | None:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             refused.parent.mkdir(parents=True, exist_ok=True)
             refused.touch()
-            progress.note(
-                f"  not to be had here; the stand-in under rehearsal/simulators/plugins/{name} takes its place"
-            )
+            progress.note(f"  not to be had here; rehearsal/simulators/plugins/{name} takes its place")
     return cached(name)
 
 

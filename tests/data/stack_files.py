@@ -61,7 +61,7 @@ def problems(changes: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> dict[
     """By path."""
     with pytest.raises(s.SettingsError) as refused:
         s.parse(with_(changes), secrets)
-    return {problem.path: problem for problem in refused.value.problems}
+    return {problem.where: problem for problem in refused.value.problems}
 
 
 def the_problem(changes: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> s.Problem:

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from k3sgpu.doctor.machine import Fault, Machine, Plan
+from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.problem import Problem
 
 # One line of nvidia-smi --query-gpu=name,memory.total; memory is [N/A] where it is the system's.
 _CARD = re.compile(r"(.+), (?:(\d+) MiB|\[.*\])")
@@ -22,7 +23,7 @@ _STATUS = {
 }
 
 
-def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def gpus(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if machine.gpu is None:
         yield from _undeclared(machine)
     else:
@@ -30,27 +31,27 @@ def gpus(machine: Machine, plan: Plan) -> Iterator[Fault]:
         yield from (_with_driver if plan.driver == "host" else _without_driver)(machine)
 
 
-def driver(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def driver(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """Images were chosen by what the stack file says of it."""
     declared, found = (machine.gpu or {}).get("driver"), machine.facts.one("nvidia-module")
     if declared and found and not f"{found}.".startswith(f"{declared}."):
-        yield Fault(
+        yield machine.problem(
             f"NVIDIA's driver {found}",
             f"{declared}, as declared: what runs on the cards was checked against it",
             f'driverVersion: "{found}" in the pool, if that is right; else install driver {declared}',
         )
 
 
-def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def toolkit(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if machine.gpu and plan.toolkit == "host" and not machine.facts.all("toolkit"):
-        yield Fault(
+        yield machine.problem(
             "no nvidia-container-runtime where k3s looks: /usr/local/nvidia/toolkit and /usr/bin",
             "NVIDIA's container toolkit, because the stack file says gpuOperator.toolkit: host",
             "install the package nvidia-container-toolkit from NVIDIA's repository, then k3s finds it\n"
             "or gpuOperator: {toolkit: operator} in the stack file",
         )
     elif machine.gpu and plan.toolkit == "host" and len(machine.facts.all("toolkit")) > 1:
-        yield Fault(
+        yield machine.problem(
             "a GPU operator's toolkit in /usr/local/nvidia/toolkit beside the one in /usr/bin",
             "one: k3s takes the operator's first, which nobody keeps up to date here",
             f'{machine.ssh} "sudo rm -r /usr/local/nvidia/toolkit", and restart k3s if it runs',
@@ -58,13 +59,13 @@ def toolkit(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def runtime(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def runtime(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """k3s looks for the toolkit when it starts, and never again."""
     facts = machine.facts
     late = facts.all("toolkit") and facts.one("containerd-config") == "plain"
     if machine.gpu and machine.belongs_to(plan) and machine.k3s_alive and late:
         unit = facts.one("k3s-unit").split(" ")[0]
-        yield Fault(
+        yield machine.problem(
             "k3s started before NVIDIA's toolkit came: its containerd has no runtime called nvidia",
             "one: pods with a GPU would stay ContainerCreating",
             f'{machine.ssh} "sudo systemctl restart {unit}"\n'
@@ -73,11 +74,11 @@ def runtime(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def containerd(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def containerd(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The operator's toolkit sets up the first containerd it finds (nvidia-container-toolkit#982)."""
     others = [name for name in machine.facts.all("service") if name in ("docker", "containerd")]
     if machine.gpu and plan.toolkit == "operator" and others:
-        yield Fault(
+        yield machine.problem(
             f"{' and '.join(others)} beside k3s's own containerd",
             "k3s's alone: the operator's toolkit is confused by another one",
             f'{machine.ssh} "sudo systemctl disable --now {" ".join(others)}", if nobody needs it\n'
@@ -86,10 +87,10 @@ def containerd(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def driver_image(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def driver_image(machine: Machine, plan: Plan) -> Iterator[Problem]:
     distribution = machine.facts.one("os-id")
     if machine.gpu and plan.driver == "operator" and distribution and distribution not in DRIVER_IMAGES:
-        yield Fault(
+        yield machine.problem(
             f"{machine.facts.one('os')}, for which NVIDIA publishes no image of its driver",
             f"one of {', '.join(DRIVER_IMAGES)}, or a driver that the machine brings",
             "install the driver, and gpuOperator: {driver: host} in the stack file",
@@ -97,11 +98,11 @@ def driver_image(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def headers(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def headers(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The operator's driver is compiled for the kernel that runs."""
     if machine.gpu and plan.driver == "operator" and not machine.facts.one("kernel-headers"):
         kernel = machine.facts.one("kernel-release")
-        yield Fault(
+        yield machine.problem(
             f"no headers of the kernel {kernel} (/lib/modules/{kernel}/build)",
             "them, or package servers that still have them: the operator's driver is compiled on the machine",
             f'{machine.ssh} "sudo apt-get install -y linux-headers-{kernel}"   # RHEL: kernel-devel-{kernel}',
@@ -115,34 +116,34 @@ def cards(machine: Machine) -> list[tuple[str, str]]:
     return [(match[1].replace(" ", "-"), match[2] or "") for match in found if match]
 
 
-def _passed_through(machine: Machine) -> Iterator[Fault]:
+def _passed_through(machine: Machine) -> Iterator[Problem]:
     if held := machine.facts.all("pci-driver").count("vfio-pci"):
-        yield Fault(
+        yield machine.problem(
             f"{_plural(held)} held by vfio-pci, for a virtual machine",
             "cards that NVIDIA's driver has",
             "take them from vfio-pci (kernel command line and /etc/modprobe.d) and reboot, or declare fewer",
         )
 
 
-def fabric(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def fabric(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """Cards behind NVSwitches run no CUDA program until the fabric manager has set the switches up."""
     facts = machine.facts
     if machine.gpu and plan.driver == "host" and facts.all("nvswitch") and not facts.one("fabric-manager"):
-        yield Fault(
+        yield machine.problem(
             f"{len(facts.all('nvswitch'))} NVSwitches, and nvidia-fabricmanager does not run",
             "the fabric manager, of the driver's version: without it every CUDA program fails",
             f'{machine.ssh} "sudo systemctl enable --now nvidia-fabricmanager"   # install it first',
         )
 
 
-def secure_boot(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def secure_boot(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The operator compiles a module on the machine, and nobody has signed it."""
     if not machine.gpu or plan.driver != "operator":
         return
     facts = machine.facts
     locked = facts.one("lockdown") not in ("", "none")
     if facts.one("secure-boot") or locked:
-        yield Fault(
+        yield machine.problem(
             "Secure Boot is on"
             if facts.one("secure-boot")
             else f"kernel lockdown is {facts.one('lockdown')}",
@@ -152,12 +153,12 @@ def secure_boot(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _undeclared(machine: Machine) -> Iterator[Fault]:
+def _undeclared(machine: Machine) -> Iterator[Problem]:
     shown = cards(machine) if machine.facts.number("nvidia-smi-status") == 0 else []
     number = len(shown) or len(machine.facts.all("pci-gpu"))
     if number:
         product, memory = shown[0] if shown else ("<product>", "<MiB>")
-        yield Fault(
+        yield machine.problem(
             f"{number} NVIDIA {'card' if number == 1 else 'cards'}, and its pool declares none",
             "gpu: in the pool, if pods are to use them",
             f"gpu: {{product: {product}, count: {number}, memoryMiB: {memory}}} in {machine.name}'s pool",
@@ -165,11 +166,11 @@ def _undeclared(machine: Machine) -> Iterator[Fault]:
         )
 
 
-def _with_driver(machine: Machine) -> Iterator[Fault]:
+def _with_driver(machine: Machine) -> Iterator[Problem]:
     status = machine.facts.number("nvidia-smi-status")
     if status is None:
         on_bus = len(machine.facts.all("pci-gpu"))
-        yield Fault(
+        yield machine.problem(
             f"no nvidia-smi, so no driver ({_plural(on_bus)} on the PCI bus)",
             "NVIDIA's driver, because the stack file says gpuOperator.driver: host",
             "install it (Ubuntu: sudo ubuntu-drivers install --gpgpu) and reboot\n"
@@ -178,7 +179,7 @@ def _with_driver(machine: Machine) -> Iterator[Fault]:
         return
     if status != 0:
         said = machine.facts.one("nvidia-smi")
-        yield Fault(
+        yield machine.problem(
             f"nvidia-smi ends with status {status}" + (f": {said}" if said else ""),
             "status 0: the operator takes any other for no driver, and waits for ever",
             _STATUS.get(status, f"{machine.ssh} nvidia-smi; a reboot helps after an update of the driver"),
@@ -187,25 +188,25 @@ def _with_driver(machine: Machine) -> Iterator[Fault]:
     yield from _declared_cards(machine)
 
 
-def _declared_cards(machine: Machine) -> Iterator[Fault]:
+def _declared_cards(machine: Machine) -> Iterator[Problem]:
     assert machine.gpu
     shown = cards(machine)
     want, product = machine.gpu["count"], machine.gpu["product"]
     if (on_bus := len(machine.facts.all("pci-gpu"))) > len(shown) == want:
-        yield Fault(
+        yield machine.problem(
             f"{_plural(on_bus)} on the PCI bus, and {len(shown)} in nvidia-smi",
             "all of them in nvidia-smi, or a card that was left out on purpose",
             "look at dmesg for the one that is missing",
             "warning",
         )
     if len(shown) != want:
-        yield Fault(
+        yield machine.problem(
             f"{_plural(len(shown))} in nvidia-smi",
             f"{want}, as declared: what the nodes will offer is computed from it",
             f"count: {len(shown)} in the pool, if that is right; else look at dmesg for the missing card",
         )
     if others := Counter(name for name, _ in shown if name != product):
-        yield Fault(
+        yield machine.problem(
             ", ".join(f"{number} × {name}" for name, number in others.items()),
             f"{product}, as declared: labels and selectors are made from it",
             f"product: {next(iter(others))} in the pool"
@@ -213,17 +214,17 @@ def _declared_cards(machine: Machine) -> Iterator[Fault]:
         )
 
 
-def _without_driver(machine: Machine) -> Iterator[Fault]:
+def _without_driver(machine: Machine) -> Iterator[Problem]:
     assert machine.gpu
     on_bus, want = len(machine.facts.all("pci-gpu")), machine.gpu["count"]
     if on_bus != want:
-        yield Fault(
+        yield machine.problem(
             f"{_plural(on_bus)} on the PCI bus",
             f"{want}, as declared: what the nodes will offer is computed from it",
             f"count: {on_bus} in the pool, if that is right; in a virtual machine pass the cards through",
         )
     if machine.facts.one("nouveau"):
-        yield Fault(
+        yield machine.problem(
             "the nouveau driver is loaded and holds the cards",
             "none, so that the operator's driver can take them",
             f"{machine.ssh} \"printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | "
@@ -231,7 +232,7 @@ def _without_driver(machine: Machine) -> Iterator[Fault]:
             'sudo reboot"',
         )
     if (loaded := machine.facts.one("nvidia-module")) and not machine.facts.one("operator-driver"):
-        yield Fault(
+        yield machine.problem(
             f"NVIDIA's driver {loaded} is already loaded on the host",
             "none, because the stack file says gpuOperator.driver: operator",
             "gpuOperator: {driver: host} in the stack file\nor remove the driver's packages and reboot",

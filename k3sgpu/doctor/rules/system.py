@@ -4,18 +4,19 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from k3sgpu.doctor.machine import Fault, Machine, Plan
+from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.problem import Problem
 
 INODES_LEAST = 100_000  # an image of many small files takes tens of thousands
 
 
-def modules(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def modules(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """k3s loads them itself and only warns: pods then start without a network."""
     ways = {"vxlan": "vxlan", "wireguard-native": "wireguard"}
     unused = set(ways.values()) - {ways.get(plan.flannel)}
     if missing := [name for name in machine.facts.all("kernel-lacks") if name not in unused]:
         release = machine.facts.one("kernel-release")
-        yield Fault(
+        yield machine.problem(
             f"the kernel {release} has no {', '.join(missing)}, built in or as a module",
             "overlay for containers; br_netfilter, nf_conntrack vxlan or wireguard for the pods' network",
             "install the rest of the kernel's modules and reboot: linux-modules-extra-$(uname -r) (Ubuntu), "
@@ -24,10 +25,10 @@ def modules(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def kernel_config(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def kernel_config(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """k3s's own look at the kernel, where it runs."""
     if missing := machine.facts.all("check-config"):
-        yield Fault(
+        yield machine.problem(
             f"k3s check-config fails for {', '.join(missing)}",
             "a kernel with all that k3s needs",
             f'{machine.ssh} "sudo k3s check-config"; the distribution\'s own kernel has them',
@@ -35,7 +36,7 @@ def kernel_config(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def mounts(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def mounts(machine: Machine, plan: Plan) -> Iterator[Problem]:
     needs = {
         "/var/lib": ("data and containers", ("ro", "noexec")),
         "/usr/local/bin": ("its program", ("ro", "noexec")),
@@ -44,17 +45,17 @@ def mounts(machine: Machine, plan: Plan) -> Iterator[Fault]:
         place, _, options = line.partition(" ")
         what, bad = needs.get(place, ("", ()))
         if wrong := [option for option in options.split(",") if option in bad]:
-            yield Fault(
+            yield machine.problem(
                 f"{place} is mounted {', '.join(wrong)}",
                 f"a place to write and to run programs: k3s keeps {what} there",
                 f'{machine.ssh} "findmnt -T {place}", then change its options in /etc/fstab and remount it',
             )
 
 
-def inodes(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def inodes(machine: Machine, plan: Plan) -> Iterator[Problem]:
     free = machine.facts.number("inodes-free")
     if free is not None and free < INODES_LEAST:
-        yield Fault(
+        yield machine.problem(
             f"{free} inodes free where k3s keeps its data (/var/lib)",
             f"{INODES_LEAST}: images are many small files",
             f'{machine.ssh} "sudo du --inodes -xd2 /var/lib | sort -n | tail", then make room',
@@ -62,9 +63,9 @@ def inodes(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def swap(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def swap(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if used := machine.facts.all("swap"):
-        yield Fault(
+        yield machine.problem(
             f"swap is on: {', '.join(used)}",
             "none, so that a pod's memory limit means memory",
             f'{machine.ssh} "sudo swapoff -a", and take it out of /etc/fstab',
@@ -72,17 +73,17 @@ def swap(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def security(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def security(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """What SELinux and AppArmor need beside k3s; its install script brings the first from the network."""
     facts = machine.facts
     if facts.one("selinux") and plan.mirror.startswith("file://") and not facts.one("selinux-policy"):
-        yield Fault(
+        yield machine.problem(
             "SELinux is enforcing, and k3s's policy is not installed",
             "the package k3s-selinux: an installation from local files does not bring it",
             "install k3s-selinux from rpm.rancher.io, or a copy of it",
         )
     if facts.one("apparmor") and not facts.one("apparmor-parser"):
-        yield Fault(
+        yield machine.problem(
             "AppArmor is on, and there is no apparmor_parser",
             "it: without it containerd starts no pod",
             f'{machine.ssh} "sudo apt-get install -y apparmor"   # SUSE: zypper install apparmor-parser',
@@ -90,11 +91,11 @@ def security(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def iptables(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def iptables(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """These versions write the same rule again and again (k3s-io/k3s#3117)."""
     found = re.search(r"v1\.8\.([0-4])\b", machine.facts.one("iptables"))
     if found:
-        yield Fault(
+        yield machine.problem(
             f"iptables 1.8.{found[1]}, which duplicates rules",
             "1.8.5 or later, or the one that k3s brings",
             "k3s: {config: {prefer-bundled-bin: true}} in the stack file",
@@ -102,9 +103,9 @@ def iptables(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def network_manager(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def network_manager(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if machine.facts.one("nm-cloud-setup"):
-        yield Fault(
+        yield machine.problem(
             "nm-cloud-setup is enabled, which breaks the pods' network",
             "it disabled",
             f"{machine.ssh} "
@@ -112,9 +113,9 @@ def network_manager(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def time_sync(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def time_sync(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if machine.facts.one("clock-synchronized") == "no":
-        yield Fault(
+        yield machine.problem(
             "nothing keeps the clock right",
             "a synchronised clock: certificates and joins depend on it",
             f'{machine.ssh} "sudo timedatectl set-ntp true"   # or install chrony',
@@ -122,7 +123,7 @@ def time_sync(machine: Machine, plan: Plan) -> Iterator[Fault]:
         )
 
 
-def networks(machine: Machine, plan: Plan) -> Iterator[Fault]:
+def networks(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """A host's network inside the pods' is out of the pods' reach, and the other way round."""
     if machine.facts.one("k3s-binary"):  # the routes may be k3s's own, and it is too late to choose
         return
@@ -131,7 +132,7 @@ def networks(machine: Machine, plan: Plan) -> Iterator[Fault]:
         for key, text in plan.networks.items():
             for cidr in text.split(","):
                 if _overlap(target, cidr):
-                    yield Fault(
+                    yield machine.problem(
                         f"the route to {target} by {interface} overlaps k3s.{key} {cidr}",
                         "networks for pods and services that no machine has a route to",
                         f"k3s: {{{key}: 172.30.0.0/16}} in the stack file, or another free one",

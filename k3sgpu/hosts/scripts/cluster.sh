@@ -2,7 +2,7 @@
 kubectl() { timeout 90 /usr/local/bin/k3s kubectl --request-timeout=15s "$@"; }
 
 fail() {
-    printf '%s: %s\n  to do: %s\n' "$HOST" "$1" "$2" >&2
+    printf '%s: %s\n  remedy: %s\n' "$HOST" "$1" "$2" >&2
     exit 1
 }
 

@@ -29,7 +29,7 @@ unit_file=/etc/systemd/system/$unit.service
 
 fail() {
     printf '%s: %s\n' "$HOST" "$1" >&2
-    [ -z "${2:-}" ] || printf '  to do: %s\n' "$2" >&2
+    [ -z "${2:-}" ] || printf '  remedy: %s\n' "$2" >&2
     exit 1
 }
 

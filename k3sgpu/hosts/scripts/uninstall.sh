@@ -141,7 +141,7 @@ if [ -n "$left" ]; then
     tail -n 40 "$out" >&2
     rm -f "$out"
     echo "$3: still there: $(printf '%s' "$left" | tr '\n' ';'); expected nothing of k3s and its operators" >&2
-    echo "  to do: look at what holds it (mount, ps, lsattr), then run destroy again" >&2
+    echo "  remedy: look at what holds it (mount, ps, lsattr), then run destroy again" >&2
     exit 1
 fi
 rm -f "$out"

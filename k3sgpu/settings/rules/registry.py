@@ -109,7 +109,7 @@ def unique_hosts(draft: Draft) -> Iterator[Problem]:
     yield from shared
     logins = {node.place: f"{node.address} port {node.port}" for node in nodes}
     for problem in _shared(logins, "address", "an address (or a port)", "correct one of the two addresses"):
-        if problem.path not in {other.path for other in shared}:
+        if problem.where not in {other.where for other in shared}:
             yield problem
 
 

@@ -76,8 +76,8 @@ def test_a_skipped_minor_version_is_refused_before_anything_is_touched(years: St
     before = starts(years, booted)
     years.config["k3s"]["version"] = MINOR
     said = years.refused(years.up)
-    assert f"ERROR version: k3s {OLDER} is installed, and the stack file says {MINOR}" in said
-    assert "needed: a release of v1.36" in said
+    assert f"found:    k3s {OLDER} is installed, and the stack file says {MINOR}" in said
+    assert "expected: a release of v1.36" in said
     assert starts(years, booted) == before
     assert set(versions(years).values()) == {OLDER}
 

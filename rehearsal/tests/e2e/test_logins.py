@@ -55,11 +55,11 @@ def test_host_keys_and_passwords_that_are_wrong_are_told_before_anything_is_touc
         known.write_text(lines)
     agent[AGENT] = {"address": "10.77.0.161", "hostKey": servers}
     said = reach.refused(reach.up)
-    assert "ERROR host-key: 10.77.0.161 shows SHA256:" in said and f'hostKey: "{own}' in said
+    assert "found:    10.77.0.161 shows SHA256:" in said and f'hostKey: "{own}' in said
     agent[AGENT] = {"address": "10.77.0.161"}
     machines.run(booted[AGENT], "chpasswd", stdin="ops:another\n")
     said = reach.refused(reach.up)
-    assert "ERROR privileges: ops is not root, and sudo refused the secret sudoPassword" in said
+    assert "found:    ops is not root, and sudo refused the secret sudoPassword" in said
     machines.run(booted[AGENT], "chpasswd", stdin=f"ops:{PASSWORD}\n")
     for machine in booted.values():
         assert reach.on(machine, "ls /etc/k3s-gpu-sharing 2>/dev/null || echo untouched") == "untouched"
@@ -89,7 +89,7 @@ def test_a_host_key_that_changed_stops_the_run_until_the_file_says_so(
     key = " ".join(reach.on(agent, renew).split()[:2])
     reach.config["k3s"]["generation"] = 1
     said = reach.refused(reach.up)
-    assert "ERROR host-key: 10.77.0.161 shows SHA256:" in said
+    assert "found:    10.77.0.161 shows SHA256:" in said
     assert "ssh-keygen -R '10.77.0.161'" in said
     known.write_text(re.sub(r"(?m)^10\.77\.0\.161 .*$", f"10.77.0.161 {key}", known.read_text()))
     reach.up()

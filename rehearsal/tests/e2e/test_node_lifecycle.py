@@ -223,7 +223,7 @@ def test_a_dead_server_leaves_and_another_one_takes_its_place(lives: Stage, boot
     said = lives.on(booted["server-1"], f"sh -c {leave} 2>&1 || echo refused")
     assert "server-3: without it etcd would lose its majority" in said and said.endswith("refused")
     assert "server-2 Unknown;" in said and "expected more than half" in said
-    assert "to do: bring the others back first, or keep server-3 in the stack file" in said
+    assert "remedy: bring the others back first, or keep server-3 in the stack file" in said
 
     hosts = lives.config["pools"]["control"]["hosts"]
     hosts["server-2"] = {"address": ADDRESSES["server-2"], "gone": True}

@@ -88,7 +88,7 @@ STRICTER = {
     ),
     "a MIG strategy that is none": Stricter(
         "the plugin stops at its check of flags, after the parser; `none` is the absence of the key",
-        lambda p: p.path.endswith(".migStrategy") and "single, mixed" in p.expected,
+        lambda p: p.where.endswith(".migStrategy") and "single, mixed" in p.expected,
     ),
 }
 

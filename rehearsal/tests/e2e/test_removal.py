@@ -66,7 +66,7 @@ def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(
 
     leaving.on(agent, "mv $(readlink -f $(command -v ip)) /root/ip")  # nobody can take an interface away
     said = leaving.refused(leaving.destroy)
-    assert "gpu-1: still there: interface cni0; expected nothing of k3s" in said and "to do: " in said
+    assert "gpu-1: still there: interface cni0; expected nothing of k3s" in said and "remedy: " in said
     leaving.on(agent, "cp /root/ip /usr/local/sbin/ip")
     said = leaving.refused(leaving.destroy)
     assert "cluster-clean-server-1" in said and "still there" not in said

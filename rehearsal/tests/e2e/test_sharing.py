@@ -154,12 +154,12 @@ def test_another_driver_than_declared_is_refused_and_touches_nothing(lab: Stage)
     gpu["driverVersion"], lab.config["workloads"] = declared, {}
     for words in (
         f"{image}, of CUDA 13, on pool box with driver 550",
-        "ERROR driver: NVIDIA's driver 580.126.20",
-        "needed: 550, as declared: what runs on the cards was checked against it",
-        'do:     driverVersion: "580.126.20" in the pool, if that is right; else install driver 550',
+        "found:    NVIDIA's driver 580.126.20",
+        "expected: 550, as declared: what runs on the cards was checked against it",
+        'remedy:   driverVersion: "580.126.20" in the pool, if that is right; else install driver 550',
     ):
         assert words in said, words
-    assert re.search(rf"^\W*{RTX}  .*\n\W*ERROR driver: ", said, re.MULTILINE), "the host is named"
+    assert re.search(rf"^\W*{RTX}  .*\n\W*error: driver", said, re.MULTILINE), "the host is named"
     assert (untouched(lab, RTX), untouched(lab, A100)) == before
 
 
@@ -169,11 +169,11 @@ def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab
     broken_by_hand(Life(lab, {}))
     said = given_up(lab)
     for words in (
-        "ERROR nvidia.com/gpu: 0",
+        "found:    0",
         "the plugin does not start with its sharing file",
-        "ERROR DaemonSet nvidia-device-plugin-daemonset: nvidia-device-plugin CrashLoopBackOff",
+        "found:    nvidia-device-plugin CrashLoopBackOff",
         "number of replicas must be >= 2",
-        "ERROR DaemonSet nvidia-device-plugin-daemonset: no pod on this node",
+        "found:    no pod on this node",
         f"the operator does not count {A100} among the GPU nodes, or was told to leave it alone",
         f"kubectl get node {A100} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands",
     ):
@@ -196,8 +196,8 @@ def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
         for words in (
             ": 1 error, 0 warnings",
             f"{A100}  promised: Ready, ",
-            "ERROR node: not Ready: Kubelet stopped posting node status.",
-            "needed: Ready",
+            "found:    not Ready: Kubelet stopped posting node status.",
+            "expected: Ready",
             f'on {A100}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager',
             "its machine is dead for good? Then gone: true to it in the stack file",
         ):
@@ -217,10 +217,10 @@ def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back
     for said in (told, by_hand):
         for words in (
             f"{RTX}  promised: Ready, nvidia.com/gpu 5",
-            "ERROR DaemonSet nvidia-device-plugin-daemonset: not there",
+            "found:    not there",
             "see ClusterPolicy: without one the operator makes nothing on a node",
-            "ERROR status: none in the cluster, though the operator runs",
-            "needed: one that is ready",
+            "found:    none in the cluster, though the operator runs",
+            "expected: one that is ready",
             "then pulumi up --refresh",
         ):
             assert words in said, words
@@ -330,11 +330,11 @@ def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab
     profile(lab, "a100", "cut")
     said = given_up(lab)
     for words in (
-        "ERROR nvidia.com/mig-1g.5gb.shared: 6",
-        "needed: 21",
+        "found:    6",
+        "expected: 21",
         f"on {A100}: nvidia-smi -L shows how its cards are cut",
-        "ERROR nvidia.com/mig-2g.10gb: 1",
-        "needed: 0, the cards go by another name",
+        "found:    1",
+        "expected: 0, the cards go by another name",
     ):
         assert words in said, words
     assert out_of_use(lab, A100)

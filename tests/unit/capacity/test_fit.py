@@ -106,7 +106,7 @@ def test_labels_known_beforehand(key: str) -> None:
 def test_the_product_label_says_shared() -> None:
     selector = {"workloads/w/nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H200"}}
     problem = the_problem(fit_of(selector))
-    assert problem.path == "workloads.w.nodeSelector"
+    assert problem.where == "workloads.w.nodeSelector"
     assert "nvidia.com/gpu.product=NVIDIA-H200-SHARED" in problem.expected
     assert "accelerator" in problem.remedy
     assert fit_of({"workloads/w/nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"}}).fits is True
@@ -134,7 +134,7 @@ def test_a_pool_without_the_resource_is_told_which_pools_have_it() -> None:
         "workloads/w": {"pool": "cut"},
     }
     problem = the_problem(fit_of(changes))
-    assert problem.path == "workloads.w.pool"
+    assert problem.where == "workloads.w.pool"
     assert "cut, of which no node offers nvidia.com/gpu" in problem.found
     assert problem.remedy == "write pool: rtx, or remove it"
 
@@ -161,7 +161,7 @@ def test_a_label_nobody_knows_cannot_make_room() -> None:
 
 def test_a_renamed_resource_has_its_new_name() -> None:
     problem = the_problem(fit_of(RENAMED))
-    assert problem.path == "workloads.w.resource"
+    assert problem.where == "workloads.w.resource"
     assert "gpu-1: 6 nvidia.com/gpu.shared (profile six)" in problem.expected
     assert "write resource: nvidia.com/gpu.shared" in problem.remedy
     assert fit_of({**RENAMED, "workloads/w/resource": "nvidia.com/gpu.shared"}).fits is True
@@ -184,7 +184,7 @@ def test_every_kind_of_misfit_is_told_at_once() -> None:
         "workloads/astray": {"nodeSelector": {"accelerator": "x"}},
         "workloads/foreign": {"resource": "nvidia.com/gpu.shared"},
     })  # fmt: skip
-    assert {problem.path for problem in fit.problems} == {
+    assert {problem.where for problem in fit.problems} == {
         "workloads.w",
         "workloads.astray.nodeSelector",
         "workloads.foreign.resource",
@@ -366,7 +366,7 @@ def test_what_others_use_is_not_free() -> None:
     ],
 )  # fmt: skip
 def test_more_is_reserved_than_there_is(changes: dict[str, Any], path: str, expected: str) -> None:
-    found = {problem.path: problem for problem in fit_of(changes).problems}
+    found = {problem.where: problem for problem in fit_of(changes).problems}
     assert expected in found[path].expected
 
 

@@ -29,7 +29,7 @@ def fit_of(*workloads: dict[str, Any], **changes: Any) -> capacity.Fit:
 
 
 def told(fit: capacity.Fit) -> list[tuple[str, str, str]]:
-    return [(problem.severity, problem.path, problem.found) for problem in fit.problems]
+    return [(problem.severity, problem.where, problem.found) for problem in fit.problems]
 
 
 def test_nothing_declared_nothing_reckoned() -> None:

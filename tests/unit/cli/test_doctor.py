@@ -18,7 +18,7 @@ from k3sgpu.hosts.facts import Facts
 from k3sgpu.hosts.logins import Secrets, logins_for, read_secrets
 from k3sgpu.hosts.ssh import Login
 from k3sgpu.problem import InputError
-from k3sgpu.report import Finding, Report, as_json, as_text
+from k3sgpu.report import Problem, Report, as_json, as_text
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 LOCKED = KEY.export_private_key(passphrase="secret").decode()
@@ -63,8 +63,8 @@ def project(tmp_path, monkeypatch) -> Path:
 
 # ---- the report
 
-ERROR = Finding("b", "disk", "none", "some", "rm this\nrm that")
-WARNING = Finding("a", "memory", "little", "more", "buy some", "warning")
+ERROR = Problem("b", "none", "some", "rm this\nrm that", check="disk")
+WARNING = Problem("a", "little", "more", "buy some", "warning", check="memory")
 
 
 def test_errors_come_first_and_the_rest_is_one_line_each():
@@ -73,15 +73,17 @@ def test_errors_come_first_and_the_rest_is_one_line_each():
         "doctor hosts: 1 error, 1 warning\n"
         "\n"
         "b  10.0.0.2\n"
-        "  ERROR disk: none\n"
-        "      needed: some\n"
-        "      do:     rm this\n"
+        "  error: disk\n"
+        "    found:    none\n"
+        "    expected: some\n"
+        "    remedy:   rm this\n"
         "              rm that\n"
         "\n"
         "a  10.0.0.1\n"
-        "  warning memory: little\n"
-        "      needed: more\n"
-        "      do:     buy some\n"
+        "  warning: memory\n"
+        "    found:    little\n"
+        "    expected: more\n"
+        "    remedy:   buy some\n"
         "\n"
         "ok  c  10.0.0.3"
     )
@@ -89,8 +91,8 @@ def test_errors_come_first_and_the_rest_is_one_line_each():
 
 
 def test_errors_of_one_machine_come_before_its_warnings():
-    text = as_text(Report("t", {"b": ""}, [Finding("b", "x", "", "", "", "warning"), ERROR]))
-    assert text.index("ERROR disk") < text.index("warning x")
+    text = as_text(Report("t", {"b": ""}, [Problem("b", "", "", "", "warning", check="x"), ERROR]))
+    assert text.index("error: disk") < text.index("warning: x")
 
 
 def test_many_machines_in_order_share_a_line():
@@ -107,8 +109,8 @@ def test_json_is_flat():
     assert told == {
         "title": "t", "ok": False, "errors": 1, "warnings": 0, "waived": 0,
         "subjects": {"b": "x"}, "notes": ["a note"],
-        "findings": [
-            {"host": "b", "check": "disk", "severity": "error", "found": "none", "needed": "some",
+        "problems": [
+            {"where": "b", "check": "disk", "severity": "error", "found": "none", "expected": "some",
              "remedy": "rm this\nrm that"}
         ],
     }  # fmt: skip
@@ -166,7 +168,8 @@ def test_a_promise_from_a_stack_file(project):
 
 
 def test_the_program_does_not_pay_for_the_libraries():
-    code = "import sys, k3sgpu.handoff.inventory, k3sgpu.handoff.expected_state; print(*(name for name in ('asyncssh', 'lightkube') if name in sys.modules))"
+    modules = "k3sgpu.handoff.inventory, k3sgpu.handoff.expected_state"
+    code = f"import sys, {modules}; print(*{{'asyncssh', 'lightkube'}} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ""
 
@@ -385,7 +388,7 @@ def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look,
         assert (said.out, said.err) == ("", "doctor: nobody can be asked\n")
     else:
         told = json.loads(said.out)
-        assert (told["ok"], told["errors"], len(told["findings"])) == (code == 0, code, len(findings))
+        assert (told["ok"], told["errors"], len(told["problems"])) == (code == 0, code, len(findings))
 
 
 def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):

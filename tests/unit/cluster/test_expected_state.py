@@ -304,7 +304,7 @@ def test_another_nodes_trouble_is_not_this_nodes_evidence():
     told = findings(
         promise, seen(state), [*unkept(promise, seen(state)), Unkept("gpu-2", "x", "ErrImagePull", "y")], ()
     )
-    assert "rollout restart" in next(f.remedy for f in told if f.host == "gpu-1")
+    assert "rollout restart" in next(f.remedy for f in told if f.where == "gpu-1")
 
 
 def test_notes_say_what_the_operator_and_the_pods_say():

@@ -110,13 +110,13 @@ def test_one_look_at_less(served):
     text = as_text(report)
     assert report.exit_code == 1
     assert "gpu-1  promised: Ready, nvidia.com/gpu 6" in text
-    assert "ERROR nvidia.com/gpu: 1\n      needed: 6" in text
+    assert "error: nvidia.com/gpu\n    found:    1\n    expected: 6" in text
     assert text.count("event: p: BackOff: why") == 1
 
 
 def test_an_operator_that_is_not_there(served):
     served.state.update(clusterpolicies=None, daemonsets=[], pods=[])
-    checks = [finding.check for finding in readiness.look(PROMISE, served.config).findings]
+    checks = [finding.check for finding in readiness.look(PROMISE, served.config).problems]
     assert checks[0] == "status"
 
 
@@ -148,7 +148,7 @@ def test_an_api_that_vanishes_and_stays_away(served):
     fewer(served.state)
     served.at = {2: served.breaks}
     report = readiness.wait({**PROMISE, "timeoutSeconds": 2}, served.config, lambda _: None)
-    assert [finding.host for finding in report.findings] == ["gpu-1", "API server"]
+    assert [finding.where for finding in report.problems] == ["gpu-1", "API server"]
 
 
 def test_an_api_that_is_not_there(monkeypatch):

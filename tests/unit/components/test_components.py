@@ -192,7 +192,7 @@ def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
         ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
         (
             'ClusterPolicy.nvidia.com "cluster-policy" is invalid: [spec.operator: Required value, ...',
-            "somebody has deleted the ClusterPolicy, and with that the operator's settings\ndo: ",
+            "somebody has deleted the ClusterPolicy, and with that the operator's settings\nremedy: ",
         ),
         ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
         ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),

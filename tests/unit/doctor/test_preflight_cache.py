@@ -108,10 +108,10 @@ def test_a_new_machine_is_compared_with_those_that_are_not_asked():
     new = Machine(host("gpu-2"), facts("gpu-2", **{"machine-id": "id-gpu-1"}))
     known = Machine(host("gpu-1"), facts("gpu-1"))
     found = [finding for finding in judge([new], plan, [known]) if finding.check == "machine-id"]
-    assert [(finding.host, finding.found) for finding in found] == [
+    assert [(finding.where, finding.found) for finding in found] == [
         ("gpu-2", "machine-id id-gpu-1, the same as gpu-1")
     ]
-    assert all(finding.host == "gpu-2" for finding in judge([new], plan, [known]))
+    assert all(finding.where == "gpu-2" for finding in judge([new], plan, [known]))
 
 
 def test_an_agent_more_is_looked_at_with_the_servers_and_nobody_else(monkeypatch, capsys):

@@ -118,7 +118,7 @@ def test_what_k3s_cannot_do_is_refused(machine: Pretended, variables: dict, says
     machine.says(**says)
     done = machine.run("check_version", **variables)
     assert done.returncode == 1
-    for word in ("gpu-1: ", *words, "to do: "):
+    for word in ("gpu-1: ", *words, "remedy: "):
         assert word in done.stderr
     assert machine.told == ""
 
@@ -278,7 +278,7 @@ def test_secrets_come_as_they_were_sent(machine: Pretended):
 )
 def test_what_is_no_secret_of_this_script_is_refused_unseen(machine: Pretended, stdin: str, words: str):
     done = machine.run("take_secrets", stdin)
-    assert done.returncode == 1 and words in done.stderr and "to do: run up again" in done.stderr
+    assert done.returncode == 1 and words in done.stderr and "remedy: run up again" in done.stderr
     assert "hidden" not in done.stderr and "aGlkZGVu" not in done.stderr
 
 

@@ -106,7 +106,7 @@ def test_the_machines_host_key_is_remembered(tmp_path: Path):
 def test_a_node_that_is_missing_is_named(tmp_path: Path):
     done, said = run(tmp_path, SEEN, "gpu-1|zone=a|team=red:NoSchedule\ngpu-2|zone=a|")
     assert done.returncode == 1 and said == []
-    assert "gpu-2: no such node" in done.stderr and "to do: " in done.stderr
+    assert "gpu-2: no such node" in done.stderr and "remedy: " in done.stderr
 
 
 def test_an_api_server_that_does_not_answer_is_told(tmp_path: Path):

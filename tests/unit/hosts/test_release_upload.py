@@ -197,7 +197,7 @@ def test_somebody_elses_machine_is_left_as_it_is(
     owner.write_text("project=k3s-gpu-sharing\nstack=other\nhost=gpu-9\n")
     with pytest.raises(send.NotSent, match=r"belongs to .*stack=other") as refused:
         sent(machine, plans(tmp_path)["gpu-1"])
-    assert "to do: keep its old key" in str(refused.value)
+    assert "remedy: keep its old key" in str(refused.value)
     assert not machine.lib.exists() and len(machine.ran) == 1
 
 
@@ -235,7 +235,7 @@ def test_a_machine_that_takes_nothing_more_is_given_up(
 def test_a_machine_that_is_not_reached_is_reported_as_doctor_does(tmp_path: Path, release: dict[str, bytes]):
     plan = plans(tmp_path)["gpu-1"]
     plan["host"]["port"] = 1
-    with pytest.raises(send.NotSent, match=r"ERROR reach: 127\.0\.0\.1 port 1: connection refused"):
+    with pytest.raises(send.NotSent, match=r"error: reach\n +found: +127\.0\.0\.1 port 1"):
         asyncio.run(send.send(plan, {"gpu-1": Login(OURS)}, tmp_path))
 
 

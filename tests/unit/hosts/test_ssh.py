@@ -80,7 +80,7 @@ def ask(key=OURS, password="", port=None, more=None, **server):
 def told(host, answer):
     """The one finding of the report about a machine that could not be asked."""
     assert isinstance(answer, Failure), answer
-    (finding,) = report(inventory(host), {host["name"]: answer}, {host["name"]: line(OURS)}).findings
+    (finding,) = report(inventory(host), {host["name"]: answer}, {host["name"]: line(OURS)}).problems
     return finding
 
 
@@ -139,8 +139,8 @@ def test_another_host_key_of_the_same_type():
     finding = told(*ask(host_keys=[OTHER_HOST_KEY]))
     assert finding.check == "host-key"
     assert OTHER_HOST_KEY.get_fingerprint() in finding.found
-    assert HOST_KEY.get_fingerprint() in finding.needed
-    assert finding.needed.endswith("from ~/.ssh/known_hosts")
+    assert HOST_KEY.get_fingerprint() in finding.expected
+    assert finding.expected.endswith("from ~/.ssh/known_hosts")
     assert "ssh-keygen -R '[127.0.0.1]:" in finding.remedy
     assert "-t ed25519 127.0.0.1 >> ~/.ssh/known_hosts" in finding.remedy
 
@@ -314,7 +314,7 @@ def test_one_dead_machine_does_not_hide_the_others():
     hosts, answers = asyncio.run(run())
     verdict = report(inventory(*hosts), answers, {host["name"]: line(OURS) for host in hosts})
     assert isinstance(answers["gpu-1"], Answer)
-    assert [finding.check for finding in verdict.findings if finding.host == "gpu-2"] == ["reach"]
+    assert [finding.check for finding in verdict.problems if finding.where == "gpu-2"] == ["reach"]
     assert verdict.exit_code == 1
 
 
@@ -361,21 +361,21 @@ def through_bastion(allows=True, key=OTHER_HOST_KEY):
 
 def test_through_a_bastion_every_host_says_what_it_would_say_directly():
     verdict = through_bastion()
-    found = {finding.host: finding for finding in verdict.findings if finding.host != "gpu-1"}
+    found = {finding.where: finding for finding in verdict.problems if finding.where != "gpu-1"}
     assert "gpu-1" in verdict.subjects and "the bastion" not in verdict.subjects
     assert found["gpu-2"].check == "host-key"
     assert "; ssh ssh://me@127.0.0.1:" in found["gpu-2"].remedy
     assert found["gpu-3"].check == "reach" and "says the bastion" in found["gpu-3"].found
-    assert "reach" not in {finding.check for finding in verdict.findings if finding.host == "gpu-1"}
+    assert "reach" not in {finding.check for finding in verdict.problems if finding.where == "gpu-1"}
 
 
 def test_a_bastion_with_another_key_is_told_once_and_nobody_behind_it_is_asked():
     verdict = through_bastion(key=HOST_KEY)
-    assert [(finding.host, finding.check) for finding in verdict.findings] == [("the bastion", "host-key")]
+    assert [(finding.where, finding.check) for finding in verdict.problems] == [("the bastion", "host-key")]
     assert verdict.notes == ["not looked at, because the bastion was not reached: gpu-1, gpu-2, gpu-3"]
     assert verdict.exit_code == 1
 
 
 def test_a_bastion_that_does_not_forward():
-    finding = through_bastion(allows=False).findings[0]
+    finding = through_bastion(allows=False).problems[0]
     assert "the bastion does not forward" in finding.found and "AllowTcpForwarding" in finding.remedy

@@ -35,7 +35,7 @@ def test_capacity_tells(case: str, tmp_path: Path, capsys: pytest.CaptureFixture
     broken = ALL[case]
     status = fit.main(["--file", str(broken.write(tmp_path)), "--json"])
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
-    assert broken.path in problem["path"] and broken.found in problem["found"]
+    assert broken.path in problem["where"] and broken.found in problem["found"]
     assert broken.expected in problem["expected"] and broken.remedy in problem["remedy"]
     assert status == (2 if case in BY_FILE else 1 if case in b.MISFITS else 0)
 

@@ -38,7 +38,7 @@ def refusal(place: Place, value: Any) -> s.Problem:
         value = [value] if isinstance(part, int) else {part: value}
     with pytest.raises(s.SettingsError) as refused:
         s.parse(value)
-    found = [problem for problem in refused.value.problems if problem.path == model_paths.dotted(place)]
+    found = [problem for problem in refused.value.problems if problem.where == model_paths.dotted(place)]
     assert len(found) == 1, refused.value
     return found[0]
 
@@ -108,7 +108,7 @@ def test_required_keys_that_are_missing_are_all_named_with_what_to_add() -> None
                 value = [value] if isinstance(part, int) else {part: value}
             with pytest.raises(s.SettingsError) as refused:
                 s.parse(value)
-            (problem,) = [one for one in refused.value.problems if one.path == name]
+            (problem,) = [one for one in refused.value.problems if one.where == name]
             assert "missing" in problem.found and problem.remedy.startswith(f"add `{place[-1]}: ")
 
 

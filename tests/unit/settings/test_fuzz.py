@@ -73,7 +73,7 @@ def test_any_value_gives_settings_or_a_refusal(raw: dict[str, Any], secrets: set
         parsed = s.parse(raw, secrets)
     except s.SettingsError as refused:
         assert refused.problems and str(refused)
-        assert all(one.path and one.found and one.expected and one.remedy for one in refused.problems)
+        assert all(one.where and one.found and one.expected and one.remedy for one in refused.problems)
         return
     fit = capacity.fit(parsed)
     assert capacity.render_slice_map(fit) and s.render(fit.problems) is not None

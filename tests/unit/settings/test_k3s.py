@@ -177,7 +177,7 @@ SECRET_REFUSALS: dict[str, tuple[Any, ...]] = {
 def test_refused(case: str) -> None:
     change, path, *pieces = REFUSALS[case]
     problem = the_problem(change)
-    assert problem.path == path
+    assert problem.where == path
     for text, piece in zip((problem.found, problem.expected, problem.remedy), pieces, strict=True):
         assert piece in text
     assert "hidden" not in str(problem)
@@ -187,7 +187,7 @@ def test_refused(case: str) -> None:
 def test_a_secret_belongs_to_a_setting(case: str) -> None:
     change, secret, path, *pieces = SECRET_REFUSALS[case]
     problem = the_problem(change, (secret,))
-    assert problem.path == path
+    assert problem.where == path
     for text, piece in zip((problem.found, problem.expected, problem.remedy), pieces, strict=True):
         assert piece in text
 

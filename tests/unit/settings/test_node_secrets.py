@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, content: Any, path: str,
     with pytest.raises(s.SettingsError) as refused:
         resolved(tmp_path, content, context="lab")
     (problem,) = refused.value.problems
-    assert problem.path == path and found in problem.found and remedy in problem.remedy
+    assert problem.where == path and found in problem.found and remedy in problem.remedy
     assert "theirs" not in str(refused.value)
 
 

@@ -120,7 +120,7 @@ def test_the_private_key_is_a_file_or_a_secret() -> None:
     without = {"ssh/privateKeyFile": REMOVE}
     assert s.parse(with_(without), ["sshPrivateKey"]).secrets == {"sshPrivateKey"}
     both = the_problem({}, ("sshPrivateKey",))
-    assert both.path == "ssh.privateKeyFile" and "one way" in both.expected
+    assert both.where == "ssh.privateKeyFile" and "one way" in both.expected
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_unknown_secret_is_named_with_the_nearest_one() -> None:
 
 
 def test_an_encrypted_section_is_refused_and_nothing_guessed_of_it() -> None:
-    assert the_problem({"ssh": REMOVE}, ("ssh",)).path == "ssh"
+    assert the_problem({"ssh": REMOVE}, ("ssh",)).where == "ssh"
 
 
 # Whatever is written, the answer is Settings or Problems
@@ -199,5 +199,5 @@ def test_whatever_is_written_gets_an_answer(changes: dict[str, Any]) -> None:
         s.parse({**GOOD, **changes})
     except s.SettingsError as error:
         assert error.problems
-        assert all(problem.path and problem.found and problem.remedy for problem in error.problems), error
+        assert all(problem.where and problem.found and problem.remedy for problem in error.problems), error
         assert "a value`" not in str(error)

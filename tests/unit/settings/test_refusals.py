@@ -15,7 +15,7 @@ REFUSALS = refused_values.REFUSALS | refused_sharing.REFUSALS | refused_together
 def test_refused(case: str) -> None:
     change, path, found, expected, remedy = REFUSALS[case]
     problem = the_problem(change)
-    assert problem.path == path
+    assert problem.where == path
     assert found in problem.found
     assert expected in problem.expected
     assert remedy in problem.remedy
@@ -80,7 +80,7 @@ NEW_CUDA = "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
 
 def test_an_image_of_a_newer_cuda_than_the_driver_runs_gets_a_warning() -> None:
     (problem,) = s.parse(with_({**OLD_DRIVER, "workloads/w/image": NEW_CUDA})).warnings
-    assert (problem.path, problem.severity) == ("workloads.w.image", "warning")
+    assert (problem.where, problem.severity) == ("workloads.w.image", "warning")
     assert problem.found == f"{NEW_CUDA}, of CUDA 13, on pool rtx with driver 535.309.01"
     assert problem.expected.startswith("driver 580 or newer")
 
@@ -105,7 +105,7 @@ def test_what_no_card_of_a_pool_is_gets_a_warning() -> None:
     more = {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}
     (problem,) = s.parse(with_({f"{RESOURCES}/1": more})).warnings
     assert problem.severity == "warning"
-    assert problem.path == f"{SLICING}.resources[1].name"
+    assert problem.where == f"{SLICING}.resources[1].name"
     assert problem.found == "nvidia.com/mig-1g.18gb, which no card of pool rtx is"
     assert "nvidia.com/gpu" in problem.expected and "pools.rtx.gpu.mig" in problem.remedy
 
@@ -114,7 +114,7 @@ def test_values_of_another_release_are_doubted_only() -> None:
     """The table is of one release; a newer chart may know more."""
     values = {"gpuOperator/version": "v26.7.0", "gpuOperator/values": {"gpuCluster": {"deployCR": False}}}
     (problem,) = s.parse(with_(values)).warnings
-    assert problem.path == "gpuOperator.values.gpuCluster" and problem.severity == "warning"
+    assert problem.where == "gpuOperator.values.gpuCluster" and problem.severity == "warning"
 
 
 def test_warnings_stand_beside_errors() -> None:

@@ -39,7 +39,7 @@ def resolved(folder: Path, **k3s: Any) -> s.ReleaseFiles:
 def refused(folder: Path, **k3s: Any) -> list[s.Problem]:
     with pytest.raises(s.SettingsError) as refused:
         resolved(folder, **k3s)
-    assert all(problem.path == "k3s.airGap" for problem in refused.value.problems)
+    assert all(problem.where == "k3s.airGap" for problem in refused.value.problems)
     return list(refused.value.problems)
 
 
@@ -102,4 +102,4 @@ def test_an_archive_that_the_list_does_not_name_is_refused(tmp_path: Path, relea
 
 
 def test_a_mirror_is_no_folder():
-    assert the_problem({**AIR_GAP, "k3s/airGap": "file:///opt/k3s"}).path == "k3s.airGap"
+    assert the_problem({**AIR_GAP, "k3s/airGap": "file:///opt/k3s"}).where == "k3s.airGap"

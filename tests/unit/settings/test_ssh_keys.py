@@ -80,7 +80,7 @@ def test_the_host_key_of_known_hosts(tmp_path: Path, lines: str, expected: async
 def test_an_rsa_key_alone_is_none(tmp_path: Path) -> None:
     """The provider would ask for its SHA-1 signatures, which today's servers refuse."""
     (problem,) = refused(tmp_path, f"{SERVER}10.0.0.21 {public(RSA)}\n")
-    assert problem.path == "host gpu-1" and "ssh-keyscan -p 22 -t ed25519 10.0.0.21" in problem.remedy
+    assert problem.where == "host gpu-1" and "ssh-keyscan -p 22 -t ed25519 10.0.0.21" in problem.remedy
 
 
 @pytest.mark.parametrize("entry", ["[10.0.0.21]:2222", hashed("[10.0.0.21]:2222")])
@@ -89,7 +89,7 @@ def test_a_port_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
     lines = f"{SERVER}10.0.0.21 {public(OTHER)}\n{entry} {public(ED25519)}\n"
     assert resolved(tmp_path, lines, host)["gpu-1"].host_key == public(ED25519)
     (problem,) = refused(tmp_path, f"{SERVER}{entry} {public(ED25519)}\n")  # nothing for port 22
-    assert problem.path == "host gpu-1"
+    assert problem.where == "host gpu-1"
 
 
 def test_a_host_key_in_the_stack_file_wins(tmp_path: Path) -> None:
@@ -110,24 +110,24 @@ def test_known_hosts_is_not_needed_when_every_host_key_is_written(tmp_path: Path
 def test_a_host_nobody_knows_comes_with_the_line_to_type(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "port": 2222}}
     (problem,) = refused(tmp_path, SERVER, host)
-    assert problem.path == "host gpu-1"
+    assert problem.where == "host gpu-1"
     assert problem.remedy.splitlines()[0] == "ssh-keyscan -p 2222 -t ed25519 10.0.0.21 >> known"
     assert "compare the fingerprint first" in problem.remedy
 
 
 def test_a_missing_known_hosts_knows_nobody(tmp_path: Path) -> None:
-    assert [problem.path for problem in refused(tmp_path, None)] == ["host gpu-1", "host server-1"]
+    assert [problem.where for problem in refused(tmp_path, None)] == ["host gpu-1", "host server-1"]
 
 
 def test_a_broken_known_hosts_is_one_problem(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, "nonsense\n")
-    assert problem.path == "ssh.knownHostsFile"
+    assert problem.where == "ssh.knownHostsFile"
 
 
 def test_a_host_key_that_is_none(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": "ssh-ed25519 AAAA"}}
     (problem,) = refused(tmp_path, SERVER, host)
-    assert problem.path == "pools.rtx.hosts.gpu-1.hostKey"
+    assert problem.where == "pools.rtx.hosts.gpu-1.hostKey"
 
 
 def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_a_missing_key_file_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(s.SettingsError) as error:
         s.resolve_ssh(s.parse(with_({"ssh/knownHostsFile": "known"})), tmp_path)
     (problem,) = error.value.problems
-    assert problem.path == "ssh.privateKeyFile" and "No such file" in problem.found
+    assert problem.where == "ssh.privateKeyFile" and "No such file" in problem.found
 
 
 def test_a_key_file_that_holds_something_else_is_not_shown(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_hosts_own_key_file_is_named(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "privateKeyFile": "own"}}
     (tmp_path / "own").write_bytes(b"\xff")
     (problem,) = refused(tmp_path, KNOWN, host)
-    assert problem.path == "pools.rtx.hosts.gpu-1.privateKeyFile"
+    assert problem.where == "pools.rtx.hosts.gpu-1.privateKeyFile"
 
 
 @pytest.mark.parametrize("form", ["pkcs1-pem", "openssh"])
@@ -213,13 +213,13 @@ def test_a_bastion_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
 
 def test_a_bastion_nobody_knows(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, KNOWN, BASTION)
-    assert problem.path == "ssh.bastion"
+    assert problem.where == "ssh.bastion"
     assert "ssh-keyscan -p 2222 -t ed25519 bastion.example.org >> known" in problem.remedy
 
 
 def test_a_host_behind_the_bastion_is_asked_for_its_key_from_there(tmp_path: Path) -> None:
     problems = refused(tmp_path, f"[bastion.example.org]:2222 {public(OTHER)}\n", BASTION)
-    assert [problem.path for problem in problems] == ["host gpu-1", "host server-1"]
+    assert [problem.where for problem in problems] == ["host gpu-1", "host server-1"]
     assert problems[0].remedy.startswith("ssh ssh://me@bastion.example.org:2222 ssh-keyscan -p 22 -t ed25519")
 
 

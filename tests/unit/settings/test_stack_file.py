@@ -82,7 +82,7 @@ def test_keys_of_digits_are_texts(tmp_path: Path) -> None:
 def test_refused_with_its_place(tmp_path: Path, text: str, place: str, found: str, remedy: str) -> None:
     file = written(tmp_path, "  x:y: 1\n" + text)
     problem = refusal(file)
-    assert place in problem.path
+    assert place in problem.where
     assert found in problem.found
     assert remedy in problem.remedy
 
@@ -91,13 +91,13 @@ def test_an_encrypted_value_inside_an_object_is_refused_unseen(tmp_path: Path) -
     file = written(tmp_path, "")
     file.write_text(file.read_text().replace('"privateKeyFile": "key"', '"privateKey": {"secure": "AAAB"}'))
     problem = refusal(file)
-    assert problem.path == "ssh.privateKey"
+    assert problem.where == "ssh.privateKey"
     assert "AAAB" not in repr(problem)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     problem = refusal(tmp_path / "Pulumi.none.yaml")
-    assert "Pulumi.none.yaml" in problem.path and "no such file" in problem.found
+    assert "Pulumi.none.yaml" in problem.where and "no such file" in problem.found
 
 
 @pytest.mark.parametrize("text", ["- a\n", "config: []\n", "config: x\n", "text"])
@@ -112,7 +112,7 @@ def test_an_empty_file_lacks_what_is_required(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(s.SettingsError) as refused:
         s.read_stack_file(file)
-    assert {problem.path for problem in refused.value.problems} == {"k3s", "pools"}
+    assert {problem.where for problem in refused.value.problems} == {"k3s", "pools"}
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ REFUSALS = {
 def test_refused(case: str) -> None:
     change, path, found, expected, remedy = REFUSALS[case]
     problem = the_problem(change)
-    assert problem.path == path
+    assert problem.where == path
     assert found in problem.found
     assert expected in problem.expected
     assert remedy in problem.remedy
