@@ -411,7 +411,7 @@ def test_what_the_stack_file_waives_is_shown_and_counts_for_nothing():
     verdict = Report("t", {"node-1": "x"}, judge([thing], PLAN))
     assert verdict.exit_code == 0
     assert "t: 2 waived" in as_text(verdict)
-    assert "  waived swap: swap is on: /swap.img" in as_text(verdict)
+    assert "  waived: swap: swap is on: /swap.img" in as_text(verdict)
     assert as_json(verdict)["waived"] == 2
 
 
