@@ -59,7 +59,7 @@ test: venv ## every test that needs neither root nor machines
 
 e2e: venv ## the rehearsal tests, two files beside each other: real engine, SSH, systemd, API server and scheduler
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
-	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder tests/rehearsal
+	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder rehearsal/tests/e2e
 
 faults: venv ## faults under the real engine, and rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
