@@ -8,7 +8,7 @@ from pulumi import ResourceOptions
 
 import stack
 from components import error_hints
-from components.existing_cluster import GivenCluster
+from components.existing_cluster import ExistingCluster
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
@@ -22,20 +22,20 @@ from k3sgpu.handoff import expected_state, inventory
 # What the stack file says; a mistake ends the program here, with all the others of the file.
 config = pulumi.Config()
 settings = stack.read(config)
-access = stack.reach(settings, Path.cwd())
-brought = stack.release(settings, Path.cwd())
+access = stack.ssh_access(settings, Path.cwd())
+files = stack.release_files(settings, Path.cwd())
 secrets = stack.secrets(config, settings)
 
 # Whether the workloads fit, said before anything is touched.
-stack.told_before(capacity.fit(settings))
+stack.report_fit(capacity.fit(settings))
 
 if settings.kubeconfig:  # a cluster is there already: what is put into it is taken out again
-    cluster = GivenCluster("cluster", stack.given(config, settings, Path.cwd()))
+    cluster = ExistingCluster("cluster", stack.existing_cluster(config, settings, Path.cwd()))
     inside = ResourceOptions(provider=cluster.provider)
 else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
     inventory = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
     hooks = error_hints.hooks()
-    described = stack.cluster(settings, access, secrets, inventory, brought)
+    described = stack.cluster(settings, access, secrets, inventory, files)
     cluster = K3sCluster("cluster", described, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
@@ -57,7 +57,7 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
             settings,
             joined=cluster.joined,
             promise=promise,
-            vacated=profiles.vacated.stdout,
+            drained=profiles.drained.stdout,
             kubeconfig=cluster.kubeconfig,
         ),
         ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
@@ -91,4 +91,4 @@ pulumi.export("kubeconfig", cluster.kubeconfig)
 for name, value in stack.outputs(settings).items():
     pulumi.export(name, value)
 
-pulumi.run(stack.under_way)
+pulumi.run(stack.flush_registrations)

@@ -13,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_command import remote
 
 from components import ssh_connection
-from components.existing_cluster import GivenClusterArgs
+from components.existing_cluster import ExistingClusterArgs
 from components.gpu_operator import GpuOperatorArgs
 from components.gpu_profiles import GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
@@ -51,7 +51,7 @@ def read(config: pulumi.Config) -> s.Settings:
     return settings
 
 
-def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
+def ssh_access(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
     """By host: the key files' contents and the host keys. Paths are relative to `folder`.
 
     Raises pulumi.RunError with every host that could not be reached in a checked way.
@@ -60,7 +60,7 @@ def reach(settings: s.Settings, folder: Path) -> Mapping[str, s.SshAccess]:
         return s.resolve_ssh(settings, folder)
 
 
-def release(settings: s.Settings, folder: Path) -> s.ReleaseFiles:
+def release_files(settings: s.Settings, folder: Path) -> s.ReleaseFiles:
     """What this computer brings to the machines, if anything. Paths are relative to `folder`.
 
     Raises pulumi.RunError with every file that is missing or is not the release's.
@@ -74,8 +74,8 @@ def secrets(config: pulumi.Config, settings: s.Settings) -> dict[str, pulumi.Out
     return {name: config.require_secret(name) for name in sorted(settings.secrets)}
 
 
-def given(config: pulumi.Config, settings: s.Settings, folder: Path) -> GivenClusterArgs:
-    """Arguments of GivenCluster. Raises pulumi.RunError for a kubeconfig that cannot be used."""
+def existing_cluster(config: pulumi.Config, settings: s.Settings, folder: Path) -> ExistingClusterArgs:
+    """Arguments of ExistingCluster. Raises pulumi.RunError for a kubeconfig that cannot be used."""
     # Read at once, not as an Output: what is wrong with it is said before anything is registered.
     secret = pulumi.runtime.get_config(f"{config.name}:clusterKubeconfig")
     with _refusals():
@@ -87,7 +87,7 @@ def given(config: pulumi.Config, settings: s.Settings, folder: Path) -> GivenClu
     }
 
 
-def told_before(fit: capacity.Fit) -> None:
+def report_fit(fit: capacity.Fit) -> None:
     """Prints the slice map. Raises pulumi.RunError when the workloads cannot fit and that is enforced."""
     pulumi.log.info(capacity.render_slice_map(fit))
     errors = [problem for problem in fit.problems if problem.severity == "error"]
@@ -102,7 +102,7 @@ def cluster(
     access: Mapping[str, s.SshAccess],
     secrets: Secrets,
     inventory: Mapping[str, Any],
-    brought: s.ReleaseFiles,
+    files: s.ReleaseFiles,
 ) -> K3sClusterArgs:
     """Arguments of K3sCluster."""
     hosts = {node.name: _host(node, settings, access[node.name], secrets) for node in settings.nodes}
@@ -111,7 +111,7 @@ def cluster(
         "servers": [hosts[node.name] for node in settings.servers],
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
-        "gone": [{"name": node.name, "role": node.role} for node in settings.gone if node.role],
+        "lost": [{"name": node.name, "role": node.role} for node in settings.gone if node.role],
         "release": {
             "version": k3s.version,
             "mirror": k3s.mirror,
@@ -123,13 +123,13 @@ def cluster(
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
         "server_config": k3s.server_config,
-        "node_secrets": _given(s.NODE_SECRETS, secrets, lambda values: s.for_nodes(settings, values)),
-        "server_secrets": _given(s.SERVER_SECRETS, secrets, s.for_servers),
+        "node_secrets": _secret_texts(s.NODE_SECRETS, secrets, lambda values: s.for_nodes(settings, values)),
+        "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.for_servers),
         "preflight": {
             "inventory": json.dumps(inventory, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.reaching_secrets}),
         },
-        "bring": release_upload.told(settings, brought, inventory),
+        "upload_plans": release_upload.told(settings, files, inventory),
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,
@@ -171,7 +171,7 @@ def sharing(
     *,
     joined: Mapping[str, pulumi.Resource],
     promise: Mapping[str, Any],
-    vacated: pulumi.Input[str],
+    drained: pulumi.Input[str],
     kubeconfig: pulumi.Input[str],
 ) -> GpuSharingArgs:
     """Arguments of GpuSharing."""
@@ -186,10 +186,10 @@ def sharing(
             {"name": offer.name, "labels": offer.set_labels, "joined": joined[offer.name]}
             for offer in gpu_nodes
         ],
-        "gone": [node.name for node in settings.gone if node.gpu],
+        "lost": [node.name for node in settings.gone if node.gpu],
         "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
         "promise": json.dumps(promise, sort_keys=True),
-        "vacated": vacated,
+        "drained": drained,
         "kubeconfig": kubeconfig,
     }
 
@@ -306,7 +306,7 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
     }
 
 
-def _given(
+def _secret_texts(
     names: Iterable[str], secrets: Secrets, texts: Callable[[Mapping[str, str]], dict[str, str]]
 ) -> dict[str, str] | pulumi.Output[dict[str, str]]:
     """What `texts` makes of those of `secrets` that are set."""
@@ -374,7 +374,7 @@ def _value(text: str) -> object:
         return text
 
 
-async def under_way() -> None:
+async def flush_registrations() -> None:
     """For `pulumi.run`, when the program has said all that it wants: gives the SDK's registrations one turn.
 
     The SDK waits for registrations one by one, but only for those that it has begun, and it has begun none

@@ -11,7 +11,7 @@ from components.local_command import local_program
 from components.provider import provider
 
 
-class GivenClusterArgs(TypedDict):
+class ExistingClusterArgs(TypedDict):
     """Where the cluster is, and which of its Nodes the stack speaks of."""
 
     kubeconfig: str
@@ -21,7 +21,7 @@ class GivenClusterArgs(TypedDict):
     """That these Nodes are there, as doctor's JSON."""
 
 
-class GivenCluster(pulumi.ComponentResource):
+class ExistingCluster(pulumi.ComponentResource):
     """A Provider for a cluster that somebody else made; exists when its Nodes were seen."""
 
     kubeconfig: pulumi.Output[str]
@@ -31,7 +31,7 @@ class GivenCluster(pulumi.ComponentResource):
     joined: Mapping[str, pulumi.Resource]
     """By Node: what has seen it."""
 
-    def __init__(self, name: str, args: GivenClusterArgs, opts: pulumi.ResourceOptions | None = None):
+    def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GivenCluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(args["kubeconfig"])
         # A Patch would create a Node that is missing, so they are looked for first.

@@ -33,7 +33,7 @@ class GpuProfiles(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     """Where the operator runs, and where its ConfigMaps have to be."""
-    vacated: local.Command
+    drained: local.Command
     """Its stdout names the nodes that are out of use, and is another one whenever there are more."""
     config_map: kubernetes.core.v1.ConfigMap
 
@@ -49,7 +49,7 @@ class GpuProfiles(pulumi.ComponentResource):
             opts=child(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
         )
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
-        self.vacated = local_program(
+        self.drained = local_program(
             f"{name}-vacated",
             "drain leave",
             {"K3SGPU_PROMISE": args["promise"]},
@@ -68,7 +68,7 @@ class GpuProfiles(pulumi.ComponentResource):
             data=args["configs"],
             # Where pods stay, the old keys stay: a plugin that restarts meanwhile still finds its own.
             opts=child(
-                self, opts, depends_on=[self.vacated], aliases=[_once_of("GpuSharing", "gpu-sharing")]
+                self, opts, depends_on=[self.drained], aliases=[_once_of("GpuSharing", "gpu-sharing")]
             ),
         )
         self.register_outputs({"namespace": self.namespace})

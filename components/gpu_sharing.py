@@ -36,13 +36,13 @@ class GpuSharingArgs(TypedDict):
     default: str
     """The key for nodes without a label, that is: nodes that this program did not join."""
     nodes: Sequence[GpuNodeArgs]
-    gone: Sequence[str]
+    lost: Sequence[str]
     """Nodes of hosts that are dead for ever."""
     alive: GpuNodeArgs
     """One that is there, without any labels."""
     promise: str
     """What every node must offer in the end, as doctor's JSON."""
-    vacated: pulumi.Input[str]
+    drained: pulumi.Input[str]
     """Another text whenever nodes have been taken out of use: they come back when the promise is kept."""
     kubeconfig: pulumi.Input[str]
 
@@ -70,8 +70,8 @@ class GpuSharing(pulumi.ComponentResource):
             self._labelled(f"{name}-{node['name']}", node, child(self, opts, depends_on=[policy]))
             for node in args["nodes"]
         ]
-        for node in args["gone"]:
-            self._let_go(f"{name}-{node}", args["alive"], opts)
+        for node in args["lost"]:
+            self._abandon_lost_node(f"{name}-{node}", args["alive"], opts)
         self.ready = local_program(
             f"{name}-ready",
             "doctor cluster --from-graph",
@@ -82,7 +82,7 @@ class GpuSharing(pulumi.ComponentResource):
         local_program(
             f"{name}-returned",
             "drain return",
-            {"K3SGPU_VACATED": args["vacated"]},
+            {"K3SGPU_VACATED": args["drained"]},
             args["kubeconfig"],
             child(self, opts, depends_on=[self.ready]),
             at="update",
@@ -99,7 +99,7 @@ class GpuSharing(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(opts, after),
         )
 
-    def _let_go(self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None) -> None:
+    def _abandon_lost_node(self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None) -> None:
         """A dead node's patch leaves the state without a word to the API server.
 
         The end of a Patch applies its target once more, without its fields: a Node that was just deleted

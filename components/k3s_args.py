@@ -48,7 +48,7 @@ class PreflightArgs(TypedDict):
     """The stack's secrets that reaching a machine takes, as a JSON object."""
 
 
-class GoneArgs(TypedDict):
+class LostHostArgs(TypedDict):
     """A machine that is dead for good."""
 
     name: str
@@ -61,7 +61,7 @@ class K3sClusterArgs(TypedDict):
     servers: Sequence[HostArgs]
     """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
     agents: Sequence[HostArgs]
-    gone: Sequence[GoneArgs]
+    lost: Sequence[LostHostArgs]
     """Hosts that will never answer again."""
     registration_address: NotRequired[str | None]
     """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
@@ -78,7 +78,7 @@ class K3sClusterArgs(TypedDict):
     server_secrets: pulumi.Input[Mapping[str, str]]
     """By name, what it takes on servers besides: SERVER_CONFIG."""
     preflight: PreflightArgs
-    bring: Mapping[str, str]
+    upload_plans: Mapping[str, str]
     """By host, for `python -m k3sgpu stage`: what this computer brings to it before it converges; empty:
     nothing."""
     start_timeout_seconds: int

@@ -16,10 +16,10 @@ import yaml
 from pulumi import ResourceOptions
 from pulumi_command import remote
 
-from components.k3s_args import GoneArgs, HostArgs, K3sClusterArgs
+from components.k3s_args import HostArgs, K3sClusterArgs, LostHostArgs
 from components.k3s_config import (
     agent_config,
-    forget_script,
+    delete_node_script,
     host_key,
     node_line,
     owner,
@@ -28,7 +28,7 @@ from components.k3s_config import (
 from components.kubeconfig import kubeconfig_for
 from components.local_command import local_program
 from components.provider import cluster_id, provider
-from k3sgpu.hosts import scripts as hostscripts
+from k3sgpu.hosts import scripts
 
 NODES_AT_ONCE = 200
 """A script is one argument of the shell that sshd starts, and Linux takes no longer one than 128 KiB."""
@@ -62,12 +62,12 @@ class K3sCluster(pulumi.ComponentResource):
             ResourceOptions(parent=self),
             remembers=True,
         )
-        servers, tokens = self._servers([self._bury(gone["name"]) for gone in args["gone"]])
+        servers, tokens = self._servers([self._delete_dead_node(lost["name"]) for lost in args["lost"]])
         in_turn = list(servers.values())
         first, last = in_turn[0], in_turn[-1]
         self.joined = {**servers, **self._agents(first, last, tokens["agent"])}
-        for gone in args["gone"]:
-            self._let_go(gone, first)
+        for lost in args["lost"]:
+            self._abandon_lost_host(lost, first)
         self._nodes()
 
         # A Command of its own with inputs that ordinary changes never touch: whenever an input changes all
@@ -95,35 +95,33 @@ class K3sCluster(pulumi.ComponentResource):
         *,
         stdin: pulumi.Input[str] | None = None,
         logging: remote.Logging | None = None,
-        **scripts: str,
+        **texts: str,
     ) -> remote.Command:
         """Every Command that runs on a machine: how it is reached and becomes root is decided here alone.
 
-        `scripts`: by operation (create, update, delete); an empty one is none.
+        `texts`: by operation (create, update, delete); an empty one is none.
         """
-        scripts = {key: text for key, text in scripts.items() if text}
+        texts = {key: text for key, text in texts.items() if text}
         password = host.get("sudo_password") if host["sudo"] else None
         if host["sudo"]:
             with_password = password is not None
-            scripts = {
-                key: text if text == NOTHING else hostscripts.as_root(text, password=with_password)
-                for key, text in scripts.items()
+            texts = {
+                key: text if text == NOTHING else scripts.as_root(text, password=with_password)
+                for key, text in texts.items()
             }
         if password is not None:
-            stdin = pulumi.Output.all(password, stdin or "").apply(
-                lambda both: hostscripts.password_stdin(*both)
-            )
+            stdin = pulumi.Output.all(password, stdin or "").apply(lambda both: scripts.password_stdin(*both))
         return remote.Command(
             f"{self._name}-{name}",
             connection=self._connection(host),
-            create=scripts.get("create"),
-            update=scripts.get("update"),
-            delete=scripts.get("delete"),
+            create=texts.get("create"),
+            update=texts.get("update"),
+            delete=texts.get("delete"),
             stdin=None if stdin is None else pulumi.Output.secret(stdin),
             logging=logging,
             add_previous_output_in_env=False,
             opts=ResourceOptions.merge(
-                ResourceOptions(parent=self, hooks=None if "delete" in scripts else self._hooks), opts
+                ResourceOptions(parent=self, hooks=None if "delete" in texts else self._hooks), opts
             ),
         )
 
@@ -141,11 +139,11 @@ class K3sCluster(pulumi.ComponentResource):
         self, host: HostArgs, after: Sequence[pulumi.Resource], stdin: pulumi.Input[str] | None = None
     ) -> remote.Command:
         protect = self._args["protect"]
-        clean = self._clean(host, after, protect=protect)
+        clean = self._uninstall_on_removal(host, after, protect=protect)
         return self._on(
             host,
             f"server-{host['name']}",
-            ResourceOptions(depends_on=[clean, *self._brought(host, clean)], protect=protect),
+            ResourceOptions(depends_on=[clean, *self._upload_release(host, clean)], protect=protect),
             create=self._converge(host, "server"),
             stdin=stdin,
         )
@@ -162,9 +160,9 @@ class K3sCluster(pulumi.ComponentResource):
 
         def add(host: HostArgs, tokens: pulumi.Output[dict[str, str]] | None = None) -> remote.Command:
             # The initial one has wards as the others have: when another becomes the initial one, none goes.
-            before = [self._forget(host, after)] if others else after
+            before = [self._delete_node_on_removal(host, after)] if others else after
             converge = converges[host["name"]] = self._server(host, before, self._server_stdin(tokens))
-            after[:] = [self._leave(host["name"], [converge])] if others else [converge]
+            after[:] = [self._drain_on_removal(host["name"], [converge])] if others else [converge]
             return converge
 
         read = self._read("tokens", add(initial))
@@ -184,14 +182,14 @@ class K3sCluster(pulumi.ComponentResource):
             else tokens.apply(lambda both: {"SERVER_TOKEN": both["server"], "AGENT_TOKEN": both["agent"]})
         )
         return pulumi.Output.all(joining, *given).apply(
-            lambda parts: hostscripts.secret_lines(**{k: v for part in parts for k, v in part.items()})
+            lambda parts: scripts.secret_lines(**{k: v for part in parts for k, v in part.items()})
         )
 
     def _agent_stdin(
         self, token: pulumi.Output[str], turn: pulumi.Input[str | None] = None
     ) -> pulumi.Output[str]:
         return pulumi.Output.all(token, self._args["node_secrets"], turn).apply(
-            lambda given: hostscripts.secret_lines(AGENT_TOKEN=given[0], **given[1])
+            lambda given: scripts.secret_lines(AGENT_TOKEN=given[0], **given[1])
         )
 
     def _read(self, job: str, first: remote.Command, **variables: int) -> remote.Command:
@@ -200,7 +198,7 @@ class K3sCluster(pulumi.ComponentResource):
             self._args["servers"][0],
             job,
             ResourceOptions(depends_on=[first], additional_secret_outputs=["stdout", "stderr"]),
-            create=hostscripts.render(job, **variables),
+            create=scripts.render(job, **variables),
             logging=remote.Logging.NONE,
         )
 
@@ -210,41 +208,41 @@ class K3sCluster(pulumi.ComponentResource):
         """Joins the agents beside each other, after the last of the servers; what changes on running ones
         goes through upkeep, in as many lanes as may be unavailable at a time. By name: the join."""
         lanes = self._args["max_unavailable"]
-        upkeeps: list[remote.Command] = []
+        updates: list[remote.Command] = []
         joins: dict[str, remote.Command] = {}
         for position, host in enumerate(self._args["agents"]):
-            before = upkeeps[position - lanes] if position >= lanes else None
+            before = updates[position - lanes] if position >= lanes else None
             # Leaving is the reverse of these: pods away (leave), k3s away (clean), Node away (forget).
-            forget = self._forget(host, [first])
-            clean = self._clean(host, [forget])
-            needed = [clean, *self._brought(host, clean), last]
-            upkeeps.append(self._upkeep(host, token, needed, before))
-            joins[host["name"]] = self._join(host, token, upkeeps[-1])
-            self._leave(host["name"], [joins[host["name"]]])
+            forget = self._delete_node_on_removal(host, [first])
+            clean = self._uninstall_on_removal(host, [forget])
+            needed = [clean, *self._upload_release(host, clean), last]
+            updates.append(self._update_agent(host, token, needed, before))
+            joins[host["name"]] = self._join(host, token, updates[-1])
+            self._drain_on_removal(host["name"], [joins[host["name"]]])
         return joins
 
-    def _bury(self, gone: str) -> remote.Command:
+    def _delete_dead_node(self, lost: str) -> remote.Command:
         """Deletes the Node of a host that is dead for good, in the run that says so. What was never stored
         is stored without a word to anybody."""
         pulumi.log.warn(
-            f"{gone} is marked gone: this run deletes its Node; take it out of the stack file afterwards",
+            f"{lost} is marked gone: this run deletes its Node; take it out of the stack file afterwards",
             resource=self,
         )
-        text = forget_script(gone)
-        return self._ward("forget", gone, [self._preflight], update=text, delete=text)
+        text = delete_node_script(lost)
+        return self._teardown_command("forget", lost, [self._preflight], update=text, delete=text)
 
-    def _let_go(self, gone: GoneArgs, first: remote.Command) -> None:
+    def _abandon_lost_host(self, lost: LostHostArgs, first: remote.Command) -> None:
         """The other Commands of a host that is dead for good stay in the state as they are, with the word
         that nothing is to be run when they leave it.
 
         One that was never stored is created without a script, which asks no machine.
         """
         unchanged = ["connection", "create", "update", "delete", "stdin"]
-        let_go = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
-        for job in ("clean", "leave", *(("server",) if gone["role"] == "server" else ("upkeep", "agent"))):
-            self._on(self._args["servers"][0], f"{job}-{gone['name']}", let_go)
+        abandoned = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
+        for job in ("clean", "leave", *(("server",) if lost["role"] == "server" else ("upkeep", "agent"))):
+            self._on(self._args["servers"][0], f"{job}-{lost['name']}", abandoned)
 
-    def _upkeep(
+    def _update_agent(
         self,
         host: HostArgs,
         token: pulumi.Output[str],
@@ -266,27 +264,27 @@ class K3sCluster(pulumi.ComponentResource):
             stdin=self._agent_stdin(token, turn=before.urn.future() if before else None),
         )
 
-    def _join(self, host: HostArgs, token: pulumi.Output[str], upkeep: remote.Command) -> remote.Command:
+    def _join(self, host: HostArgs, token: pulumi.Output[str], update: remote.Command) -> remote.Command:
         """What brings a new agent in; later, whatever changes, it does nothing: not even with another login,
         for its stdin is ignored and keeps the password of the one that it came in with."""
         return self._on(
             host,
             f"agent-{host['name']}",
-            ResourceOptions(depends_on=[upkeep], ignore_changes=["create", "stdin"]),
+            ResourceOptions(depends_on=[update], ignore_changes=["create", "stdin"]),
             create=self._converge(host, "agent"),
             update=NOTHING,
             stdin=self._agent_stdin(token),
         )
 
-    def _brought(self, host: HostArgs, clean: remote.Command) -> list[pulumi.Resource]:
+    def _upload_release(self, host: HostArgs, clean: remote.Command) -> list[pulumi.Resource]:
         """The release that a machine converges with, where this computer brings it. After its clean, which
         takes it away; so there is nothing to run when the host leaves, or is dead."""
-        told, secrets = self._args["bring"].get(host["name"]), self._args["preflight"]["secrets"]
+        told, secrets = self._args["upload_plans"].get(host["name"]), self._args["preflight"]["secrets"]
         after = ResourceOptions(parent=self, depends_on=[clean])
         name = f"{self._name}-bring-{host['name']}"
         return [local_program(name, "stage", {"K3SGPU_BRING": told}, secrets, after)] if told else []
 
-    def _clean(
+    def _uninstall_on_removal(
         self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False
     ) -> remote.Command:
         return self._on(
@@ -294,19 +292,23 @@ class K3sCluster(pulumi.ComponentResource):
             f"clean-{host['name']}",
             # After the look: a ward for a machine that could never be reached could never be run.
             ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
-            delete=hostscripts.render("run-uninstall", **owner(host)),
+            delete=scripts.render("run-uninstall", **owner(host)),
         )
 
-    def _leave(self, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
-        return self._ward("leave", host, after, delete=hostscripts.render("cluster", "drain", HOST=host))
+    def _drain_on_removal(self, host: str, after: Sequence[pulumi.Resource]) -> remote.Command:
+        return self._teardown_command(
+            "leave", host, after, delete=scripts.render("cluster", "drain", HOST=host)
+        )
 
-    def _forget(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+    def _delete_node_on_removal(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
         """Deletes the Node of a host that leaves; and of one that came back empty under its old name, which
         its host key tells: another one makes this run, before anything runs on the host."""
-        update = forget_script(host["name"], host_key(host))
-        return self._ward("forget", host["name"], after, update=update, delete=forget_script(host["name"]))
+        update = delete_node_script(host["name"], host_key(host))
+        return self._teardown_command(
+            "forget", host["name"], after, update=update, delete=delete_node_script(host["name"])
+        )
 
-    def _ward(
+    def _teardown_command(
         self, job: str, host: str, after: Sequence[pulumi.Resource], *, delete: str, update: str = ""
     ) -> remote.Command:
         """What another server does when `host` leaves; nothing when the whole cluster goes."""
@@ -326,7 +328,7 @@ class K3sCluster(pulumi.ComponentResource):
                 self._args["servers"][0],
                 f"nodes-{start}" if start else "nodes",
                 ResourceOptions(depends_on=list(self.joined.values())),
-                create=hostscripts.render(
+                create=scripts.render(
                     "cluster",
                     "label-nodes",
                     HOST=self._args["servers"][0]["name"],
@@ -339,7 +341,7 @@ class K3sCluster(pulumi.ComponentResource):
         args, release = self._args, self._args["release"]
         pins = release["binary_sha256"]
         config = server_config(host, args) if role == "server" else agent_config(host, args)
-        return hostscripts.render(
+        return scripts.render(
             "converge",
             **owner(host),
             ROLE=role,
@@ -356,7 +358,7 @@ class K3sCluster(pulumi.ComponentResource):
             DRAIN_TIMEOUT=args["drain_timeout_seconds"],
             GENERATION=args["generation"],
             CONFIG=yaml.safe_dump(config, sort_keys=True),
-            CLEAN=hostscripts.source("uninstall"),
+            CLEAN=scripts.source("uninstall"),
         )
 
     def _database(self, host: HostArgs) -> str:

@@ -4,7 +4,7 @@ import pulumi
 
 from components.k3s_args import HostArgs, K3sClusterArgs
 from components.kubeconfig import API_PORT
-from k3sgpu.hosts import scripts as hostscripts
+from k3sgpu.hosts import scripts
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
@@ -57,9 +57,9 @@ def _at_registration(host: HostArgs) -> dict[str, object]:
     return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
 
 
-def forget_script(host: str, key: str = "") -> str:
+def delete_node_script(host: str, key: str = "") -> str:
     """What deletes the Node of `host`; with the host `key` of its machine only where it had another one."""
-    return hostscripts.render("cluster", "delete-node", HOST=host, HOST_KEY=key)
+    return scripts.render("cluster", "delete-node", HOST=host, HOST_KEY=key)
 
 
 def node_line(host: HostArgs) -> str:
