@@ -42,9 +42,9 @@ else:  # machines that answer SSH become a k3s cluster, and what lies in it goes
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster
     # What its device plugin reads, in its namespace.
-    promise = expected_state.build_expected_state(settings, capacity.offers(settings))
+    expected = expected_state.build_expected_state(settings, capacity.offers(settings))
     profiles = GpuProfiles(
-        "gpu-profiles", stack.profiles(settings, promise=promise, kubeconfig=cluster.kubeconfig), inside
+        "gpu-profiles", stack.profiles(settings, expected=expected, kubeconfig=cluster.kubeconfig), inside
     )
     parts.append(profiles)
     before = ResourceOptions.merge(inside, ResourceOptions(depends_on=[profiles.config_map]))
@@ -56,7 +56,7 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
         stack.sharing(
             settings,
             joined=cluster.joined,
-            promise=promise,
+            expected=expected,
             drained=profiles.drained.stdout,
             kubeconfig=cluster.kubeconfig,
         ),

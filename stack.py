@@ -83,7 +83,7 @@ def existing_cluster(config: pulumi.Config, settings: s.Settings, folder: Path) 
     return {
         "kubeconfig": kubeconfig,
         "nodes": [node.name for node in settings.nodes],
-        "promise": json.dumps(expected_state.existing_nodes_state(settings), sort_keys=True),
+        "expected": json.dumps(expected_state.existing_nodes_state(settings), sort_keys=True),
     }
 
 
@@ -140,12 +140,12 @@ def cluster(
 
 
 def profiles(
-    settings: s.Settings, *, promise: Mapping[str, Any], kubeconfig: pulumi.Input[str]
+    settings: s.Settings, *, expected: Mapping[str, Any], kubeconfig: pulumi.Input[str]
 ) -> GpuProfilesArgs:
     """Arguments of GpuProfiles."""
     return {
         "configs": capacity.config_data(settings),
-        "promise": json.dumps(promise, sort_keys=True),
+        "expected": json.dumps(expected, sort_keys=True),
         "kubeconfig": kubeconfig,
     }
 
@@ -170,7 +170,7 @@ def sharing(
     settings: s.Settings,
     *,
     joined: Mapping[str, pulumi.Resource],
-    promise: Mapping[str, Any],
+    expected: Mapping[str, Any],
     drained: pulumi.Input[str],
     kubeconfig: pulumi.Input[str],
 ) -> GpuSharingArgs:
@@ -188,7 +188,7 @@ def sharing(
         ],
         "lost": [node.name for node in settings.gone if node.gpu],
         "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
-        "promise": json.dumps(promise, sort_keys=True),
+        "expected": json.dumps(expected, sort_keys=True),
         "drained": drained,
         "kubeconfig": kubeconfig,
     }

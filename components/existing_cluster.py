@@ -17,7 +17,7 @@ class ExistingClusterArgs(TypedDict):
     kubeconfig: str
     """With one context, complete in itself; treated as the secret that it is."""
     nodes: Sequence[str]
-    promise: str
+    expected: str
     """That these Nodes are there, as doctor's JSON."""
 
 
@@ -38,7 +38,7 @@ class ExistingCluster(pulumi.ComponentResource):
         seen = local_program(
             f"{name}-seen",
             "doctor cluster --from-graph",
-            {"K3SGPU_PROMISE": args["promise"]},
+            {"K3SGPU_EXPECTED_STATE": args["expected"]},
             self.kubeconfig,
             ResourceOptions(parent=self),
         )

@@ -19,11 +19,11 @@ FORCE = {"pulumi.com/patchForce": "true"}
 
 
 class GpuProfilesArgs(TypedDict):
-    """Configurations, and what they promise."""
+    """Configurations, and the state expected of the nodes."""
 
     configs: Mapping[str, str]
     """By key: a configuration file of NVIDIA's device plugin."""
-    promise: str
+    expected: str
     """What every node must offer in the end, as doctor's JSON."""
     kubeconfig: pulumi.Input[str]
 
@@ -52,7 +52,7 @@ class GpuProfiles(pulumi.ComponentResource):
         self.drained = local_program(
             f"{name}-vacated",
             "drain leave",
-            {"K3SGPU_PROMISE": args["promise"]},
+            {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
             child(self, opts),
             at="update",  # at first there is nobody to move

@@ -31,7 +31,7 @@ class GpuNodeArgs(TypedDict):
 
 
 class GpuSharingArgs(TypedDict):
-    """Nodes, and what they promise."""
+    """Nodes, and the state expected of them."""
 
     default: str
     """The key for nodes without a label, that is: nodes that this program did not join."""
@@ -40,10 +40,10 @@ class GpuSharingArgs(TypedDict):
     """Nodes of hosts that are dead for ever."""
     alive: GpuNodeArgs
     """One that is there, without any labels."""
-    promise: str
+    expected: str
     """What every node must offer in the end, as doctor's JSON."""
     drained: pulumi.Input[str]
-    """Another text whenever nodes have been taken out of use: they come back when the promise is kept."""
+    """Changes whenever nodes were drained: they are uncordoned once the expected state is reached."""
     kubeconfig: pulumi.Input[str]
 
 
@@ -75,14 +75,14 @@ class GpuSharing(pulumi.ComponentResource):
         self.ready = local_program(
             f"{name}-ready",
             "doctor cluster --from-graph",
-            {"K3SGPU_PROMISE": args["promise"]},
+            {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
             child(self, opts, depends_on=[policy, *labels]),
         )
         local_program(
             f"{name}-returned",
             "drain return",
-            {"K3SGPU_VACATED": args["drained"]},
+            {"K3SGPU_DRAINED": args["drained"]},
             args["kubeconfig"],
             child(self, opts, depends_on=[self.ready]),
             at="update",

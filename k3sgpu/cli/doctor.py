@@ -27,8 +27,9 @@ Pulumi.<stack>.yaml
 exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
 
 --from-graph is for the Pulumi program: what to look at comes as JSON in K3SGPU_INVENTORY (hosts) or
-K3SGPU_PROMISE (cluster), secrets (a JSON object) or the kubeconfig on the standard input. What the last look
-at machines printed comes as PULUMI_COMMAND_STDOUT: agents of which nothing has changed are not asked again.
+K3SGPU_EXPECTED_STATE (cluster), secrets (a JSON object) or the kubeconfig on the standard input. What the
+last look at machines printed comes as PULUMI_COMMAND_STDOUT: agents of which nothing has changed are not
+asked again.
 """
 
 
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     cluster = looks.add_parser("cluster", help="a cluster over its API, afterwards")
     cluster.set_defaults(run=_cluster)
     cluster.add_argument("--kubeconfig", metavar="FILE", help="the cluster to look at; - is stdin")
-    cluster.add_argument("--wait", action="store_true", help="wait until everything is as promised")
+    cluster.add_argument("--wait", action="store_true", help="wait until everything is as expected")
     for look in (hosts, cluster):
         source = look.add_mutually_exclusive_group(required=True)
         source.add_argument("--file", metavar="FILE", help="the stack file, Pulumi.<stack>.yaml")
@@ -118,17 +119,17 @@ def _agent_answers(path: str) -> None:
 
 def _cluster(options: argparse.Namespace) -> int:
     from k3sgpu.cluster.client import kubeconfig
-    from k3sgpu.cluster.readiness import look, wait
+    from k3sgpu.cluster.readiness import check_once, wait_until_ready
 
     if options.from_graph:
-        told = parse_expected_state(_from_environment("K3SGPU_PROMISE", "cluster"))
+        expected = parse_expected_state(_from_environment("K3SGPU_EXPECTED_STATE", "cluster"))
         config = kubeconfig(sys.stdin.read(), "the standard input")
     else:
-        told = _promise_of(options.file)
+        expected = _expected_state_of(options.file)
         source = _text_of(options.kubeconfig) if options.kubeconfig else _given_by(options.file)
         config = kubeconfig(*source)
     patient = options.wait or options.from_graph
-    report = wait(told, config, _progress) if patient else look(told, config)
+    report = wait_until_ready(expected, config, _progress) if patient else check_once(expected, config)
     return _tell(report, options)
 
 
@@ -208,7 +209,7 @@ def _given_by(file: str) -> tuple[str, str]:
         raise InputError(f"{file}:\n{error}") from None
 
 
-def _promise_of(file: str) -> dict[str, Any]:
+def _expected_state_of(file: str) -> dict[str, Any]:
     from k3sgpu.capacity import offers
 
     settings = _settings_of(file)

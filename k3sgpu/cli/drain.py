@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from k3sgpu.cluster.client import kubeconfig
-from k3sgpu.cluster.drain import Stayed, come_back, leave
+from k3sgpu.cluster.drain import DrainBlocked, drain_changing_nodes, uncordon_drained_nodes
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.handoff.expected_state import parse_expected_state
 from k3sgpu.problem import InputError
@@ -17,23 +17,27 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m k3sgpu drain",
         description="Takes nodes out of use while their cards change hands, and puts them back.",
-        epilog="For the Pulumi program: the promise as JSON in K3SGPU_PROMISE, the kubeconfig on stdin.",
+        epilog="The Pulumi program runs it: K3SGPU_EXPECTED_STATE holds JSON, stdin the kubeconfig.",
     )
     parser.add_argument("move", choices=["leave", "return"])
     move = parser.parse_args(arguments).move
     try:
-        promise = (
-            parse_expected_state(json.loads(read_variable("K3SGPU_PROMISE") or "null"))
+        expected = (
+            parse_expected_state(json.loads(read_variable("K3SGPU_EXPECTED_STATE") or "null"))
             if move == "leave"
             else {}
         )
         config = kubeconfig(sys.stdin.read(), "the standard input")
-        sys.stdout.write(leave(promise, config, _progress) if move == "leave" else come_back(config))
+        sys.stdout.write(
+            drain_changing_nodes(expected, config, _progress)
+            if move == "leave"
+            else uncordon_drained_nodes(config)
+        )
     except InputError as refusal:
-        print(f"vacate: {refusal}", file=sys.stderr)
+        print(f"drain: {refusal}", file=sys.stderr)
         return 2
-    except Stayed as reason:
-        print(f"vacate: {reason}", file=sys.stderr)
+    except DrainBlocked as reason:
+        print(f"drain: {reason}", file=sys.stderr)
         return 1
     return 0
 

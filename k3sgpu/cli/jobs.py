@@ -8,7 +8,7 @@ strict), 2 could not look.
 import json
 import sys
 
-from k3sgpu.cluster import jobs as run
+from k3sgpu.cluster import jobs
 from k3sgpu.cluster.client import kubeconfig
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.problem import InputError
@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> int:
         return 2
 
 
-def _wait(job: dict, config: run.KubeConfig) -> int:
+def _wait(job: dict, config: jobs.KubeConfig) -> int:
     name = f"{job['namespace']}/{job['name']}"
-    if wrong := run.wait(job, config, say):
+    if wrong := jobs.wait_for_job(job, config, say):
         say(
             f"Job {name} has failed: {wrong}\n"
             "remedy: change it in the stack file, then `up` makes it again; the same once more:\n"
@@ -44,8 +44,8 @@ def _wait(job: dict, config: run.KubeConfig) -> int:
     return 0
 
 
-def _verify(plan: dict, config: run.KubeConfig) -> int:
-    verdicts = run.verify(plan, config, say)
+def _verify(plan: dict, config: jobs.KubeConfig) -> int:
+    verdicts = jobs.verify_nodes(plan, config, say)
     print(json.dumps(verdicts, indent=2, sort_keys=True))
     failed = [node for node, verdict in verdicts.items() if verdict.startswith("failed")]
     if failed and plan["strict"]:

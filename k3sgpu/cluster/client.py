@@ -69,7 +69,7 @@ def client(config: KubeConfig) -> AsyncClient:
 
 async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
     """One look, within LOOK_S. With `gpus` also at the operator and its pods. Raises ApiUnavailable."""
-    async with bounded(api):
+    async with request_deadline(api):
         nodes = await _list(api, Node)
         if not gpus:
             return Snapshot(nodes=_by_name(nodes))
@@ -80,22 +80,22 @@ async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
 
 
 @asynccontextmanager
-async def bounded(api: AsyncClient) -> AsyncIterator[None]:
+async def request_deadline(api: AsyncClient) -> AsyncIterator[None]:
     """Questions that take LOOK_S together at most. Raises ApiUnavailable, which says what the API server
     did."""
     try:
         async with asyncio.timeout(LOOK_S):
             yield
     except TimeoutError:
-        raise ApiUnavailable(f"{server(api)} did not answer within {LOOK_S} s") from None
+        raise ApiUnavailable(f"{api_address(api)} did not answer within {LOOK_S} s") from None
     except httpx2.HTTPStatusError as error:
         said = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
-        raise ApiUnavailable(f"{server(api)} refuses: {error.response.status_code} {said}") from None
+        raise ApiUnavailable(f"{api_address(api)} refuses: {error.response.status_code} {said}") from None
     except (httpx2.HTTPError, OSError) as error:
-        raise ApiUnavailable(f"{server(api)}: {error or type(error).__name__}") from None
+        raise ApiUnavailable(f"{api_address(api)}: {error or type(error).__name__}") from None
 
 
-async def warnings(api: AsyncClient, namespace: str, most: int = 5) -> list[str]:
+async def warning_events(api: AsyncClient, namespace: str, most: int = 5) -> list[str]:
     """The last Warning events of a namespace, newest last; none where they cannot be had."""
     try:
         async with asyncio.timeout(LOOK_S):
@@ -126,6 +126,6 @@ def _by_name(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects}
 
 
-def server(api: AsyncClient) -> str:
+def api_address(api: AsyncClient) -> str:
     """Who is asked, in words."""
     return f"the API server {api.config.cluster.server}"

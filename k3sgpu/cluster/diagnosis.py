@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k3sgpu.cluster.client import Snapshot
-from k3sgpu.cluster.expected_state import DAEMON_SETS, POLICY, Unkept, condition, owned_by, pod_state, pods_on
+from k3sgpu.cluster.expected_state import (
+    DAEMON_SETS,
+    POLICY,
+    UnmetExpectation,
+    condition,
+    owned_by,
+    pod_state,
+    pods_on,
+)
 from k3sgpu.problem import Problem
 from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
@@ -77,16 +85,16 @@ _CUT = (
 _SILENT = f"kubectl -n {{ns}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20"
 
 
-def findings(
-    promise: Mapping[str, Any], seen: Snapshot, missing: Sequence[Unkept], events: Sequence[str]
+def explain_unmet(
+    expected: Mapping[str, Any], seen: Snapshot, missing: Sequence[UnmetExpectation], events: Sequence[str]
 ) -> list[Problem]:
     """One finding a broken promise; labels of a node share one."""
     names = list(dict.fromkeys(one.node for one in missing))
-    namespace = promise["namespace"]
+    namespace = expected["namespace"]
     result = []
     for name in names:
         mine = [one for one in missing if one.node == name]
-        labels = [one for one in mine if one.promise.startswith("label ")]
+        labels = [one for one in mine if one.check.startswith("label ")]
         others = [one for one in mine if one not in labels]
         about = [one.found for one in missing if one.node in (name, POLICY)]
         evidence = " ".join([*about, *_about(name, seen), *events])
@@ -120,13 +128,13 @@ def _about(node: str, seen: Snapshot, most: int = 4) -> list[str]:
     ][:most]
 
 
-def _finding(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> Problem:
+def _finding(one: UnmetExpectation, namespace: str, evidence: str, seen: Snapshot) -> Problem:
     return Problem(
-        one.node, one.found, one.wanted, _remedy(one, namespace, evidence, seen), check=one.promise
+        one.node, one.found, one.expected, _remedy(one, namespace, evidence, seen), check=one.check
     )
 
 
-def _labels(name: str, labels: Sequence[Unkept], namespace: str, alone: bool) -> Problem:
+def _labels(name: str, labels: Sequence[UnmetExpectation], namespace: str, alone: bool) -> Problem:
     remedy = (
         _filled(_STALE, namespace, name)
         if alone
@@ -134,15 +142,15 @@ def _labels(name: str, labels: Sequence[Unkept], namespace: str, alone: bool) ->
     )
     return Problem(
         name,
-        ", ".join(f"{one.promise.removeprefix('label ')}={one.found}" for one in labels),
-        ", ".join(f"{one.promise.removeprefix('label ')}={one.wanted}" for one in labels),
+        ", ".join(f"{one.check.removeprefix('label ')}={one.found}" for one in labels),
+        ", ".join(f"{one.check.removeprefix('label ')}={one.expected}" for one in labels),
         remedy,
         check="labels",
     )
 
 
-def _remedy(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> str:
-    if one.promise == "node":
+def _remedy(one: UnmetExpectation, namespace: str, evidence: str, seen: Snapshot) -> str:
+    if one.check == "node":
         look = f'on {one.node}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager'
         return look + (_DEAD if one.found.startswith("not Ready") else "")
     if one.node != POLICY and "none in the cluster" in evidence:
@@ -152,11 +160,11 @@ def _remedy(one: Unkept, namespace: str, evidence: str, seen: Snapshot) -> str:
             return _filled(advice, namespace, one.node)
     if one.node == POLICY:
         return "kubectl describe clusterpolicy"
-    if one.promise.startswith("DaemonSet "):
-        owned = [pod for pod in pods_on(one.node, seen.pods) if owned_by(one.promise.split()[1], pod)]
-        what = f"pod {owned[0]['metadata']['name']}" if owned else one.promise.replace("DaemonSet", "ds")
+    if one.check.startswith("DaemonSet "):
+        owned = [pod for pod in pods_on(one.node, seen.pods) if owned_by(one.check.split()[1], pod)]
+        what = f"pod {owned[0]['metadata']['name']}" if owned else one.check.replace("DaemonSet", "ds")
         return f"kubectl -n {namespace} describe {what}"
-    if "/mig-" in one.promise:
+    if "/mig-" in one.check:
         return _filled(_CUT, namespace, one.node)
     return _filled(_SILENT if one.found == "0" else _STALE, namespace, one.node)
 

@@ -13,34 +13,46 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import PodEviction
 from lightkube.types import PatchType
 
-from k3sgpu.cluster.client import Node, Pod, client, server
-from k3sgpu.cluster.drain_plan import MARK, changing, described, holders, marked, told, unmoved
+from k3sgpu.cluster.client import Node, Pod, api_address, client
+from k3sgpu.cluster.drain_plan import (
+    DRAINED_ANNOTATION,
+    describe_pod,
+    drained_nodes,
+    drained_text,
+    nodes_to_drain,
+    pods_holding_gpus,
+    why_not_evictable,
+)
 
 EVERY_S = 2
 CALL_S = 30  # the API for one request, its restarts included
 
 
-class Stayed(Exception):
+class DrainBlocked(Exception):
     """The nodes are in use as before; the text says why."""
 
 
-def leave(promise: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]) -> str:
-    """Vacates the nodes whose cards change hands. Raises Stayed, after which they are in use as before."""
-    return asyncio.run(_leave(promise, config, progress))
+def drain_changing_nodes(
+    expected: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]
+) -> str:
+    """Drains nodes whose GPU configuration changes. Raises DrainBlocked after uncordoning them again."""
+    return asyncio.run(_drain_changing_nodes(expected, config, progress))
 
 
-def come_back(config: KubeConfig) -> str:
-    """Uncordons what `leave` has cordoned."""
-    return asyncio.run(_come_back(config))
+def uncordon_drained_nodes(config: KubeConfig) -> str:
+    """Uncordons what `drain_changing_nodes` has cordoned."""
+    return asyncio.run(_uncordon_drained_nodes(config))
 
 
-async def _leave(promise: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]) -> str:
+async def _drain_changing_nodes(
+    expected: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]
+) -> str:
     async with client(config) as api:
         nodes = await _nodes(api)
-        names = changing(promise, nodes)
-        in_the_way = holders(names, await _pods(api)) if names else []
-        if stuck := [described(pod, why) for pod in in_the_way if (why := unmoved(pod))]:
-            raise Stayed(
+        names = nodes_to_drain(expected, nodes)
+        in_the_way = pods_holding_gpus(names, await _pods(api)) if names else []
+        if stuck := [describe_pod(pod, why) for pod in in_the_way if (why := why_not_evictable(pod))]:
+            raise DrainBlocked(
                 "\n".join(["no node was touched; these pods hold GPUs and cannot be moved:", *stuck])
             )
         mine = [name for name in names if not (nodes[name].get("spec") or {}).get("unschedulable")]
@@ -48,11 +60,11 @@ async def _leave(promise: Mapping[str, Any], config: KubeConfig, progress: Calla
             since = datetime.now(UTC).isoformat(timespec="milliseconds")
             for name in mine:
                 await _set(api, name, unschedulable=True, since=since)
-            await _emptied(api, names, promise["drainTimeoutSeconds"], progress)
+            await _emptied(api, names, expected["drainTimeoutSeconds"], progress)
         except BaseException:
             await _uncordon(api, mine)
             raise
-        return told(await _nodes(api))
+        return drained_text(await _nodes(api))
 
 
 async def _emptied(
@@ -60,13 +72,13 @@ async def _emptied(
 ) -> None:
     deadline, shown = time.monotonic() + seconds, ""
     while True:
-        pods = holders(names, await _pods(api)) if names else []
+        pods = pods_holding_gpus(names, await _pods(api)) if names else []
         if not pods:
             return
-        states = [described(pod, await _evicted(api, pod)) for pod in pods]
+        states = [describe_pod(pod, await _evicted(api, pod)) for pod in pods]
         if time.monotonic() > deadline:
             head = f"after {seconds:.0f} s these pods still hold GPUs; their nodes are in use as before:"
-            raise Stayed("\n".join([head, *states]))
+            raise DrainBlocked("\n".join([head, *states]))
         if (text := "; ".join(states)) != shown:
             progress(f"waiting for: {text}")
             shown = text
@@ -95,9 +107,9 @@ def _said(error: ApiError) -> str:
     return " ".join([str(error.status.message), *causes])
 
 
-async def _come_back(config: KubeConfig) -> str:
+async def _uncordon_drained_nodes(config: KubeConfig) -> str:
     async with client(config) as api:
-        names = list(marked(await _nodes(api)))
+        names = list(drained_nodes(await _nodes(api)))
         await _uncordon(api, names)
     return f"in use again: {', '.join(names)}" if names else "no node was out of use"
 
@@ -106,41 +118,47 @@ async def _uncordon(api: AsyncClient, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         try:
             await _set(api, name, unschedulable=None, since=None)
-        except Stayed as reason:
-            raise Stayed(f"{reason}\nstill out of use; kubectl uncordon {' '.join(names[number:])}") from None
+        except DrainBlocked as reason:
+            raise DrainBlocked(
+                f"{reason}\nstill out of use; kubectl uncordon {' '.join(names[number:])}"
+            ) from None
 
 
 async def _set(api: AsyncClient, name: str, *, unschedulable: bool | None, since: str | None) -> None:
-    body = {"metadata": {"annotations": {MARK: since}}, "spec": {"unschedulable": unschedulable}}
-    await _patiently(api, lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
+    body = {
+        "metadata": {"annotations": {DRAINED_ANNOTATION: since}},
+        "spec": {"unschedulable": unschedulable},
+    }
+    await _with_retries(api, lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
 
 
 async def _nodes(api: AsyncClient) -> dict[str, Mapping[str, Any]]:
     async def look() -> list[Any]:
         return [item async for item in api.list(Node)]
 
-    return {item["metadata"]["name"]: item for item in await _patiently(api, look)}
+    return {item["metadata"]["name"]: item for item in await _with_retries(api, look)}
 
 
 async def _pods(api: AsyncClient) -> list[Mapping[str, Any]]:
     async def look() -> list[Any]:
         return [item async for item in api.list(Pod, namespace="*")]
 
-    return await _patiently(api, look)
+    return await _with_retries(api, look)
 
 
-async def _patiently(api: AsyncClient, call: Callable[[], Any]) -> Any:
-    """The answer; an API that vanishes for a moment is asked again. Raises Stayed."""
+async def _with_retries(api: AsyncClient, call: Callable[[], Any]) -> Any:
+    """The answer; an API that vanishes for a moment is asked again. Raises DrainBlocked."""
     deadline = time.monotonic() + CALL_S
     while True:
         try:
             return await call()
         except (httpx2.HTTPError, OSError) as error:
             if isinstance(error, ApiError) and (error.status.code or 500) < 500:
-                raise Stayed(f"{server(api)} refuses: {_said(error)}") from None
+                raise DrainBlocked(f"{api_address(api)} refuses: {_said(error)}") from None
             if time.monotonic() > deadline:
-                raise Stayed(
-                    f"{server(api)} is unreachable, asked for {CALL_S} s: {error or type(error).__name__}\n"
+                raise DrainBlocked(
+                    f"{api_address(api)} is unreachable, asked for {CALL_S} s: "
+                    f"{error or type(error).__name__}\n"
                     "look at k3s there: sudo systemctl status k3s"
                 ) from None
         await asyncio.sleep(1)

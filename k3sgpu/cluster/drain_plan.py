@@ -9,15 +9,15 @@ from k3sgpu.wellknown import CONFIG_LABEL
 Object = Mapping[str, Any]
 
 MPS, MIG = "nvidia.com/mps.capable", "nvidia.com/mig.strategy"
-MARK = "k3s-gpu-sharing/vacated"
+DRAINED_ANNOTATION = "k3s-gpu-sharing/vacated"
 """Annotation of a node that this program has cordoned: since when."""
 OVER = ("Succeeded", "Failed")
 
 
-def changing(promise: Object, nodes: Mapping[str, Object]) -> list[str]:
+def nodes_to_drain(expected: Object, nodes: Mapping[str, Object]) -> list[str]:
     """Nodes that get another file, and by it begin, end or change MPS, or name partitions otherwise."""
     found = []
-    for told in promise["nodes"]:
+    for told in expected["nodes"]:
         live, wanted = _labels(nodes.get(told["name"], {})), told["labels"]
         if live.get(CONFIG_LABEL) in (None, wanted.get(CONFIG_LABEL)):
             continue
@@ -34,7 +34,7 @@ def _labels(thing: Object) -> Mapping[str, str]:
     return thing.get("metadata", {}).get("labels") or {}
 
 
-def holders(names: Sequence[str], pods: Sequence[Object]) -> list[Object]:
+def pods_holding_gpus(names: Sequence[str], pods: Sequence[Object]) -> list[Object]:
     """Pods on these nodes that hold a GPU or a slice of one."""
     return [
         pod
@@ -50,7 +50,7 @@ def _asked(pod: Object) -> set[str]:
     return {name for one in containers for name in (one.get("resources") or {}).get("limits") or {}}
 
 
-def unmoved(pod: Object) -> str | None:
+def why_not_evictable(pod: Object) -> str | None:
     """Why eviction would be wrong: the pod would not come again, or would come again here."""
     owners = [owner for owner in pod["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     if not owners:
@@ -60,18 +60,18 @@ def unmoved(pod: Object) -> str | None:
     return None
 
 
-def described(pod: Object, why: str) -> str:
+def describe_pod(pod: Object, why: str) -> str:
     """A pod, where it is, and why it is there."""
     meta = pod["metadata"]
     return f"{pod['spec']['nodeName']}: pod {meta['namespace']}/{meta['name']}: {why}"
 
 
-def marked(nodes: Mapping[str, Object]) -> dict[str, str]:
+def drained_nodes(nodes: Mapping[str, Object]) -> dict[str, str]:
     """By node: since when it is out of use."""
     notes = {name: node["metadata"].get("annotations") or {} for name, node in sorted(nodes.items())}
-    return {name: found[MARK] for name, found in notes.items() if MARK in found}
+    return {name: found[DRAINED_ANNOTATION] for name, found in notes.items() if DRAINED_ANNOTATION in found}
 
 
-def told(nodes: Mapping[str, Object]) -> str:
+def drained_text(nodes: Mapping[str, Object]) -> str:
     """What the graph sees: another text whenever nodes were taken out of use, none while all are in use."""
-    return "\n".join(f"{name}: out of use since {since}" for name, since in marked(nodes).items())
+    return "\n".join(f"{name}: out of use since {since}" for name, since in drained_nodes(nodes).items())

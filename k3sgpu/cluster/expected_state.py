@@ -21,47 +21,47 @@ POLICY = "ClusterPolicy"
 
 
 @dataclass(frozen=True)
-class Unkept:
+class UnmetExpectation:
     """A promise that does not hold (yet): where, which, what was last seen, what is wanted."""
 
     node: str
-    promise: str
+    check: str
     found: str
-    wanted: str
+    expected: str
 
     def __str__(self) -> str:
-        return f"{self.node} {self.promise} found {self.found}, want {self.wanted}"
+        return f"{self.node} {self.check} found {self.found}, want {self.expected}"
 
 
-def unkept(promise: Mapping[str, Any], seen: Snapshot) -> list[Unkept]:
+def unmet_expectations(expected: Mapping[str, Any], seen: Snapshot) -> list[UnmetExpectation]:
     """Every promise that does not hold in `seen`, nodes in the promise's order, the operator first."""
-    found = list(_policy(seen)) if has_gpus(promise) else []
-    for told in promise["nodes"]:
+    found = list(_policy(seen)) if has_gpus(expected) else []
+    for told in expected["nodes"]:
         found += _node(told, seen)
     return found
 
 
-def has_gpus(promise: Mapping[str, Any]) -> bool:
+def has_gpus(expected: Mapping[str, Any]) -> bool:
     """Some node is promised to offer something; without that the operator is nobody's business here."""
-    return any(_offers(node) for node in promise["nodes"])
+    return any(_offers(node) for node in expected["nodes"])
 
 
 def _offers(told: Mapping[str, Any]) -> bool:
     return any(told["resources"].values())
 
 
-def _policy(seen: Snapshot) -> Iterator[Unkept]:
+def _policy(seen: Snapshot) -> Iterator[UnmetExpectation]:
     active = [policy for policy in seen.policies if _status(policy).get("state") != "ignored"]
     if not active:
         beside = ", though the operator runs" if _operator_runs(seen) else ""
-        yield Unkept(POLICY, "status", f"none in the cluster{beside}", "one that is ready")
+        yield UnmetExpectation(POLICY, "status", f"none in the cluster{beside}", "one that is ready")
         return
     state = _status(active[0]).get("state") or "not set"
     ready = condition(active[0], "Ready")
     said = f"{state}, Ready={ready.get('status', 'not set')} ({ready.get('reason', 'no reason')})"
     # Other reasons of a true Ready (NoGPUNodes, NFDLabelsMissing) mean that nothing was rolled out.
     if state != "ready" or ready.get("status") != "True" or ready.get("reason") != "Reconciled":
-        yield Unkept(POLICY, "status", said, "ready, Ready=True (Reconciled)")
+        yield UnmetExpectation(POLICY, "status", said, "ready, Ready=True (Reconciled)")
 
 
 def _operator_runs(seen: Snapshot) -> bool:
@@ -70,47 +70,47 @@ def _operator_runs(seen: Snapshot) -> bool:
     return any(pod["metadata"].get("labels", {}).get(component) == "gpu-operator" for pod in seen.pods)
 
 
-def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[Unkept]:
+def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[UnmetExpectation]:
     name = told["name"]
     if not (node := seen.nodes.get(name)):
         there = ", ".join(list(seen.nodes)[:10]) or "no node"
-        yield Unkept(name, "node", f"not in the cluster (there: {there})", "Ready")
+        yield UnmetExpectation(name, "node", f"not in the cluster (there: {there})", "Ready")
         return
     if told.get("maintenance"):
         return
     ready = condition(node, "Ready")
     if ready.get("status") != "True":
         why = ready.get("message") or ready.get("reason") or "no condition"
-        yield Unkept(name, "node", f"not Ready: {why}", "Ready")
+        yield UnmetExpectation(name, "node", f"not Ready: {why}", "Ready")
         return  # nor are its pods, and nobody keeps what it offers up to date
     allocatable = _status(node).get("allocatable", {})
     for resource, wanted in sorted(told["resources"].items()):
         shown = allocatable.get(resource)
         if str(shown or 0) != str(wanted):
-            yield Unkept(name, resource, str(shown or 0), str(wanted))
+            yield UnmetExpectation(name, resource, str(shown or 0), str(wanted))
     for resource, shown in sorted(allocatable.items()) if _offers(told) else ():
         if resource not in told["resources"] and GPU_RESOURCE.fullmatch(resource) and str(shown) != "0":
-            yield Unkept(name, resource, str(shown), "0, the cards go by another name")
+            yield UnmetExpectation(name, resource, str(shown), "0, the cards go by another name")
     labels = node.get("metadata", {}).get("labels", {})
     for label, wanted in sorted(told["labels"].items()):
         if labels.get(label) != wanted:
-            yield Unkept(name, f"label {label}", labels.get(label, "not set"), wanted)
+            yield UnmetExpectation(name, f"label {label}", labels.get(label, "not set"), wanted)
     if _offers(told):
         mps = told["labels"].get("nvidia.com/mps.capable") == "true"
         yield from _rolled_out(name, (*DAEMON_SETS, MPS_DAEMON_SET) if mps else DAEMON_SETS, seen)
 
 
-def _rolled_out(node: str, names: Sequence[str], seen: Snapshot) -> Iterator[Unkept]:
+def _rolled_out(node: str, names: Sequence[str], seen: Snapshot) -> Iterator[UnmetExpectation]:
     for name in names:
-        promise = f"DaemonSet {name}"
+        check = f"DaemonSet {name}"
         if not (daemon_set := seen.daemon_sets.get(name)):
-            yield Unkept(node, promise, "not there", "its pod Ready")
+            yield UnmetExpectation(node, check, "not there", "its pod Ready")
             continue
         pods = [pod for pod in pods_on(node, seen.pods) if owned_by(name, pod)]
         if not pods:
-            yield Unkept(node, promise, "no pod on this node", "its pod Ready")
+            yield UnmetExpectation(node, check, "no pod on this node", "its pod Ready")
         elif states := [state for pod in pods if (state := _behind(daemon_set, pod))]:
-            yield Unkept(node, promise, "; ".join(states), "its newest pod Ready, no other")
+            yield UnmetExpectation(node, check, "; ".join(states), "its newest pod Ready, no other")
 
 
 def _behind(daemon_set: Mapping[str, Any], pod: Mapping[str, Any]) -> str:

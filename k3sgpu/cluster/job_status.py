@@ -16,7 +16,7 @@ def ended(job: Object) -> str | None:
     return None
 
 
-def told(pod: Object) -> str:
+def describe_pod(pod: Object) -> str:
     """Where a pod is and how it fares: what ended it, what it waits for, or its phase."""
     node, phase = pod["spec"].get("nodeName"), pod.get("status", {}).get("phase", "Pending")
     reasons = list(_reasons(pod.get("status", {})))

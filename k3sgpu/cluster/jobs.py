@@ -8,7 +8,7 @@ from typing import Any
 from lightkube import KubeConfig
 
 from k3sgpu.cluster.client import ApiUnavailable
-from k3sgpu.cluster.job_status import ended, failed_pod, told, unschedulable
+from k3sgpu.cluster.job_status import describe_pod, ended, failed_pod, unschedulable
 from k3sgpu.cluster.jobs_api import Jobs, Object, jobs_in
 
 EVERY_S = 1.0
@@ -23,7 +23,7 @@ PASSED = "passed"
 Tell = Callable[[str], None]
 
 
-def wait(job: Mapping[str, Any], config: KubeConfig, tell: Tell) -> str | None:
+def wait_for_job(job: Mapping[str, Any], config: KubeConfig, tell: Tell) -> str | None:
     """None when the Job has succeeded, else what happened: its pods, their exit codes, the last of a log."""
 
     async def run() -> str | None:
@@ -33,18 +33,18 @@ def wait(job: Mapping[str, Any], config: KubeConfig, tell: Tell) -> str | None:
     return asyncio.run(run())
 
 
-def verify(plan: Mapping[str, Any], config: KubeConfig, tell: Tell) -> dict[str, str]:
+def verify_nodes(plan: Mapping[str, Any], config: KubeConfig, tell: Tell) -> dict[str, str]:
     """By node: passed, `skipped: full`, or `failed:` and why. The Jobs are gone afterwards."""
 
     async def run() -> dict[str, str]:
         async with jobs_in(config, plan["namespace"]) as jobs:
-            await _patiently(lambda: jobs.delete(VERIFIER))  # of a run that was killed
+            await _with_retries(lambda: jobs.delete(VERIFIER))  # of a run that was killed
             try:
                 nodes = plan["nodes"]
                 found = await asyncio.gather(*(_verdict(jobs, plan, node, tell) for node in nodes))
                 return {node["name"]: verdict for node, verdict in zip(nodes, found, strict=True)}
             finally:
-                await _patiently(lambda: jobs.delete(VERIFIER))
+                await _with_retries(lambda: jobs.delete(VERIFIER))
 
     return asyncio.run(run())
 
@@ -100,7 +100,7 @@ async def _outcome(jobs: Jobs, name: str, timeout: int, tell: Tell, full: str | 
                 return f"Job {name} is gone: somebody has deleted it"
             if end := ended(job):
                 return None if end == "Complete" else await _explained(jobs, end, pods)
-            state = "; ".join(told(pod) for pod in pods) or "no pod yet"
+            state = "; ".join(describe_pod(pod) for pod in pods) or "no pod yet"
         except ApiUnavailable as error:
             state = str(error)
         if full and any(full in (unschedulable(pod) or "") for pod in pods):
@@ -119,14 +119,14 @@ async def _outcome(jobs: Jobs, name: str, timeout: int, tell: Tell, full: str | 
 
 async def _explained(jobs: Jobs, end: str, pods: Sequence[Object]) -> str:
     """A failed Job's reason, pods, and the last lines of what the last failed one said."""
-    lines = [end, *(told(pod) for pod in pods)]
+    lines = [end, *(describe_pod(pod) for pod in pods)]
     if pod := failed_pod(pods):
         log = await jobs.log(pod)
         lines += [f"the last lines of {pod['metadata']['name']}:", *(f"  | {line}" for line in log)]
     return "\n".join(lines)
 
 
-async def _patiently(call: Callable[[], Any]) -> None:
+async def _with_retries(call: Callable[[], Any]) -> None:
     """A few tries; what stays behind ends by itself (ttlSecondsAfterFinished)."""
     for _ in range(3):
         try:

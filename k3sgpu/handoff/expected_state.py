@@ -49,7 +49,9 @@ def _promised_labels(offer: NodeOffer) -> dict[str, str]:
 
 def parse_expected_state(data: object) -> dict[str, Any]:
     """Checks a promise from outside for the fields the rules use. Raises InputError."""
-    told = fields(data, "the promise", timeoutSeconds=int, drainTimeoutSeconds=int, namespace=str, nodes=list)
+    told = fields(
+        data, "the expected state", timeoutSeconds=int, drainTimeoutSeconds=int, namespace=str, nodes=list
+    )
     for node in told["nodes"]:
-        fields(node, "a node of the promise", name=str, resources=dict, labels=dict)
+        fields(node, "a node of the expected state", name=str, resources=dict, labels=dict)
     return told

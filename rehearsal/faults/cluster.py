@@ -85,7 +85,7 @@ def plugin_missing(life: Life) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"vacate: the API server https://10\.77\.0\.213:6443 is unreachable, asked for 30 s",
+    r"drain: the API server https://10\.77\.0\.213:6443 is unreachable, asked for 30 s",
     r"look at k3s there: sudo systemctl status k3s",
     within=120,
     healed="`systemctl start k3s` on the server",

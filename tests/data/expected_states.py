@@ -5,7 +5,7 @@ from typing import Any
 from k3sgpu.cluster.expected_state import DAEMON_SETS
 
 PLUGIN, DISCOVERY = DAEMON_SETS
-PROMISE: dict[str, Any] = {
+EXPECTED: dict[str, Any] = {
     "timeoutSeconds": 60,
     "namespace": "gpu-operator",
     "configMap": "time-slicing-config",
@@ -18,7 +18,7 @@ PROMISE: dict[str, Any] = {
         {"name": "server-1", "resources": {}, "labels": {}},
     ],
 }
-NO_GPU = {**PROMISE, "nodes": PROMISE["nodes"][1:]}
+NO_GPU = {**EXPECTED, "nodes": EXPECTED["nodes"][1:]}
 OPERATOR = {
     "metadata": {
         "name": "gpu-operator-5d8b7c-x2z4q",
@@ -64,9 +64,9 @@ def pod(owner: str, on: str = "gpu-1", **status: Any) -> dict[str, Any]:
 
 
 def cluster() -> dict[str, Any]:
-    """A cluster that keeps PROMISE."""
+    """A cluster that keeps EXPECTED."""
     gpu_1 = node("gpu-1", allocatable={"nvidia.com/gpu": "6", "cpu": "4"})
-    gpu_1["metadata"]["labels"] = dict(PROMISE["nodes"][0]["labels"])
+    gpu_1["metadata"]["labels"] = dict(EXPECTED["nodes"][0]["labels"])
     policy = {
         "metadata": {"name": "cluster-policy"},
         "status": {"state": "ready", "conditions": conditions(Ready=("True", "Reconciled"))},

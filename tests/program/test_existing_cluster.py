@@ -44,7 +44,7 @@ def test_nothing_is_put_into_it_before_its_nodes_were_seen(given: g.Graph):
     for one in given:
         if one.type.startswith("kubernetes:"):
             assert "cluster-seen" in given.before(one)
-    told = json.loads(given.of("cluster-seen").inputs["environment"]["K3SGPU_PROMISE"])
+    told = json.loads(given.of("cluster-seen").inputs["environment"]["K3SGPU_EXPECTED_STATE"])
     assert [node["name"] for node in told["nodes"]] == ["gpu-1"]
 
 

@@ -86,7 +86,7 @@ def test_at_first_nobody_is_moved(dev: g.Graph):
     for name in ("gpu-profiles-vacated", "gpu-sharing-returned"):
         assert "create" not in dev.of(name).inputs and "update" in dev.of(name).inputs
     assert dev.of("gpu-profiles-vacated").inputs["environment"] == {
-        "K3SGPU_PROMISE": dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_PROMISE"]
+        "K3SGPU_EXPECTED_STATE": dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_EXPECTED_STATE"]
     }
 
 
@@ -205,12 +205,12 @@ def test_a_changed_profile_moves_only_the_nodes_that_use_it(in_project: Path):
 
 
 def test_gate_waits_for_every_promised_resource(dev: g.Graph):
-    promise = json.loads(dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_PROMISE"])
-    nodes = {node["name"]: node for node in promise["nodes"]}
+    expected = json.loads(dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_EXPECTED_STATE"])
+    nodes = {node["name"]: node for node in expected["nodes"]}
     assert nodes["gpu-1"]["resources"] == {"nvidia.com/gpu": 6}
     assert nodes["gpu-1"]["labels"]["nvidia.com/gpu.product"] == "NVIDIA-GeForce-RTX-2080-Ti-SHARED"
     assert nodes["gpu-1"]["labels"]["nvidia.com/gpu.replicas"] == "6"
-    assert promise["timeoutSeconds"] > 0
+    assert expected["timeoutSeconds"] > 0
 
 
 def test_workload_is_the_articles_and_cannot_deadlock(dev: g.Graph):

@@ -195,7 +195,7 @@ def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
     for told in both_verdicts(lab, capfd):
         for words in (
             ": 1 error, 0 warnings",
-            f"{A100}  promised: Ready, ",
+            f"{A100}  expected: Ready, ",
             "found:    not Ready: Kubelet stopped posting node status.",
             "expected: Ready",
             f'on {A100}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager',
@@ -216,7 +216,7 @@ def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back
     told, by_hand = both_verdicts(lab, capfd)
     for said in (told, by_hand):
         for words in (
-            f"{RTX}  promised: Ready, nvidia.com/gpu 5",
+            f"{RTX}  expected: Ready, nvidia.com/gpu 5",
             "found:    not there",
             "see ClusterPolicy: without one the operator makes nothing on a node",
             "found:    none in the cluster, though the operator runs",

@@ -32,7 +32,7 @@ INVENTORY = {
     "owner": {"project": "k3s-gpu-sharing", "stack": "dev"}, "k3sVersion": "v1.36.2+k3s1",
     "mirror": "https://example.org", "driver": "host", "toolkit": "host", "hosts": [HOST],
 }  # fmt: skip
-PROMISE = {"drainTimeoutSeconds": 5, "timeoutSeconds": 1, "namespace": "gpu-operator", "nodes": []}
+EXPECTED = {"drainTimeoutSeconds": 5, "timeoutSeconds": 1, "namespace": "gpu-operator", "nodes": []}
 STACK = f"""\
 config:
   k3s-gpu-sharing:ssh: {{privateKeyFile: keys/id, knownHostsFile: keys/known_hosts}}
@@ -154,8 +154,8 @@ def test_a_stack_without_a_way_out_asks_for_none(project):
     assert cli._inventory_of("Pulumi.dev.yaml")["downloads"] == []
 
 
-def test_a_promise_from_a_stack_file(project):
-    told = cli._promise_of("Pulumi.dev.yaml")
+def test_expected_state_from_a_stack_file(project):
+    told = cli._expected_state_of("Pulumi.dev.yaml")
     assert parse_expected_state(json.loads(json.dumps(told))) == told
     gpu, server = told["nodes"]
     assert gpu["resources"] == {"nvidia.com/gpu.shared": 8, "nvidia.com/gpu": 0}
@@ -280,7 +280,7 @@ class Typed:
     ("arguments", "environment", "expected"),
     [
         ("hosts --from-graph", {}, "K3SGPU_INVENTORY is not set"),
-        ("cluster --from-graph", {}, "K3SGPU_PROMISE is not set"),
+        ("cluster --from-graph", {}, "K3SGPU_EXPECTED_STATE is not set"),
         ("hosts --from-graph", {"K3SGPU_INVENTORY": "{"}, "K3SGPU_INVENTORY holds no JSON"),
         ("hosts --from-graph", {"K3SGPU_INVENTORY": "[]"}, "the inventory is list"),
         ("hosts --from-graph", {"K3SGPU_INVENTORY": "{}"}, "the inventory: owner is None; expected: dict"),
@@ -295,8 +295,16 @@ class Typed:
             {"K3SGPU_INVENTORY": json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})},
             "no secret sshPrivateKey came on the standard input",
         ),
-        ("cluster --from-graph", {"K3SGPU_PROMISE": '{"nodes": 1}'}, "the promise: timeoutSeconds is None"),
-        ("cluster --from-graph", {"K3SGPU_PROMISE": json.dumps(PROMISE)}, "from the standard input is empty"),
+        (
+            "cluster --from-graph",
+            {"K3SGPU_EXPECTED_STATE": '{"nodes": 1}'},
+            "the expected state: timeoutSeconds is None",
+        ),
+        (
+            "cluster --from-graph",
+            {"K3SGPU_EXPECTED_STATE": json.dumps(EXPECTED)},
+            "from the standard input is empty",
+        ),
         ("hosts --file stack.yaml", {}, "a stack file is called Pulumi.<stack>.yaml"),
         ("hosts --file Pulumi.none.yaml", {}, "Pulumi.none.yaml"),
         ("cluster --file Pulumi.dev.yaml", {}, "--file needs --kubeconfig FILE"),
@@ -306,7 +314,7 @@ class Typed:
 )
 def test_mistakes_are_told_and_end_with_2(project, monkeypatch, capsys, arguments, environment, expected):
     monkeypatch.setattr(sys, "stdin", Typed(""))
-    for name in ("K3SGPU_INVENTORY", "K3SGPU_PROMISE"):
+    for name in ("K3SGPU_INVENTORY", "K3SGPU_EXPECTED_STATE"):
         monkeypatch.delenv(name, raising=False)
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
@@ -381,7 +389,7 @@ def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look,
     (project / "kubeconfig").write_text("{}")
     monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
     monkeypatch.setattr(host_check, "look", lambda told, logins, known: (report(), {}))
-    monkeypatch.setattr(readiness, "look", lambda told, access: report())
+    monkeypatch.setattr(readiness, "check_once", lambda told, access: report())
     assert main([*look, "--file", "Pulumi.dev.yaml", "--json"]) == code
     said = capsys.readouterr()
     if findings is None:

@@ -21,7 +21,7 @@ def node(name: str = "gpu-1", **given: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels(**given), "annotations": {}}, "spec": {}}
 
 
-def promise(**given: Any) -> dict[str, Any]:
+def expecting(**given: Any) -> dict[str, Any]:
     return {
         "drainTimeoutSeconds": 0,
         "nodes": [{"name": "gpu-1", "resources": {}, "labels": labels(**given)}],
@@ -56,11 +56,13 @@ def pod(
     ],
 )
 def test_which_changes_need_free_cards(before: dict, after: dict, moved: bool):
-    assert drain_plan.changing(promise(**after), {"gpu-1": node(**before)}) == (["gpu-1"] if moved else [])
+    assert drain_plan.nodes_to_drain(expecting(**after), {"gpu-1": node(**before)}) == (
+        ["gpu-1"] if moved else []
+    )
 
 
 def test_a_node_that_is_not_there_has_nobody_to_move():
-    assert drain_plan.changing(promise(file="four", mps=True), {}) == []
+    assert drain_plan.nodes_to_drain(expecting(file="four", mps=True), {}) == []
 
 
 def test_who_holds_a_gpu():
@@ -78,7 +80,7 @@ def test_who_holds_a_gpu():
         ended,
         initial,
     ]
-    assert [one["metadata"]["name"] for one in drain_plan.holders(["gpu-1"], pods)] == [
+    assert [one["metadata"]["name"] for one in drain_plan.pods_holding_gpus(["gpu-1"], pods)] == [
         "slice",
         "partition",
         "initial",
@@ -126,37 +128,39 @@ def served(monkeypatch: pytest.MonkeyPatch):
             yield cluster
 
         monkeypatch.setattr(drain, "client", client)
-        monkeypatch.setattr(drain, "server", lambda _: "the API server https://10.0.0.1:6443")
+        monkeypatch.setattr(drain, "api_address", lambda _: "the API server https://10.0.0.1:6443")
         monkeypatch.setattr(drain, "EVERY_S", 0.01)
         return cluster
 
     return serve
 
 
-TO_MPS = {**promise(file="four", mps=True), "drainTimeoutSeconds": 5}
+TO_MPS = {**expecting(file="four", mps=True), "drainTimeoutSeconds": 5}
 
 
 def test_gpu_pods_leave_and_the_node_comes_back(served):
     cluster = served([node(file="none"), node("gpu-2", file="none")], [pod("a"), pod("b", on="gpu-2")])
-    said = drain.leave(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
+    said = drain.drain_changing_nodes(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
     assert said.startswith("gpu-1: out of use since ")
     assert [one["metadata"]["name"] for one in cluster.pods] == ["b"]
-    assert drain.come_back(None) == "in use again: gpu-1"  # pyright: ignore[reportArgumentType]
+    assert drain.uncordon_drained_nodes(None) == "in use again: gpu-1"  # pyright: ignore[reportArgumentType]
     assert cluster.cordons == [("gpu-1", True), ("gpu-1", None)]
-    assert drain.come_back(None) == "no node was out of use"  # pyright: ignore[reportArgumentType]
+    assert drain.uncordon_drained_nodes(None) == "no node was out of use"  # pyright: ignore[reportArgumentType]
 
 
 def test_a_node_that_somebody_else_cordoned_stays_so(served):
     cluster = served([node(file="none") | {"spec": {"unschedulable": True}}], [pod("a")])
-    assert drain.leave(TO_MPS, None, print) == ""  # pyright: ignore[reportArgumentType]
-    assert drain.come_back(None) == "no node was out of use"  # pyright: ignore[reportArgumentType]
+    assert drain.drain_changing_nodes(TO_MPS, None, print) == ""  # pyright: ignore[reportArgumentType]
+    assert drain.uncordon_drained_nodes(None) == "no node was out of use"  # pyright: ignore[reportArgumentType]
     assert (cluster.pods, cluster.cordons) == ([], [])
 
 
 def test_at_the_deadline_the_node_is_in_use_again_and_the_pods_are_named(served):
     cluster = served([node(file="none")], [pod("a")], budget=True)
-    with pytest.raises(drain.Stayed, match=r"gpu-1: pod default/a: Cannot evict pod x needs 1") as stayed:
-        drain.leave({**TO_MPS, "drainTimeoutSeconds": 0}, None, print)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        drain.DrainBlocked, match=r"gpu-1: pod default/a: Cannot evict pod x needs 1"
+    ) as stayed:
+        drain.drain_changing_nodes({**TO_MPS, "drainTimeoutSeconds": 0}, None, print)  # pyright: ignore[reportArgumentType]
     assert "after 0 s these pods still hold GPUs; their nodes are in use as before" in str(stayed.value)
     assert cluster.cordons == [("gpu-1", True), ("gpu-1", None)]
 
@@ -167,8 +171,8 @@ def test_at_the_deadline_the_node_is_in_use_again_and_the_pods_are_named(served)
 )
 def test_what_cannot_be_moved_is_said_before_anything_is_touched(served, owner, why):
     cluster = served([node(file="none")], [pod("a", owner=owner), pod("b")])
-    with pytest.raises(drain.Stayed, match=f"no node was touched(?s:.*){why}"):
-        drain.leave(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(drain.DrainBlocked, match=f"no node was touched(?s:.*){why}"):
+        drain.drain_changing_nodes(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
     assert (len(cluster.pods), cluster.cordons) == (2, [])
 
 
@@ -183,7 +187,7 @@ def test_an_api_that_is_away_for_a_moment(served, monkeypatch):
         await patch(*arguments, **options)
 
     cluster.patch = flaky
-    assert "gpu-1: out of use" in drain.leave(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
+    assert "gpu-1: out of use" in drain.drain_changing_nodes(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_api_that_stays_away_leaves_all_as_it_is(served, monkeypatch):
@@ -196,7 +200,8 @@ def test_an_api_that_stays_away_leaves_all_as_it_is(served, monkeypatch):
 
     cluster.list = refuse
     with pytest.raises(
-        drain.Stayed, match=r"https://10\.0\.0\.1:6443 is unreachable, asked for 0 s: connection refused"
+        drain.DrainBlocked,
+        match=r"https://10\.0\.0\.1:6443 is unreachable, asked for 0 s: connection refused",
     ):
-        drain.leave(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
+        drain.drain_changing_nodes(TO_MPS, None, print)  # pyright: ignore[reportArgumentType]
     assert (len(cluster.pods), cluster.cordons) == (1, [])

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from k3sgpu.cluster.client import Snapshot
-from k3sgpu.cluster.diagnosis import findings, notes
-from k3sgpu.cluster.expected_state import MPS_DAEMON_SET, Unkept, unkept
+from k3sgpu.cluster.diagnosis import explain_unmet, notes
+from k3sgpu.cluster.expected_state import MPS_DAEMON_SET, UnmetExpectation, unmet_expectations
 from tests.data.expected_states import (
     DISCOVERY,
+    EXPECTED,
     NO_GPU,
     OPERATOR,
     PLUGIN,
-    PROMISE,
     cluster,
     conditions,
     daemon_set,
@@ -33,10 +33,10 @@ def seen(state: dict[str, Any]) -> Snapshot:
     )
 
 
-def broken(change: Callable[[dict[str, Any]], object], promise: dict[str, Any] = PROMISE) -> list[str]:
+def broken(change: Callable[[dict[str, Any]], object], expected: dict[str, Any] = EXPECTED) -> list[str]:
     state = cluster()
     change(state)
-    return [str(one) for one in unkept(promise, seen(state))]
+    return [str(one) for one in unmet_expectations(expected, seen(state))]
 
 
 def test_a_cluster_that_keeps_its_promise():
@@ -44,15 +44,15 @@ def test_a_cluster_that_keeps_its_promise():
 
 
 def test_under_mps_its_control_daemon_runs_too():
-    promise = copy.deepcopy(PROMISE)
-    promise["nodes"][0]["labels"]["nvidia.com/mps.capable"] = "true"
+    expected = copy.deepcopy(EXPECTED)
+    expected["nodes"][0]["labels"]["nvidia.com/mps.capable"] = "true"
     state = cluster()
     gpu_1(state)["metadata"]["labels"]["nvidia.com/mps.capable"] = "true"
-    told = [str(one) for one in unkept(promise, seen(state))]
+    told = [str(one) for one in unmet_expectations(expected, seen(state))]
     assert told == [f"gpu-1 DaemonSet {MPS_DAEMON_SET} found not there, want its pod Ready"]
     state["daemonsets"].append(daemon_set(MPS_DAEMON_SET))
     state["pods"].append(pod(MPS_DAEMON_SET))
-    assert unkept(promise, seen(state)) == []
+    assert unmet_expectations(expected, seen(state)) == []
 
 
 def test_a_card_that_nobody_declared_is_nobodys_business():
@@ -62,7 +62,7 @@ def test_a_card_that_nobody_declared_is_nobodys_business():
 def test_without_gpus_only_nodes_count():
     state = cluster()
     state.update(clusterpolicies=[], daemonsets=[], pods=[])
-    assert unkept(NO_GPU, seen(state)) == []
+    assert unmet_expectations(NO_GPU, seen(state)) == []
 
 
 def plugin_pod(**status: Any) -> Callable[[dict[str, Any]], object]:
@@ -199,9 +199,9 @@ def test_an_ignored_policy_beside_the_active_one():
     ],
 )
 def test_a_renamed_resource_leaves_its_old_name_at_0(allocatable, expected):
-    promise = copy.deepcopy(PROMISE)
-    promise["nodes"][0]["resources"] = {"nvidia.com/gpu.shared": 6, "nvidia.com/gpu": 0}
-    assert broken(lambda s: gpu_1(s)["status"].update(allocatable=allocatable), promise) == expected
+    renamed = copy.deepcopy(EXPECTED)
+    renamed["nodes"][0]["resources"] = {"nvidia.com/gpu.shared": 6, "nvidia.com/gpu": 0}
+    assert broken(lambda s: gpu_1(s)["status"].update(allocatable=allocatable), renamed) == expected
 
 
 # ---- why
@@ -210,7 +210,7 @@ def test_a_renamed_resource_leaves_its_old_name_at_0(allocatable, expected):
 def remedies(change: Callable[[dict[str, Any]], object], events: tuple[str, ...] = ()) -> dict[str, str]:
     state = cluster()
     change(state)
-    told = findings(PROMISE, seen(state), unkept(PROMISE, seen(state)), events)
+    told = explain_unmet(EXPECTED, seen(state), unmet_expectations(EXPECTED, seen(state)), events)
     return {finding.check: finding.remedy for finding in told}
 
 
@@ -274,11 +274,11 @@ def test_a_missing_policy_is_either_an_operator_that_was_never_installed_or_one_
 
 @pytest.mark.parametrize("found", ["0", "4"])
 def test_partitions_other_than_promised_are_looked_at_on_the_card(found: str):
-    promise = copy.deepcopy(PROMISE)
-    promise["nodes"][0]["resources"] = {"nvidia.com/mig-1g.5gb": 7}
+    expected = copy.deepcopy(EXPECTED)
+    expected["nodes"][0]["resources"] = {"nvidia.com/mig-1g.5gb": 7}
     state = cluster()
     gpu_1(state)["status"]["allocatable"] = {"nvidia.com/mig-1g.5gb": found}
-    told = findings(promise, seen(state), unkept(promise, seen(state)), ())
+    told = explain_unmet(expected, seen(state), unmet_expectations(expected, seen(state)), ())
     remedy = next(one.remedy for one in told if one.check == "nvidia.com/mig-1g.5gb")
     assert "on gpu-1: nvidia-smi -L shows how its cards are cut" in remedy and "rollout restart" in remedy
 
@@ -297,12 +297,15 @@ def test_labels_of_a_node_share_one_finding():
 
 
 def test_another_nodes_trouble_is_not_this_nodes_evidence():
-    promise = copy.deepcopy(PROMISE)
-    promise["nodes"].append({**copy.deepcopy(PROMISE["nodes"][0]), "name": "gpu-2"})
+    expected = copy.deepcopy(EXPECTED)
+    expected["nodes"].append({**copy.deepcopy(EXPECTED["nodes"][0]), "name": "gpu-2"})
     state = cluster()
     fewer(state)
-    told = findings(
-        promise, seen(state), [*unkept(promise, seen(state)), Unkept("gpu-2", "x", "ErrImagePull", "y")], ()
+    told = explain_unmet(
+        expected,
+        seen(state),
+        [*unmet_expectations(expected, seen(state)), UnmetExpectation("gpu-2", "x", "ErrImagePull", "y")],
+        (),
     )
     assert "rollout restart" in next(f.remedy for f in told if f.where == "gpu-1")
 

@@ -8,7 +8,7 @@ import pytest
 from k3sgpu.cli import jobs as command
 from k3sgpu.cluster import jobs as run
 from k3sgpu.cluster.client import ApiUnavailable
-from k3sgpu.cluster.job_status import ended, failed_pod, told
+from k3sgpu.cluster.job_status import describe_pod, ended, failed_pod
 
 PLAN = {"namespace": "n", "image": "i:1", "timeoutSeconds": 9, "strict": False, "nodes": []}
 FULL = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) were unschedulable."
@@ -58,7 +58,7 @@ PULLING = container(waiting={"reason": "ImagePullBackOff", "message": 'Back-off 
     ],
 )
 def test_a_pod_in_one_line(one: dict[str, Any], said: str) -> None:
-    assert told(one) == said
+    assert describe_pod(one) == said
 
 
 def test_how_a_job_ended() -> None:
@@ -161,7 +161,7 @@ def test_only_strict_fails(
     strict: bool, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full", "gpu-3": "passed"}
-    monkeypatch.setattr(run, "verify", lambda *_: verdicts)
+    monkeypatch.setattr(run, "verify_nodes", lambda *_: verdicts)
     config: Any = None
     assert command._verify({**PLAN, "strict": strict}, config) == status
     told = capsys.readouterr()

@@ -14,7 +14,7 @@ from k3sgpu.cluster import client, readiness
 from k3sgpu.cluster.client import kubeconfig
 from k3sgpu.problem import InputError
 from k3sgpu.report import as_text
-from tests.data.expected_states import PROMISE, cluster, fewer
+from tests.data.expected_states import EXPECTED, cluster, fewer
 
 
 class Api:
@@ -91,7 +91,7 @@ def served() -> Iterator[Api]:
 
 
 def test_one_look(served):
-    report = readiness.look(PROMISE, served.config)
+    report = readiness.check_once(EXPECTED, served.config)
     assert report.exit_code == 0
     assert (
         as_text(report)
@@ -106,17 +106,17 @@ def test_one_look_at_less(served):
          "involvedObject": {"name": "p"}, "lastTimestamp": t}
         for t in ("2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z")
     ]  # fmt: skip
-    report = readiness.look(PROMISE, served.config)
+    report = readiness.check_once(EXPECTED, served.config)
     text = as_text(report)
     assert report.exit_code == 1
-    assert "gpu-1  promised: Ready, nvidia.com/gpu 6" in text
+    assert "gpu-1  expected: Ready, nvidia.com/gpu 6" in text
     assert "error: nvidia.com/gpu\n    found:    1\n    expected: 6" in text
     assert text.count("event: p: BackOff: why") == 1
 
 
 def test_an_operator_that_is_not_there(served):
     served.state.update(clusterpolicies=None, daemonsets=[], pods=[])
-    checks = [finding.check for finding in readiness.look(PROMISE, served.config).problems]
+    checks = [finding.check for finding in readiness.check_once(EXPECTED, served.config).problems]
     assert checks[0] == "status"
 
 
@@ -124,14 +124,14 @@ def test_waiting_until_it_is_so(served):
     fewer(served.state)
     served.at = {3: served.heals}
     lines: list[str] = []
-    assert readiness.wait(PROMISE, served.config, lines.append).exit_code == 0
+    assert readiness.wait_until_ready(EXPECTED, served.config, lines.append).exit_code == 0
     assert [line.partition(": ")[2] for line in lines] == ["gpu-1 nvidia.com/gpu found 1, want 6"]
     assert served.looks == 3
 
 
 def test_the_deadline(served):
     fewer(served.state)
-    report = readiness.wait({**PROMISE, "timeoutSeconds": 1}, served.config, lambda _: None)
+    report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
     assert report.exit_code == 1
     assert re.match(r"doctor cluster after \d+ s: 1 error", as_text(report))
 
@@ -140,22 +140,24 @@ def test_an_api_that_vanishes_for_a_while(served):
     fewer(served.state)
     served.at = {2: served.breaks, 4: served.heals}
     lines: list[str] = []
-    assert readiness.wait(PROMISE, served.config, lines.append).exit_code == 0
+    assert readiness.wait_until_ready(EXPECTED, served.config, lines.append).exit_code == 0
     assert any("refuses" in line for line in lines)
 
 
 def test_an_api_that_vanishes_and_stays_away(served):
     fewer(served.state)
     served.at = {2: served.breaks}
-    report = readiness.wait({**PROMISE, "timeoutSeconds": 2}, served.config, lambda _: None)
+    report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 2}, served.config, lambda _: None)
     assert [finding.where for finding in report.problems] == ["gpu-1", "API server"]
 
 
 def test_an_api_that_is_not_there(monkeypatch):
     monkeypatch.setattr(readiness, "PATIENCE_S", 0.2)
     with pytest.raises(InputError, match=r"http://127.0.0.1:1: .*Is the cluster up"):
-        readiness.wait(
-            {**PROMISE, "timeoutSeconds": 900}, kubeconfig(config_text("http://127.0.0.1:1"), "a test"), print
+        readiness.wait_until_ready(
+            {**EXPECTED, "timeoutSeconds": 900},
+            kubeconfig(config_text("http://127.0.0.1:1"), "a test"),
+            print,
         )
 
 
@@ -163,7 +165,7 @@ def test_an_api_that_accepts_and_never_answers(served, monkeypatch):
     monkeypatch.setattr(client, "LOOK_S", 0.4)
     served.hangs = True
     with pytest.raises(InputError, match="did not answer within"):
-        readiness.look(PROMISE, served.config)
+        readiness.check_once(EXPECTED, served.config)
 
 
 @pytest.mark.parametrize(
@@ -192,4 +194,4 @@ def test_a_kubeconfig_with_broken_certificates():
     data = json.loads(config_text("https://127.0.0.1:1"))
     data["clusters"][0]["cluster"]["certificate-authority-data"] = "bm90IGEgY2VydGlmaWNhdGU="
     with pytest.raises(InputError, match="certificates cannot be used"):
-        readiness.look(PROMISE, kubeconfig(json.dumps(data), "a test"))
+        readiness.check_once(EXPECTED, kubeconfig(json.dumps(data), "a test"))
