@@ -66,7 +66,7 @@ def release_files(settings: s.Settings, folder: Path) -> s.ReleaseFiles:
     Raises pulumi.RunError with every file that is missing or is not the release's.
     """
     with _refusals():
-        return s.resolve_air_gap(settings, folder)
+        return s.resolve_release_files(settings, folder)
 
 
 def secrets(config: pulumi.Config, settings: s.Settings) -> dict[str, pulumi.Output[str]]:
@@ -111,7 +111,7 @@ def cluster(
         "servers": [hosts[node.name] for node in settings.servers],
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
-        "lost": [{"name": node.name, "role": node.role} for node in settings.gone if node.role],
+        "lost": [{"name": node.name, "role": node.role} for node in settings.lost if node.role],
         "release": {
             "version": k3s.version,
             "mirror": k3s.mirror,
@@ -123,11 +123,13 @@ def cluster(
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
         "server_config": k3s.server_config,
-        "node_secrets": _secret_texts(s.NODE_SECRETS, secrets, lambda values: s.for_nodes(settings, values)),
-        "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.for_servers),
+        "node_secrets": _secret_texts(
+            s.NODE_SECRETS, secrets, lambda values: s.node_secret_texts(settings, values)
+        ),
+        "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.server_secret_texts),
         "preflight": {
             "inventory": json.dumps(inventory, sort_keys=True),
-            "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.reaching_secrets}),
+            "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
         },
         "upload_plans": release_upload.told(settings, files, inventory),
         "start_timeout_seconds": k3s.start_timeout_seconds,
@@ -186,7 +188,7 @@ def sharing(
             {"name": offer.name, "labels": offer.set_labels, "joined": joined[offer.name]}
             for offer in gpu_nodes
         ],
-        "lost": [node.name for node in settings.gone if node.gpu],
+        "lost": [node.name for node in settings.lost if node.gpu],
         "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
         "expected": json.dumps(expected, sort_keys=True),
         "drained": drained,

@@ -15,8 +15,8 @@ from k3sgpu.settings import (
     Node,
     Profile,
     Settings,
-    memory_of,
     mig_resource,
+    partition_memory_mib,
 )
 
 Way = Literal["time-slicing", "mps"]
@@ -192,7 +192,7 @@ def _share(resource: str, number: int, gpu: Gpu, profile: Profile) -> Share:
         name=profile.shared.slice_name(resource) if profile.shared and replicas > 1 else resource,
         devices=gpu.count * number,
         replicas=replicas,
-        memory_mib=memory_of(kinds[0]) if kinds else gpu.memory_mib,
+        memory_mib=partition_memory_mib(kinds[0]) if kinds else gpu.memory_mib,
         partition=kinds[0] if kinds else None,
     )
 
@@ -209,7 +209,7 @@ def device_plugin_config(profile: Profile) -> str:
         if shared.fail_requests_greater_than_one:
             options["failRequestsGreaterThanOne"] = True
         options["resources"] = [{"name": item.name, "replicas": item.replicas} for item in shared.resources]
-        document["sharing"] = {profile.way: options}
+        document["sharing"] = {profile.strategy_key: options}
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=False)
 
 

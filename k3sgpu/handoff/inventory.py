@@ -44,7 +44,7 @@ def build_inventory(
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
         "registration": settings.k3s.registration_address
         or next((server.node_ip for server in settings.servers), ""),
-        "secrets": sorted(settings.reaching_secrets),
+        "secrets": sorted(settings.login_secrets),
         "agent": settings.ssh.agent,
         "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
         "hosts": [

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import yaml
 
 from k3sgpu.problem import Problem, SettingsError
-from k3sgpu.settings.models.k3s_files import Registries, user_of
+from k3sgpu.settings.models.k3s_files import Registries, proxy_user
 from k3sgpu.settings.models.stack import Settings
 
 OURS = "# From the stack file, by k3s-gpu-sharing.\n"
@@ -19,7 +19,7 @@ NODE_SECRETS = ("registryCredentials", "proxyPassword")
 SERVER_SECRETS = ("s3AccessKey", "s3SecretKey")
 
 
-def for_nodes(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
+def node_secret_texts(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
     """By name, what every node is given; `secrets` has those of NODE_SECRETS that are set."""
     texts = {
         "REGISTRIES": _registries(settings.k3s.registries, secrets.get("registryCredentials", "")),
@@ -28,7 +28,7 @@ def for_nodes(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
     return {name: OURS + text for name, text in texts.items() if text}
 
 
-def for_servers(secrets: Mapping[str, str]) -> dict[str, str]:
+def server_secret_texts(secrets: Mapping[str, str]) -> dict[str, str]:
     """By name, what servers are given besides; `secrets` has those of SERVER_SECRETS that are set."""
     keys = {"s3AccessKey": "etcd-s3-access-key", "s3SecretKey": "etcd-s3-secret-key"}
     config = {keys[name]: value.strip() for name, value in secrets.items()}
@@ -100,13 +100,13 @@ def _environment(settings: Settings, password: str) -> str:
 
 
 def _with(url: str, password: str) -> str:
-    user = user_of(url)
+    user = proxy_user(url)
     return url.replace(f"{user}@", f"{user}:{quote(password.strip(), safe='')}@", 1) if user else url
 
 
 def _direct(settings: Settings) -> list[str]:
     """What no proxy is asked for. Of machines the networks around them: another host shall restart nobody."""
-    nodes = [*settings.nodes, *settings.gone]
+    nodes = [*settings.nodes, *settings.lost]
     around = {
         ipaddress.ip_network(f"{address}/24", strict=False)
         for node in nodes

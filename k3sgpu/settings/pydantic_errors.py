@@ -119,7 +119,7 @@ def _one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str, Any]) ->
     found = f"the name {show(str(loc[-1]))}" if bad_key else show(detail["input"])
     if kind == "missing":
         return Problem(dotted(loc), "nothing: the key is missing", meaning, f"add `{_example(field)}`")
-    if kind == "refused":
+    if kind == "refusal":
         return Problem(dotted(loc), found, str(context["expected"]), str(context["remedy"]))
     if kind == "literal_error":
         return _not_one_of(loc, detail, str(context["expected"]).replace("'", "").replace(" or ", ", "))

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from k3sgpu.problem import Problem, SettingsError
-from k3sgpu.settings.files.ssh_keys import located
+from k3sgpu.settings.files.ssh_keys import resolve_path
 from k3sgpu.settings.models.stack import Settings
 
 FILES = {
@@ -28,7 +28,7 @@ def resolve_kubeconfig(settings: Settings, base_dir: str | Path, secret: str | N
     assert given is not None
     if given.file is None:
         return _chosen(secret or "", given.context, None, "the secret clusterKubeconfig")
-    path = located(given.file, Path(base_dir))
+    path = resolve_path(given.file, Path(base_dir))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

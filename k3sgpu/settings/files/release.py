@@ -6,7 +6,7 @@ from pathlib import Path
 
 from k3sgpu.problem import Problem, SettingsError
 from k3sgpu.settings.files.release_pins import BINARIES, listed
-from k3sgpu.settings.files.ssh_keys import located
+from k3sgpu.settings.files.ssh_keys import resolve_path
 from k3sgpu.settings.models.machines import Architecture, K3s
 from k3sgpu.settings.models.stack import Settings
 
@@ -15,7 +15,7 @@ ReleaseFiles = dict[Architecture, dict[str, str]]
 """By architecture, the files that a machine is brought, and their SHA-256."""
 
 
-def resolve_air_gap(settings: Settings, base_dir: str | Path) -> ReleaseFiles:
+def resolve_release_files(settings: Settings, base_dir: str | Path) -> ReleaseFiles:
     """What the machines are brought; empty without `k3s.airGap`.
 
     They lie in FOLDER/VERSION under the names that k3s's releases give them; a relative folder counts from
@@ -25,7 +25,7 @@ def resolve_air_gap(settings: Settings, base_dir: str | Path) -> ReleaseFiles:
     k3s = settings.k3s
     if k3s.air_gap is None:
         return {}
-    release = _Release(located(k3s.air_gap, Path(base_dir)) / k3s.version, k3s)
+    release = _Release(resolve_path(k3s.air_gap, Path(base_dir)) / k3s.version, k3s)
     script = release.checked(SCRIPT, k3s.install_script_sha256, "k3s.installScriptSha256")
     files: ReleaseFiles = {name: {SCRIPT: script, **release.files(name)} for name in release.architectures}
     if release.problems:

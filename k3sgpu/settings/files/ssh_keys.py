@@ -66,14 +66,14 @@ def is_encrypted(private_key: str) -> bool:
     return False
 
 
-def located(path: str, base_dir: Path) -> Path:
+def resolve_path(path: str, base_dir: Path) -> Path:
     """A path of a stack file: relative ones count from `base_dir`, ~ is home."""
     return Path.home() / path[2:] if path.startswith("~/") else base_dir / path
 
 
 def _known_hosts(settings: Settings, base_dir: Path) -> asyncssh.SSHKnownHosts | Problem:
     """A missing file knows nobody; nor is it read when the stack file names every host's key."""
-    path = located(settings.ssh.known_hosts_file, base_dir)
+    path = resolve_path(settings.ssh.known_hosts_file, base_dir)
     ends = [*settings.machines, *([settings.bastion] if settings.bastion else [])]
     if all(end.host_key for end in ends):
         return asyncssh.SSHKnownHosts()
@@ -139,7 +139,7 @@ def _private_key(end: Endpoint, settings: Settings, base_dir: Path) -> str | Pro
     """The text of the key file; None where the keys come from an agent or a secret."""
     if not end.private_key_file:
         return None
-    path = located(end.private_key_file, base_dir)
+    path = resolve_path(end.private_key_file, base_dir)
     expected = "a readable private key"
     try:
         text = path.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import HOST_NAME, refused
+from k3sgpu.settings.models.names import HOST_NAME, refusal
 
 _HOST = HOST_NAME.pattern.replace("(", "(?:")
 _PROXY = re.compile(rf"https?://(?:(?P<user>[A-Za-z0-9._~-]+)@)?{_HOST}:\d{{1,5}}")
@@ -31,9 +31,9 @@ def _network(shortest: int, longest: int, example: str) -> AfterValidator:
         try:
             network = ipaddress.IPv4Network(text, strict=False)
         except ValueError:
-            raise refused(expected, f"write for instance {example}") from None
+            raise refusal(expected, f"write for instance {example}") from None
         if not shortest <= network.prefixlen <= longest or "/" not in text:
-            raise refused(expected, f"write for instance {example}")
+            raise refusal(expected, f"write for instance {example}")
         return text
 
     return AfterValidator(check)
@@ -50,13 +50,13 @@ ServiceNetwork = Annotated[str, _network(12, 28, "10.43.0.0/16"), _looks_like_ne
 
 def _proxy(text: str) -> str:
     if _WITH_PASSWORD.fullmatch(text):
-        raise refused(
+        raise refusal(
             "a proxy's address without a password: a stack file can be read by many",
             "write http://USER@HOST:PORT, and the password: pulumi config set --secret proxyPassword",
         )
     if _PROXY.fullmatch(text):
         return text
-    raise refused(
+    raise refusal(
         "a proxy's address, http://HOST:PORT or http://USER@HOST:PORT",
         "write for instance http://proxy.example.org:3128",
     )
@@ -64,10 +64,10 @@ def _proxy(text: str) -> str:
 
 def _kubelet_arg(text: str) -> str:
     if text in OWNED_KUBELET_ARGS:
-        raise refused("arguments that the program does not decide itself", OWNED_KUBELET_ARGS[text])
+        raise refusal("arguments that the program does not decide itself", OWNED_KUBELET_ARGS[text])
     if _KUBELET_ARG.fullmatch(text):
         return text
-    raise refused(
+    raise refusal(
         "the name of an argument of the kubelet, without dashes in front",
         f"write {text.strip('-').partition('=')[0] or 'max-pods'}: VALUE",
     )
@@ -76,7 +76,7 @@ def _kubelet_arg(text: str) -> str:
 def _kubelet_value(value: Any) -> str:
     if isinstance(value, (str, int)) and "\n" not in str(value):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    raise refused("a text, a number, true or false", "write for instance max-pods: 200")
+    raise refusal("a text, a number, true or false", "write for instance max-pods: 200")
 
 
 ProxyUrl = Annotated[
@@ -204,7 +204,7 @@ class Snapshots(Model):
     )
 
 
-def user_of(proxy: str) -> str | None:
+def proxy_user(proxy: str) -> str | None:
     """The login name in a proxy's address."""
     found = _PROXY.fullmatch(proxy)
     return found["user"] if found else None

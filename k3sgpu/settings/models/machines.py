@@ -30,7 +30,7 @@ from k3sgpu.settings.models.names import (
 )
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
-BROUGHT = "file:///usr/local/lib/k3s-gpu-sharing/release"
+UPLOADED_RELEASES = "file:///usr/local/lib/k3s-gpu-sharing/release"
 """Where a machine has what airGap names, as a mirror: in a folder that is ours, which clean takes away."""
 INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install.sh"
 # Not ssh-rsa: the provider would ask for its SHA-1 signatures, which today's servers refuse.
@@ -103,7 +103,7 @@ class Ssh(Model):
 
 
 def _mirror(data: dict[str, Any]) -> str:
-    return BROUGHT if data["air_gap"] else RELEASES
+    return UPLOADED_RELEASES if data["air_gap"] else RELEASES
 
 
 def _install_script(data: dict[str, Any]) -> str:
@@ -289,7 +289,7 @@ class Kubeconfig(Model):
     )
 
 
-def file_alone(value: Any) -> Any:
+def expand_file_path(value: Any) -> Any:
     """`kubeconfig: ~/.kube/config` is short for `kubeconfig: {file: ~/.kube/config}`."""
     return {"file": value} if isinstance(value, str) else value
 
@@ -329,7 +329,7 @@ Labels = dict[LabelKey, LabelValue]
 Taints = Annotated[tuple[Taint, ...], Field(strict=False)]
 
 
-Waivable = Literal[
+WaivableCheck = Literal[
     "address",
     "cgroup",
     "clock",
@@ -371,13 +371,13 @@ Waivable = Literal[
 ]
 """Doctor's rules that somebody may know better than; not whose machine it is, and not who may log in."""
 
-Waived = Annotated[tuple[Waivable, ...], Field(strict=False)]
+WaivedChecks = Annotated[tuple[WaivableCheck, ...], Field(strict=False)]
 
 
 class Doctor(Model):
     """What of doctor's look at the machines is to be let pass."""
 
-    waive: Waived = Field(
+    waive: WaivedChecks = Field(
         default=(), description="checks to let pass on every machine, by doctor's name", examples=["[swap]"]
     )
 
@@ -396,11 +396,12 @@ class Host(Login):
         description="the IPv4 address that the world reaches it by: k3s's node-external-ip",
         examples=["203.0.113.11"],
     )
-    waive: Waived = Field(
+    waive: WaivedChecks = Field(
         default=(), description="checks to let pass on this machine, by doctor's name", examples=["[swap]"]
     )
-    gone: bool = Field(
+    lost: bool = Field(
         default=False,
+        alias="gone",
         description="true for a machine that will never answer again; take it out after the next `up`",
         examples=["true"],
     )
@@ -434,7 +435,7 @@ class Host(Login):
     )
 
 
-def _address_alone(value: Any) -> Any:
+def _expand_address(value: Any) -> Any:
     """`gpu-1: 10.0.0.21` is short for `gpu-1: {address: 10.0.0.21}`."""
     return {"address": value} if isinstance(value, str) else value
 
@@ -453,7 +454,7 @@ class Pool(Login):
     )
     hosts: Annotated[
         dict[
-            NodeName, Annotated[Host, BeforeValidator(_address_alone, json_schema_input_type=Address | Host)]
+            NodeName, Annotated[Host, BeforeValidator(_expand_address, json_schema_input_type=Address | Host)]
         ],
         Field(min_length=1),
     ] = Field(

@@ -23,9 +23,9 @@ PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
 """A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
 
 
-def refused(expected: str, remedy: str) -> PydanticCustomError:
+def refusal(expected: str, remedy: str) -> PydanticCustomError:
     """An error whose expectation and remedy reach the user as they are."""
-    return PydanticCustomError("refused", "{expected}", {"expected": expected, "remedy": remedy})
+    return PydanticCustomError("refusal", "{expected}", {"expected": expected, "remedy": remedy})
 
 
 def _suggestion(text: str) -> str:
@@ -37,7 +37,7 @@ def _kubernetes_name(what: str, pattern: re.Pattern[str]) -> Callable[[str], str
         if pattern.fullmatch(text) and len(text) <= LABEL_LIMIT:
             return text
         dots = ", dots" if pattern is DNS_SUBDOMAIN else ""
-        raise refused(
+        raise refusal(
             f"{what}: lower-case letters, digits{dots} and '-', a letter or digit at both ends, "
             f"at most {LABEL_LIMIT} characters (RFC 1123)",
             f"write {_suggestion(text)}",
@@ -49,7 +49,7 @@ def _kubernetes_name(what: str, pattern: re.Pattern[str]) -> Callable[[str], str
 def _label_value(text: str) -> str:
     if text == "" or (LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT):
         return text
-    raise refused(
+    raise refusal(
         f"a Kubernetes label value: letters, digits, '.', '_' and '-', at most {LABEL_LIMIT} characters",
         "write the value as `kubectl get node --show-labels` shows it",
     )
@@ -60,14 +60,14 @@ def _label_key(text: str) -> str:
     well_prefixed = DNS_SUBDOMAIN.fullmatch(prefix) if "/" in text else True
     if well_prefixed and len(prefix) <= 253 and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
         return text
-    raise refused("a Kubernetes label key, such as accelerator or nvidia.com/gpu.product", "correct the key")
+    raise refusal("a Kubernetes label key, such as accelerator or nvidia.com/gpu.product", "correct the key")
 
 
 def _taint(text: str) -> str:
     pair, _, effect = text.rpartition(":")
     if TAINT.fullmatch(pair) and effect in TAINT_EFFECTS:
         return text
-    raise refused(
+    raise refusal(
         f"a taint, key=value:Effect or key:Effect, with the effect {', '.join(TAINT_EFFECTS)}",
         "write for instance team=red:NoSchedule",
     )
@@ -75,13 +75,13 @@ def _taint(text: str) -> str:
 
 def _profile_name(text: str) -> str:
     if text == NO_SHARING:
-        raise refused(
+        raise refusal(
             f"another name: the profile {NO_SHARING} is always there and shares nothing",
             f"rename the profile, or remove it and write `profile: {NO_SHARING}` in the pool",
         )
     if LABEL_VALUE.fullmatch(text) and len(text) <= PROFILE_LIMIT:
         return text
-    raise refused(
+    raise refusal(
         "a name of letters, digits, '.', '_' and '-', a letter or digit at both ends, at most "
         f"{PROFILE_LIMIT} characters (with its hash it becomes a ConfigMap key and a node label's value)",
         "choose such a name, for instance 2080ti-12gb",
@@ -90,14 +90,14 @@ def _profile_name(text: str) -> str:
 
 def _product(text: str) -> str:
     if text.endswith("-SHARED"):
-        raise refused(
+        raise refusal(
             "the product without -SHARED, which NVIDIA's feature discovery adds by itself to a shared card",
             f"write {text.removesuffix('-SHARED')}",
         )
     if LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT:
         return text
     as_label = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:LABEL_LIMIT].strip("-._")
-    raise refused(
+    raise refusal(
         "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space",
         f"write {as_label or 'NVIDIA-GeForce-RTX-2080-Ti'}",
     )
@@ -108,18 +108,18 @@ def _address(text: str) -> str:
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
-        raise refused(
+        raise refusal(
             "the machine's IPv4 address (k3s takes it as node-ip, so a DNS name does not do)", example
         ) from None
     if address.is_loopback or address.is_unspecified or address.is_multicast:
-        raise refused("an address at which the other nodes reach this machine", example)
+        raise refusal("an address at which the other nodes reach this machine", example)
     return text
 
 
 def _host_name(text: str) -> str:
     if HOST_NAME.fullmatch(text) and len(text) <= 253:
         return text
-    raise refused(
+    raise refusal(
         "a name or an IPv4 address, without user and port", "write for instance bastion.example.org"
     )
 
@@ -128,14 +128,14 @@ def _resource(text: str) -> str:
     domain, _, name = text.partition("/")
     if name and DNS_SUBDOMAIN.fullmatch(domain) and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
         return text
-    raise refused(
+    raise refusal(
         "an extended resource, such as nvidia.com/gpu or nvidia.com/gpu.shared", "write nvidia.com/gpu"
     )
 
 
 def _key_path(text: str) -> str:
     if "\n" in text or not text.strip():
-        raise refused(
+        raise refusal(
             "the path of a key file, not the key itself (this value is not shown)",
             "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
         )
@@ -145,7 +145,7 @@ def _key_path(text: str) -> str:
 def _mig_profile(text: str) -> str:
     if MIG_PROFILE.fullmatch(text):
         return text
-    raise refused(
+    raise refusal(
         "a MIG profile as `nvidia-smi mig -lgip` names it, such as 1g.5gb, 3g.20gb or 1g.10gb+me",
         "write for instance 1g.5gb",
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema, field_validator
 
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import NO_SHARING, ProfileName, refused
+from k3sgpu.settings.models.names import NO_SHARING, ProfileName, refusal
 
 GPU = "nvidia.com/gpu"
 NVIDIA_CHARTS = "https://helm.ngc.nvidia.com/nvidia"
@@ -81,12 +81,12 @@ def mig_resource(kind: str) -> str:
     return f"nvidia.com/mig-{kind.replace('+', '.')}"
 
 
-def slices_of(kind: str) -> int:
+def partition_slices(kind: str) -> int:
     """3 for 3g.20gb: how many of a card's seven parts such a partition takes."""
     return int(kind.partition("g.")[0])
 
 
-def memory_of(kind: str) -> int:
+def partition_memory_mib(kind: str) -> int:
     """4500 MiB for 1g.5gb: what of a partition's nominal memory is left for certain, whatever the card."""
     return int(kind.partition("g.")[2].partition("gb")[0]) * 900
 
@@ -96,7 +96,7 @@ def _full_resource(text: str) -> str:
     name = text if text.startswith("nvidia.com/") else f"nvidia.com/{text}"
     if re.fullmatch(rf"nvidia\.com/(gpu|{MIG_NAME})", name) and len(name) <= NAME_LIMIT:
         return name
-    raise refused(
+    raise refusal(
         f"{GPU}, or a MIG partition such as nvidia.com/mig-1g.5gb "
         "(NVIDIA's plugin skips any other name without a word)",
         f"write name: {GPU}, or remove this entry",
@@ -106,7 +106,7 @@ def _full_resource(text: str) -> str:
 def _whole_card(text: str) -> str:
     if _full_resource(text) == GPU:
         return GPU
-    raise refused(
+    raise refusal(
         f'{GPU}: NVIDIA\'s plugin stops with "sharing using MPS is not supported for MIG devices"',
         "remove this entry, or share partitions by timeSlicing",
     )
@@ -114,12 +114,12 @@ def _whole_card(text: str) -> str:
 
 def _slices(replicas: int) -> int:
     if replicas < 2:
-        raise refused(
+        raise refusal(
             'at least 2: NVIDIA\'s plugin stops with "number of replicas must be >= 2"',
             "to not share, leave the profile empty ({}); to share, write replicas: 2 or more",
         )
     if replicas > MOST_SLICES:
-        raise refused(
+        raise refusal(
             f'at most {MOST_SLICES}: NVIDIA\'s plugin stops with "cannot unmarshal number"',
             "write replicas: 6",
         )
@@ -129,7 +129,7 @@ def _slices(replicas: int) -> int:
 def _mps_clients(replicas: int) -> int:
     if replicas <= MPS_CLIENTS:
         return replicas
-    raise refused(
+    raise refusal(
         f"at most {MPS_CLIENTS}: NVIDIA's MPS control daemon stops with "
         f'"maximum allowed replicas exceeded: {replicas} > {MPS_CLIENTS}"',
         f"write replicas: {MPS_CLIENTS} or fewer, or share by timeSlicing",
@@ -140,7 +140,7 @@ def _always_true(flag: bool) -> bool:
     """config.NewConfig sets it, and rm.ValidateRequest does not even look."""
     if flag:
         return flag
-    raise refused(
+    raise refusal(
         "true: under MPS NVIDIA's plugin fails greater requests whatever the file says",
         "remove it",
     )
@@ -246,7 +246,7 @@ class Profile(Model):
         return self.mps or self.time_slicing
 
     @property
-    def way(self) -> Literal["mps", "timeSlicing"]:
+    def strategy_key(self) -> Literal["mps", "timeSlicing"]:
         """The key under which `shared` is written."""
         return "mps" if self.mps else "timeSlicing"
 

@@ -9,15 +9,15 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.machines import Doctor, K3s, Kubeconfig, Login, Pool, Pools, Ssh, file_alone
+from k3sgpu.settings.models.machines import Doctor, K3s, Kubeconfig, Login, Pool, Pools, Ssh, expand_file_path
 from k3sgpu.settings.models.names import KeyPath, Name
 from k3sgpu.settings.models.sharing import GpuOperator, Sharing
-from k3sgpu.settings.models.workloads import POOL_LABEL, Verified, Verify, Workload, as_the_article
+from k3sgpu.settings.models.workloads import POOL_LABEL, Verify, VerifySetting, Workload, apply_preset
 
-REACHING_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
+LOGIN_SECRET_KEYS = ("sshPrivateKey", "sshPrivateKeyPassphrase", "sudoPassword")
 """Those of SECRET_KEYS that it takes to reach a machine."""
 SECRET_KEYS = (
-    *REACHING_KEYS,
+    *LOGIN_SECRET_KEYS,
     "clusterKubeconfig",
     "registryCredentials",
     "proxyPassword",
@@ -38,7 +38,7 @@ class Sections(Model):
         default=None, alias="k3s", description="which k3s", examples=["{version: v1.36.2+k3s1}"]
     )
     kubeconfig: Annotated[
-        Kubeconfig | None, BeforeValidator(file_alone, json_schema_input_type=KeyPath | Kubeconfig)
+        Kubeconfig | None, BeforeValidator(expand_file_path, json_schema_input_type=KeyPath | Kubeconfig)
     ] = Field(
         default=None,
         description="instead of k3s: the cluster that is there already",
@@ -59,7 +59,7 @@ class Sections(Model):
         description="Deployments and Jobs by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],
     )
-    verify: Verified = Field(
+    verify: VerifySetting = Field(
         default=Verify(),
         description="true (each GPU node has to compute on a slice), strict (a node that fails fails `up`), "
         "false, or a mapping",
@@ -84,7 +84,7 @@ class Sections(Model):
     def _articles_own(cls, said: Any) -> Any:
         if not isinstance(said, Mapping):
             return said
-        return {name: as_the_article(name, workload) for name, workload in said.items()}
+        return {name: apply_preset(name, workload) for name, workload in said.items()}
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,8 @@ class Settings:
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
-        """All machines of all pools, by name, but for those that are gone."""
-        return self._nodes(gone=False)
+        """All hosts of all pools except the lost ones, by name."""
+        return self._nodes(lost=False)
 
     @property
     def machines(self) -> tuple[Node, ...]:
@@ -194,12 +194,12 @@ class Settings:
         return tuple(node for node in self.nodes if node.role and not self.kubeconfig)
 
     @property
-    def gone(self) -> tuple[Node, ...]:
-        """Machines that will never answer again, by name."""
-        return self._nodes(gone=True)
+    def lost(self) -> tuple[Node, ...]:
+        """Hosts marked `gone`, which will never answer again, by name."""
+        return self._nodes(lost=True)
 
-    def _nodes(self, gone: bool) -> tuple[Node, ...]:
-        nodes = [node for name, pool in self.pools.items() for node in self._of_pool(name, pool, gone)]
+    def _nodes(self, lost: bool) -> tuple[Node, ...]:
+        nodes = [node for name, pool in self.pools.items() for node in self._of_pool(name, pool, lost)]
         return tuple(sorted(nodes, key=lambda node: node.name))
 
     @property
@@ -214,9 +214,9 @@ class Settings:
         return self.servers[0]
 
     @property
-    def reaching_secrets(self) -> frozenset[str]:
+    def login_secrets(self) -> frozenset[str]:
         """Names of those that it takes to reach a machine."""
-        return self.secrets & frozenset(REACHING_KEYS)
+        return self.secrets & frozenset(LOGIN_SECRET_KEYS)
 
     @property
     def registration_address(self) -> str:
@@ -261,7 +261,7 @@ class Settings:
             "key_place": f"{key_place}.privateKeyFile",
         }
 
-    def _of_pool(self, pool_name: str, pool: Pool, gone: bool) -> list[Node]:
+    def _of_pool(self, pool_name: str, pool: Pool, lost: bool) -> list[Node]:
         gpu = pool.gpu and Gpu(
             product=pool.gpu.product,
             count=pool.gpu.count,
@@ -291,7 +291,7 @@ class Settings:
                 **login,
             )
             for name in pool.nodes
-            if not gone
+            if not lost
         ]
         return there + [
             Node(
@@ -314,5 +314,5 @@ class Settings:
                 **self._login((f"pools.{pool_name}.hosts.{name}", host), (f"pools.{pool_name}", pool)),
             )
             for name, host in pool.hosts.items()
-            if host.gone == gone
+            if host.lost == lost
         ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from k3sgpu.settings.models.base import Model, Strings
-from k3sgpu.settings.models.names import LabelKey, LabelValue, Name, Resource, refused
+from k3sgpu.settings.models.names import LabelKey, LabelValue, Name, Resource, refusal
 from k3sgpu.settings.models.sharing import GPU
 
 TESTER = "nvcr.io/nvidia/cloud-native/dcgm:4.6.0-1-ubuntu24.04"
@@ -32,7 +32,7 @@ VECTORADD = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04"
 POOL_LABEL = "k3s-gpu-sharing/pool"
 """A node's pool. Only nodes of pools that a workload names carry it: nobody else asks for it."""
 
-ARTICLE: Mapping[str, Mapping[str, Any]] = {
+PRESETS: Mapping[str, Mapping[str, Any]] = {
     "gpu-operator-test": {"kind": "Job"},
     "nvidia-plugin-test": {"kind": "Deployment", "replicas": 1, "gpus": 1},
     "nvidia-plugin-test-2": {"kind": "Deployment", "replicas": 2, "gpus": 2},
@@ -55,9 +55,9 @@ BASELINE = frozenset(
 CAPABILITY = re.compile("(?!CAP_)[A-Z][A-Z0-9_]*")
 
 
-def as_the_article(name: Any, said: Any) -> Any:
+def apply_preset(name: Any, said: Any) -> Any:
     """What a workload says, with what the article says of one of that name and kind."""
-    preset = ARTICLE.get(name, {})
+    preset = PRESETS.get(name, {})
     if not isinstance(said, Mapping) or said.get("kind", preset.get("kind")) != preset.get("kind"):
         return said
     return {**preset, **said}
@@ -90,12 +90,12 @@ def _security_context(data: dict[str, Any]) -> "SecurityContext":
 def _variable(text: str) -> str:
     if re.fullmatch(VARIABLE, text):
         return text
-    raise refused("a variable's name: letters, digits and '_', not a digit first", "correct the name")
+    raise refusal("a variable's name: letters, digits and '_', not a digit first", "correct the name")
 
 
 def _plain_variable(text: str) -> str:
     if SECRETIVE.search(text):
-        raise refused(
+        raise refusal(
             "no secret: what stands in env can be read in the stack file, the state and the cluster",
             f"make a Secret (kubectl create secret generic NAME --from-literal=KEY=...) in the workload's\n"
             f"namespace, and write secretEnv: {{{text}: {{name: NAME, key: KEY}}}}",
@@ -106,13 +106,13 @@ def _plain_variable(text: str) -> str:
 def _secret_key(text: str) -> str:
     if re.fullmatch(SECRET_KEY, text):
         return text
-    raise refused("a key of a Kubernetes Secret: letters, digits, '.', '_' and '-'", "correct the key")
+    raise refusal("a key of a Kubernetes Secret: letters, digits, '.', '_' and '-'", "correct the key")
 
 
 def _capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not CAPABILITY.fullmatch(name):
-            raise refused(
+            raise refusal(
                 f"Linux capabilities in capitals and without CAP_ (here: {name})",
                 "write for instance [SYS_ADMIN]",
             )
@@ -232,7 +232,7 @@ def _verify(said: Any) -> Any:
     return {"enabled": True, **said} if isinstance(said, Mapping) else said
 
 
-Verified = Annotated[
+VerifySetting = Annotated[
     Verify, BeforeValidator(_verify, json_schema_input_type=bool | Literal["strict"] | Verify)
 ]
 

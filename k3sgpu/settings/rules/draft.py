@@ -20,7 +20,7 @@ class Draft:
         """Nothing at or below this path, and no key above it, was left out."""
         return not any(loc[: len(prefix)] == prefix or prefix[: len(loc)] == loc for loc in self.damaged)
 
-    def said(self, section: str) -> Mapping[str, Any]:
+    def section(self, name: str) -> Mapping[str, Any]:
         """A section as it is written; empty where it is none."""
-        written = self.raw.get(section)
+        written = self.raw.get(name)
         return written if isinstance(written, Mapping) else {}

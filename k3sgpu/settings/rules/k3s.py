@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 
 from k3sgpu.problem import Problem
-from k3sgpu.settings.models.k3s_files import user_of
+from k3sgpu.settings.models.k3s_files import proxy_user
 from k3sgpu.settings.rules.draft import Draft
 
 
@@ -27,7 +27,7 @@ def networks_are_apart(draft: Draft) -> Iterator[Problem]:
             )
     if pods.overlaps(services) and draft.intact("k3s"):
         yield Problem(
-            "k3s.serviceCidr" if "serviceCidr" in draft.said("k3s") else "k3s.clusterCidr",
+            "k3s.serviceCidr" if "serviceCidr" in draft.section("k3s") else "k3s.clusterCidr",
             f"{services} for services and {pods} for pods",
             "two networks that do not overlap",
             "write for instance clusterCidr: 10.42.0.0/16 and serviceCidr: 10.43.0.0/16",
@@ -70,14 +70,14 @@ def secrets_have_a_use(draft: Draft) -> Iterator[Problem]:
     if not draft.intact("k3s"):
         return
     proxies = [url for url in (k3s.proxy.http, k3s.proxy.https) if url] if k3s.proxy else []
-    if "proxyPassword" in secrets and not any(map(user_of, proxies)):
+    if "proxyPassword" in secrets and not any(map(proxy_user, proxies)):
         yield Problem(
             "k3s.proxy",
             "no proxy with a login name, and yet the secret proxyPassword",
             "http://USER@HOST:PORT, for which the password is",
             "write the login name into k3s.proxy, or: pulumi config rm proxyPassword",
         )
-    if any(map(user_of, proxies)) and "proxyPassword" not in secrets:
+    if any(map(proxy_user, proxies)) and "proxyPassword" not in secrets:
         yield Problem(
             "k3s.proxy",
             "a login name, and no secret proxyPassword",
@@ -106,10 +106,10 @@ def secrets_have_a_use(draft: Draft) -> Iterator[Problem]:
 def one_way_for_the_release(draft: Draft) -> Iterator[Problem]:
     """What this computer brings is looked for where it puts it, and nowhere else."""
     for key in ("mirror", "installScriptUrl"):
-        if draft.settings.k3s.air_gap and draft.said("k3s").get(key):
+        if draft.settings.k3s.air_gap and draft.section("k3s").get(key):
             yield Problem(
                 f"k3s.{key}",
-                f"{draft.said('k3s')[key]}, beside airGap: {draft.settings.k3s.air_gap}",
+                f"{draft.section('k3s')[key]}, beside airGap: {draft.settings.k3s.air_gap}",
                 "one of them: airGap brings the whole release from this computer",
                 f"remove {key}, or airGap",
             )

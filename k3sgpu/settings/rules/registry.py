@@ -55,9 +55,9 @@ def servers_make_a_majority(draft: Draft) -> Iterator[Problem]:
             "one host in pools of role server, or three or five",
             "add a pool `control: {role: server, hosts: {server-1: 10.0.0.11}}`, or give a pool role: server",
         )
-    gone = [node.name for node in draft.settings.gone if node.role == "server"]
+    lost = [node.name for node in draft.settings.lost if node.role == "server"]
     # With a dead one marked, and no other in its place yet, there is nothing to do but to take it out.
-    if servers and len(servers) % 2 == 0 and (len(servers) + len(gone)) % 2 == 0 and draft.intact("pools"):
+    if servers and len(servers) % 2 == 0 and (len(servers) + len(lost)) % 2 == 0 and draft.intact("pools"):
         yield Problem(
             "pools",
             f"{len(servers)} server hosts: {', '.join(servers)}",
@@ -102,7 +102,7 @@ def unique_hosts(draft: Draft) -> Iterator[Problem]:
     order = [
         f"pools.{pool}.hosts.{name}" for pool, said in draft.settings.pools.items() for name in said.hosts
     ]
-    nodes = sorted([*draft.settings.machines, *draft.settings.gone], key=lambda node: order.index(node.place))
+    nodes = sorted([*draft.settings.machines, *draft.settings.lost], key=lambda node: order.index(node.place))
     yield from _shared({node.place: node.name for node in nodes}, "name", "a name", "rename one of the two")
     addresses = {node.place: node.node_ip for node in nodes}
     shared = list(_shared(addresses, "address", "an address", "correct one of the two addresses"))
@@ -126,7 +126,7 @@ def _shared(values: Mapping[str, str], what: str, own: str, remedy: str) -> Iter
 def nothing_leads_to_the_gone(draft: Draft) -> Iterator[Problem]:
     """The kubeconfig and agents that join would look for a dead server."""
     wanted = draft.settings.k3s.registration_address
-    for node in draft.settings.gone:
+    for node in draft.settings.lost:
         if wanted and wanted in (node.address, node.node_ip, node.external_ip):
             yield Problem(
                 "k3s.registrationAddress",

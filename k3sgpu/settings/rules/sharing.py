@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.names import NO_SHARING
-from k3sgpu.settings.models.sharing import MIG_SLICES, Profile, slices_of
+from k3sgpu.settings.models.sharing import MIG_SLICES, Profile, partition_slices
 from k3sgpu.settings.models.stack import Gpu, Settings
 from k3sgpu.settings.models.workloads import Workload
 from k3sgpu.settings.pydantic_errors import nearest, show
@@ -66,7 +66,7 @@ def shared_once(draft: Draft) -> Iterator[Problem]:
         for index, item in enumerate(profile.shared.resources if profile.shared else ()):
             if item.name in seen:
                 yield Problem(
-                    f"sharing.profiles.{name}.{profile.way}.resources[{index}].name",
+                    f"sharing.profiles.{name}.{profile.strategy_key}.resources[{index}].name",
                     f"{item.name} a second time",
                     "each resource once: NVIDIA's plugin takes the larger, the labels the first",
                     "remove one of the two entries",
@@ -79,7 +79,7 @@ def partitions_named(draft: Draft) -> Iterator[Problem]:
     for pool_name, gpu, profile in _pools(draft.settings):
         path = f"pools.{pool_name}.gpu.mig"
         kinds = ", ".join(gpu.mig)
-        if sum(slices_of(kind) * number for kind, number in gpu.mig.items()) > MIG_SLICES:
+        if sum(partition_slices(kind) * number for kind, number in gpu.mig.items()) > MIG_SLICES:
             yield Problem(
                 path,
                 ", ".join(f"{number} x {kind}" for kind, number in gpu.mig.items()),
@@ -125,7 +125,7 @@ def shared_is_offered(draft: Draft) -> Iterator[Problem]:
         for index, item in enumerate(profile.shared.resources if profile.shared else ()):
             if item.name not in offered:
                 yield Problem(
-                    f"sharing.profiles.{name}.{profile.way}.resources[{index}].name",
+                    f"sharing.profiles.{name}.{profile.strategy_key}.resources[{index}].name",
                     f"{item.name}, which no card of pool {listed} is",
                     f"what its cards are: {', '.join(sorted(offered))}; NVIDIA's plugin skips others without "
                     "a word",
@@ -138,7 +138,7 @@ def single_requests(draft: Draft) -> Iterator[Problem]:
     """failRequestsGreaterThanOne: the kubelet fails such a pod, its Deployment makes another, without end."""
     for name, workload in draft.settings.workloads.items():
         for node, gpu, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
-            where = f"sharing.profiles.{gpu.profile}.{profile.way}"
+            where = f"sharing.profiles.{gpu.profile}.{profile.strategy_key}"
             deployed = workload.kind == "Deployment"
             remove = (
                 f"share by timeSlicing instead of {where}"

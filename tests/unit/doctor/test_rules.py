@@ -10,7 +10,7 @@ from k3sgpu.doctor.registry import CROSS_RULES, RULES, TOOLS, judge
 from k3sgpu.hosts.facts import Facts, parse
 from k3sgpu.hosts.ssh import Answer, Clock
 from k3sgpu.report import Report, as_json, as_text
-from k3sgpu.settings.models.machines import Waivable
+from k3sgpu.settings.models.machines import WaivableCheck
 from tests.data.captures import CAPTURES
 
 DEBIAN = f"""\
@@ -416,7 +416,7 @@ def test_what_the_stack_file_waives_is_shown_and_counts_for_nothing():
 
 
 def test_every_rule_can_be_waived_but_whose_machine_it_is_and_who_may_log_in():
-    assert set(get_args(Waivable)) == {*RULES, *CROSS_RULES} - {"owner", "privileges"}
+    assert set(get_args(WaivableCheck)) == {*RULES, *CROSS_RULES} - {"owner", "privileges"}
 
 
 @pytest.mark.parametrize("name", ["aaaa", "bbbb"])

@@ -18,7 +18,7 @@ from k3sgpu.handoff import inventory
 from k3sgpu.handoff import release_upload as bring
 from k3sgpu.hosts import release_upload as send
 from k3sgpu.hosts.ssh import Login
-from k3sgpu.settings.models.machines import BROUGHT
+from k3sgpu.settings.models.machines import UPLOADED_RELEASES
 from tests.data.stack_files import REMOVE, with_
 from tests.unit.hosts import sudo
 from tests.unit.hosts.shells import SHELLS
@@ -125,7 +125,7 @@ def plans(folder: Path, **changes: Any) -> dict[str, Any]:
     (folder / "key").write_bytes(OURS.export_private_key())
     access = s.resolve_ssh(settings, folder)
     hosts = inventory.build_inventory(settings, access, "k3s-gpu-sharing", "lab")
-    told = bring.told(settings, s.resolve_air_gap(settings, folder), hosts)
+    told = bring.told(settings, s.resolve_release_files(settings, folder), hosts)
     told = {name: json.loads(text) for name, text in told.items()}
     for plan in told.values():
         plan["host"]["address"] = "127.0.0.1"
@@ -161,7 +161,7 @@ def test_a_machine_is_brought_what_it_lacks_and_no_more(
     assert "host=gpu-1" in (machine.folder / "etc/k3s-gpu-sharing/owner").read_text()
     assert (machine.lib / "clean").exists(), "the way out is laid before anything else"
 
-    assert BROUGHT == "file:///usr/local/lib/k3s-gpu-sharing/release", "where converge looks for it"
+    assert UPLOADED_RELEASES == "file:///usr/local/lib/k3s-gpu-sharing/release", "where converge looks for it"
 
     assert sent(machine, plan) == f"gpu-1: {VERSION}: has it all"
     (machine.lib / "release" / VERSION / "k3s").write_text("half of it")

@@ -83,7 +83,7 @@ def rules() -> Iterator[tuple[str, range]]:
     """Every place in settings and capacity that says what is wrong: file, and the lines of the call."""
     for file in sorted([*ROOT.glob("settings/*.py"), *ROOT.glob("capacity/*.py")]):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "refused"):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "refusal"):
                 yield str(file), range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
@@ -103,7 +103,7 @@ def test_every_rule_has_a_broken_file(
         make(self, *arguments, **more)
 
     def error(*arguments: Any) -> Exception:
-        remember(2)  # `refused` is between
+        remember(2)  # `refusal` is between
         return make_error(*arguments)
 
     monkeypatch.setattr(s.Problem, "__init__", problem)
@@ -118,7 +118,7 @@ def test_every_rule_has_a_broken_file(
             doctor.main(["cluster", "--file", file])
         if case in b.RELEASES:
             with pytest.raises(s.SettingsError):
-                s.resolve_air_gap(s.read_stack_file(file), tmp_path)
+                s.resolve_release_files(s.read_stack_file(file), tmp_path)
     fit.main(["--file", "Pulumi.missing.yaml"])
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
     fit.main(["--file", "Pulumi.bytes.yaml"])

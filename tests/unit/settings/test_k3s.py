@@ -223,8 +223,8 @@ def test_what_servers_are_told() -> None:
         "etcd-s3-bucket": "k3s",
         "etcd-s3-folder": "lab",
     }
-    assert s.for_servers({}) == {}
-    config = s.for_servers({"s3AccessKey": "id\n", "s3SecretKey": "a: 'b'\n"})["SERVER_CONFIG"]
+    assert s.server_secret_texts({}) == {}
+    config = s.server_secret_texts({"s3AccessKey": "id\n", "s3SecretKey": "a: 'b'\n"})["SERVER_CONFIG"]
     assert yaml.safe_load(config) == {"etcd-s3-access-key": "id", "etcd-s3-secret-key": "a: 'b'"}
 
 
@@ -251,7 +251,7 @@ def test_registries_are_k3ss_with_the_logins_of_the_secret() -> None:
     }
     logins = {name: {"username": "u", "password": "p'\n: #"} for name in ("m.example.org", "other:5000")}
     settings = s.parse(with_({"k3s/registries": said}), ("registryCredentials",))
-    texts = s.for_nodes(settings, {"registryCredentials": json.dumps(logins)})
+    texts = s.node_secret_texts(settings, {"registryCredentials": json.dumps(logins)})
     assert texts.keys() == {"REGISTRIES"}
     assert yaml.safe_load(texts["REGISTRIES"]) == {
         "mirrors": {
@@ -275,7 +275,7 @@ def test_the_environment_never_sends_what_is_the_clusters_through_the_proxy() ->
     hosts = {"gpu-1": {"address": "203.0.113.9", "nodeIp": "10.0.0.21"}, "gpu-2": "10.0.1.22"}
     changes = {"k3s/proxy": PROXY, "k3s/registrationAddress": "k3s.example.net", "pools/rtx/hosts": hosts}
     settings = s.parse(with_(changes), ("proxyPassword",))
-    text = s.for_nodes(settings, {"proxyPassword": "a@b c\n"})["ENVIRONMENT"]
+    text = s.node_secret_texts(settings, {"proxyPassword": "a@b c\n"})["ENVIRONMENT"]
     lines = dict(line.split("=", 1) for line in text.splitlines()[1:])
     assert text.startswith("# From the stack file")
     assert lines["HTTPS_PROXY"] == "http://lab:a%40b%20c@proxy.example.org:3128" and "HTTP_PROXY" not in lines
@@ -290,8 +290,8 @@ def test_another_host_beside_the_others_changes_no_environment() -> None:
         s.parse(with_({"k3s/proxy": {"http": "http://p:1"}, "pools/rtx/hosts": hosts}))
         for hosts in ({"gpu-1": "10.0.0.21"}, {"gpu-1": "10.0.0.21", "gpu-2": "10.0.0.22"})
     )
-    assert s.for_nodes(one, {}) == s.for_nodes(two, {})
+    assert s.node_secret_texts(one, {}) == s.node_secret_texts(two, {})
 
 
 def test_nothing_said_is_nothing_given() -> None:
-    assert s.for_nodes(s.parse(with_({})), {}) == {}
+    assert s.node_secret_texts(s.parse(with_({})), {}) == {}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k3sgpu import settings as s
-from k3sgpu.settings.models.machines import BROUGHT
+from k3sgpu.settings.models.machines import UPLOADED_RELEASES
 from tests.data.stack_files import REMOVE, the_problem, with_
 
 VERSION = "v1.36.2+k3s1"
@@ -33,7 +33,7 @@ def release(tmp_path: Path) -> Path:
 
 def resolved(folder: Path, **k3s: Any) -> s.ReleaseFiles:
     changes = {**AIR_GAP, **{f"k3s/{key}": value for key, value in k3s.items()}}
-    return s.resolve_air_gap(s.parse(with_(changes)), folder)
+    return s.resolve_release_files(s.parse(with_(changes)), folder)
 
 
 def refused(folder: Path, **k3s: Any) -> list[s.Problem]:
@@ -44,12 +44,15 @@ def refused(folder: Path, **k3s: Any) -> list[s.Problem]:
 
 
 def test_a_stack_file_without_it_brings_nothing_and_reads_nothing(tmp_path: Path):
-    assert s.resolve_air_gap(s.parse(with_({})), tmp_path / "nowhere") == {}
+    assert s.resolve_release_files(s.parse(with_({})), tmp_path / "nowhere") == {}
 
 
 def test_machines_find_it_where_it_is_put():
     k3s = s.parse(with_(AIR_GAP)).k3s
-    assert k3s.mirror == BROUGHT and k3s.install_script_url == f"{BROUGHT}/{VERSION}/install.sh"
+    assert (
+        k3s.mirror == UPLOADED_RELEASES
+        and k3s.install_script_url == f"{UPLOADED_RELEASES}/{VERSION}/install.sh"
+    )
 
 
 def test_what_is_brought(tmp_path: Path, release: Path):
