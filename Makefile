@@ -47,6 +47,10 @@ doctor: venv ## look at the machines and the cluster
 kubeconfig: venv ## the cluster in your own kubeconfig, under the stack's name (USE=1: and current; REMOVE=1: out again)
 	@$(PYTHON) -m k3sgpu kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
+.PHONY: reference
+reference: venv ## the generated pages of docs/reference
+	@$(PYTHON) -m tools.stack_file_reference
+
 .PHONY: bench
 bench: venv ## what it takes, beside what it could take: rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
 	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))

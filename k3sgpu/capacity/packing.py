@@ -3,7 +3,8 @@
 Two numbers say it. `least` pods stay Pending in whatever way the others are placed: pods are divided among
 nodes as a fluid, small requests first, and not even so would more have a seat. `most` pods stay Pending in
 the worst of all orders: for every set of groups, how many of them stay out when all others sit where they
-hurt. Where all requests are equal both numbers are exact. docs/fit.md has the reasoning.
+hurt. Where all requests are equal both numbers are exact.
+docs/explanation/how-fit-decides.md has the reasoning.
 """
 
 from collections import defaultdict, deque

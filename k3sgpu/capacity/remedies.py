@@ -15,7 +15,8 @@ MEASURED = {
     "time-slicing": "busy ones take turns, on an H200 for 17 % less in all",
     "mps": "busy ones share the processors, on an H200 without loss",
 }
-"""One run of 2 to 6 processes that keep one card busy, against one that has it alone (docs/fit.md)."""
+"""One run of 2 to 6 processes that keep one card busy, against one that has it alone
+(docs/explanation/how-fit-decides.md)."""
 
 
 def ways_out(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> list[str]:

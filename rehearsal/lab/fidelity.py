@@ -1,4 +1,4 @@
-"""Which parts of a rehearsal were real; the whole table is docs/fidelity.md."""
+"""Which parts of a rehearsal were real; the whole table is docs/explanation/fidelity.md."""
 
 from collections.abc import Mapping
 
@@ -25,4 +25,4 @@ def parts(tools: Tools, origins: Mapping[str, str]) -> str:
         (played if origin == "stand-in" else real).append(
             f"Pulumi's {name} plugin" + ("" if origin == "stand-in" else f" ({origin})")
         )
-    return f"real:      {'; '.join(real)}\nstand-ins: {'; '.join(played)} (docs/fidelity.md)"
+    return f"real:      {'; '.join(real)}\nstand-ins: {'; '.join(played)} (docs/explanation/fidelity.md)"

@@ -71,7 +71,8 @@ def names(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"not known here: {', '.join(unknown)}",
             "a name service that knows where k3s comes from and where the cluster is",
             f'{machine.ssh} "cat /etc/resolv.conf; getent ahosts {unknown[0]}", then correct its servers\n'
-            "or, without a way out, k3s: {airGap: FOLDER} in the stack file (docs/k3s.md)",
+            "or, for air-gapped hosts, k3s: {airGap: FOLDER} in the stack file "
+            "(docs/guides/air-gapped-hosts.md)",
         )
 
 
@@ -90,7 +91,8 @@ def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
                 f"{url} is not reached: {why}",
                 "a way to where k3s comes from, or a mirror",
                 f"{machine.ssh} curl -sSIL {url}   # look at firewalls and proxies\n"
-                "or k3s: {mirror: https://...}, or {airGap: FOLDER}, in the stack file (docs/k3s.md)",
+                "or k3s: {mirror: https://...}, or {airGap: FOLDER}, in the stack file "
+                "(docs/guides/air-gapped-hosts.md)",
             )
         elif status in ("404", "410"):
             yield machine.problem(

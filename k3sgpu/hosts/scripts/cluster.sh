@@ -8,7 +8,7 @@ fail() {
 
 unanswered() {
     fail "the API server did not answer, so $1" \
-        "look at systemctl status k3s here, then run up again; with half of the servers dead there is no API: docs/operations.md, \"A lost majority\""
+        "look at systemctl status k3s here, then run up again; with half of the servers dead there is no API: docs/guides/operations.md, \"A lost majority\""
 }
 
 # A server is a member of etcd as well: without it a majority of all has to be there.

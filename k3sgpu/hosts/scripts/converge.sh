@@ -100,7 +100,7 @@ check_version() {
     [ -n "$installed" ] && [ "$installed" != "$VERSION" ] || return 0
     [ "$(number "$VERSION")" -ge "$(number "$installed")" ] ||
         fail "k3s $installed is installed and the stack file says $VERSION: k3s cannot go back in place" \
-            "write version: $installed; docs/operations.md says how a snapshot of the older version is restored"
+            "write version: $installed; docs/guides/operations.md says how a snapshot of the older version is restored"
     here=$(minor "$installed")
     [ "$(minor "$VERSION")" -le $((here + 1)) ] ||
         fail "from k3s $installed to $VERSION a minor version would be skipped, which Kubernetes does not support" \
@@ -147,7 +147,7 @@ check_database() {
             'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' 2>/dev/null |
             awk -v host="$HOST" '$1 != host { printf "%s ", $1 }')
         [ -z "$others" ] || fail "the stack file has this server alone, and the cluster also ${others}as servers: etcd has no way from several to one" \
-            "put them back; docs/operations.md says how a snapshot is restored into a cluster of one"
+            "put them back; docs/guides/operations.md says how a snapshot is restored into a cluster of one"
     fi
     [ "$ROLE" = server ] && [ -d $data/server/db ] && [ -s $etc/config.yaml ] || return 0
     for key in cluster-cidr service-cidr cluster-domain flannel-backend secrets-encryption; do
@@ -307,7 +307,7 @@ uncordon() {
     rm -f $own/cordoned
 }
 
-# What an upgrade that went wrong is taken back to; docs/operations.md says how.
+# What an upgrade that went wrong is taken back to; docs/guides/operations.md says how.
 snapshot() {
     if [ -d $data/server/db/etcd ]; then
         $k3s etcd-snapshot save --name "before-$VERSION" && return 0

@@ -60,7 +60,7 @@ def snapshots_are_etcds(draft: Draft) -> Iterator[Problem]:
             "k3s.snapshots",
             "snapshots, with one server",
             "three servers or five: snapshots are etcd's, and a single server has another database",
-            "remove k3s.snapshots; docs/operations.md says how a single server's database is copied",
+            "remove k3s.snapshots; docs/guides/operations.md says how a single server's database is copied",
         )
 
 

@@ -145,7 +145,7 @@ def test_an_upgrade_ends_where_pods_may_not_go_and_goes_on_later(years: Stage, b
 
 
 def test_back_to_a_snapshot_and_its_version(years: Stage, booted: Booted):
-    """As docs/operations.md says it."""
+    """As docs/guides/operations.md says it."""
     years.kubectl("create", "configmap", "made-after-the-snapshot")
     years.config["k3s"].update(version=OURS, drainOnPatch=False)
     said = years.refused(years.up)

@@ -87,9 +87,11 @@ def members(lives: Stage) -> set[str]:
 
 
 def documented(heading: str) -> list[str]:
-    """The commands that docs/operations.md gives under a heading, block by block."""
+    """The commands that docs/guides/operations.md gives under a heading, block by block."""
     (part,) = re.findall(
-        rf"^### {heading}\n(.*?)^##", (ROOT / "docs/operations.md").read_text(), re.DOTALL | re.MULTILINE
+        rf"^### {heading}\n(.*?)^##",
+        (ROOT / "docs/guides/operations.md").read_text(),
+        re.DOTALL | re.MULTILINE,
     )
     return re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
 

@@ -20,7 +20,7 @@ from rehearsal.progress import Progress
 
 NODE = "gpu-1"
 OPERATOR = ("--namespace", "gpu-operator")
-OPERATIONS = ROOT / "docs/operations.md"
+TROUBLESHOOTING = ROOT / "docs/guides/troubleshooting.md"
 RELEASES = "owner=helm,name=gpu-operator"
 
 
@@ -117,13 +117,13 @@ def test_asked_for_the_crds_go_with_the_operator_and_come_again(box: Stage):
 def test_a_lost_state_is_begun_anew_over_what_is_there_and_restarts_no_k3s(
     box: Stage, monkeypatch: pytest.MonkeyPatch
 ):
-    """As docs/operations.md says it: the operator's release alone cannot be taken over."""
+    """As docs/guides/troubleshooting.md says it: the operator's release alone cannot be taken over."""
     start = "systemctl show --property InvocationID --value k3s"
     (machine,) = machines.status("box")
     before = box.on(machine, start)
     shutil.rmtree(box.site.folder / "engine")
     box.site.provide(box.tools, Progress())
-    (row,) = re.findall(r"^\| the state is lost \|.*", OPERATIONS.read_text(), re.MULTILINE)
+    (row,) = re.findall(r"^\| the state is lost \|.*", TROUBLESHOOTING.read_text(), re.MULTILINE)
     (uninstall,), ((name, value),) = (
         re.findall(r"`helm (.+?)`", row),
         re.findall(r"`(\w+)=(\w+) pulumi up`", row),

@@ -252,7 +252,7 @@ def test_from_several_servers_to_one_is_refused(machine: Pretended):
     machine.says(nodes="gpu-1\nserver-2\nserver-3\n")
     done = machine.run("check_database", **{**SERVER, "DATABASE": "own"})
     assert done.returncode == 1 and "also server-2 server-3 as servers" in done.stderr
-    assert "put them back" in done.stderr and "docs/operations.md" in done.stderr
+    assert "put them back" in done.stderr and "docs/guides/operations.md" in done.stderr
     machine.says(nodes="gpu-1\n")
     assert machine.run("check_database", **{**SERVER, "DATABASE": "own"}).returncode == 0
 

@@ -133,7 +133,7 @@ REFUSALS: dict[str, tuple[Any, ...]] = {
         "k3s.snapshots",
         "with one server",
         "three servers or five",
-        "docs/operations.md",
+        "docs/guides/operations.md",
     ),
     "a schedule that is none": (
         {**SEVERAL, "k3s/snapshots": {"schedule": "hourly"}},
