@@ -3,7 +3,9 @@
 import base64
 import copy
 
-from tests.program.conftest import stack_config
+import yaml
+
+from tests.program.conftest import ROOT, stack_config
 from tools import mocked_program as g
 
 
@@ -34,3 +36,9 @@ def given(graph: g.Graph, resource: str) -> dict[str, str]:
     """By name: what a machine is given on its standard input."""
     lines = graph.of(resource).inputs["stdin"].value.splitlines()
     return {name: base64.b64decode(text).decode() for name, _, text in (one.partition("=") for one in lines)}
+
+
+def with_existing_cluster() -> dict:
+    """docs/examples/Pulumi.existing.yaml, with its kubeconfig among the secrets."""
+    file = yaml.safe_load((ROOT / "docs/examples/Pulumi.existing.yaml").read_text())["config"]
+    return {key.partition(":")[2]: value for key, value in file.items()} | {"kubeconfig": {}}

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 import yaml
 
+from tests.program.graphs import with_existing_cluster
 from tests.unit.components.test_components import certificate_until
 from tools import mocked_program as g
 from tools.plan import planned, tree, violations
@@ -15,14 +16,9 @@ from tools.plan import planned, tree, violations
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def config() -> dict:
-    file = yaml.safe_load((ROOT / "docs/examples/Pulumi.existing.yaml").read_text())["config"]
-    return {key.partition(":")[2]: value for key, value in file.items()} | {"kubeconfig": {}}
-
-
 @pytest.fixture
 def given() -> g.Graph:
-    return g.run(config(), secrets={"clusterKubeconfig": g.KUBECONFIG})
+    return g.run(with_existing_cluster(), secrets={"clusterKubeconfig": g.KUBECONFIG})
 
 
 def test_no_machine_is_touched(given: g.Graph):
@@ -64,5 +60,5 @@ def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pulumi.log, "warn", lambda message, **_: told.append(message))
     user = {"client-certificate-data": certificate_until(datetime.now(UTC) + timedelta(days=9))}
     soon = yaml.safe_load(g.KUBECONFIG) | {"users": [{"name": "default", "user": user}]}
-    g.run(config(), secrets={"clusterKubeconfig": yaml.safe_dump(soon)})
+    g.run(with_existing_cluster(), secrets={"clusterKubeconfig": yaml.safe_dump(soon)})
     assert [one for one in told if "certificate ends on" in one and "new kubeconfig" in one]
