@@ -29,10 +29,10 @@ fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in
 	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
 
 plan: venv ## what a stack would register, and what the policies say; no engine, machines, keys or secrets
-	@$(PYTHON) -m tools.plan --file Pulumi.$(STACK).yaml
+	@$(PYTHON) -m k3sgpu plan --file Pulumi.$(STACK).yaml
 
 graph: venv ## docs/graph.md: who waits for whom
-	@$(PYTHON) -m tools.plan --file Pulumi.dev.yaml --mermaid > docs/graph.md.new
+	@$(PYTHON) -m k3sgpu graph --file Pulumi.dev.yaml > docs/graph.md.new
 	@mv docs/graph.md.new docs/graph.md
 
 schema: venv ## the JSON Schema of stack files, which editors read

@@ -51,7 +51,7 @@ class GpuProfiles(pulumi.ComponentResource):
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
         self.drained = local_program(
             f"{name}-vacated",
-            "drain leave",
+            "drain",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
             child(self, opts),

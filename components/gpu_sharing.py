@@ -81,7 +81,7 @@ class GpuSharing(pulumi.ComponentResource):
         )
         local_program(
             f"{name}-returned",
-            "drain return",
+            "uncordon",
             {"K3SGPU_DRAINED": args["drained"]},
             args["kubeconfig"],
             child(self, opts, depends_on=[self.ready]),

@@ -1,65 +1,23 @@
-"""`python -m tools.plan --file F`: what a stack would register, without engine, machines, keys.
+"""The plan of a stack: every resource that it would register, and what the policies forbid.
 
-The program runs under Pulumi's mocks with keys made up on the spot: a pull request from a fork gets this
-preview. It shows every resource as a tree, and what the policies forbid. `--mermaid` draws who waits for whom
-instead, as docs/graph.md has it.
+The program runs under Pulumi's mocks with generated keys, so a pull request from a fork gets this preview
+without a Pulumi engine, hosts, keys or secrets.
 """
 
-import argparse
-import functools
 import hashlib
-import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pulumi
-
-from k3sgpu.settings import SettingsError, parse
+from k3sgpu.settings import parse
 from k3sgpu.settings.files.stack_file import read_keys
 from policy.rules import RULES, Planned
 from tools.mocked_program import KUBECONFIG, Graph, Hidden, Registered, run
 
-KEY_SECONDS = 20
-PAGE = """\
-# The graph
-
-Drawn from the program by `make graph`: `Pulumi.dev.yaml` run under Pulumi's mocks. An arrow leads from what
-has to exist to what waits for it; arrows that follow from others are left out. A destroy goes the other way.
-
-```mermaid
-{picture}
-```
-"""
-
-
-def main() -> int:
-    """Exit status 0, 1 when a policy or the fit is broken, 2 when the stack file is refused."""
-    parser = argparse.ArgumentParser(prog="python -m tools.plan", description=__doc__)
-    parser.add_argument(
-        "--file", type=Path, required=True, help="the stack file, for instance Pulumi.dev.yaml"
-    )
-    parser.add_argument("--mermaid", action="store_true", help="docs/graph.md on stdout")
-    options = parser.parse_args()
-    stack = re.sub(r"^Pulumi\.|\.ya?ml$", "", options.file.name)
-    try:
-        graph = planned(options.file, stack)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except pulumi.RunError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if options.mermaid:
-        print(PAGE.format(picture=mermaid(graph)), end="")
-        return 0
-    broken = violations(graph)
-    print(f"stack {stack}, {len(list(graph))} resources:\n\n{tree(graph)}")
-    print("\n".join(["", *broken] if broken else ["", "no policy is broken"]))
-    return 1 if broken else 0
+KEYGEN_SECONDS = 20
+SECRET = "[secret]"
 
 
 def planned(file: Path, stack: str) -> Graph:
@@ -69,7 +27,7 @@ def planned(file: Path, stack: str) -> Graph:
     with tempfile.TemporaryDirectory() as folder:
         key, known = Path(folder, "key"), Path(folder, "known_hosts")
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]
-        subprocess.run(keygen, check=True, timeout=KEY_SECONDS)
+        subprocess.run(keygen, check=True, timeout=KEYGEN_SECONDS)
         public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
         known.write_text(f"* {public}\n")
         if settings.kubeconfig:
@@ -140,6 +98,32 @@ def kind(one: Registered) -> str:
     )
 
 
+def as_json(graph: Graph) -> list[dict[str, Any]]:
+    """Every resource as plain values, in the order of `ordered`; a secret input is "[secret]"."""
+    return [
+        {
+            "type": one.type,
+            "name": one.name,
+            "urn": one.urn,
+            "parent": one.parent,
+            "provider": one.provider,
+            "protect": one.options.protect,
+            "dependencies": sorted(one.depends_on),
+            "inputs": _masked(one.inputs),
+        }
+        for one in ordered(graph)
+    ]
+
+
+def _masked(value: Any) -> Any:
+    """A value with every secret in it replaced by "[secret]"."""
+    if isinstance(value, Hidden):
+        return SECRET
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list) else value
+
+
 def violations(graph: Graph) -> list[str]:
     """What the policies say of every resource."""
     return [
@@ -164,48 +148,3 @@ def _open(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _open(item) for key, item in value.items()}
     return [_open(item) for item in value] if isinstance(value, list) else value
-
-
-def mermaid(graph: Graph) -> str:
-    """Components as frames, resources as boxes, and who waits for whom."""
-    resources = ordered(graph)
-    ids = {one.urn: f"r{number}" for number, one in enumerate(resources)}
-    lines = ["flowchart TD"]
-    for one in resources:
-        inside = [child for child in resources if child.parent == one.urn]
-        if inside:
-            lines.append(f'  subgraph {ids[one.urn]}["{kind(one)} {one.name}"]')
-            lines += [f'    {ids[child.urn]}["{child.name}<br/>{kind(child)}"]' for child in inside]
-            lines.append("  end")
-        elif one.parent not in graph.resources:
-            lines.append(f'  {ids[one.urn]}["{one.name}<br/>{kind(one)}"]')
-    lines += [f"  {ids[before]} --> {ids[after]}" for before, after in edges(graph)]
-    return "\n".join(lines)
-
-
-def edges(graph: Graph) -> list[tuple[str, str]]:
-    """URNs: what has to exist, and what waits for it; without those that follow from others."""
-    frames = {one.parent for one in graph}
-    boxes = [one for one in ordered(graph) if one.urn not in frames]
-    direct = {one.urn: waits_for(one) & {box.urn for box in boxes} for one in boxes}
-
-    @functools.cache
-    def all_before(urn: str) -> set[str]:
-        return direct[urn].union(*(all_before(before) for before in direct[urn]))
-
-    return [
-        (before.urn, after.urn)
-        for after in boxes
-        for before in boxes
-        if before.urn in direct[after.urn]
-        and not any(before.urn in all_before(other) for other in direct[after.urn])
-    ]
-
-
-def waits_for(one: Registered) -> set[str]:
-    """Its dependencies and its provider."""
-    return {*one.depends_on, one.provider.rsplit("::", 1)[0]} - {one.urn}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,114 +1,122 @@
-"""What the command line says and takes; see `python -m k3sgpu doctor --help`."""
+"""Check the hosts over SSH before an install, or the cluster over its API afterwards. Changes nothing.
+
+A stack with secrets:
+  pulumi config --show-secrets --json | python -m k3sgpu doctor hosts --file Pulumi.<stack>.yaml
+
+--from-graph is for the Pulumi program:
+  hosts reads the inventory as JSON from K3SGPU_INVENTORY and secrets as a JSON object from stdin. It skips
+  agents that have not changed since the preflight whose output is in PULUMI_COMMAND_STDOUT.
+  cluster reads the expected state as JSON from K3SGPU_EXPECTED_STATE and the kubeconfig from stdin.
+
+Exit status 1: errors found. Warnings alone are status 0.
+"""
+
+from __future__ import annotations
 
 import argparse
 import json
 import os
-import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from k3sgpu.handoff.environment import read_variable
-from k3sgpu.handoff.expected_state import build_expected_state, parse_expected_state
-from k3sgpu.handoff.inventory import build_inventory, parse_inventory
+from k3sgpu.cli.arguments import add_file, add_json
+from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable, read_text, stack_name
 from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
 
+if TYPE_CHECKING:
+    from k3sgpu.hosts.facts import Facts
+
+AGENT_SECONDS = 5
 PROJECT = "k3s-gpu-sharing"
-COULD_NOT_LOOK = 2
-NO_HOSTS = "no hosts to look at: the cluster is there already (kubeconfig); look at it: doctor cluster"
-
-_EPILOG = """\
-A stack with secrets: pulumi config --show-secrets --json | python -m k3sgpu doctor hosts --file
-Pulumi.<stack>.yaml
-
-exit status: 0 fine (warnings allowed), 1 errors found, 2 could not look
-
---from-graph is for the Pulumi program: what to look at comes as JSON in K3SGPU_INVENTORY (hosts) or
-K3SGPU_EXPECTED_STATE (cluster), secrets (a JSON object) or the kubeconfig on the standard input. What the
-last look at machines printed comes as PULUMI_COMMAND_STDOUT: agents of which nothing has changed are not
-asked again.
-"""
+NO_HOSTS = "no hosts to check: the stack uses an existing cluster (kubeconfig). Check it with: doctor cluster"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs one look and returns the exit status. Mistakes of the user are one line and status 2."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except InputError as refusal:
-        print(f"doctor: {refusal}", file=sys.stderr)
-        return COULD_NOT_LOOK
-    except KeyboardInterrupt:
-        print("doctor: interrupted", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m k3sgpu doctor",
-        description="Looks and judges, never changes.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    subjects = parser.add_subparsers(required=True, metavar="hosts|cluster|checks")
+    hosts = subjects.add_parser("hosts", help="check machines over SSH, before an install")
+    hosts.set_defaults(run=check_hosts)
+    cluster = subjects.add_parser("cluster", help="check a cluster over its API, after an install")
+    cluster.set_defaults(run=check_cluster)
+    cluster.add_argument("--kubeconfig", metavar="FILE", help="the kubeconfig of the cluster; - is stdin")
+    cluster.add_argument(
+        "--wait", action="store_true", help="wait until the cluster is in its expected state"
     )
-    looks = parser.add_subparsers(required=True, metavar="hosts|cluster")
-    hosts = looks.add_parser("hosts", help="machines over SSH, before an install")
-    hosts.set_defaults(run=_hosts)
-    cluster = looks.add_parser("cluster", help="a cluster over its API, afterwards")
-    cluster.set_defaults(run=_cluster)
-    cluster.add_argument("--kubeconfig", metavar="FILE", help="the cluster to look at; - is stdin")
-    cluster.add_argument("--wait", action="store_true", help="wait until everything is as expected")
-    for look in (hosts, cluster):
-        source = look.add_mutually_exclusive_group(required=True)
-        source.add_argument("--file", metavar="FILE", help="the stack file, Pulumi.<stack>.yaml")
-        source.add_argument("--from-graph", action="store_true", help="for the Pulumi program, see below")
-        look.add_argument("--json", action="store_true", help="for programs: one flat JSON object")
-    return parser
+    for subject in (hosts, cluster):
+        source = subject.add_mutually_exclusive_group(required=True)
+        add_file(source)
+        source.add_argument(
+            "--from-graph", action="store_true", help="for the Pulumi program, see doctor --help"
+        )
+        add_json(subject)
 
 
-def _hosts(options: argparse.Namespace) -> int:
-    # Imported here: each look needs one of two large libraries.
+def check_hosts(options: argparse.Namespace) -> int:
+    """1 when a host has an error."""
+    if options.from_graph:
+        return _check_hosts_from_graph(options)
+    inventory = _inventory(options.file)
+    if not inventory["hosts"]:
+        return _print_report(Report("doctor hosts", {}, [], [NO_HOSTS]), options)
+    secrets = sys.stdin.read() if inventory["secrets"] and not sys.stdin.isatty() else ""
+    if inventory["agent"]:
+        _check_ssh_agent(required=True)
+    report, _ = _look(inventory, secrets, {})
+    return _print_report(report, options)
+
+
+def _check_hosts_from_graph(options: argparse.Namespace) -> int:
+    """The preflight. Without an error, stdout is the text that the next preflight reads."""
     from k3sgpu.doctor import preflight_cache
-    from k3sgpu.doctor.host_check import NOBODY, look
+    from k3sgpu.handoff.inventory import parse_inventory
+
+    by_hand = "python -m k3sgpu doctor hosts --file Pulumi.dev.yaml"
+    inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY", by_hand))
+    secrets = sys.stdin.read()
+    _check_ssh_agent(required=inventory.get("agent", False))
+    digests = preflight_cache.digests(inventory, secrets, os.environ.get("K3SGPU_GENERATION", ""))
+    # Servers are always checked: nodes join them, and the rules for joining compare with them.
+    agents = {host["name"]: digests[host["name"]] for host in inventory["hosts"] if host["role"] == "agent"}
+    known = preflight_cache.recall(os.environ.get("PULUMI_COMMAND_STDOUT", ""), agents)
+    report, facts = _look(inventory, secrets, known)
+    if report.errors:
+        return _print_report(report, options)
+    print(preflight_cache.leave(digests, facts))
+    print_progress(preflight_cache.short(as_text(report)))
+    return report.exit_code
+
+
+def _look(
+    inventory: Mapping[str, Any], secrets: str, known: Mapping[str, Facts]
+) -> tuple[Report, dict[str, Facts]]:
+    """Checks the hosts that are not `known`: the report, and the facts of every host."""
+    from k3sgpu.doctor.host_check import look
     from k3sgpu.hosts.logins import logins_for, read_secrets
 
-    agent = os.environ.get("SSH_AUTH_SOCK", "")
-    digests, known = {}, NOBODY
-    if options.from_graph:
-        told, given = parse_inventory(_from_environment("K3SGPU_INVENTORY", "hosts")), sys.stdin.read()
-        digests = preflight_cache.digests(told, given, os.environ.get("K3SGPU_GENERATION", ""))
-        # Servers are asked whatever is known: nodes join them, and the rules for joining compare with them.
-        agents = {host["name"]: digests[host["name"]] for host in told["hosts"] if host["role"] == "agent"}
-        known = preflight_cache.recall(os.environ.get("PULUMI_COMMAND_STDOUT", ""), agents)
-    else:
-        told = _inventory_of(options.file)
-        if not told["hosts"]:
-            return _tell(Report("doctor hosts", {}, [], [NO_HOSTS]), options)
-        given = sys.stdin.read() if told["secrets"] and not sys.stdin.isatty() else ""
-    # Pulumi's command plugin dials the agent that its environment names, even with a key of its own, and
-    # fails on every host when nobody answers there: a shell that outlived its login.
-    if agent and (options.from_graph or told.get("agent")):
-        _agent_answers(agent)
-    elif told.get("agent"):
-        raise InputError(
-            "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent; start one and give it the key: "
-            'eval "$(ssh-agent)"; ssh-add'
-        )
-    report, facts = look(told, logins_for(told, read_secrets(given), agent), known)
-    if options.from_graph and not report.errors:
-        print(preflight_cache.leave(digests, facts))
-        print(preflight_cache.short(as_text(report)), file=sys.stderr)
-        return report.exit_code
-    return _tell(report, options)
+    logins = logins_for(inventory, read_secrets(secrets), os.environ.get("SSH_AUTH_SOCK", ""))
+    return look(inventory, logins, known)
 
 
-def _agent_answers(path: str) -> None:
-    """Raises InputError where nobody listens."""
+def _check_ssh_agent(*, required: bool) -> None:
+    """Raises InputError when the SSH agent does not answer, or none is named and the stack needs one.
+
+    pulumi-command connects to the agent in SSH_AUTH_SOCK even with a private key of its own. When that agent
+    does not answer, as in a shell that outlived its login, it fails on every host.
+    """
+    path = os.environ.get("SSH_AUTH_SOCK", "")
+    if not path:
+        if required:
+            raise InputError(
+                "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent; start one and add the key: "
+                'eval "$(ssh-agent)"; ssh-add'
+            )
+        return
     try:
         with socket.socket(socket.AF_UNIX) as agent:
-            agent.settimeout(5)
+            agent.settimeout(AGENT_SECONDS)
             agent.connect(path)
     except OSError as error:
         raise InputError(
@@ -117,100 +125,60 @@ def _agent_answers(path: str) -> None:
         ) from None
 
 
-def _cluster(options: argparse.Namespace) -> int:
+def check_cluster(options: argparse.Namespace) -> int:
+    """1 when the cluster is not in its expected state."""
     from k3sgpu.cluster.client import kubeconfig
     from k3sgpu.cluster.readiness import check_once, wait_until_ready
+    from k3sgpu.handoff.expected_state import parse_expected_state
 
     if options.from_graph:
-        expected = parse_expected_state(_from_environment("K3SGPU_EXPECTED_STATE", "cluster"))
-        config = kubeconfig(sys.stdin.read(), "the standard input")
+        by_hand = "python -m k3sgpu doctor cluster --file Pulumi.dev.yaml --kubeconfig FILE"
+        expected = parse_expected_state(read_json_variable("K3SGPU_EXPECTED_STATE", by_hand))
+        config = kubeconfig(sys.stdin.read(), STDIN)
     else:
-        expected = _expected_state_of(options.file)
-        source = _text_of(options.kubeconfig) if options.kubeconfig else _given_by(options.file)
+        expected = _expected_state(options.file)
+        source = read_text(options.kubeconfig) if options.kubeconfig else _stack_kubeconfig(options.file)
         config = kubeconfig(*source)
-    patient = options.wait or options.from_graph
-    report = wait_until_ready(expected, config, _progress) if patient else check_once(expected, config)
-    return _tell(report, options)
+    if options.wait or options.from_graph:
+        report = wait_until_ready(expected, config, print_progress)
+    else:
+        report = check_once(expected, config)
+    return _print_report(report, options)
 
 
-def _progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _tell(report: Report, options: argparse.Namespace) -> int:
-    """Prints the report once; errors of a look inside the graph go where Pulumi looks for them."""
+def _print_report(report: Report, options: argparse.Namespace) -> int:
+    """Prints the report; with errors inside the graph on stderr, which Pulumi shows."""
     text = json.dumps(as_json(report), indent=2) if options.json else as_text(report)
     print(text, file=sys.stderr if options.from_graph and report.errors else sys.stdout)
     return report.exit_code
 
 
-def _from_environment(variable: str, look: str) -> Any:
-    text = read_variable(variable)
-    if not text:
-        raise InputError(
-            f"{variable} is not set; --from-graph is for the Pulumi program. "
-            f"By hand: python -m k3sgpu doctor {look} --file Pulumi.dev.yaml"
-        )
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{variable} holds no JSON: {error}") from None
+def _inventory(file: str) -> dict[str, Any]:
+    """The inventory of a stack file. Raises InputError and SettingsError."""
+    from k3sgpu.handoff.inventory import build_inventory
+    from k3sgpu.settings import read_stack_file, resolve_ssh
 
-
-def _text_of(file: str) -> tuple[str, str]:
-    """The text of a file ("-": the standard input), and what to call it."""
-    if file == "-":
-        return sys.stdin.read(), "the standard input"
-    try:
-        return Path(file).expanduser().read_text(), file
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(f"{file} cannot be read: {reason}") from None
-
-
-def _stack_of(file: str) -> str:
-    match = re.fullmatch(r"Pulumi\.(.+)\.ya?ml", Path(file).name)
-    if not match:
-        raise InputError(f"{file}: a stack file is called Pulumi.<stack>.yaml; machines are marked with it")
-    return match[1]
-
-
-def _settings_of(file: str) -> Any:
-    from k3sgpu.settings import SettingsError, read_stack_file
-
-    try:
-        return read_stack_file(file)
-    except SettingsError as error:
-        raise InputError(f"{file}:\n{error}") from None
-
-
-def _inventory_of(file: str) -> dict[str, Any]:
-    from k3sgpu.settings import SettingsError, resolve_ssh
-
-    stack, settings = _stack_of(file), _settings_of(file)
-    try:
-        # Relative paths in a stack file count from the project's folder, where pulumi runs: here.
-        access = resolve_ssh(settings, Path.cwd())
-    except SettingsError as error:
-        raise InputError(f"{file}:\n{error}") from None
+    stack, settings = stack_name(file), read_stack_file(file)
+    # Relative paths in a stack file start at the project's folder, where pulumi runs: the working directory.
+    access = resolve_ssh(settings, Path.cwd())
     return build_inventory(settings, access, PROJECT, stack)
 
 
-def _given_by(file: str) -> tuple[str, str]:
-    """The kubeconfig that a stack file names, and what to call it."""
-    from k3sgpu.settings import SettingsError, resolve_kubeconfig
+def _stack_kubeconfig(file: str) -> tuple[str, str]:
+    """The kubeconfig that a stack file names, and the file's name. Raises InputError and SettingsError."""
+    from k3sgpu.settings import read_stack_file, resolve_kubeconfig
 
-    settings = _settings_of(file)
+    settings = read_stack_file(file)
     if not settings.kubeconfig or not settings.kubeconfig.file:
-        raise InputError("--file needs --kubeconfig FILE: the cluster to look at is never guessed")
-    try:
-        return resolve_kubeconfig(settings, Path.cwd()), settings.kubeconfig.file
-    except SettingsError as error:
-        raise InputError(f"{file}:\n{error}") from None
+        raise InputError("--file needs --kubeconfig FILE: the stack file does not say which cluster to check")
+    return resolve_kubeconfig(settings, Path.cwd()), settings.kubeconfig.file
 
 
-def _expected_state_of(file: str) -> dict[str, Any]:
+def _expected_state(file: str) -> dict[str, Any]:
+    """The expected state of a stack file. Raises SettingsError."""
     from k3sgpu.capacity import offers
+    from k3sgpu.handoff.expected_state import build_expected_state
+    from k3sgpu.settings import read_stack_file
 
-    settings = _settings_of(file)
+    settings = read_stack_file(file)
     return build_expected_state(settings, offers(settings))

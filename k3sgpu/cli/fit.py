@@ -1,104 +1,99 @@
-"""`python -m k3sgpu fit --file F [--json] [--svg FILE]`: exit 0 it fits, 1 it does not, 2 refused.
+"""Check whether the workloads of a stack file fit its GPUs, by arithmetic alone.
 
-Beside what runs in the cluster: kubectl get nodes,pods -A -o json | python -m k3sgpu fit --file F --cluster -
+Beside what runs in the cluster now:
+  kubectl get nodes,pods --all-namespaces --output json | python -m k3sgpu fit --file FILE --cluster -
+
+What cannot be decided is a warning and counts as fitting.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from k3sgpu.capacity import Fit, Seen, fit, render_slice_map, render_svg, seen
-from k3sgpu.capacity.slice_map import totals
-from k3sgpu.settings import Settings, SettingsError, read_stack_file, render
+from k3sgpu.cli.arguments import add_file, add_json
+from k3sgpu.cli.inputs import read_text
+from k3sgpu.problem import InputError, render
+
+if TYPE_CHECKING:
+    from k3sgpu.capacity import Fit, Seen
+    from k3sgpu.settings import Settings
+
+CLUSTER_HELP = "Use the output of:\nkubectl get nodes,pods --all-namespaces --output json"
 
 
-class NoCluster(Exception):
-    """What was given as a cluster's objects is none. Its text is for the user."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The exit status. What could not be decided (a warning says so) counts as fitting."""
-    parser = argparse.ArgumentParser(
-        prog="python -m k3sgpu fit", description="Do the workloads fit the GPUs?"
-    )
-    parser.add_argument("--file", required=True, help="the stack file, for instance Pulumi.dev.yaml")
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--svg", metavar="FILE", type=Path, help="draws it into a file as well")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file(parser, required=True)
+    add_json(parser)
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="also draw the slices into this file")
     parser.add_argument(
-        "--cluster", metavar="OBJECTS", help="its nodes and pods as kubectl's JSON, a file or - for stdin"
+        "--cluster", metavar="FILE", help="the cluster's nodes and pods as kubectl's JSON; - is stdin"
     )
-    options = parser.parse_args(arguments)
-    try:
-        settings = read_stack_file(options.file)
-        result = fit(settings, _seen(settings, options.cluster) if options.cluster else None)
-    except NoCluster as error:
-        print(error, file=sys.stderr)
-        return 2
-    except SettingsError as error:
-        if options.json:
-            print(
-                json.dumps(
-                    {"fits": None, "problems": [asdict(problem) for problem in error.problems]}, indent=2
-                )
-            )
-        else:
-            print(error, file=sys.stderr)
-        return 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """1 when the workloads do not fit."""
+    from k3sgpu.capacity import fit, render_slice_map, render_svg
+    from k3sgpu.settings import read_stack_file
+
+    settings = read_stack_file(options.file)
+    result = fit(settings, _node_usage(settings, options.cluster) if options.cluster else None)
     if options.svg:
         options.svg.write_text(render_svg(result))
-    print(_json(result) if options.json else _text(result))
+    if options.json:
+        print(json.dumps(_as_json(result), indent=2))
+    else:
+        print("\n".join(part for part in (render_slice_map(result), render(result.problems)) if part))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0
 
 
-def _seen(settings: Settings, file: str) -> Mapping[str, Seen]:
-    """A cluster's nodes from kubectl's list of nodes and pods. Raises NoCluster for anything else."""
+def _node_usage(settings: Settings, file: str) -> Mapping[str, Seen]:
+    """What runs on a cluster's nodes, from kubectl's list of nodes and pods. Raises InputError."""
+    from k3sgpu.capacity import seen
+
     try:
-        items = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())["items"]
+        items = json.loads(read_text(file)[0])["items"]
         kinds = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "expected a list of nodes and pods as JSON"
-        raise NoCluster(
-            f"--cluster {file}: {reason}. Give it what this prints:\n"
-            "kubectl get nodes,pods --all-namespaces --output json"
+    except InputError as error:
+        raise InputError(f"--cluster: {error}. {CLUSTER_HELP}") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"--cluster: {file} holds no list of nodes and pods as JSON. {CLUSTER_HELP}"
         ) from None
     return seen(settings, kinds["Node"], kinds["Pod"])
 
 
-def _text(result: Fit) -> str:
-    return "\n".join(part for part in (render_slice_map(result), render(result.problems)) if part)
+def _as_json(result: Fit) -> dict[str, object]:
+    from k3sgpu.capacity.slice_map import totals
 
-
-def _json(result: Fit) -> str:
-    return json.dumps(
-        {
-            "fits": result.fits,
-            "verdict": result.verdict,
-            "pendingAtLeast": result.least,
-            "pendingAtMost": result.most,
-            "rollingUpdate": result.rollout,
-            "losses": [
-                {
-                    "anyOneOf": loss.nodes,
-                    "verdict": loss.prospect.verdict,
-                    "pendingAtLeast": loss.prospect.least,
-                    "pendingAtMost": loss.prospect.most,
-                }
-                for loss in result.losses
-            ],
-            "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
-            "memory": [{**asdict(load), "fits": load.fits} for load in result.memory],
-            "reserved": [asdict(seat) for seat in result.reserved],
-            "placements": result.placements,
-            "pending": [asdict(pod) for pod in result.pending],
-            "totals": {
-                name: {"taken": taken, "offered": offered}
-                for name, (taken, offered) in totals(result.offers, (*result.reserved, *result.seats)).items()
-            },
-            "problems": [asdict(problem) for problem in result.problems],
+    return {
+        "fits": result.fits,
+        "verdict": result.verdict,
+        "pendingAtLeast": result.least,
+        "pendingAtMost": result.most,
+        "rollingUpdate": result.rollout,
+        "losses": [
+            {
+                "anyOneOf": loss.nodes,
+                "verdict": loss.prospect.verdict,
+                "pendingAtLeast": loss.prospect.least,
+                "pendingAtMost": loss.prospect.most,
+            }
+            for loss in result.losses
+        ],
+        "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
+        "memory": [{**asdict(load), "fits": load.fits} for load in result.memory],
+        "reserved": [asdict(seat) for seat in result.reserved],
+        "placements": result.placements,
+        "pending": [asdict(pod) for pod in result.pending],
+        "totals": {
+            name: {"taken": taken, "offered": offered}
+            for name, (taken, offered) in totals(result.offers, (*result.reserved, *result.seats)).items()
         },
-        indent=2,
-    )
+        "problems": [asdict(problem) for problem in result.problems],
+    }

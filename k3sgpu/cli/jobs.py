@@ -1,42 +1,36 @@
-"""For the program: python -m k3sgpu jobs wait|verify, told by K3SGPU_JOB or K3SGPU_VERIFY, kubeconfig on
-stdin.
+"""For the Pulumi program: wait for a Job, or run one on every GPU node.
 
-`verify` prints verdicts by node as JSON. Exit status: 0 fine, 1 the Job has failed (or a node, where that is
-strict), 2 could not look.
+Both read the kubeconfig from stdin. `wait` reads the Job as JSON from K3SGPU_JOB. `verify` reads the nodes as
+JSON from K3SGPU_VERIFY and prints a verdict by node as JSON.
+Exit status 1: the Job has failed, or a node has where verification is strict.
 """
 
+import argparse
 import json
 import sys
 
-from k3sgpu.cluster import jobs
-from k3sgpu.cluster.client import kubeconfig
-from k3sgpu.handoff.environment import read_variable
-from k3sgpu.problem import InputError
+from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable
 
 
-def main(arguments: list[str]) -> int:
-    """The exit status; what failed goes where Pulumi looks for it."""
-    variable = {"wait": "K3SGPU_JOB", "verify": "K3SGPU_VERIFY"}.get(" ".join(arguments))
-    told = variable and read_variable(variable)
-    if not told:
-        say(__doc__ or "")
-        return 2
-    try:
-        config = kubeconfig(sys.stdin.read(), "the standard input")
-        return (
-            _wait(json.loads(told), config) if variable == "K3SGPU_JOB" else _verify(json.loads(told), config)
-        )
-    except InputError as refusal:
-        say(f"jobs: {refusal}")
-        return 2
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="wait|verify")
+    actions.add_parser("wait", help="wait until a Job has ended").set_defaults(run=wait)
+    actions.add_parser("verify", help="compute on one slice of every GPU node").set_defaults(run=verify)
 
 
-def _wait(job: dict, config: jobs.KubeConfig) -> int:
+def wait(options: argparse.Namespace) -> int:
+    """1 when the Job has failed."""
+    from k3sgpu.cluster import jobs
+    from k3sgpu.cluster.client import kubeconfig
+
+    job = read_json_variable("K3SGPU_JOB")
+    failure = jobs.wait_for_job(job, kubeconfig(sys.stdin.read(), STDIN), print_progress)
     name = f"{job['namespace']}/{job['name']}"
-    if wrong := jobs.wait_for_job(job, config, say):
-        say(
-            f"Job {name} has failed: {wrong}\n"
-            "remedy: change it in the stack file, then `up` makes it again; the same once more:\n"
+    if failure:
+        print_progress(
+            f"Job {name} has failed: {failure}\n"
+            "remedy: change the workload in the stack file and run pulumi up, which replaces the Job; "
+            "or, to run the same Job again:\n"
             f"kubectl --namespace {job['namespace']} delete job {job['name']}; pulumi up --refresh"
         )
         return 1
@@ -44,19 +38,20 @@ def _wait(job: dict, config: jobs.KubeConfig) -> int:
     return 0
 
 
-def _verify(plan: dict, config: jobs.KubeConfig) -> int:
-    verdicts = jobs.verify_nodes(plan, config, say)
+def verify(options: argparse.Namespace) -> int:
+    """1 when a node has failed and verification is strict."""
+    from k3sgpu.cluster import jobs
+    from k3sgpu.cluster.client import kubeconfig
+
+    plan = read_json_variable("K3SGPU_VERIFY")
+    verdicts = jobs.verify_nodes(plan, kubeconfig(sys.stdin.read(), STDIN), print_progress)
     print(json.dumps(verdicts, indent=2, sort_keys=True))
     failed = [node for node, verdict in verdicts.items() if verdict.startswith("failed")]
     if failed and plan["strict"]:
-        say(
+        print_progress(
             f"verify: no slice computes on {', '.join(failed)} (see above)\n"
-            "remedy: mend the node, or take it out with maintenance: true; verify: true tells and lets pass"
+            "remedy: repair the node, or exclude it with maintenance: true; "
+            "with verify: true in place of strict, a failure is reported and does not stop the run"
         )
         return 1
     return 0
-
-
-def say(line: str) -> None:
-    """To the user, at once."""
-    print(line, file=sys.stderr, flush=True)

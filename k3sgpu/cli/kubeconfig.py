@@ -1,78 +1,75 @@
-"""`python -m k3sgpu kubeconfig --stack lab`: a stack's cluster in one's own kubeconfig, which kubectl reads.
-
-The stack's kubeconfig comes on the standard input, or from a file:
+"""Add a stack's cluster to your own kubeconfig, which kubectl reads, or remove it.
 
   pulumi stack output kubeconfig --show-secrets --stack lab | python -m k3sgpu kubeconfig --stack lab
 
-Cluster, user and context are called like the stack; everything else in the file is left as it is.
+Cluster, user and context get the stack's name; everything else in the file stays as it is.
 """
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from k3sgpu.cluster.kubeconfig import FileRefused, Unusable, edit, merged, path_of, removed
+from k3sgpu.cli.inputs import read_text
+from k3sgpu.problem import InputError
 
 
-def main(arguments: list[str]) -> int:
-    """Exit status 0, or 1 with one line of what is wrong on stderr."""
-    options = _parser().parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", required=True, help="the stack's name, which the entries get")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="-",
+        metavar="FILE",
+        help="the stack's kubeconfig; - is stdin, the default",
+    )
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--use", action="store_true", help="also make it the current context")
+    action.add_argument("--remove", action="store_true", help="remove the entries; the stack need not exist")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Raises InputError when one of the two files cannot be used."""
+    from k3sgpu.cluster.kubeconfig import FileRefused, Unusable, path_of
+
     path = path_of(os.environ, Path.home())
     try:
-        print(_remove(path, options.stack) if options.remove else _merge(path, options))
+        print(_remove(path, options.stack) if options.remove else _add(path, options))
     except Unusable as error:
-        print(f"kubeconfig: {path}: {error}", file=sys.stderr)
-        return 1
+        raise InputError(f"{path}: {error}") from None
     except FileRefused as error:
-        print(f"kubeconfig: {error}", file=sys.stderr)
-        return 1
+        raise InputError(str(error)) from None
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m k3sgpu kubeconfig",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", required=True, help="the stack's name, which the entries get")
-    parser.add_argument("--from", dest="source", default="-", metavar="FILE", help="- is stdin, the default")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--use", action="store_true", help="make it the current context as well")
-    what.add_argument(
-        "--remove", action="store_true", help="take the entries out, if there is a stack or not"
-    )
-    return parser
+def _add(path: Path, options: argparse.Namespace) -> str:
+    from k3sgpu.cluster.kubeconfig import edit, merged
+
+    stack, added = options.stack, _stack_kubeconfig(options.source, options.stack)
+    changed = edit(path, lambda text: merged(text, added, stack, use=options.use))
+    result = "added" if changed else "were there already"
+    hint = "kubectl get nodes" if options.use else f"kubectl --context {stack} get nodes"
+    return f"{path}: cluster, user and context {stack} {result}\n  {hint}"
 
 
-def _merge(path: Path, options: argparse.Namespace) -> str:
-    stack, given = options.stack, _given(options.source, options.stack)
-    changed = edit(path, lambda text: merged(text, given, stack, use=options.use))
-    said = f"{path}: cluster, user and context {stack}" + (" are there" if changed else " were there already")
-    how = "kubectl get nodes" if options.use else f"kubectl --context {stack} get nodes"
-    return f"{said}\n  {how}"
-
-
-def _given(source: str, stack: str) -> str:
+def _stack_kubeconfig(source: str, stack: str) -> str:
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise FileRefused(
-            f"{source} cannot be read: stack {stack} has no kubeconfig here; run up first"
-        ) from None
+        text, _ = read_text(source)
+    except InputError as error:
+        raise InputError(f"{error}: stack {stack} has no kubeconfig here; run pulumi up first") from None
     if not text.strip():
-        raise FileRefused(f"found nothing; expected the kubeconfig of stack {stack}. Run up first")
+        raise InputError(f"found nothing; expected the kubeconfig of stack {stack}. Run pulumi up first")
     return text
 
 
 def _remove(path: Path, stack: str) -> str:
-    gone: list[str] = []
+    from k3sgpu.cluster.kubeconfig import edit, removed
+
+    names: list[str] = []
 
     def change(text: str) -> str:
-        rest, gone[:] = removed(text, stack)
+        rest, names[:] = removed(text, stack)
         return rest
 
     if path.exists():
         edit(path, change)
-    return f"{path}: " + (f"taken out: {', '.join(gone)}" if gone else f"nothing of stack {stack} in it")
+    return f"{path}: " + (f"removed {', '.join(names)}" if names else f"has no entries of stack {stack}")

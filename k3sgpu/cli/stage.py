@@ -1,37 +1,33 @@
-"""For the program: python -m k3sgpu stage, told by K3SGPU_BRING, the secrets that reach the machine on stdin.
+"""For the Pulumi program: put the files of a k3s release on one host that cannot download them.
 
-Exit status: 0 the machine has all files, 1 it has not, 2 it could not begin.
+Reads the upload plan as JSON from K3SGPU_BRING, and the secrets for the login as a JSON object from stdin.
+Exit status 1: the host has not got all files.
 """
 
+import argparse
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
 
-from k3sgpu.handoff.environment import read_variable
-from k3sgpu.hosts.logins import logins_for, read_secrets
-from k3sgpu.hosts.release_upload import NotSent, send
-from k3sgpu.problem import InputError
+from k3sgpu.cli.inputs import print_progress, read_json_variable
 
 
-def main(arguments: list[str]) -> int:
-    """The exit status; what failed goes where Pulumi looks for it."""
-    told = read_variable("K3SGPU_BRING")
-    if not told:
-        return _say(__doc__ or "", 2)
-    plan = json.loads(told)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(options: argparse.Namespace) -> int:
+    """1 when the host has not got all files."""
+    from k3sgpu.hosts.logins import logins_for, read_secrets
+    from k3sgpu.hosts.release_upload import NotSent, send
+
+    plan = read_json_variable("K3SGPU_BRING")
+    ends = {"hosts": [plan["host"]], "bastion": plan["bastion"], "agent": plan["agent"]}
+    logins = logins_for(ends, read_secrets(sys.stdin.read()), os.environ.get("SSH_AUTH_SOCK", ""))
     try:
-        ends = {"hosts": [plan["host"]], "bastion": plan["bastion"], "agent": plan["agent"]}
-        logins = logins_for(ends, read_secrets(sys.stdin.read()), os.environ.get("SSH_AUTH_SOCK", ""))
         print(asyncio.run(send(plan, logins, Path(plan["release"]["folder"]).expanduser())))
-    except InputError as refusal:
-        return _say(f"bring: {refusal}", 2)
     except NotSent as reason:
-        return _say(str(reason), 1)
+        print_progress(str(reason))
+        return 1
     return 0
-
-
-def _say(text: str, status: int) -> int:
-    print(text, file=sys.stderr, flush=True)
-    return status

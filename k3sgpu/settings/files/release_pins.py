@@ -1,13 +1,7 @@
-"""`python -m k3sgpu pins VERSION`: what k3s's release says of its files, as lines for the stack file.
+"""The SHA-256 of a k3s release's files, from the files themselves and the release's own checksum lists."""
 
-Exit 0 when every hash could be read, 1 when some stayed out (each said on stderr), 2 for a wrong version or
-mirror. No hash is taken from anywhere but the files themselves and the release's own checksums.
-"""
-
-import argparse
 import hashlib
 import re
-import sys
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import get_args
@@ -16,7 +10,7 @@ from urllib.request import urlopen
 
 from pydantic import ValidationError
 
-from k3sgpu.problem import render
+from k3sgpu.problem import SettingsError
 from k3sgpu.settings.models.machines import RELEASES, Architecture, K3s
 from k3sgpu.settings.models.stack import Sections, Settings
 from k3sgpu.settings.pydantic_errors import translate
@@ -33,23 +27,13 @@ class NotRead(Exception):
     """Why a hash could not be had. Its text is for the user."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The exit status."""
-    parser = argparse.ArgumentParser(prog="python -m k3sgpu pins", description="The hashes of a k3s release")
-    parser.add_argument("version", help="the release, for instance v1.36.2+k3s1")
-    parser.add_argument("--mirror", default=RELEASES, help=f"as k3s.mirror in the stack file ({RELEASES})")
-    options = parser.parse_args(arguments)
-    raw = {"k3s": {"version": options.version, "mirror": options.mirror}, "pools": {}}
+def release(version: str, mirror: str | None) -> K3s:
+    """The settings of a release by its version, at a mirror or where k3s publishes. Raises SettingsError."""
+    raw = {"k3s": {"version": version, "mirror": mirror or RELEASES}, "pools": {}}
     try:
-        k3s = Settings.of(Sections.model_validate(raw), frozenset()).k3s
+        return Settings.of(Sections.model_validate(raw), frozenset()).k3s
     except ValidationError as error:
-        print(render(translate(Sections, error, raw)), file=sys.stderr)
-        return 2
-    script, binaries, unread = pins(k3s, read)
-    print(stack_file_lines(k3s, script, binaries))
-    for line in unread:
-        print(f"left out: {line}", file=sys.stderr)
-    return 1 if unread else 0
+        raise SettingsError(translate(Sections, error, raw)) from None
 
 
 def pins(k3s: K3s, read: Callable[[str], bytes]) -> tuple[str | None, dict[Architecture, str], list[str]]:

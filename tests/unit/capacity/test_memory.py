@@ -15,7 +15,7 @@ from k3sgpu import settings as s
 from k3sgpu.capacity.memory import loads
 from k3sgpu.capacity.offers import NodeOffer, Share
 from k3sgpu.capacity.scheduling import Demand, Place
-from k3sgpu.cli.fit import main
+from k3sgpu.cli.main import main
 from tests.data.stack_files import RESOURCES, with_
 
 CARD = 143771
@@ -125,7 +125,7 @@ def test_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     raw = with_({"workloads": {"a": {"replicas": 6, "memoryMiB": 30000}}, "memory": "enforce"})
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text(yaml.safe_dump({"config": {f"k3s-gpu-sharing:{key}": raw[key] for key in raw}}))
-    assert main(["--file", str(file), "--json"]) == 1
+    assert main(["fit", "--file", str(file), "--json"]) == 1
     (load,) = json.loads(capsys.readouterr().out)["memory"]
     assert (load["most_mib"], load["memory_mib"], load["fits"]) == (180000, CARD, False)
 

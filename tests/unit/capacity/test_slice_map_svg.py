@@ -8,7 +8,7 @@ import pytest
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.cli.fit import main
+from k3sgpu.cli.main import main
 from tests.data.stack_files import with_
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +56,7 @@ def test_many_cards_are_a_bar_a_node() -> None:
 def test_the_command_draws_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     target = tmp_path / "fit.svg"
-    assert main(["--file", "Pulumi.dev.yaml", "--svg", str(target)]) == 0
+    assert main(["fit", "--file", "Pulumi.dev.yaml", "--svg", str(target)]) == 0
     assert tree.fromstring(target.read_text()).tag.endswith("svg")
 
 

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 from k3sgpu.cli import doctor as cli
-from k3sgpu.cli.doctor import main
+from k3sgpu.cli.main import main
 from k3sgpu.cluster import client, readiness
 from k3sgpu.doctor import host_check
 from k3sgpu.handoff.expected_state import parse_expected_state
@@ -120,7 +120,7 @@ def test_json_is_flat():
 
 
 def test_an_inventory_from_a_stack_file(project):
-    told = cli._inventory_of("Pulumi.dev.yaml")
+    told = cli._inventory("Pulumi.dev.yaml")
     assert parse_inventory(json.loads(json.dumps(told))) == told
     gpu, server = told["hosts"]
     assert told["owner"] == {"project": "k3s-gpu-sharing", "stack": "dev"}
@@ -144,18 +144,18 @@ def test_an_inventory_from_a_stack_file(project):
 def test_a_declared_driver_is_told(project):
     text = STACK.replace("product: Tesla-T4", 'product: Tesla-T4, driverVersion: "580"')
     (project / "Pulumi.dev.yaml").write_text(text)
-    gpu, _ = cli._inventory_of("Pulumi.dev.yaml")["hosts"]
+    gpu, _ = cli._inventory("Pulumi.dev.yaml")["hosts"]
     assert gpu["gpu"]["driver"] == "580"
 
 
 def test_a_stack_without_a_way_out_asks_for_none(project):
     text = STACK.replace(f"installScriptSha256: {'0' * 64}", 'mirror: "file:///srv/k3s"')
     (project / "Pulumi.dev.yaml").write_text(text)
-    assert cli._inventory_of("Pulumi.dev.yaml")["downloads"] == []
+    assert cli._inventory("Pulumi.dev.yaml")["downloads"] == []
 
 
 def test_expected_state_from_a_stack_file(project):
-    told = cli._expected_state_of("Pulumi.dev.yaml")
+    told = cli._expected_state("Pulumi.dev.yaml")
     assert parse_expected_state(json.loads(json.dumps(told))) == told
     gpu, server = told["nodes"]
     assert gpu["resources"] == {"nvidia.com/gpu.shared": 8, "nvidia.com/gpu": 0}
@@ -305,7 +305,7 @@ class Typed:
             {"K3SGPU_EXPECTED_STATE": json.dumps(EXPECTED)},
             "from the standard input is empty",
         ),
-        ("hosts --file stack.yaml", {}, "a stack file is called Pulumi.<stack>.yaml"),
+        ("hosts --file stack.yaml", {}, "stack.yaml is not called Pulumi.<stack>.yaml"),
         ("hosts --file Pulumi.none.yaml", {}, "Pulumi.none.yaml"),
         ("cluster --file Pulumi.dev.yaml", {}, "--file needs --kubeconfig FILE"),
         ("cluster --file Pulumi.none.yaml --kubeconfig k", {}, "Pulumi.none.yaml"),
@@ -318,7 +318,7 @@ def test_mistakes_are_told_and_end_with_2(project, monkeypatch, capsys, argument
         monkeypatch.delenv(name, raising=False)
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
-    assert main(arguments.split()) == 2
+    assert main(["doctor", *arguments.split()]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("doctor: ")
@@ -331,14 +331,14 @@ def test_a_host_key_that_is_none(monkeypatch, capsys):
         "K3SGPU_INVENTORY", json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})
     )
     monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
-    assert main(["hosts", "--from-graph"]) == 2
+    assert main(["doctor", "hosts", "--from-graph"]) == 2
     assert "host gpu-1: host key 'ssh-dss x' cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", ["", "hosts", "hosts --file a --from-graph", "machines --file a"])
 def test_usage(arguments):
     with pytest.raises(SystemExit) as ended:
-        main(arguments.split())
+        main(["doctor", *arguments.split()])
     assert ended.value.code == 2
 
 
@@ -355,7 +355,7 @@ def test_the_graph_gets_the_report_on_stderr_and_what_the_next_look_needs_on_std
     monkeypatch.setattr(host_check, "look", look)
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
-    assert main(["hosts", "--from-graph"]) == code
+    assert main(["doctor", "hosts", "--from-graph"]) == code
     said = capsys.readouterr()
     assert "doctor hosts: " in said.err
     assert [*(json.loads(said.out) if code == 0 else said.out)] == (["gpu-1"] if code == 0 else [])
@@ -372,7 +372,7 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
         host_check, "look", lambda told, logins, known: (Report("doctor hosts", {}, [ERROR]), {})
     )
     monkeypatch.setattr(sys, "stdin", Silent(""))
-    assert main(["hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
+    assert main(["doctor", "hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["errors"] == 1
 
 
@@ -390,10 +390,11 @@ def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look,
     monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
     monkeypatch.setattr(host_check, "look", lambda told, logins, known: (report(), {}))
     monkeypatch.setattr(readiness, "check_once", lambda told, access: report())
-    assert main([*look, "--file", "Pulumi.dev.yaml", "--json"]) == code
+    assert main(["doctor", *look, "--file", "Pulumi.dev.yaml", "--json"]) == code
     said = capsys.readouterr()
     if findings is None:
-        assert (said.out, said.err) == ("", "doctor: nobody can be asked\n")
+        (problem,) = json.loads(said.out)["problems"]
+        assert (problem["found"], said.err) == ("nobody can be asked", "")
     else:
         told = json.loads(said.out)
         assert (told["ok"], told["errors"], len(told["problems"])) == (code == 0, code, len(findings))
@@ -403,7 +404,7 @@ def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps({**INVENTORY, "agent": True}))
     monkeypatch.setattr(sys, "stdin", Typed("{}"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    assert main(["hosts", "--from-graph"]) == 2
+    assert main(["doctor", "hosts", "--from-graph"]) == 2
     assert "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent" in capsys.readouterr().err
 
 
@@ -411,6 +412,6 @@ def test_an_ssh_agent_that_is_gone_is_told_before_pulumi_fails_on_it(monkeypatch
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed("{}"))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.1"))
-    assert main(["hosts", "--from-graph"]) == 2
+    assert main(["doctor", "hosts", "--from-graph"]) == 2
     said = capsys.readouterr().err
     assert str(tmp_path / "agent.1") in said and "env -u SSH_AUTH_SOCK pulumi up" in said

@@ -1,11 +1,15 @@
 """Jobs: what they and their pods say, and the wait against a small API of our own."""
 
 import asyncio
+import io
+import json
+import sys
 from typing import Any
 
 import pytest
 
-from k3sgpu.cli import jobs as command
+from k3sgpu.cli.main import main
+from k3sgpu.cluster import client
 from k3sgpu.cluster import jobs as run
 from k3sgpu.cluster.client import ApiUnavailable
 from k3sgpu.cluster.job_status import describe_pod, ended, failed_pod
@@ -162,13 +166,15 @@ def test_only_strict_fails(
 ) -> None:
     verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full", "gpu-3": "passed"}
     monkeypatch.setattr(run, "verify_nodes", lambda *_: verdicts)
-    config: Any = None
-    assert command._verify({**PLAN, "strict": strict}, config) == status
+    monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a kubeconfig"))
+    monkeypatch.setenv("K3SGPU_VERIFY", json.dumps({**PLAN, "strict": strict}))
+    assert main(["jobs", "verify"]) == status
     told = capsys.readouterr()
     assert '"gpu-2": "skipped: full"' in told.out
     assert ("no slice computes on gpu-1 " in told.err) is strict
 
 
 def test_what_is_not_told_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["wait"]) == 2
+    assert main(["jobs", "wait"]) == 2
     assert "K3SGPU_JOB" in capsys.readouterr().err

@@ -175,29 +175,32 @@ def test_the_command_puts_in_and_takes_out(tmp_path: Path, monkeypatch: pytest.M
     assert "were there already" in command(link).stdout
     monkeypatch.setenv("KUBECONFIG", str(link))
     assert "make kubeconfig STACK=lab REMOVE=1" in remembered("lab")
-    assert "taken out: cluster lab" in command(link, "--remove", given=None).stdout
+    assert "removed cluster lab" in command(link, "--remove", given=None).stdout
     assert real.read_text() == PEOPLES and remembered("lab") == ""
-    assert "nothing of stack lab" in command(link, "--remove", given=None).stdout
+    assert "no entries of stack lab" in command(link, "--remove", given=None).stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
 def test_a_first_file_and_its_folder_are_its_owners_alone(tmp_path: Path):
     file = tmp_path / ".kube" / "config"
-    assert "nothing of stack lab" in command(file, "--remove").stdout
+    assert "no entries of stack lab" in command(file, "--remove").stdout
     assert not file.parent.exists()
     assert command(file, "--use").returncode == 0
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
 
 
-def test_the_command_refuses_in_words(tmp_path: Path):
+def test_a_kubeconfig_that_cannot_be_used_is_refused(tmp_path: Path):
     file = tmp_path / "config"
     file.write_text("clusters: [")
     for done, said in {
         "broken": (command(file), "no YAML"),
         "nothing": (command(file, given=""), "found nothing; expected the kubeconfig of stack lab"),
-        "absent": (command(file, "--from", str(tmp_path / "none")), "has no kubeconfig here; run up first"),
+        "absent": (
+            command(file, "--from", str(tmp_path / "none")),
+            "has no kubeconfig here; run pulumi up first",
+        ),
     }.values():
-        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert file.read_text() == "clusters: ["
     file.with_name("config.lock").touch()
     assert "another program is changing it" in command(file).stderr

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tools import plan
+from tools import graph, plan
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".github" / "workflows"
@@ -124,5 +124,5 @@ def test_what_a_fork_is_told(tmp_path: Path) -> None:
 
 
 def test_the_graph_of_the_docs_is_the_programs() -> None:
-    drawn = plan.mermaid(plan.planned(ROOT / "Pulumi.dev.yaml", "dev"))
-    assert (ROOT / "docs/graph.md").read_text() == plan.PAGE.format(picture=drawn), "run make graph"
+    drawn = graph.page(plan.planned(ROOT / "Pulumi.dev.yaml", "dev"))
+    assert (ROOT / "docs/graph.md").read_text() == drawn, "run make graph"

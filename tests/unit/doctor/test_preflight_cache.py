@@ -7,7 +7,7 @@ import json
 import asyncssh
 import pytest
 
-from k3sgpu.cli.doctor import main
+from k3sgpu.cli.main import main
 from k3sgpu.doctor import host_check, preflight_cache
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.doctor.registry import judge
@@ -130,7 +130,7 @@ def test_an_agent_more_is_looked_at_with_the_servers_and_nobody_else(monkeypatch
         monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(inventory(*agents, **more)))
         monkeypatch.setenv("PULUMI_COMMAND_STDOUT", before)
         monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"sshPrivateKey": PRIVATE})))
-        assert main(["hosts", "--from-graph"]) == 0
+        assert main(["doctor", "hosts", "--from-graph"]) == 0
         said = capsys.readouterr()
         return said.out, said.err
 

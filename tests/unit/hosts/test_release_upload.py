@@ -13,7 +13,7 @@ import asyncssh
 import pytest
 
 from k3sgpu import settings as s
-from k3sgpu.cli import stage
+from k3sgpu.cli.main import main
 from k3sgpu.handoff import inventory
 from k3sgpu.handoff import release_upload as bring
 from k3sgpu.hosts import release_upload as send
@@ -253,4 +253,4 @@ def test_without_an_order_it_says_what_it_is_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.delenv("K3SGPU_BRING", raising=False)
-    assert stage.main([]) == 2 and "K3SGPU_BRING" in capsys.readouterr().err
+    assert main(["stage"]) == 2 and "K3SGPU_BRING" in capsys.readouterr().err

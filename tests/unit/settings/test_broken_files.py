@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from k3sgpu import settings as s
-from k3sgpu.cli import doctor, fit
+from k3sgpu.cli.main import main
 from k3sgpu.settings.files.stack_file import read_keys
 from k3sgpu.settings.models import names
 from tests.data import broken_files as b
@@ -33,7 +33,7 @@ def told(broken: b.Broken, text: str) -> None:
 @pytest.mark.parametrize("case", BY_FILE | b.MISFITS | b.UNDECIDED)
 def test_capacity_tells(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = ALL[case]
-    status = fit.main(["--file", str(broken.write(tmp_path)), "--json"])
+    status = main(["fit", "--file", str(broken.write(tmp_path)), "--json"])
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert broken.path in problem["where"] and broken.found in problem["found"]
     assert broken.expected in problem["expected"] and broken.remedy in problem["remedy"]
@@ -46,7 +46,7 @@ def test_doctor_tells(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     broken = ALL[case]
-    assert doctor.main(["hosts", "--file", str(broken.write(tmp_path))]) == 2
+    assert main(["doctor", "hosts", "--file", str(broken.write(tmp_path))]) == 2
     told(broken, _unwrapped(capsys.readouterr().err))
 
 
@@ -55,7 +55,7 @@ def test_doctor_tells_of_a_cluster_that_is_there(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert doctor.main(["cluster", "--file", str(ALL[case].write(tmp_path))]) == 2
+    assert main(["doctor", "cluster", "--file", str(ALL[case].write(tmp_path))]) == 2
     told(ALL[case], _unwrapped(capsys.readouterr().err))
 
 
@@ -111,17 +111,17 @@ def test_every_rule_has_a_broken_file(
     monkeypatch.chdir(tmp_path)
     for case, broken in ALL.items():
         file = str(broken.write(tmp_path))
-        fit.main(["--file", file])
+        main(["fit", "--file", file])
         if case in b.KEYS:
-            doctor.main(["hosts", "--file", file])
+            main(["doctor", "hosts", "--file", file])
         if case in b.KUBECONFIGS:
-            doctor.main(["cluster", "--file", file])
+            main(["doctor", "cluster", "--file", file])
         if case in b.RELEASES:
             with pytest.raises(s.SettingsError):
                 s.resolve_release_files(s.read_stack_file(file), tmp_path)
-    fit.main(["--file", "Pulumi.missing.yaml"])
+    main(["fit", "--file", "Pulumi.missing.yaml"])
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
-    fit.main(["--file", "Pulumi.bytes.yaml"])
+    main(["fit", "--file", "Pulumi.bytes.yaml"])
     with pytest.raises(s.SettingsError):  # only the program sees what a secret holds
         s.check_secrets({"registryCredentials": "AAAB"})
     capsys.readouterr()

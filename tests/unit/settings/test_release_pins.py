@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from k3sgpu.cli.main import main
 from k3sgpu.settings.files import release_pins
 from k3sgpu.settings.models.machines import K3s
 
@@ -32,7 +33,7 @@ def release(tmp_path: Path) -> Path:
 
 
 def test_what_it_prints_is_what_the_stack_file_takes(release: Path, capsys: pytest.CaptureFixture[str]):
-    assert release_pins.main([VERSION, "--mirror", f"file://{release.parent}"]) == 0
+    assert main(["pins", VERSION, "--mirror", f"file://{release.parent}"]) == 0
     said = capsys.readouterr()
     k3s = K3s.model_validate(yaml.safe_load(said.out)["k3s-gpu-sharing:k3s"])
     assert k3s.version == VERSION and k3s.mirror == f"file://{release.parent}"
@@ -45,7 +46,7 @@ def test_what_could_not_be_read_stays_out_and_is_told(release: Path, capsys: pyt
     (release / "install.sh").write_text("<html>Please log in</html>")
     (release / "sha256sum-amd64.txt").unlink()
     (release / "sha256sum-arm64.txt").write_text(f"{AMD64}  k3s\n")
-    assert release_pins.main([VERSION, "--mirror", f"file://{release.parent}"]) == 1
+    assert main(["pins", VERSION, "--mirror", f"file://{release.parent}"]) == 1
     said = capsys.readouterr()
     assert "Sha256" not in said.out and "a" * 64 not in said.out
     for words in (
@@ -68,7 +69,7 @@ def test_what_could_not_be_read_stays_out_and_is_told(release: Path, capsys: pyt
 def test_a_wrong_argument_is_refused(
     arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    assert release_pins.main(arguments) == 2
+    assert main(["pins", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == "" and all(word in said.err for word in words)
 

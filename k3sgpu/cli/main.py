@@ -1,0 +1,79 @@
+"""The argument parser of all commands, and what their exit status means.
+
+A command is a module of this package with `add_arguments(parser)` and `run(options) -> int`. It imports large
+libraries inside `run`, so that the parser can be built without them.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import ModuleType
+
+from k3sgpu.cli import doctor, drain, fit, graph, jobs, kubeconfig, pins, plan, schema, stage, uncordon
+from k3sgpu.problem import InputError, Problem, SettingsError
+
+FINE, FOUND, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
+    "fit": (fit, "check whether the workloads fit the GPUs"),
+    "plan": (plan, "show every resource of a stack, and what the policies forbid, without a Pulumi engine"),
+    "graph": (graph, "draw a stack's dependency graph"),
+    "doctor": (doctor, "check the hosts over SSH, or the cluster over its API"),
+    "kubeconfig": (kubeconfig, "add a stack's cluster to your own kubeconfig"),
+    "pins": (pins, "print the hashes of a k3s release for the stack file"),
+    "schema": (schema, "write the JSON Schema of stack files"),
+    "stage": (stage, "for the Pulumi program: put the k3s release on one host"),
+    "drain": (drain, "for the Pulumi program: drain the nodes whose GPUs are about to change"),
+    "uncordon": (uncordon, "for the Pulumi program: uncordon the nodes that drain has cordoned"),
+    "jobs": (jobs, "for the Pulumi program: wait for a Job, or run one on every GPU node"),
+}
+EPILOG = """\
+exit status: 0 fine, 1 found something, 2 could not (wrong arguments or input), 130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of `python -m k3sgpu`, with a subparser for each command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m k3sgpu", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=getattr(module, "run", None))
+        module.add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command and returns its exit status. Input that cannot be used is one message and status 2."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except SettingsError as error:
+        file = getattr(options, "file", None)
+        message = f"{file}: {error}" if file else str(error)
+        return _could_not(options, f"{options.command}: {message}", error.problems)
+    except InputError as error:
+        problem = Problem(where=options.command, found=str(error), expected="", remedy="")
+        return _could_not(options, f"{options.command}: {error}", [problem])
+    except KeyboardInterrupt:
+        print(f"{options.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _could_not(options: argparse.Namespace, message: str, problems: Sequence[Problem]) -> int:
+    """Prints why a command could not run: JSON on stdout where JSON was asked for, else text on stderr."""
+    if getattr(options, "json", False):
+        print(json.dumps({"problems": [asdict(problem) for problem in problems]}, indent=2))
+    else:
+        print(message, file=sys.stderr)
+    return COULD_NOT
