@@ -16,6 +16,7 @@ from components.gpu_verify import GpuVerify
 from components.gpu_workload import GpuWorkload
 from components.guard import Guard
 from components.k3s_cluster import K3sCluster
+from components.sdk_workarounds import flush_registrations
 from k3sgpu import capacity
 from k3sgpu.handoff import expected_state, inventory
 
@@ -91,4 +92,4 @@ pulumi.export("kubeconfig", cluster.kubeconfig)
 for name, value in stack.outputs(settings).items():
     pulumi.export(name, value)
 
-pulumi.run(stack.flush_registrations)
+pulumi.run(flush_registrations)

@@ -1,7 +1,6 @@
 """Between a stack file and the components: reads Pulumi's configuration, and says settings in the
 components' words. Everything here returns plain values; nothing registers a resource."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -374,13 +373,3 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
-
-
-async def flush_registrations() -> None:
-    """For `pulumi.run`, when the program has said all that it wants: gives the SDK's registrations one turn.
-
-    The SDK waits for registrations one by one, but only for those that it has begun, and it has begun none
-    while the program ran. Without this turn it waits for all outputs at once instead, again and again, which
-    grows with the square of the resources (pulumi/runtime/stack.py, wait_for_rpcs).
-    """
-    await asyncio.sleep(0)

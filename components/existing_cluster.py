@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi import ResourceOptions
 
-from components.local_command import local_program
+from components.local_command import local_command
 from components.provider import provider
 
 
@@ -35,7 +35,7 @@ class ExistingCluster(pulumi.ComponentResource):
         super().__init__("k3sgpu:index:GivenCluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(args["kubeconfig"])
         # A Patch would create a Node that is missing, so they are looked for first.
-        seen = local_program(
+        seen = local_command(
             f"{name}-seen",
             "doctor cluster --from-graph",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},

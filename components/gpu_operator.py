@@ -12,7 +12,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.operator_hooks import hooks
-from components.options import child
+from components.sdk_workarounds import child_options
 
 RELEASE = "gpu-operator"
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's
@@ -59,7 +59,7 @@ class GpuOperator(pulumi.ComponentResource):
             atomic=False,
             # The CRDs are refreshed by a hook of the upgrade itself, so the old schema must not judge.
             disable_openapi_validation=True,
-            opts=child(self, opts, hooks=hooks()),
+            opts=child_options(self, opts, hooks=hooks()),
         )
         self.register_outputs({})
 

@@ -10,8 +10,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
-from components.local_command import local_program
-from components.options import child
+from components.local_command import local_command
+from components.sdk_workarounds import child_options
 
 NAMESPACE = "gpu-operator"
 CONFIG_MAP = "time-slicing-config"
@@ -46,16 +46,16 @@ class GpuProfiles(pulumi.ComponentResource):
                 # The operator's pods are privileged: Pod Security would refuse them otherwise.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
-            opts=child(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
+            opts=child_options(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
         )
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
-        self.drained = local_program(
+        self.drained = local_command(
             f"{name}-vacated",
             "drain",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
-            child(self, opts),
-            at="update",  # at first there is nobody to move
+            child_options(self, opts),
+            runs_on="update",  # at first there is nobody to move
         )
         self.config_map = kubernetes.core.v1.ConfigMap(
             name,
@@ -67,7 +67,7 @@ class GpuProfiles(pulumi.ComponentResource):
             },
             data=args["configs"],
             # Where pods stay, the old keys stay: a plugin that restarts meanwhile still finds its own.
-            opts=child(
+            opts=child_options(
                 self, opts, depends_on=[self.drained], aliases=[_once_of("GpuSharing", "gpu-sharing")]
             ),
         )

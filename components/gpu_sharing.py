@@ -13,8 +13,8 @@ import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
 from components.gpu_profiles import CONFIG_MAP, FORCE
-from components.local_command import local_program
-from components.options import child
+from components.local_command import local_command
+from components.sdk_workarounds import child_options
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
@@ -64,28 +64,28 @@ class GpuSharing(pulumi.ComponentResource):
             kind="ClusterPolicy",
             metadata=_patch(CLUSTER_POLICY, {}),
             spec={"devicePlugin": {"config": {"name": CONFIG_MAP, "default": args["default"]}}},
-            opts=child(self, opts),
+            opts=child_options(self, opts),
         )
         labels = [
-            self._labelled(f"{name}-{node['name']}", node, child(self, opts, depends_on=[policy]))
+            self._labelled(f"{name}-{node['name']}", node, child_options(self, opts, depends_on=[policy]))
             for node in args["nodes"]
         ]
         for node in args["lost"]:
             self._abandon_lost_node(f"{name}-{node}", args["alive"], opts)
-        self.ready = local_program(
+        self.ready = local_command(
             f"{name}-ready",
             "doctor cluster --from-graph",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
-            child(self, opts, depends_on=[policy, *labels]),
+            child_options(self, opts, depends_on=[policy, *labels]),
         )
-        local_program(
+        local_command(
             f"{name}-returned",
             "uncordon",
             {"K3SGPU_DRAINED": args["drained"]},
             args["kubeconfig"],
-            child(self, opts, depends_on=[self.ready]),
-            at="update",
+            child_options(self, opts, depends_on=[self.ready]),
+            runs_on="update",
         )
         self.register_outputs({})
 
@@ -106,7 +106,9 @@ class GpuSharing(pulumi.ComponentResource):
         would be there again. What the state has of it stays as it is; where it has nothing, the patch is one
         of no label on a node that is there.
         """
-        self._labelled(name, alive, child(self, opts, ignore_changes=["metadata"], retain_on_delete=True))
+        self._labelled(
+            name, alive, child_options(self, opts, ignore_changes=["metadata"], retain_on_delete=True)
+        )
 
 
 def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectMetaPatchArgsDict:

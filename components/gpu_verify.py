@@ -7,8 +7,8 @@ from typing import TypedDict
 import pulumi
 from pulumi_command import local
 
-from components.local_command import local_program
-from components.options import child
+from components.local_command import local_command
+from components.sdk_workarounds import child_options
 
 
 class VerifiedNodeArgs(TypedDict):
@@ -54,12 +54,12 @@ class GpuVerify(pulumi.ComponentResource):
             "timeoutSeconds": args["timeout_seconds"],
             "generation": args["generation"],
         }
-        self.ran = local_program(
+        self.ran = local_command(
             name,
             "jobs verify",
             {"K3SGPU_VERIFY": pulumi.Output.json_dumps(plan, sort_keys=True)},
             args["kubeconfig"],
-            child(self, opts),
+            child_options(self, opts),
         )
         self.verdicts = self.ran.stdout.apply(json.loads)
         self.register_outputs({"verdicts": self.verdicts})

@@ -6,8 +6,8 @@ from typing import TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.local_command import local_program
-from components.options import child
+from components.local_command import local_command
+from components.sdk_workarounds import child_options
 
 # k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
 RUNTIME_CLASS = "nvidia"
@@ -70,7 +70,7 @@ class GpuWorkload(pulumi.ComponentResource):
                     "annotations": {"pulumi.com/waitFor": f"jsonpath={{.metadata.name}}={name}"},
                 },
                 spec=_job(labels, args, job),
-                opts=child(self, opts, delete_before_replace=True, replace_on_changes=["spec"]),
+                opts=child_options(self, opts, delete_before_replace=True, replace_on_changes=["spec"]),
             )
             # The Kubernetes plugin would say that it failed, not which pod, with which exit code and log.
             seen = {
@@ -80,10 +80,10 @@ class GpuWorkload(pulumi.ComponentResource):
                 "timeoutSeconds": job["timeout_seconds"],
             }
             told = {"K3SGPU_JOB": pulumi.Output.json_dumps(seen, sort_keys=True)}
-            local_program(f"{name}-ended", "jobs wait", told, job["kubeconfig"], child(self, opts))
+            local_command(f"{name}-ended", "jobs wait", told, job["kubeconfig"], child_options(self, opts))
         else:
             kubernetes.apps.v1.Deployment(
-                name, metadata=metadata, spec=_deployment(labels, args), opts=child(self, opts)
+                name, metadata=metadata, spec=_deployment(labels, args), opts=child_options(self, opts)
             )
         self.register_outputs({})
 

@@ -1,10 +1,7 @@
-"""What a node is told, as plain values: k3s's configuration, and the texts that name it to scripts."""
-
-import pulumi
+"""k3s's configuration file of a node, as plain values."""
 
 from components.k3s_args import HostArgs, K3sClusterArgs
 from components.kubeconfig import API_PORT
-from k3sgpu.hosts import scripts
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
@@ -55,28 +52,6 @@ def _at_registration(host: HostArgs) -> dict[str, object]:
     ]
     taints = list(host["taints"])
     return {**({"node-label": labels} if labels else {}), **({"node-taint": taints} if taints else {})}
-
-
-def delete_node_script(host: str, key: str = "") -> str:
-    """What deletes the Node of `host`; with the host `key` of its machine only where it had another one."""
-    return scripts.render("cluster", "delete-node", HOST=host, HOST_KEY=key)
-
-
-def node_line(host: HostArgs) -> str:
-    """For nodes.sh: NODE|LABELS|TAINTS|HOST KEY; a taint without a value has an empty one."""
-    labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
-    taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
-    return f"{host['name']}|{labels}|{taints}|{host_key(host)}"
-
-
-def host_key(host: HostArgs) -> str:
-    """What tells a machine from another one under its name; without a comment that anybody may write."""
-    return " ".join(str(host["connection"].get("host_key")).split()[:2])
-
-
-def owner(host: HostArgs) -> dict[str, str]:
-    """Whose machine it is, for its marker."""
-    return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
 
 
 def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:

@@ -1,52 +1,41 @@
-"""The project's own programs beside the graph: on the computer that runs Pulumi, in its folder."""
+"""Commands on the computer that runs Pulumi."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import pulumi
 from pulumi_command import local
 
-LONGEST = 100_000
-"""Characters of one variable. Linux starts no program with a longer string than 128 KiB in its environment
-(execve(2)), and a cluster of some hundred nodes takes more to tell."""
+from components.sdk_workarounds import split_variable
 
 
-def local_program(
+def local_command(
     name: str,
-    run: str,
-    told: Mapping[str, pulumi.Input[str]],
+    subcommand: str,
+    environment: Mapping[str, pulumi.Input[str]],
     stdin: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
     *,
-    at: Literal["create", "update"] = "create",
+    runs_on: Literal["create", "update"] = "create",
     remembers: bool = False,
 ) -> local.Command:
-    """A Command that runs `python -m <run>` when it is created and whenever its inputs change.
+    """A Command that runs `python -m k3sgpu <subcommand>` when it is created and when its inputs change.
 
-    `told` is its environment, which the state shows, a long text in several variables (NAME, NAME_2, …); what
-    is secret goes through `stdin`. With `at` update it does not run when it is created: at first there is
-    nothing to do. If it `remembers`, its stdout is for its own next run alone (PULUMI_COMMAND_STDOUT): a
-    secret that is not shown.
+    `environment` is visible in the state; secrets go through `stdin`. With `runs_on` update it does not run
+    when it is created. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT; that stdout
+    is a secret and is not shown.
     """
-    command = f".venv/bin/python -m k3sgpu {run}"
-    kept = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if remembers else None)
+    command = f".venv/bin/python -m k3sgpu {subcommand}"
+    secret = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if remembers else None)
     return local.Command(
         name,
-        create=command if at == "create" else None,
-        update=command if at == "update" else None,
-        environment={key: value for variable in told.items() for key, value in _pieces(*variable)},
+        create=command if runs_on == "create" else None,
+        update=command if runs_on == "update" else None,
+        environment={
+            key: part for variable in environment.items() for key, part in split_variable(*variable)
+        },
         stdin=pulumi.Output.secret(stdin),
         add_previous_output_in_env=remembers,
         logging=local.Logging.STDERR if remembers else None,
-        opts=pulumi.ResourceOptions.merge(opts, kept),
+        opts=pulumi.ResourceOptions.merge(opts, secret),
     )
-
-
-def _pieces(name: str, value: pulumi.Input[str]) -> Iterator[tuple[str, pulumi.Input[str]]]:
-    """A text that is too long for one variable, as several."""
-    if not isinstance(value, str):
-        yield name, value
-        return
-    yield name, value[:LONGEST]
-    for number, start in enumerate(range(LONGEST, len(value), LONGEST), 2):
-        yield f"{name}_{number}", value[start : start + LONGEST]

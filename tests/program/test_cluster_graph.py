@@ -8,7 +8,7 @@ import asyncssh
 import pytest
 import yaml
 
-from components import k3s_cluster, local_command
+from components import sdk_workarounds
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
@@ -278,7 +278,7 @@ def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alon
 def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, monkeypatch):
     """Linux starts no program with more than 128 KiB in one: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
-    monkeypatch.setattr(local_command, "LONGEST", 500)
+    monkeypatch.setattr(sdk_workarounds, "VARIABLE_LENGTH", 500)
     environment = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
     assert len(environment) > len(whole) and max(map(len, environment.values())) <= 500
     for name, text in environment.items():
@@ -287,7 +287,7 @@ def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, 
 
 
 def test_a_script_about_all_nodes_stays_as_short_as_a_shell_takes_it(in_project: Path, monkeypatch):
-    monkeypatch.setattr(k3s_cluster, "NODES_AT_ONCE", 2)
+    monkeypatch.setattr(sdk_workarounds, "NODES_PER_SCRIPT", 2)
     graph = g.run(with_agents(3))
     texts = [graph.of(f"cluster-{name}").inputs["create"] for name in ("nodes", "nodes-2")]
     nodes = [re.findall(r"^(?:WANTED=')?([a-z]+-\d)\|", text, re.MULTILINE) for text in texts]

@@ -49,7 +49,7 @@ def test_a_preview_contacts_no_machine_and_passes_every_policy(lab: Stage):
 def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again(
     lab: Stage, monkeypatch: pytest.MonkeyPatch
 ):
-    """What `stack.flush_registrations` is for. Under mocks the SDK registers while the program runs."""
+    """What `flush_registrations` is for. Under mocks the SDK registers while the program runs."""
     looked_at: list[int] = []
     wait = asyncio.wait
 

@@ -1,0 +1,231 @@
+"""The life of a host: all of its Commands, in the order in which they run.
+
+Before any of them, cluster-preflight has checked every host. The rows are in the order of creation; when a
+host is removed, the deletes run from the last row to the first. `other server` is another one of the cluster.
+
+    resource             runs on        create     update        delete         script
+    cluster-forget-HOST  other server   -          delete Node*  delete Node    delete-node.sh
+    cluster-clean-HOST   the host       -          -             uninstall      run-uninstall.sh
+    cluster-bring-HOST   this computer  upload     upload        -              receive-release.sh
+    cluster-server-HOST  the server     converge   converge      -              converge.sh
+    cluster-upkeep-HOST  the agent      -          converge      -              converge.sh
+    cluster-agent-HOST   the agent      converge   -             -              converge.sh
+    cluster-leave-HOST   other server   -          -             drain          drain.sh
+
+After the last row, cluster-nodes (k3s_cluster.py) sets the labels and taints of all Nodes (label-nodes.sh).
+
+* Only where another host key shows that a new machine has the name of a dead one.
+- A single server has no cluster-forget and no cluster-leave: no other server could run them.
+- cluster-bring exists only where this computer has the release (k3s.airGap in the stack file).
+- forget, clean and leave are teardown commands: they are registered with the host, so that the engine can run
+  their deletes when the host is no longer in the stack file. When the whole cluster is destroyed, forget and
+  leave do not run.
+- Nothing is ever replaced (no `triggers`): a replacement would uninstall what was just installed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi import ResourceOptions
+from pulumi_command import local, remote
+
+from components import k3s_scripts
+from components.k3s_args import HostArgs, K3sClusterArgs, LostHostArgs
+from components.local_command import local_command
+from components.remote_command import NOTHING, RemoteCommands
+from components.sdk_workarounds import registered
+
+Tokens = pulumi.Output[dict[str, str]]
+"""By name: the tokens `server` and `agent`."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server's Commands that others wait for."""
+
+    converge: remote.Command
+    """Exists when the server is Ready."""
+    last: remote.Command
+    """The last one of it. When servers are removed, its delete runs first."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent's Commands that others wait for."""
+
+    update: remote.Command
+    join: remote.Command
+    """Exists when the agent is Ready."""
+
+
+class K3sHosts:
+    """Registers the Commands of the hosts of one cluster."""
+
+    def __init__(self, args: K3sClusterArgs, commands: RemoteCommands, preflight: local.Command):
+        self._args, self._commands, self._preflight = args, commands, preflight
+
+    def add_server(self, host: HostArgs, after: Sequence[pulumi.Resource], tokens: Tokens | None) -> Server:
+        """The life of a server. `tokens`: of the cluster that it joins; None: it is the initial server.
+
+        The initial server has the same Commands as the others, so that none is removed when another server
+        becomes the initial one.
+        """
+        protect, several = self._args["protect"], len(self._args["servers"]) > 1
+        before = [self._delete_node(host, after)] if several else after
+        uninstall = self._uninstall(host, before, protect=protect)
+        upload = self._upload_release(host, uninstall)
+        converge = self._commands.register(
+            host,
+            f"server-{host['name']}",
+            ResourceOptions(depends_on=[uninstall, *upload], protect=protect),
+            create=k3s_scripts.converge_script(host, "server", self._args),
+            stdin=self._server_stdin(tokens),
+        )
+        return Server(converge, self._drain(host["name"], converge) if several else converge)
+
+    def add_agent(
+        self,
+        host: HostArgs,
+        servers: Sequence[Server],
+        token: pulumi.Output[str],
+        previous_update: remote.Command | None,
+    ) -> Agent:
+        """The life of an agent. An update of it begins when `previous_update` is done."""
+        delete_node = self._delete_node(host, [servers[0].converge])
+        uninstall = self._uninstall(host, [delete_node])
+        upload = self._upload_release(host, uninstall)
+        update = self._update(host, token, [uninstall, *upload, servers[-1].converge], previous_update)
+        join = self._join(host, token, update)
+        self._drain(host["name"], join)
+        return Agent(update, join)
+
+    def delete_dead_node(self, lost: LostHostArgs) -> remote.Command:
+        """Deletes the Node of a lost host in the run that first says so.
+
+        The Command is in the state of a host that was once created, and this is its update. For a host that
+        never was, it is created without running anything.
+        """
+        script = k3s_scripts.delete_node_script(lost["name"])
+        return self._on_another_server(
+            "forget", lost["name"], [self._preflight], update=script, delete=script
+        )
+
+    def abandon(self, lost: LostHostArgs, first: remote.Command) -> None:
+        """Keeps the other Commands of a lost host in the state as they are, and removes them from it later
+        without running their deletes: they would wait for a machine that never answers.
+
+        A Command that is not in the state is created without a script, which contacts no machine.
+        """
+        unchanged = ["connection", "create", "update", "delete", "stdin"]
+        opts = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
+        for job in ("clean", "leave", *(("server",) if lost["role"] == "server" else ("upkeep", "agent"))):
+            self._commands.register(self._args["servers"][0], f"{job}-{lost['name']}", opts)
+
+    def _delete_node(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
+        """Deletes the Node of a removed host.
+
+        Another host key makes the update run, before anything runs on the host: if the machine that had the
+        name is dead, its Node is deleted, because k3s would refuse a new machine under it.
+        """
+        return self._on_another_server(
+            "forget",
+            host["name"],
+            after,
+            update=k3s_scripts.delete_node_script(host["name"], k3s_scripts.host_key(host)),
+            delete=k3s_scripts.delete_node_script(host["name"]),
+        )
+
+    def _uninstall(
+        self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False
+    ) -> remote.Command:
+        """Uninstalls k3s from a removed host."""
+        return self._commands.register(
+            host,
+            f"clean-{host['name']}",
+            # After preflight: the delete of a host that was never reachable could never run.
+            ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
+            delete=k3s_scripts.uninstall_script(host),
+        )
+
+    def _upload_release(self, host: HostArgs, uninstall: remote.Command) -> list[local.Command]:
+        """Uploads the release where this computer has it. It needs no delete: the uninstall removes it."""
+        plan = self._args["upload_plans"].get(host["name"])
+        if not plan:
+            return []
+        upload = local_command(
+            f"{self._commands.prefix}-bring-{host['name']}",
+            "stage",
+            {"K3SGPU_BRING": plan},
+            self._args["preflight"]["secrets"],
+            ResourceOptions(parent=self._commands.parent, depends_on=[uninstall]),
+        )
+        return [upload]
+
+    def _update(
+        self,
+        host: HostArgs,
+        token: pulumi.Output[str],
+        after: Sequence[pulumi.Resource],
+        previous: remote.Command | None,
+    ) -> remote.Command:
+        """Applies changes to a running agent.
+
+        It has no `create`, so it does nothing at the install. It comes before the join in the state, so that
+        after a half-failed install the next change is an update.
+        """
+        return self._commands.register(
+            host,
+            f"upkeep-{host['name']}",
+            ResourceOptions(depends_on=list(after)),
+            update=k3s_scripts.converge_script(host, "agent", self._args),
+            stdin=self._agent_stdin(token, registered(previous)),
+        )
+
+    def _join(self, host: HostArgs, token: pulumi.Output[str], update: remote.Command) -> remote.Command:
+        """Installs an agent. Later changes are `_update`'s: this one ignores a new script, and a new stdin,
+        which holds the password of the login."""
+        return self._commands.register(
+            host,
+            f"agent-{host['name']}",
+            ResourceOptions(depends_on=[update], ignore_changes=["create", "stdin"]),
+            create=k3s_scripts.converge_script(host, "agent", self._args),
+            update=NOTHING,
+            stdin=self._agent_stdin(token),
+        )
+
+    def _drain(self, host: str, converge: remote.Command) -> remote.Command:
+        """Moves the pods of a removed host away."""
+        return self._on_another_server("leave", host, [converge], delete=k3s_scripts.drain_script(host))
+
+    def _on_another_server(
+        self,
+        job: str,
+        host: str,
+        after: Sequence[pulumi.Resource],
+        *,
+        delete: str,
+        update: str | None = None,
+    ) -> remote.Command:
+        """A teardown command about `host` that another server runs; skipped when the whole cluster goes."""
+        return self._commands.register(
+            next(server for server in self._args["servers"] if server["name"] != host),
+            f"{job}-{host}",
+            ResourceOptions(depends_on=list(after), deleted_with=self._preflight),
+            delete=delete,
+            update=update,
+        )
+
+    def _server_stdin(self, tokens: Tokens | None) -> pulumi.Output[str] | None:
+        """A server's secrets, and the tokens where it joins others; None when there are none."""
+        secrets = self._args["node_secrets"], self._args["server_secrets"]
+        if tokens is None:
+            return None if secrets == ({}, {}) else k3s_scripts.secrets_stdin(*secrets)
+        joining = {"SERVER_TOKEN": tokens["server"], "AGENT_TOKEN": tokens["agent"]}
+        return k3s_scripts.secrets_stdin(joining, *secrets)
+
+    def _agent_stdin(
+        self, token: pulumi.Output[str], after: pulumi.Input[str | None] = None
+    ) -> pulumi.Output[str]:
+        """An agent's secrets; known when `after` is."""
+        return k3s_scripts.secrets_stdin({"AGENT_TOKEN": token}, self._args["node_secrets"], after=after)

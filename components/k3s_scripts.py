@@ -1,0 +1,104 @@
+"""The scripts of a host's Commands, and what they read on stdin, as plain texts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pulumi
+import yaml
+
+from components.k3s_args import HostArgs, K3sClusterArgs
+from components.k3s_config import agent_config, server_config
+from k3sgpu.hosts import scripts
+
+Role = Literal["server", "agent"]
+
+
+def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
+    """A script that makes the host the k3s node that the stack file describes."""
+    release = args["release"]
+    checksums = release["binary_sha256"]
+    config = server_config(host, args) if role == "server" else agent_config(host, args)
+    return scripts.render(
+        "converge",
+        **_owner(host),
+        ROLE=role,
+        DATABASE=_database(host, args) if role == "server" else "",
+        SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host),
+        VERSION=release["version"],
+        MIRROR=release["mirror"],
+        SCRIPT_URL=release["install_script_url"],
+        SCRIPT_SHA256=release.get("install_script_sha256") or "",
+        BINARY_SHA256_AMD64=checksums.get("amd64", ""),
+        BINARY_SHA256_ARM64=checksums.get("arm64", ""),
+        TIMEOUT=args["start_timeout_seconds"],
+        DRAIN_ON_PATCH="yes" if args["drain_on_patch"] else "",
+        DRAIN_TIMEOUT=args["drain_timeout_seconds"],
+        GENERATION=args["generation"],
+        CONFIG=yaml.safe_dump(config, sort_keys=True),
+        CLEAN=scripts.source("uninstall"),
+    )
+
+
+def uninstall_script(host: HostArgs) -> str:
+    """A script that leaves the host as it was before k3s."""
+    return scripts.render("run-uninstall", **_owner(host))
+
+
+def drain_script(host: str) -> str:
+    """A script for a server: it moves the pods of `host` away."""
+    return scripts.render("cluster", "drain", HOST=host)
+
+
+def delete_node_script(host: str, host_key: str = "") -> str:
+    """A script for a server: it deletes the Node of `host`.
+
+    With a `host_key` only if the Node belongs to a dead machine with another one.
+    """
+    return scripts.render("cluster", "delete-node", HOST=host, HOST_KEY=host_key)
+
+
+def label_nodes_script(server: HostArgs, nodes: Sequence[HostArgs], generation: int) -> str:
+    """A script for `server`: it sets the labels and taints of `nodes`."""
+    return scripts.render(
+        "cluster",
+        "label-nodes",
+        HOST=server["name"],
+        GENERATION=generation,
+        WANTED="\n".join(_node_line(node) for node in nodes),
+    )
+
+
+def host_key(host: HostArgs) -> str:
+    """The host's public key, which identifies the machine, without its comment."""
+    return " ".join(str(host["connection"].get("host_key")).split()[:2])
+
+
+def secrets_stdin(
+    *parts: pulumi.Input[Mapping[str, pulumi.Input[str]]], after: pulumi.Input[str | None] = None
+) -> pulumi.Output[str]:
+    """The stdin of converge: the secrets of all `parts`, by name. It is known once `after` is."""
+
+    def lines(known: Sequence[Mapping[str, str]]) -> str:
+        return scripts.secret_lines(**{name: text for part in known for name, text in part.items()})
+
+    return pulumi.Output.all(pulumi.Output.all(*parts), after).apply(lambda both: lines(both[0]))
+
+
+def _node_line(host: HostArgs) -> str:
+    """NODE|LABELS|TAINTS|HOST KEY, for label-nodes.sh; a taint without a value has an empty one."""
+    labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))
+    taints = ",".join(taint if "=" in taint else taint.replace(":", "=:") for taint in sorted(host["taints"]))
+    return f"{host['name']}|{labels}|{taints}|{host_key(host)}"
+
+
+def _owner(host: HostArgs) -> dict[str, str]:
+    """The variables of the owner marker."""
+    return {"PROJECT": pulumi.get_project(), "STACK": pulumi.get_stack(), "HOST": host["name"]}
+
+
+def _database(host: HostArgs, args: K3sClusterArgs) -> str:
+    """Where a server's database comes from: `own` (it is alone), `first` (others copy it), `copy`."""
+    initial, *others = args["servers"]
+    if host is not initial:
+        return "copy"
+    return "first" if others else "own"

@@ -1,0 +1,67 @@
+"""Commands on hosts: how a host is reached and how its login becomes root is decided here alone."""
+
+import pulumi
+from pulumi import ResourceOptions
+from pulumi_command import remote
+
+from components.k3s_args import HostArgs
+from components.sdk_workarounds import shared_connection
+from k3sgpu.hosts import scripts
+
+NOTHING = "true"
+"""The text of an operation that does nothing. It runs without sudo."""
+
+
+class RemoteCommands:
+    """Registers the Commands that run on the hosts of one component."""
+
+    def __init__(self, prefix: str, parent: pulumi.Resource, opts: ResourceOptions | None):
+        self.prefix, self.parent = prefix, parent
+        self._hooks = opts.hooks if opts else None
+        self._connections: dict[str, pulumi.Output[remote.ConnectionArgsDict]] = {}
+
+    def register(
+        self,
+        host: HostArgs,
+        name: str,
+        opts: ResourceOptions,
+        *,
+        create: str | None = None,
+        update: str | None = None,
+        delete: str | None = None,
+        stdin: pulumi.Input[str] | None = None,
+        logging: remote.Logging | None = None,
+    ) -> remote.Command:
+        """A Command `<prefix>-<name>` on `host`, with a script for each operation that has one.
+
+        Without `update`, an update runs `create`. The component's hooks are left out where there is a
+        `delete`: a destroy does not run the program, and the engine would not find them.
+        """
+        password = host.get("sudo_password") if host["sudo"] else None
+        if password is not None:
+            stdin = pulumi.Output.all(password, stdin or "").apply(
+                lambda given: scripts.password_stdin(*given)
+            )
+        own = ResourceOptions(parent=self.parent, hooks=None if delete else self._hooks)
+        return remote.Command(
+            f"{self.prefix}-{name}",
+            connection=self._connection(host),
+            create=_as_root(host, create),
+            update=_as_root(host, update),
+            delete=_as_root(host, delete),
+            stdin=None if stdin is None else pulumi.Output.secret(stdin),
+            logging=logging,
+            add_previous_output_in_env=False,
+            opts=ResourceOptions.merge(own, opts),
+        )
+
+    def _connection(self, host: HostArgs) -> pulumi.Output[remote.ConnectionArgsDict]:
+        if host["name"] not in self._connections:
+            self._connections[host["name"]] = shared_connection(host["connection"])
+        return self._connections[host["name"]]
+
+
+def _as_root(host: HostArgs, script: str | None) -> str | None:
+    if script is None or script == NOTHING or not host["sudo"]:
+        return script
+    return scripts.as_root(script, password=host.get("sudo_password") is not None)

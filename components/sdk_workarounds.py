@@ -1,0 +1,88 @@
+"""What the components do only because of the size of a cluster, or because of Pulumi's Python SDK.
+
+The size goal: stacks of up to 1,000 agents (some 5,000 Commands), whose preview takes time and memory in
+proportion to the number of agents. `make bench` measures it (rehearsal/reports/bench.md). Each function says
+what happens without it.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
+from typing import TypeVar, cast
+
+import pulumi
+from pulumi import ResourceOptions
+from pulumi_command import remote
+
+T = TypeVar("T")
+
+NODES_PER_SCRIPT = 200
+"""A script is one argument of the shell that sshd starts, and Linux allows 128 KiB for one (execve(2))."""
+VARIABLE_LENGTH = 100_000
+"""Characters of one environment variable. Linux starts no program with a longer one than 128 KiB (execve(2)),
+and the inventory of some 350 hosts is longer."""
+
+
+def child_options(parent: pulumi.Resource, opts: ResourceOptions | None, **more) -> ResourceOptions:
+    """Options of a component's child: its parent, the component's `deleted_with`, `depends_on` and `hooks`,
+    and `more`.
+
+    The SDK hands none of the three on. Without `deleted_with` a full destroy would delete every object in the
+    cluster one by one, from an API server that is being removed.
+    """
+    component = opts or ResourceOptions()
+    inherited = ResourceOptions(
+        parent=parent,
+        deleted_with=component.deleted_with,
+        depends_on=component.depends_on,
+        hooks=component.hooks,
+    )
+    return ResourceOptions.merge(inherited, ResourceOptions(**more))
+
+
+def shared_connection(connection: remote.ConnectionArgsDict) -> pulumi.Output[remote.ConnectionArgsDict]:
+    """One secret Output of a connection, for all Commands of a host.
+
+    The SDK would walk through a plain dict for each Command and make some forty Outputs each time. It takes a
+    Mapping that is no dict as it is.
+    """
+    secret = pulumi.Output.secret(connection)
+    return secret.apply(lambda fields: cast(remote.ConnectionArgsDict, MappingProxyType(fields)))
+
+
+def registered(resource: pulumi.Resource | None) -> pulumi.Input[str | None]:
+    """A value that is known when `resource` is registered, that is: when its operation is done.
+
+    An input that needs it waits for the resource without depending on it. For each dependency the SDK walks
+    down all resources behind it, recursively, and a chain of some hundred is deeper than Python's stack.
+    """
+    return resource.urn.future() if resource else None
+
+
+async def flush_registrations() -> None:
+    """For `pulumi.run`, at the end of the program: lets the SDK begin its registrations.
+
+    The SDK waits for registrations one by one, but only for those that have begun, and while the program runs
+    none has. Without this turn of the event loop it waits for all outputs at once instead, again and again,
+    which grows with the square of the number of resources (pulumi/runtime/stack.py, wait_for_rpcs).
+    """
+    await asyncio.sleep(0)
+
+
+def node_batches(nodes: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    """The nodes in batches that fit into one script, each with the position of its first node."""
+    for start in range(0, len(nodes), NODES_PER_SCRIPT):
+        yield start, nodes[start : start + NODES_PER_SCRIPT]
+
+
+def split_variable(name: str, value: pulumi.Input[str]) -> Iterator[tuple[str, pulumi.Input[str]]]:
+    """An environment variable as NAME, NAME_2, NAME_3, …, each short enough for Linux.
+
+    `k3sgpu.handoff.environment.read_variable` joins them. An Output, whose length is not known, stays whole.
+    """
+    if not isinstance(value, str):
+        yield name, value
+        return
+    yield name, value[:VARIABLE_LENGTH]
+    for number, start in enumerate(range(VARIABLE_LENGTH, len(value), VARIABLE_LENGTH), 2):
+        yield f"{name}_{number}", value[start : start + VARIABLE_LENGTH]
