@@ -1,65 +1,99 @@
-"""What to do about errors whose cause the plugins name, and no way out: a machine or the cluster that stops
-answering in the middle of a run, what is NVIDIA's and somebody has deleted, what somebody has made already.
+"""What to do about errors of which the plugins only name the cause.
 
-Not for what a destroy deletes, and so not for a cluster that is there already, from which it deletes all: it
-runs without the program, and the engine would say no more than that a hook is missing.
+Examples: a host or the API server that stops answering during a run, an object of NVIDIA's that somebody
+deleted, an object that somebody else created.
+
+Not for deletes, and so not for an existing cluster, from which a destroy deletes everything: a destroy does
+not run the program, and the engine would only report that a hook is missing.
 """
 
 import pulumi
 
-_AGAIN = """\
-{name}: there was no connection to its machine, or it broke
-remedy:   up again; what had begun on the machine ends by itself, is waited for and found done
-          if again not: .venv/bin/python -m k3sgpu doctor hosts --file Pulumi.{stack}.yaml says why"""
-_ANEW = """ with that the operator's settings
-remedy:   forget the operator, so that it is installed anew over what is there of it:
-          kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
-          then refresh, then up   # pods with GPUs start again"""
-_WAYS = {
-    # pulumi-command: of dials, of a connection that ended before its script (golang.org/x/crypto/ssh).
-    "failed attempts: ": _AGAIN,
-    "without exit status": _AGAIN,
-    "connection lost": _AGAIN,
-    # pulumi-kubernetes, of an API server that it asked in vain.
-    "cluster is unreachable": """\
-{name}: the cluster's API server does not answer
-remedy:   on its server: systemctl status k3s; journalctl -u k3s says why it does not run
-          then up; with another k3s.generation, up starts k3s there itself""",
-    # An API server that does not know the kind: its CRD is gone.
-    'no matches for kind "ClusterPolicy"': "{name}: somebody has deleted NVIDIA's CRDs, and" + _ANEW,
-    # A Patch would make what is gone, with its own fields alone, and the CRD asks for more.
-    "spec.operator: Required value": "{name}: somebody has deleted the ClusterPolicy, and" + _ANEW,
-    # An API server that has an object of this name; nobody's is taken over unasked.
-    'namespaces "gpu-operator" already exists': """\
-{name}: the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator, or its rest
-remedy:   helm --namespace gpu-operator list   # whose it is; a cluster has room for one
-          somebody's that may go, then this one comes:
-          helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up
-          somebody's that stays: gpuOperator: {{enabled: false}}, and no sharing by this stack
-          this stack's own, whose state is lost: helm --namespace gpu-operator uninstall gpu-operator, then
-          take the rest over, once: PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
-    '" already exists': """\
-{name}: the cluster has an object of this name that is not this stack's: the error above has its kind and name
-remedy:   somebody's: kubectl delete it, or give this one another name in the stack file; then up
-          this stack's own, whose state is lost, is taken over by a single
-          PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
-}
+from k3sgpu.hints import Hint, find_hint
+from k3sgpu.problem import Problem, block
+
+_REINSTALL = """\
+delete Helm's record of the operator, so that it is installed again over what is left of it:
+kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
+then refresh, then up   # pods with GPUs start again"""
+
+HINTS = (
+    # pulumi-command: no connection, or one that ended before its script (golang.org/x/crypto/ssh).
+    Hint(
+        r"failed attempts: |without exit status|connection lost",
+        """\
+up again: what has begun on the host runs to its end by itself, and the next up waits for it
+if it fails again: .venv/bin/python -m k3sgpu doctor hosts --file Pulumi.{stack}.yaml says why""",
+        found="there was no connection to its host, or it broke",
+        expected="a connection until the script has ended",
+    ),
+    # pulumi-kubernetes.
+    Hint(
+        r"cluster is unreachable",
+        """\
+on its server: systemctl status k3s; journalctl -u k3s says why it does not run
+then up; with another k3s.generation, up itself starts k3s there""",
+        found="the cluster's API server does not answer",
+        expected="an API server that answers",
+    ),
+    # The API server does not know the kind: its CRD is gone.
+    Hint(
+        r'no matches for kind "ClusterPolicy"',
+        _REINSTALL,
+        found="somebody has deleted NVIDIA's CRDs, and with them the operator's settings",
+        expected="the CRDs of the GPU Operator",
+    ),
+    # A Patch creates a missing object with its own fields alone, and the CRD requires more.
+    Hint(
+        r"spec\.operator: Required value",
+        _REINSTALL,
+        found="somebody has deleted the ClusterPolicy, and with it the operator's settings",
+        expected="the ClusterPolicy cluster-policy",
+    ),
+    # Objects that exist already are not taken over unless the user says so.
+    Hint(
+        r'namespaces "gpu-operator" already exists',
+        """\
+helm --namespace gpu-operator list   # shows whose it is
+another one that may go; then this one can be installed:
+helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up
+another one that stays: gpuOperator: {{enabled: false}}, without sharing by this stack
+this stack's own, whose state is lost: helm --namespace gpu-operator uninstall gpu-operator, then
+take over the rest, once: PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
+        found="the cluster has a namespace gpu-operator that is not this stack's: another GPU Operator, or "
+        "what is left of one",
+        expected="no other GPU Operator: a cluster has room for one",
+    ),
+    Hint(
+        r'" already exists',
+        """\
+somebody else's: kubectl delete it, or rename this one in the stack file; then up
+this stack's own, whose state is lost: take it over, once:
+PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up""",
+        found="the cluster has an object of this name that is not this stack's: the error above names it",
+        expected="no such object, or this stack's",
+    ),
+)
 
 
 def hooks() -> pulumi.ResourceHookBinding:
-    """For whatever talks to a machine or to the cluster. One a program: a hook's name is there once."""
+    """The error hook of every resource that talks to a host or to the cluster. Call it once in a program: the
+    SDK registers a hook's name once."""
     return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook("way-out", _explain)])
 
 
+def explain(errors: list[str], name: str, stack: str) -> str | None:
+    """What to do about the errors of the resource `name`; None for errors that no hint is about."""
+    hint = find_hint(HINTS, "\n".join(errors), stack=stack)
+    return engine_text(hint.as_problem(name)) if hint else None
+
+
+def engine_text(problem: Problem) -> str:
+    """A problem as the engine prints it, which begins with `error: ` itself."""
+    return block(problem, problem.title).removeprefix(f"{problem.severity}: ")
+
+
 def _explain(args: pulumi.ErrorHookArgs) -> bool:
-    if way := way_out(args.errors, args.name, pulumi.get_stack()):
-        pulumi.log.error(way)
-    return False  # the plugins have tried for long enough
-
-
-def way_out(errors: list[str], name: str, stack: str) -> str | None:
-    """What to do about the resource `name`; None where its errors are of another kind."""
-    for words, way in _WAYS.items():
-        if any(words in error for error in errors):
-            return way.format(name=name, stack=stack)
-    return None
+    if text := explain(args.errors, args.name, pulumi.get_stack()):
+        pulumi.log.error(text)
+    return False  # no retry: the plugins have retried for long enough

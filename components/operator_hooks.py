@@ -1,96 +1,115 @@
-"""What the engine does around the operator's Release: no step between releases that NVIDIA does not support,
-and words for Helm's dead ends.
+"""Hooks of the GPU Operator's Release.
 
-Hooks, because nothing else knows which release there was when the next one is planned.
+One refuses an upgrade that NVIDIA does not support: only a hook knows the old version and the new one. The
+other says what to do about an error after which Helm does not go on by itself.
 """
 
 import pulumi
 
-# NVIDIA counts YY.M as the major version (its documentation, platform support).
-MAJORS = ((22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7))
+from components.error_hints import engine_text
+from k3sgpu.hints import Hint, find_hint
+from k3sgpu.problem import Problem
 
-_AWAY = """\
-by way of none: gpuOperator: {{version: {old}, removeCrds: true}}, up
+MAJOR_RELEASES = (
+    (22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7),
+)  # fmt: skip
+"""NVIDIA counts YY.M as the major version (docs.nvidia.com, GPU Operator, platform support)."""
+
+_THROUGH = "upgrade one major release at a time: version: {steps}, an up after each"
+_REMOVE_FIRST = """\
+remove the operator first: gpuOperator: {{version: {old}, removeCrds: true}}, up
 then {{enabled: false}}, up; then {{version: {new}}}, up   # pods with GPUs start again"""
-_STUCK = {
+
+HINTS = (
     # An upgrade or roll-back whose client was killed.
-    "another operation": """\
-an operation on the release {namespace}/{name} was cut off, and Helm waits for its end
-remedy:   forget that operation; what it did, the next up does again:
-          kubectl --namespace {namespace} delete secret -l \
+    Hint(
+        r"another operation",
+        """\
+delete Helm's record of that operation; the next up does the operation again:
+kubectl --namespace {namespace} delete secret -l \
 'owner=helm,name={name},status in (pending-install,pending-upgrade,pending-rollback)'
-          then up""",
-    # An install whose client was killed, or somebody else's. Helm 3 says "re-use", Helm 4 "reuse".
-    "a name that is still in use": """\
-there is a release {namespace}/{name} that this stack does not know
-remedy:   kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
-          status=pending-install or failed: an install that was cut off; forget it, the next up does it again:
-          kubectl --namespace {namespace} delete secret -l owner=helm,name={name}
-          status=deployed: somebody else's; helm --namespace {namespace} uninstall {name}
-          then up""",
-    # Objects of a chart belong to one release; Helm takes none over (its labels and annotations say whose).
-    "cannot be imported into the current release": """\
-the cluster has an operator, or a part of one, that is not this stack's: Helm's own words name it
-remedy:   kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
-          somebody's that is in use: gpuOperator: {{enabled: false}}, for a cluster has room for one
-          somebody's that may go: helm list --all-namespaces names its release, then
-          helm --namespace NAMESPACE uninstall NAME --wait
-          a rest of one: kubectl delete clusterpolicy cluster-policy   # or what Helm names
-          then up""",
-}
+then up""",
+        found="an operation on the release {namespace}/{name} was cut off, and Helm waits for its end",
+        expected="no pending operation",
+    ),
+    # An install whose client was killed, or another user's. Helm 3 says "re-use", Helm 4 "reuse".
+    Hint(
+        r"a name that is still in use",
+        """\
+kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
+status=pending-install or failed: an install that was cut off; delete its record, the next up installs again:
+kubectl --namespace {namespace} delete secret -l owner=helm,name={name}
+status=deployed: somebody else's; helm --namespace {namespace} uninstall {name}
+then up""",
+        found="there is a release {namespace}/{name} that is not this stack's",
+        expected="no release of this name",
+    ),
+    # Every object of a chart belongs to one release, which its labels and annotations name.
+    Hint(
+        r"cannot be imported into the current release",
+        """\
+kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
+one that is in use: gpuOperator: {{enabled: false}}
+one that may go: helm list --all-namespaces names its release, then
+helm --namespace NAMESPACE uninstall NAME --wait
+what is left of one: kubectl delete clusterpolicy cluster-policy   # or the object that Helm names
+then up""",
+        found="the cluster has an operator, or a part of one, that is not this stack's: see the error above",
+        expected="no other GPU Operator: a cluster has room for one",
+    ),
+)
 
 
 def hooks() -> pulumi.ResourceHookBinding:
-    """For the operator's Release."""
+    """The hooks of the operator's Release."""
     dry = pulumi.ResourceHookOptions(on_dry_run=True)
     return pulumi.ResourceHookBinding(
-        before_update=[pulumi.ResourceHook("operator-step", _refuse, dry)],
+        before_update=[pulumi.ResourceHook("operator-step", _refuse_upgrade, dry)],
         on_error=[pulumi.ErrorHook("operator-stuck", _explain)],
     )
 
 
-def _refuse(args: pulumi.ResourceHookArgs) -> None:
+def upgrade_problem(old: str | None, new: str | None) -> Problem | None:
+    """Why NVIDIA does not support the upgrade from `old` to `new`.
+
+    None where it does, or where one of the versions is unknown.
+    """
+    before, after = _major_release(old), _major_release(new)
+    if before is None or after is None or before == after:
+        return None
+    between = [f"v{year}.{month}.x" for year, month in MAJOR_RELEASES if before < (year, month) < after]
+    if before < after and not between:
+        return None
+    remedies = [_REMOVE_FIRST.format(old=old, new=new)]
+    if between:
+        remedies.insert(0, _THROUGH.format(steps=", then ".join([*between, str(new)])))
+    return Problem(
+        "gpuOperator.version",
+        found=f"{new}, where {old} is installed",
+        expected=f"a patch release of {old}, or the next major release (YY.M): NVIDIA supports no others",
+        remedy="\nor ".join(remedies),
+    )
+
+
+def explain(errors: list[str], namespace: str | None, name: str | None) -> str | None:
+    """What to do about an error after which Helm does not go on by itself; None for other errors."""
+    hint = find_hint(HINTS, "\n".join(errors), namespace=namespace, name=name)
+    return engine_text(hint.as_problem("gpuOperator")) if hint else None
+
+
+def _refuse_upgrade(args: pulumi.ResourceHookArgs) -> None:
     old, new = ((inputs or {}).get("version") for inputs in (args.old_inputs, args.new_inputs))
-    if problem := unsupported(old, new):
-        raise pulumi.RunError(problem)
+    if problem := upgrade_problem(old, new):
+        raise pulumi.RunError(engine_text(problem))
 
 
 def _explain(args: pulumi.ErrorHookArgs) -> bool:
     inputs = args.new_inputs or args.old_inputs or {}
-    if way := way_out(args.errors, inputs.get("namespace"), inputs.get("name")):
-        pulumi.log.error(way)
-    return False  # trying again would not help
+    if text := explain(args.errors, inputs.get("namespace"), inputs.get("name")):
+        pulumi.log.error(text)
+    return False  # no retry: it would fail in the same way
 
 
-def unsupported(old: str | None, new: str | None) -> str | None:
-    """Why NVIDIA supports no step from one release to the other; None where it does, or one is unknown."""
-    before, after = _major(old), _major(new)
-    if before is None or after is None or before == after:
-        return None
-    between = [f"v{year}.{month}.x" for year, month in MAJORS if before < (year, month) < after]
-    if before < after and not between:
-        return None
-    ways = [_AWAY.format(old=old, new=new)]
-    if between:
-        steps = ", then ".join([*between, str(new)])
-        ways.insert(0, f"one at a time: version: {steps}, an up after each")
-    told = [
-        "gpuOperator.version",
-        f"found:    {new}, where {old} is installed",
-        f"expected: a patch of {old}, or the next major release (YY.M): NVIDIA supports no other upgrade",
-        *(f"remedy:   {way}" for way in ways),
-    ]
-    return "\n".join(line.replace("\n", "\n          ") for line in told)
-
-
-def way_out(errors: list[str], namespace: str | None, name: str | None) -> str | None:
-    """What to do where Helm says no more than that it is stuck."""
-    for words, way in _STUCK.items():
-        if any(words in error for error in errors):
-            return "gpuOperator: " + way.format(namespace=namespace, name=name)
-    return None
-
-
-def _major(version: str | None) -> tuple[int, int] | None:
+def _major_release(version: str | None) -> tuple[int, int] | None:
     parts = (version or "").removeprefix("v").split(".")
     return (int(parts[0]), int(parts[1])) if len(parts) == 3 and all(map(str.isdecimal, parts[:2])) else None

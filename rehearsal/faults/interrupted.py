@@ -8,7 +8,7 @@ from rehearsal.lab.fixture import eventually
 from rehearsal.lab.machines import boot_id
 
 AREA = "broken off"
-AGAIN = r"cluster-agent-gpu-1: there was no connection to its machine, or it broke\n\s*remedy: +up again"
+AGAIN = r"cluster-agent-gpu-1\n\s*found: +there was no connection to its host(.*\n)+?\s*remedy: +up again"
 LOST = r"connection lost|without exit status"
 
 

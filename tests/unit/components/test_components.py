@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components import error_hints
+from components import error_hints, operator_hooks
 from components.gpu_operator import chart_values, overlay
 from components.kubeconfig import expiry_warning, kubeconfig_for
-from components.operator_hooks import MAJORS, unsupported, way_out
+from components.operator_hooks import MAJOR_RELEASES, upgrade_problem
 from components.ssh_connection import connection
 
 KUBECONFIG = """
@@ -25,7 +25,7 @@ users: [{name: default, user: {client-key-data: bG9jYWxob3N0}}]
 """
 
 
-def test_kubeconfig_names_server_and_cluster_and_keeps_the_rest():
+def test_kubeconfig_gets_the_servers_address_and_the_clusters_name():
     config = yaml.safe_load(kubeconfig_for(KUBECONFIG, "10.0.0.1", "lab"))
     assert config["clusters"] == [
         {
@@ -39,20 +39,20 @@ def test_kubeconfig_names_server_and_cluster_and_keeps_the_rest():
 
 
 @pytest.mark.parametrize("text", ["", "hello", "{clusters: []}", "{clusters: [{}]}", "a: [", "[1]"])
-def test_what_is_no_kubeconfig_is_refused_without_being_quoted(text: str):
+def test_invalid_kubeconfig_is_refused_without_being_quoted(text: str):
     with pytest.raises(ValueError, match=r"k3s\.yaml") as refusal:
         kubeconfig_for(text, "10.0.0.1", "lab")
     assert text == "" or text not in str(refusal.value)
 
 
-def test_overlay_joins_maps_and_nothing_else():
+def test_overlay_merges_maps_and_replaces_lists():
     base = {"driver": {"enabled": True, "version": "580"}, "list": [1, 2], "kept": 1}
     top = {"driver": {"enabled": False}, "list": [3]}
     assert overlay(base, top) == {"driver": {"enabled": False, "version": "580"}, "list": [3], "kept": 1}
     assert base["driver"] == {"enabled": True, "version": "580"}
 
 
-def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
+def test_chart_values_disable_mig_manager_and_set_containerd_socket():
     values = chart_values(
         {
             "namespace": "gpu-operator",
@@ -83,7 +83,7 @@ def test_chart_values_leave_mig_alone_and_find_k3s_containerd():
     }
 
 
-def test_a_connection_without_a_host_key_is_refused():
+def test_connection_without_a_host_key_is_refused():
     with pytest.raises(ValueError, match=r"10\.0\.0\.1"):
         connection(address="10.0.0.1", user="root", port=22, host_key=" ", private_key="key")
 
@@ -105,18 +105,18 @@ def certificate_until(ends: datetime) -> str:
 
 
 @pytest.mark.parametrize(("days", "warned"), [(61, False), (59, True), (-1, True)])
-def test_an_administrator_is_warned_60_days_before_the_certificate_ends(days: int, warned: bool):
+def test_certificate_that_ends_within_60_days_is_reported(days: int, warned: bool):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     user = {"client-certificate-data": certificate_until(now + timedelta(days=days))}
-    said = expiry_warning(yaml.safe_dump({"users": [{"user": user}]}), "Give another.", now=now)
-    assert (said is not None) == warned
-    if said:
-        assert f"{now + timedelta(days=days):%Y-%m-%d}" in said and said.endswith("Give another.")
+    text = expiry_warning(yaml.safe_dump({"users": [{"user": user}]}), "Replace it.", now=now)
+    assert (text is not None) == warned
+    if text:
+        assert f"{now + timedelta(days=days):%Y-%m-%d}" in text and text.endswith("Replace it.")
 
 
-def test_what_is_no_certificate_is_left_to_the_first_look_at_the_cluster():
+def test_invalid_certificate_is_not_reported():
     broken = {"users": [{"user": {"client-certificate-data": "QQ=="}}]}
-    assert expiry_warning(yaml.safe_dump(broken), "Give another.") is None
+    assert expiry_warning(yaml.safe_dump(broken), "Replace it.") is None
 
 
 @pytest.mark.parametrize(
@@ -127,37 +127,41 @@ def test_what_is_no_certificate_is_left_to_the_first_look_at_the_cluster():
         ("v26.3.3", "v26.3.1"),
         ("v25.10.1", "v26.3.3"),
         ("v26.3.3", "v26.7.0"),
-        ("v26.7.0", "v27.1.0"),  # released after this program: nothing is known to lie between
+        ("v26.7.0", "v27.1.0"),  # newer than this program: no release between them is known
         (None, "v26.3.3"),
         ("v1.0.0-devel", "v1.0.1"),
     ],
 )
-def test_steps_that_nvidia_supports(old: str | None, new: str):
-    assert unsupported(old, new) is None
+def test_upgrade_that_nvidia_supports_is_allowed(old: str | None, new: str):
+    assert upgrade_problem(old, new) is None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "ways"),
+    ("old", "new", "remedies"),
     [
-        ("v22.9.0", "v23.6.1", ["version: v23.3.x, then v23.6.1, an up after each", "by way of none"]),
+        (
+            "v22.9.0",
+            "v23.6.1",
+            ["version: v23.3.x, then v23.6.1, an up after each", "remove the operator first"],
+        ),
         (
             "v25.3.4",
             "v26.7.0",
             ["version: v25.10.x, then v26.3.x, then v26.7.0", "then {version: v26.7.0}, up"],
         ),
         ("v26.3.3", "v27.1.0", ["version: v26.7.x, then v27.1.0"]),
-        ("v26.7.0", "v26.3.3", ["by way of none"]),
+        ("v26.7.0", "v26.3.3", ["remove the operator first"]),
     ],
 )
-def test_steps_that_nvidia_does_not_support(old: str, new: str, ways: list[str]):
-    said = unsupported(old, new) or ""
-    assert f"found:    {new}, where {old} is installed" in said
-    assert all(way in said for way in ways)
-    assert ("one at a time" in said) == (old < new)
+def test_upgrade_that_nvidia_does_not_support_is_refused(old: str, new: str, remedies: list[str]):
+    problem = upgrade_problem(old, new)
+    assert problem and problem.found == f"{new}, where {old} is installed"
+    assert all(remedy in problem.remedy for remedy in remedies)
+    assert ("one major release at a time" in problem.remedy) == (old < new)
 
 
-def test_majors_are_in_order():
-    assert list(MAJORS) == sorted(set(MAJORS))
+def test_major_releases_are_in_order():
+    assert list(MAJOR_RELEASES) == sorted(set(MAJOR_RELEASES))
 
 
 @pytest.mark.parametrize(
@@ -179,8 +183,9 @@ def test_majors_are_in_order():
         ),
     ],
 )
-def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
-    assert expected in (way_out(["x", error], "ns", "op") or "")
+def test_helm_error_that_blocks_the_release_has_a_hint(error: str, expected: str):
+    text = operator_hooks.explain(["x", error], "ns", "op") or ""
+    assert text.startswith("gpuOperator\n  found:    ") and "\n  remedy:   " in text and expected in text
 
 
 @pytest.mark.parametrize(
@@ -192,17 +197,19 @@ def test_helms_dead_ends_have_a_way_out(error: str, expected: str):
         ('no matches for kind "ClusterPolicy" in version "nvidia.com/v1"', "then refresh, then up"),
         (
             'ClusterPolicy.nvidia.com "cluster-policy" is invalid: [spec.operator: Required value, ...',
-            "somebody has deleted the ClusterPolicy, and with that the operator's settings\nremedy: ",
+            "somebody has deleted the ClusterPolicy, and with it the operator's settings\n  expected: ",
         ),
         ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
         ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),
     ],
 )
-def test_what_the_plugins_only_name_has_a_way_out(error: str, expected: str):
-    said = error_hints.way_out(["x", error], "cluster-agent-gpu-1", "lab") or ""
-    assert said.startswith("cluster-agent-gpu-1: ") and expected in said
-    assert error_hints.way_out(["Process exited with status 1"], "cluster-agent-gpu-1", "lab") is None
+def test_error_of_a_plugin_has_a_hint(error: str, expected: str):
+    text = error_hints.explain(["x", error], "cluster-agent-gpu-1", "lab") or ""
+    assert (
+        text.startswith("cluster-agent-gpu-1\n  found:    ") and "\n  remedy:   " in text and expected in text
+    )
 
 
-def test_other_errors_speak_for_themselves():
-    assert way_out(["timed out waiting for the condition"], "ns", "op") is None
+def test_error_that_explains_itself_has_no_hint():
+    assert error_hints.explain(["Process exited with status 1"], "cluster-agent-gpu-1", "lab") is None
+    assert operator_hooks.explain(["timed out waiting for the condition"], "ns", "op") is None
