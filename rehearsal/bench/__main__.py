@@ -9,10 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rehearsal.bench import changes, fits, installs, once, results, scale
-from rehearsal.bench.chart import chart
+from rehearsal.bench import (
+    changes,
+    cold_install,
+    fit_benchmark,
+    results,
+    scale,
+    single_run,
+)
 from rehearsal.bench.measure import Part
-from rehearsal.bench.page import page
+from rehearsal.bench.report_page import page
+from rehearsal.bench.svg_chart import chart
 from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.process import RehearsalError
 
@@ -27,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)} (all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
     parser.add_argument(
-        "--peer", type=Path, help="another installer of k3s over SSH: rehearsal/bench/peer.py"
+        "--peer", type=Path, help="another installer of k3s over SSH: rehearsal/bench/peer_tool.py"
     )
     parser.add_argument("--clusters", default="1+1,3+5", help="(a): servers+agents (1+1,3+5)")
     parser.add_argument("--agents", default="10,100,300,1000", help="(e): how many (10,100,300,1000)")
@@ -43,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             part = PARTS[letter](options)
             when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
             keep(DOCS, replace(part, when=when, load=(before, os.getloadavg()[0])))
-    except (RehearsalError, EngineFailed, once.RunFailed) as error:
+    except (RehearsalError, EngineFailed, single_run.RunFailed) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
@@ -65,12 +72,12 @@ def tell(text: str) -> None:
 
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
-    "a": lambda told: installs.measure(told.rounds, told.peer, ADDRESSES, told.clusters.split(","), tell),
+    "a": lambda told: cold_install.measure(told.rounds, told.peer, ADDRESSES, told.clusters.split(","), tell),
     "b": lambda told: changes.unchanged(told.rounds, told.peer, ADDRESSES, tell),
     "c": lambda told: changes.one_more(told.rounds, told.peer, ADDRESSES, tell),
     "d": lambda told: changes.one_profile(told.rounds, ADDRESSES, tell),
     "e": lambda told: scale.measure(told.rounds, tuple(map(int, told.agents.split(","))), tell),
-    "f": lambda told: fits.measure(told.rounds),
+    "f": lambda told: fit_benchmark.measure(told.rounds),
 }
 
 if __name__ == "__main__":

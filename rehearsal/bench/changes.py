@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from k3sgpu import capacity
-from rehearsal.bench import byhand, once, traffic
-from rehearsal.bench.installs import BY_HAND, PEER, UP, connections, middle, spent
-from rehearsal.bench.measure import Goal, Part, Series, in_turns, within
-from rehearsal.bench.peer import Peer
-from rehearsal.bench.stand import Stand, bare, stand
-from rehearsal.lab import machines
+from rehearsal.bench import hand_run, single_run, ssh_traffic
+from rehearsal.bench.bench_stack import BenchStack, bare, stand
+from rehearsal.bench.cold_install import BY_HAND, PEER, UP, connections, middle, spent
+from rehearsal.bench.measure import Goal, Part, Series, measure_in_turns, within
+from rehearsal.bench.peer_tool import Peer
+from rehearsal.lab import ssh
 from rehearsal.lab.fixture import stack_config
 from rehearsal.process import RehearsalError
 
@@ -37,9 +37,9 @@ def unchanged(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) 
     with ExitStack() as stack:
         one = stack.enter_context(standing(addresses))
         nothing = stack.enter_context(stand("bench-empty", stack_config("dev")))
-        nothing.begin()
-        runs: list[once.Run] = []
-        traffic.begin(one.booted)
+        nothing.create_stack()
+        runs: list[single_run.Run] = []
+        ssh_traffic.begin(one.booted)
         began = time.time()
         contenders = {
             EMPTY: lambda: nothing.run("preview", "nothing").seconds,
@@ -49,8 +49,8 @@ def unchanged(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) 
         if peer:
             theirs, program = stack.enter_context(of_peer(peer, addresses))
             contenders[PEER] = lambda: program.install(theirs)
-        found = in_turns(rounds, contenders, tell)
-        seen = traffic.end(one.booted, began, time.time())
+        found = measure_in_turns(rounds, contenders, tell)
+        seen = ssh_traffic.end(one.booted, began, time.time())
     series = [Series("nothing changed", name, values) for name, values in found.items()]
     empty, preview, up = series[:3]
     tables = (spent("an unchanged stack's preview", middle(runs)), connections("(g) SSH, all rounds", seen))
@@ -71,15 +71,15 @@ def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -
     new = iter(addresses[4:])
     with ExitStack() as stack:
         one = stack.enter_context(standing(addresses))
-        runs: list[once.Run] = []
-        seen: list[dict[str, traffic.Traffic]] = []
+        runs: list[single_run.Run] = []
+        seen: list[dict[str, ssh_traffic.Traffic]] = []
 
         def up() -> float:
             one.add_agent(f"plain-{len(runs) + 1}", next(new))
-            traffic.begin(one.booted)
+            ssh_traffic.begin(one.booted)
             began = time.time()
             run = kept(runs, one.run("up"))
-            seen.append(traffic.end(one.booted, began, time.time()))
+            seen.append(ssh_traffic.end(one.booted, began, time.time()))
             return run.seconds
 
         def by_hand() -> float:
@@ -88,10 +88,10 @@ def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -
             name = f"hand-{address.rpartition('.')[2]}"
             one.add_agent(name, address)
             try:
-                return byhand.join(one, name)
+                return hand_run.join(one, name)
             finally:
                 one.config["pools"] = json.loads(before)
-                one.machines_up()
+                one.start_machines()
 
         contenders = {UP: up, BY_HAND: by_hand}
         if peer:
@@ -103,7 +103,7 @@ def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -
                 return program.install(theirs)
 
             contenders[PEER] = again
-        found = in_turns(rounds, contenders, tell)
+        found = measure_in_turns(rounds, contenders, tell)
     series = [Series("one agent more", name, values) for name, values in found.items()]
     touched = sorted(host for host, one in seen[-1].items() if one.logins)
     goals = (
@@ -122,14 +122,14 @@ def one_profile(rounds: int, addresses: list[str], tell: Tell) -> Part:
         f" ConfigMap after {LAG_SECONDS} s; a real one takes up to a minute or two."
     )
     with standing(addresses, lag=LAG_SECONDS) as one:
-        runs: list[once.Run] = []
+        runs: list[single_run.Run] = []
 
         def up() -> float:
             shared = one.config["sharing"]["profiles"][PROFILE]["timeSlicing"]["resources"][0]
             shared["replicas"] = 8 if shared["replicas"] == 6 else 6
             return kept(runs, one.run("up")).seconds
 
-        found = in_turns(rounds, {UP: up, "the roll-out": lambda: roll_out(one)}, tell)
+        found = measure_in_turns(rounds, {UP: up, "the roll-out": lambda: roll_out(one)}, tell)
     series = [Series("one profile", name, values) for name, values in found.items()]
     goals = (within("up by the roll-out", series[0], series[1], 1.2),)
     tables = (spent("one profile changed", middle(runs)),)
@@ -137,49 +137,49 @@ def one_profile(rounds: int, addresses: list[str], tell: Tell) -> Part:
 
 
 @contextmanager
-def standing(addresses: list[str], lag: int = 0) -> Iterator[Stand]:
+def standing(addresses: list[str], lag: int = 0) -> Iterator[BenchStack]:
     """The article's cluster, brought up."""
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = {SERVER: addresses[0]}
     config["pools"]["rtx"]["hosts"] = {GPU: addresses[1]}
     with stand("bench", config) as one:
-        one.machines_up()
+        one.start_machines()
         if lag:
             # Read by the simulated kubelet when it starts.
             edit = f"sed -i '1s/{{/{{\"configMapLagSeconds\": {lag},/' {MACHINE_GPUS}"
-            machines.run(one.booted[GPU], edit)
-        one.begin()
+            ssh.run(one.booted[GPU], edit)
+        one.create_stack()
         one.run("up")
-        one.site.kubeconfig.touch(mode=0o600)
-        one.site.kubeconfig.write_text(one.site.engine(one.tools).outputs()["kubeconfig"])
+        one.stack.kubeconfig.touch(mode=0o600)
+        one.stack.kubeconfig.write_text(one.stack.engine(one.tools).outputs()["kubeconfig"])
         yield one
 
 
 @contextmanager
-def of_peer(program: Path, addresses: list[str]) -> Iterator[tuple[Stand, Peer]]:
+def of_peer(program: Path, addresses: list[str]) -> Iterator[tuple[BenchStack, Peer]]:
     """A cluster that a peer has installed, on machines of its own."""
     config = bare({"peer-server": addresses[2]}, {"peer-agent": addresses[3]})
     with stand("bench-peer", config) as theirs:
-        theirs.machines_up()
+        theirs.start_machines()
         peer = Peer.anew(program, theirs)
         peer.install(theirs)
         yield theirs, peer
 
 
-def kept(runs: list[once.Run], run: once.Run) -> once.Run:
+def kept(runs: list[single_run.Run], run: single_run.Run) -> single_run.Run:
     """The run, which is then among the others."""
     runs.append(run)
     return run
 
 
-def logged(seen: dict[str, traffic.Traffic]) -> int:
+def logged(seen: dict[str, ssh_traffic.Traffic]) -> int:
     """All logins."""
     return sum(one.logins for one in seen.values())
 
 
-def roll_out(one: Stand) -> float:
+def roll_out(one: BenchStack) -> float:
     """Seconds from the first word to the cluster until seven slices can be asked for; then as it was."""
-    settings = one.site.settings()
+    settings = one.stack.settings()
     before = next(key for key in capacity.config_data(settings) if key.startswith(PROFILE))
     slices = _slices(one)
     text = capacity.config_data(settings)[before].replace(f"replicas: {slices}", "replicas: 7")
@@ -195,12 +195,12 @@ def roll_out(one: Stand) -> float:
     return seconds
 
 
-def _slices(one: Stand) -> int:
+def _slices(one: BenchStack) -> int:
     node = one.get("node", GPU)
     return int(node["status"]["allocatable"].get(RESOURCE, 0))
 
 
-def _await(one: Stand, slices: int) -> None:
+def _await(one: BenchStack, slices: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while (found := _slices(one)) != slices:
         if time.monotonic() > deadline:

@@ -77,7 +77,7 @@ def within(text: str, one: Series, other: Series, limit: float) -> Goal:
     return Goal(f"{text} ≤ {limit:g} ×", found <= limit, f"{found:.2f} ×")
 
 
-def in_turns(
+def measure_in_turns(
     rounds: int, contenders: Mapping[str, Callable[[], float]], tell: Callable[[str], object]
 ) -> dict[str, tuple[float, ...]]:
     """Runs all contenders in each round, forth in one and back in the next; by name what each returned."""

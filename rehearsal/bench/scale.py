@@ -5,10 +5,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal.bench import once
-from rehearsal.bench.measure import Goal, Part, Series, Table, in_turns, linear, within
-from rehearsal.bench.page import amount
-from rehearsal.bench.stand import Stand, bare, stand
+from rehearsal.bench import single_run
+from rehearsal.bench.bench_stack import BenchStack, bare, stand
+from rehearsal.bench.measure import Goal, Part, Series, Table, linear, measure_in_turns, within
+from rehearsal.bench.report_page import amount
 from rehearsal.lab import identity
 from rehearsal.simulators.plugins import launcher
 
@@ -32,13 +32,13 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
             stand("bench-commands", one.config) as other,
         ):
             count = _state(one, other)
-            runs: dict[str, list[once.Run]] = {OURS: [], INDEPENDENT: []}
+            runs: dict[str, list[single_run.Run]] = {OURS: [], INDEPENDENT: []}
 
-            def preview(name: str, at: Stand, runs=runs, **more: Any) -> float:
+            def preview(name: str, at: BenchStack, runs=runs, **more: Any) -> float:
                 runs[name].append(at.run("preview", **more))
                 return runs[name][-1].seconds
 
-            found = in_turns(
+            found = measure_in_turns(
                 rounds,
                 {
                     OURS: lambda one=one, preview=preview: preview(OURS, one),
@@ -48,7 +48,7 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
                 },
                 tell,
             )
-            state = len(one.site.engine(one.tools).state().encode()) / 1024**2
+            state = len(one.stack.engine(one.tools).state().encode()) / 1024**2
         case = f"{size:,} agents, {count:,} Commands"
         series += [Series(case, name, values) for name, values in found.items()]
         goals.append(within(f"{size:,} agents", series[-2], series[-1], 1.2))
@@ -90,17 +90,17 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
-def _state(one: Stand, other: Stand) -> int:
+def _state(one: BenchStack, other: BenchStack) -> int:
     """Both stacks as if they had been brought up: the number of Commands of each."""
-    one.site.state.mkdir(parents=True, exist_ok=True)
-    key = identity.private_key(one.site.state)
+    one.stack.state.mkdir(parents=True, exist_ok=True)
+    key = identity.private_key(one.stack.state)
     identity.make_key(key, "nobody's")
     everybody = " ".join(key.with_suffix(".pub").read_text().split()[:2])
-    identity.remember(one.site.state, {"*": everybody})
-    dry = one.site.folder / "dry"
-    launcher(dry, "command", "rehearsal.bench.dry")
+    identity.update_known_hosts(one.stack.state, {"*": everybody})
+    dry = one.stack.folder / "dry"
+    launcher(dry, "command", "rehearsal.bench.no_op_plugin")
     for at in (one, other):
-        at.begin()
+        at.create_stack()
     one.run("up", path=(dry,), environment=WITHOUT_CHECKPOINTS)
     count = sum(name.startswith("command:") for name in one.resources())
     other.run("up", "commands", path=(dry,), environment=WITHOUT_CHECKPOINTS, commands=count)

@@ -8,8 +8,8 @@ import time
 
 from rehearsal.faults import table
 from rehearsal.faults.catalogue import CATALOGUE, SAMPLE
-from rehearsal.faults.parallel import beside_each_other
-from rehearsal.faults.run import pick
+from rehearsal.faults.parallel import run_scopes_in_parallel
+from rehearsal.faults.selection import select
 from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
 
@@ -19,15 +19,15 @@ def main(words: str) -> int:
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # machines are taken away then, too
     try:
-        chosen = pick(words, CATALOGUE, SAMPLE)
+        chosen = select(words, CATALOGUE, SAMPLE)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     results = []
     try:
-        for result in beside_each_other(chosen):
+        for result in run_scopes_in_parallel(chosen):
             results.append(result)
-            outcome = "passed" if result.passed else f"FAILED: {result.why}"
+            outcome = "passed" if result.passed else f"FAILED: {result.failure}"
             print(f"  {result.fault.name}: {outcome}", file=sys.stderr, flush=True)
             table.write(ROOT / "rehearsal/reports/faults.md", results, CATALOGUE, time.strftime("%Y-%m-%d"))
     except RehearsalError as error:

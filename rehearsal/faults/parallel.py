@@ -1,4 +1,4 @@
-"""The settings beside each other: a process for each, for a runner looks at its own environment and files."""
+"""Runs the scopes in parallel, each in a process: a runner samples its own environment and files."""
 
 from __future__ import annotations
 
@@ -17,57 +17,59 @@ from rehearsal.faults.run import Result, runner
 from rehearsal.process import RehearsalError
 
 
-def lane(names: Sequence[str], told: Connection) -> None:
-    """Runs entries of one setting one after the other, and tells what came of each: its name, the seconds to
-    its verdict, and why it failed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends it
-    signal.signal(signal.SIGTERM, _end)
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, runner(Path(folder), say) as one:
+def run_one_scope(names: Sequence[str], results: Connection) -> None:
+    """Runs entries of one scope one after the other, and sends (name, seconds, failure) of each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
+    signal.signal(signal.SIGTERM, _exit)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder, runner(Path(folder), log) as one:
         for name in names:
             result = one.run(CATALOGUE[name])
-            told.send((name, result.seconds, result.why))
+            results.send((name, result.seconds, result.failure))
 
 
-def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop what takes machines away
+def _exit(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not stop the removal of machines
     sys.exit(1)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
+    """Prints a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
-def beside_each_other(
-    chosen: Sequence[Fault], run: Callable[[Sequence[str], Connection], None] = lane
+def run_scopes_in_parallel(
+    chosen: Sequence[Fault], run: Callable[[Sequence[str], Connection], None] = run_one_scope
 ) -> Iterator[Result]:
-    """What comes of each, as it ends; within a setting in the order of `chosen`. Raises RehearsalError where
-    a process ended before its entries did."""
-    # Not forked: only the process itself may hold its end of the pipe, whose closing is its end.
+    """Yields each result as soon as it is known; within a scope in the order of `chosen`.
+
+    Raises RehearsalError when a process ended before its last entry.
+    """
+    # Not forked: the pipe closes when the process ends only if no other process has that end open.
     spawn = multiprocessing.get_context("spawn")
     missing = {fault.name for fault in chosen}
-    processes, open_ends = [], []
+    processes, open_pipes = [], []
     try:
-        for setting in dict.fromkeys(fault.setting for fault in chosen):
-            end, theirs = spawn.Pipe(duplex=False)
-            names = [fault.name for fault in chosen if fault.setting == setting]
-            processes.append(spawn.Process(target=run, args=(names, theirs)))
+        for scope in dict.fromkeys(fault.scope for fault in chosen):
+            receiver, sender = spawn.Pipe(duplex=False)
+            names = [fault.name for fault in chosen if fault.scope == scope]
+            processes.append(spawn.Process(target=run, args=(names, sender)))
             processes[-1].start()
-            theirs.close()
-            open_ends.append(end)
-        while open_ends:
-            for end in cast("list[Connection]", wait(open_ends)):
+            sender.close()
+            open_pipes.append(receiver)
+        while open_pipes:
+            for pipe in cast("list[Connection]", wait(open_pipes)):
                 try:
-                    name, seconds, why = end.recv()
+                    name, seconds, failure = pipe.recv()
                 except EOFError:
-                    open_ends.remove(end)
+                    open_pipes.remove(pipe)
                     continue
                 missing.remove(name)
-                yield Result(CATALOGUE[name], seconds, why)
+                yield Result(CATALOGUE[name], seconds, failure)
     finally:
         for process in processes:
-            if open_ends:  # the caller goes before the end
+            if open_pipes:  # the caller stopped early
                 process.terminate()
         for process in processes:
-            process.join()  # its machines are gone then
+            process.join()  # its machines are removed then
     if missing:
-        raise RehearsalError(f"not run, for their process ended: {', '.join(sorted(missing))}; see above why")
+        raise RehearsalError(f"not run, because the process ended: {', '.join(sorted(missing))}; see above")

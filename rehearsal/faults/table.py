@@ -53,18 +53,28 @@ def rows_of(text: str, catalogue: Mapping[str, Fault]) -> dict[str, str]:
 def row(result: Result, date: str) -> str:
     """One entry's row, with the stamp of the entry."""
     fault = result.fault
-    outcome = f"passed, {date}" if result.passed else f"**failed**, {date}: {cell(result.why)}"
-    return cells(fault, f"{result.seconds:.0f} s (at most {fault.within})", outcome)
+    outcome = f"passed, {date}" if result.passed else f"**failed**, {date}: {cell(result.failure)}"
+    return cells(fault, f"{result.seconds:.0f} s (at most {fault.max_seconds})", outcome)
 
 
 def unrun(fault: Fault) -> str:
     """The row of an entry that was not run as it is."""
-    return cells(fault, f"(at most {fault.within} s)", "not run")
+    return cells(fault, f"(at most {fault.max_seconds} s)", "not run")
 
 
 def cells(fault: Fault, within: str, outcome: str) -> str:
-    seen = "<br>".join(f"`{cell(readable(words))}`" for words in fault.seen) or "nothing: it goes through"
-    parts = [fault.name, f"{fault.when}: {cell(fault.done)}", seen, within, cell(fault.healed), outcome]
+    seen = (
+        "<br>".join(f"`{cell(readable(words))}`" for words in fault.expected_output)
+        or "nothing: it goes through"
+    )
+    parts = [
+        fault.name,
+        f"{fault.when}: {cell(fault.description)}",
+        seen,
+        within,
+        cell(fault.remedy),
+        outcome,
+    ]
     return f"| {' | '.join(parts)} | <!-- {fault.stamp} -->"
 
 

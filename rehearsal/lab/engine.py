@@ -24,7 +24,7 @@ from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS as CHANNEL_OPTIO
 PROJECT = "k3s-gpu-sharing"
 CONFIGURED = ("preview", "up", "refresh", "destroy")  # the operations that read a stack file
 ROOT = Path(__file__).resolve().parents[2]
-Hear = Callable[[automation.EngineEvent], Any]
+EventListener = Callable[[automation.EngineEvent], Any]
 
 
 class EngineFailed(Exception):
@@ -56,7 +56,7 @@ class Engine:
         self,
         show: Callable[[str], Any] = print,
         policy_pack: Path | None = None,
-        on_event: Hear | None = None,
+        on_event: EventListener | None = None,
         refresh: bool = False,
     ) -> Mapping[str, int]:
         """What an `up` would do: counts by operation; with `refresh`, after a look at what is there now.
@@ -69,22 +69,26 @@ class Engine:
         self,
         show: Callable[[str], Any] = print,
         targets: Sequence[str] = (),
-        on_event: Hear | None = None,
+        on_event: EventListener | None = None,
     ) -> Mapping[str, int]:
         """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed.
         `on_event` hears the engine's events as they come."""
         done = self._run("up", show, target=list(targets) or None, on_event=on_event)
         return done.summary.resource_changes or {}
 
-    def refresh(self, show: Callable[[str], Any] = print, on_event: Hear | None = None) -> Mapping[str, int]:
+    def refresh(
+        self, show: Callable[[str], Any] = print, on_event: EventListener | None = None
+    ) -> Mapping[str, int]:
         """The state learns what is there: counts by operation. Raises EngineFailed."""
         return self._run("refresh", show, on_event=on_event).summary.resource_changes or {}
 
-    def destroy(self, show: Callable[[str], Any] = print, on_event: Hear | None = None) -> Mapping[str, int]:
+    def destroy(
+        self, show: Callable[[str], Any] = print, on_event: EventListener | None = None
+    ) -> Mapping[str, int]:
         """Takes everything away: counts by operation. Raises EngineFailed."""
         return self._run("destroy", show, on_event=on_event).summary.resource_changes or {}
 
-    def begin(self) -> None:
+    def create_stack(self) -> None:
         """The stack exists from now on, if without anything in it."""
         self._stack(refresh=True)
 
@@ -105,7 +109,7 @@ class Engine:
             show(line.rstrip("\n"))
 
         self._forget_stale_locks(show)
-        connect_anew()
+        use_own_grpc_connections()
         # A program that failed leaves a coroutine of the SDK, which stops the callbacks of the loop it ends
         # in. It ends here, where no loop runs: the collector would find it in the middle of the run to come.
         gc.collect()
@@ -122,7 +126,7 @@ class Engine:
         A run takes a lock on its stack and removes it when it ends."""
         locks = list((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
         if locks and not any(running(lock) for lock in locks):
-            show("an earlier run was killed; its lock is taken away")
+            show("an earlier run was killed; its lock is removed")
             self._cli("cancel", "--yes", "--stack", self.stack)
 
     def _stack(self, refresh: bool) -> automation.Stack:
@@ -238,7 +242,7 @@ def _program() -> None:
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
 
-def connect_anew() -> None:
+def use_own_grpc_connections() -> None:
     """A run's connections to its engine are its own.
 
     gRPC shares connections by address within a process. A program that failed may keep one to an engine that

@@ -7,7 +7,7 @@ from rehearsal.toolchain.toolbox import Tools
 KUBERNETES = "v1.36.2"
 
 
-def parts(tools: Tools, origins: Mapping[str, str]) -> str:
+def describe_parts(tools: Tools, origins: Mapping[str, str]) -> str:
     """Two lists in words: real parts and stand-ins. `origins`: by plugin, where it came from."""
     real = [
         f"Pulumi's engine ({tools.pulumi_origin})",

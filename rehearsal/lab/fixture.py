@@ -1,4 +1,4 @@
-"""A stack for tests and faults: its stack file, what the engine said of it, and what its machines show."""
+"""A stack for tests and faults: its stack file, its operations, and what the engine printed."""
 
 import contextlib
 import json
@@ -12,9 +12,10 @@ import yaml
 from pulumi import automation
 
 from rehearsal import process
-from rehearsal.lab import machines
+from rehearsal.lab import machines, ssh
 from rehearsal.lab.engine import PROJECT, ROOT, EngineFailed
-from rehearsal.lab.stack import Site
+from rehearsal.lab.machine_records import RunningMachine
+from rehearsal.lab.stack import RehearsedStack
 from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 
@@ -23,95 +24,99 @@ WAIT_SECONDS = 60
 
 
 def stack_config(name: str) -> dict[str, Any]:
-    """The configuration of Pulumi.<name>.yaml, keys without the project's name."""
+    """The configuration of Pulumi.<name>.yaml without its `ssh` section; keys lack the project's prefix."""
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
     return {key.removeprefix(PREFIX): value for key, value in config.items() if key != f"{PREFIX}ssh"}
 
 
 @dataclass
-class Stage:
-    """One stack: change `config`, then `up`."""
+class StackFixture:
+    """One stack in a temporary folder. Change `config`, then call `up`."""
 
-    site: Site
+    stack: RehearsedStack
     tools: toolbox.Tools
     config: dict[str, Any]
-    """`ssh` in it adds to the stage's own key and known hosts."""
-    said: list[str] = field(default_factory=list)
-    """Everything the engine printed, over all operations."""
+    """Its `ssh` section is added to the fixture's own key and known hosts."""
+    output: list[str] = field(default_factory=list)
+    """The lines that the engine printed, over all operations."""
     events: list[str] = field(default_factory=list)
-    """The engine's events over all operations, as texts."""
+    """The engine's events over all operations, as JSON."""
 
-    def hear(self, line: str) -> None:
-        """Keeps what the engine says, and shows it where a test fails."""
-        self.said.append(line)
+    def record_output(self, line: str) -> None:
+        """Keeps a line of the engine, and prints it so that pytest shows it when the test fails."""
+        self.output.append(line)
         print(line)
 
-    def note(self, event: automation.EngineEvent) -> None:
+    def record_event(self, event: automation.EngineEvent) -> None:
         """Keeps an event of the engine."""
         self.events.append(json.dumps(event, default=lambda part: getattr(part, "value", None) or vars(part)))
 
-    def write(self) -> None:
-        """The configuration, as a stack file whose paths lead to this stage's own key and known hosts; where
-        the cluster is there already, without."""
+    def write_stack_file(self) -> None:
+        """Writes `config` as a stack file with the fixture's own key and known hosts.
+
+        A stack that uses an existing cluster (`kubeconfig`) gets no `ssh` section.
+        """
         ssh = {
             "user": "root",
-            "privateKeyFile": str(self.site.state / "id_ed25519"),
-            "knownHostsFile": str(self.site.state / "known_hosts"),
+            "privateKeyFile": str(self.stack.state / "id_ed25519"),
+            "knownHostsFile": str(self.stack.state / "known_hosts"),
             **self.config.get("ssh", {}),
         }
-        reached = {} if "kubeconfig" in self.config else {"ssh": ssh}
-        config = {**reached, **{key: value for key, value in self.config.items() if key != "ssh"}}
-        self.site.stack_file.parent.mkdir(parents=True, exist_ok=True)
-        self.site.stack_file.write_text(
+        access = {} if "kubeconfig" in self.config else {"ssh": ssh}
+        config = {**access, **{key: value for key, value in self.config.items() if key != "ssh"}}
+        self.stack.stack_file.parent.mkdir(parents=True, exist_ok=True)
+        self.stack.stack_file.write_text(
             yaml.safe_dump({"config": {PREFIX + key: value for key, value in config.items()}})
         )
 
-    def machines_up(self) -> dict[str, machines.Booted]:
-        """The machines that the configuration names, and the engine's plugins."""
-        self.write()
-        booted = self.site.machines_up(self.tools, Progress())
-        self.site.provide(self.tools, Progress())
+    def start_machines(self) -> dict[str, RunningMachine]:
+        """Boots the machines of the configuration and installs the engine's plugins."""
+        self.write_stack_file()
+        booted = self.stack.start_machines(self.tools, Progress())
+        self.stack.install_plugins(self.tools, Progress())
         return dict(booted)
 
     def preview(self, *, refresh: bool = False) -> dict[str, int]:
-        """Counts by operation."""
-        self.write()
-        engine = self.site.engine(self.tools)
-        return dict(engine.preview(self.hear, on_event=self.note, refresh=refresh))
+        """Runs `pulumi preview`: number of resources by operation."""
+        self.write_stack_file()
+        engine = self.stack.engine(self.tools)
+        return dict(engine.preview(self.record_output, on_event=self.record_event, refresh=refresh))
 
     def up(self, *targets: str) -> dict[str, int]:
-        """Counts by operation."""
-        self.write()
-        return dict(self.site.up(self.tools, self.hear, targets=targets, on_event=self.note))
+        """Runs `pulumi up`: number of resources by operation."""
+        self.write_stack_file()
+        return dict(
+            self.stack.up(self.tools, self.record_output, targets=targets, on_event=self.record_event)
+        )
 
     def refresh(self) -> dict[str, int]:
-        """The state learns what the cluster has now: counts by operation."""
-        self.write()
-        return dict(self.site.engine(self.tools).refresh(self.hear, on_event=self.note))
+        """Runs `pulumi refresh`: number of resources by operation."""
+        self.write_stack_file()
+        return dict(self.stack.engine(self.tools).refresh(self.record_output, on_event=self.record_event))
 
-    def refused(self, operation: Callable[[], Any]) -> str:
-        """What the engine said when `operation` failed, as it must."""
-        before = len(self.said)
+    def expect_failure(self, operation: Callable[[], Any]) -> str:
+        """Runs `operation`, which must fail, and returns what the engine printed."""
+        before = len(self.output)
         with contextlib.suppress(EngineFailed):
             operation()
-            raise AssertionError("it went through:\n" + "\n".join(self.said[before:]))
-        return "\n".join(self.said[before:])
+            raise AssertionError("the operation succeeded:\n" + "\n".join(self.output[before:]))
+        return "\n".join(self.output[before:])
 
     def destroy(self) -> None:
-        """What `make down` does first."""
-        self.write()
-        self.site.engine(self.tools).destroy(self.hear, on_event=self.note)
+        """Runs `pulumi destroy`; the machines stay."""
+        self.write_stack_file()
+        self.stack.engine(self.tools).destroy(self.record_output, on_event=self.record_event)
 
-    def on(self, machine: machines.Booted, command: str) -> str:
-        """Runs a shell command on a machine as root; its stdout."""
-        return machines.run(machine, command).strip()
+    def run_on(self, machine: RunningMachine, command: str) -> str:
+        """Runs a shell command on a machine as root over SSH, and returns its stdout."""
+        return ssh.run(machine, command).strip()
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """kubectl's stdout. Raises RehearsalError with what it said where it fails."""
+        """Runs kubectl and returns its stdout. Raises RehearsalError with its stderr when it fails."""
         command = [
             self.tools.kubectl,
             "--kubeconfig",
-            self.site.kubeconfig,
+            self.stack.kubeconfig,
             "--request-timeout=20s",
             *arguments,
         ]
@@ -122,30 +127,34 @@ class Stage:
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """By name: the custom resources of the state (the last of its name where types share one)."""
-        deployment = json.loads(self.site.engine(self.tools).state())["checkpoint"]["latest"]
+        """The state's resources by "type name"; of several with the same type and name, the last."""
+        deployment = json.loads(self.stack.engine(self.tools).state())["checkpoint"]["latest"]
         return {f"{r['type']} {r['urn'].rsplit('::', 1)[1]}": r for r in deployment.get("resources", [])}
 
 
-def eventually(what: str, look: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
-    """What `look` returns once it is true; says what it was and what was last seen when it never is."""
+def wait_until(what: str, check: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
+    """Polls `check` until it returns something true, and returns that.
+
+    Raises AssertionError with `what` and the last value after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        seen = look()
-        if seen:
-            return seen
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; last seen: {seen!r}"
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; last value: {value!r}"
         time.sleep(0.3)
 
 
 @contextlib.contextmanager
-def stage(
+def stack_fixture(
     name: str, folder: Path, config: dict[str, Any], secrets: Mapping[str, str] | None = None
-) -> Iterator[Stage]:
-    """A stage whose machines are gone afterwards, whatever happened on it."""
+) -> Iterator[StackFixture]:
+    """A StackFixture whose machines are removed when the block ends."""
     tools = toolbox.prepare(Progress())
-    site = Site(name, folder / f"Pulumi.{name}.yaml", folder / "state", {} if secrets is None else secrets)
+    stack_file = folder / f"Pulumi.{name}.yaml"
+    stack = RehearsedStack(name, stack_file, folder / "state", {} if secrets is None else secrets)
     try:
-        yield Stage(site, tools, config)
+        yield StackFixture(stack, tools, config)
     finally:
-        machines.down(name, site.state)
+        machines.down(name, stack.state)

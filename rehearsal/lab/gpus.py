@@ -77,7 +77,7 @@ class Gpus:
         ]
 
 
-def driver_as(declared: str | None) -> str:
+def complete_driver_version(declared: str | None) -> str:
     """The version of a driver that is as a stack file declares it: whole, its branch alone, or not at all."""
     if not declared or f"{DRIVER}.".startswith(f"{declared}."):
         return DRIVER

@@ -58,7 +58,7 @@ def host_key(root: Path) -> str:
     return f"{kind} {key}"
 
 
-def remember(state_dir: Path, keys: Mapping[str, str | None]) -> None:
+def update_known_hosts(state_dir: Path, keys: Mapping[str, str | None]) -> None:
     """Brings known_hosts to say `keys`: each address's host key, or None for an address to be forgotten."""
     path = known_hosts(state_dir)
     present = path.read_text().splitlines() if path.exists() else []

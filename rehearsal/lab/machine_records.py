@@ -40,7 +40,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Booted:
+class RunningMachine:
     """One machine as it is: what `up` made and `run`, `power_cut` and `status` speak of."""
 
     stack: str
@@ -69,7 +69,7 @@ class Booted:
         return cgroups.populated(self.name)
 
 
-def status(stack: str | None = None) -> list[Booted]:
+def status(stack: str | None = None) -> list[RunningMachine]:
     """The machines of this computer, or of `stack`: made since it was started and not taken down."""
     items = [read_record(path) for path in sorted(RECORDS.glob("*.json"))]
     return [item for item in items if stack in (None, item.stack)]
@@ -80,18 +80,18 @@ def machines_folder(stack: str, state_dir: Path) -> Path:
     return state_dir / stack / "machines"
 
 
-def record_path(machine: Booted) -> Path:
+def record_path(machine: RunningMachine) -> Path:
     """Where it is recorded that `machine` was made."""
     return RECORDS / f"{machine.name}.json"
 
 
-def read_record(path: Path) -> Booted:
+def read_record(path: Path) -> RunningMachine:
     """The machine that a record speaks of."""
     fields = json.loads(path.read_text())
-    return Booted(fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]))
+    return RunningMachine(fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]))
 
 
-def write_record(machine: Booted) -> None:
+def write_record(machine: RunningMachine) -> None:
     """Records that `machine` is being made: on this computer's memory, and beside its disk."""
     text = json.dumps({**asdict(machine), "state_dir": str(machine.state_dir)})
     for path in (record_path(machine), machine.folder / "machine.json"):
@@ -101,12 +101,12 @@ def write_record(machine: Booted) -> None:
         whole.rename(path)
 
 
-def known(stack: str, state_dir: Path) -> list[Booted]:
+def known(stack: str, state_dir: Path) -> list[RunningMachine]:
     """The machines of `stack`: the recorded ones, and those of before this computer was switched off.
 
     Raises RehearsalError when another rehearsal has machines under the name of this stack.
     """
-    found: dict[str, Booted] = {}
+    found: dict[str, RunningMachine] = {}
     for item in status(stack):
         if item.state_dir != state_dir and item.state_dir.is_dir():
             raise RehearsalError(
@@ -118,5 +118,5 @@ def known(stack: str, state_dir: Path) -> list[Booted]:
     for path in sorted(machines_folder(stack, state_dir).glob("*/machine.json")):
         fields = json.loads(path.read_text())
         # The folder may have been moved since: where it is now counts.
-        found.setdefault(fields["host"], Booted(stack, fields["host"], fields["address"], state_dir))
+        found.setdefault(fields["host"], RunningMachine(stack, fields["host"], fields["address"], state_dir))
     return list(found.values())

@@ -23,9 +23,9 @@ from rehearsal.lab.gpus import Gpus
 from rehearsal.lab.machine_records import (
     PREFIX,
     RECORDS,
-    Booted,
     Machine,
     MachineParts,
+    RunningMachine,
     known,
     machines_folder,
     status,
@@ -38,11 +38,11 @@ from rehearsal.progress import Progress
 from rehearsal.toolchain import cache, host
 
 __all__ = [
-    "Booted",
     "Gpus",
     "Machine",
     "MachineParts",
     "RehearsalError",
+    "RunningMachine",
     "boot_id",
     "down",
     "leftovers",
@@ -66,7 +66,7 @@ def up(
     parts: MachineParts,
     progress: Progress | None = None,
     ssh_seconds: float = SSH_SECONDS,
-) -> dict[str, Booted]:
+) -> dict[str, RunningMachine]:
     """Brings all `machines` up and returns them by declared name, when SSH answers on each.
 
     What runs is left alone, but for the file that says which GPUs it has; what is off is booted with its
@@ -82,11 +82,13 @@ def up(
     with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity.make_key(identity.private_key(state_dir), "k3s-gpu-sharing rehearsal")
-        booted = {machine.name: settle(stack, machine, state_dir, progress) for machine in machines}
+        booted = {machine.name: find_or_record(stack, machine, state_dir, progress) for machine in machines}
         everyone = {item.host: item.address for item in known(stack, state_dir)}
         for machine in machines:
-            bring_up(booted[machine.name], machine.gpus, everyone, parts, progress)
-        identity.remember(state_dir, {item.address: identity.host_key(item.root) for item in booted.values()})
+            start_machine(booted[machine.name], machine.gpus, everyone, parts, progress)
+        identity.update_known_hosts(
+            state_dir, {item.address: identity.host_key(item.root) for item in booted.values()}
+        )
     with ThreadPoolExecutor(max_workers=max(len(booted), 1)) as pool:
         list(pool.map(lambda item: ssh.wait_for_ssh(item, ssh_seconds), booted.values()))
     return booted
@@ -107,7 +109,7 @@ def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
         for item in gone:
             nspawn.remove(item)
         if gone:
-            identity.remember(state_dir, {item.address: None for item in gone})
+            identity.update_known_hosts(state_dir, {item.address: None for item in gone})
         folder = machines_folder(stack, state_dir)
         if folder.is_dir():
             cache.remove_tree(folder)
@@ -134,7 +136,7 @@ def leftovers(stack: str | None = None) -> list[str]:
     return found
 
 
-def settle(stack: str, machine: Machine, state_dir: Path, progress: Progress) -> Booted:
+def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Progress) -> RunningMachine:
     """Finds the machine that `machine` declares or records a new one; RehearsalError when it can't be had."""
     mine = known(stack, state_dir)
     for item in mine:
@@ -153,7 +155,7 @@ def settle(stack: str, machine: Machine, state_dir: Path, progress: Progress) ->
             f"{other.host} of stack {other.stack!r}, expected a free address; "
             f"write another one, or make down STACK={other.stack}"
         )
-    made = Booted(stack, machine.name, machine.address, state_dir)
+    made = RunningMachine(stack, machine.name, machine.address, state_dir)
     for other in [*mine, *taken.values()]:
         if other.name == made.name:
             raise RehearsalError(
@@ -166,8 +168,12 @@ def settle(stack: str, machine: Machine, state_dir: Path, progress: Progress) ->
     return made
 
 
-def bring_up(
-    machine: Booted, cards: Gpus | None, everyone: dict[str, str], parts: MachineParts, progress: Progress
+def start_machine(
+    machine: RunningMachine,
+    cards: Gpus | None,
+    everyone: dict[str, str],
+    parts: MachineParts,
+    progress: Progress,
 ) -> None:
     """Makes `machine` run with `cards`, and know `everyone` of its stack by name."""
     was_running = machine.running
@@ -177,7 +183,7 @@ def bring_up(
     if gpus.install(cards, machine.name, machine.root, machine.folder / "sysfs") and was_running:
         progress.note(f"{machine.host}: now has {describe(cards)}")
     if was_running:
-        note_older_parts(machine, parts, progress)
+        note_outdated_stand_ins(machine, parts, progress)
     else:
         progress.note(f"{machine.host}: booting at {machine.address}, with {describe(cards)}")
         nspawn.boot(machine, parts)
@@ -188,7 +194,7 @@ def describe(cards: Gpus | None) -> str:
     return f"{cards.count} simulated {cards.product}" if cards else "no GPU"
 
 
-def note_older_parts(machine: Booted, parts: MachineParts, progress: Progress) -> None:
+def note_outdated_stand_ins(machine: RunningMachine, parts: MachineParts, progress: Progress) -> None:
     """Says so when `machine` was booted with other stand-ins than those there are now."""
     present = (machine.folder / "standin").resolve()
     if present != parts.standin.resolve():

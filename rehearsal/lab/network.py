@@ -86,7 +86,7 @@ def disconnect(name: str) -> None:
 def make_bridge() -> None:
     """Makes the bridge where it is missing. Raises RehearsalError when another network has its addresses."""
     if not link_exists(BRIDGE):
-        refuse_taken_network()
+        check_network_is_free()
         try:
             run(
                 ["ip", "link", "add", BRIDGE, "address", BRIDGE_HARDWARE_ADDRESS, "type", "bridge"],
@@ -100,17 +100,17 @@ def make_bridge() -> None:
         run(["ip", "link", "set", BRIDGE, "type", "bridge", "forward_delay", "0"], timeout=SECONDS)
     run(["ip", "address", "replace", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", BRIDGE], timeout=SECONDS)
     run(["ip", "link", "set", BRIDGE, "up"], timeout=SECONDS)
-    let_machines_talk()
+    allow_bridged_traffic()
 
 
 def remove_unused_bridge() -> None:
     """Removes the bridge when no machine is linked to it any more."""
     if link_exists(BRIDGE) and not any(Path(f"/sys/class/net/{BRIDGE}/brif").iterdir()):
-        stop_letting_machines_talk()
+        disallow_bridged_traffic()
         run(["ip", "link", "delete", BRIDGE], timeout=SECONDS)
 
 
-def refuse_taken_network() -> None:
+def check_network_is_free() -> None:
     """Raises RehearsalError when a route of this host already leads to some of the machines' addresses."""
     for route in json.loads(run(["ip", "-json", "route", "show"], timeout=SECONDS) or "[]"):
         destination = ipaddress.ip_network(
@@ -124,7 +124,7 @@ def refuse_taken_network() -> None:
             )
 
 
-def let_machines_talk() -> None:
+def allow_bridged_traffic() -> None:
     """Allows traffic from machine to machine where this host's firewall sees bridged frames and would drop
     them.
 
@@ -135,8 +135,8 @@ def let_machines_talk() -> None:
         run(["iptables", "--wait", "10", "-I", *FORWARD_RULE], timeout=SECONDS)
 
 
-def stop_letting_machines_talk() -> None:
-    """Removes the rule of let_machines_talk where it is there."""
+def disallow_bridged_traffic() -> None:
+    """Removes the rule of allow_bridged_traffic where it is there."""
     if shutil.which("iptables") and rule_present():
         run(["iptables", "--wait", "10", "-D", *FORWARD_RULE], timeout=SECONDS)
 
@@ -151,7 +151,7 @@ def rule_needed() -> bool:
 
 
 def rule_present() -> bool:
-    """Whether the rule of let_machines_talk is in place."""
+    """Whether the rule of allow_bridged_traffic is in place."""
     try:
         run(["iptables", "--wait", "10", "-C", *FORWARD_RULE], timeout=SECONDS)
     except RehearsalError:

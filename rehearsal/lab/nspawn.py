@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rehearsal.lab import cgroups, gpus, identity, network
-from rehearsal.lab.machine_records import Booted, MachineParts, record_path
+from rehearsal.lab.machine_records import MachineParts, RunningMachine, record_path
 from rehearsal.process import RehearsalError, run
 from rehearsal.toolchain import cache
 
@@ -22,7 +22,7 @@ STANDIN = "/opt/standin"
 NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 
 
-def prepare(machine: Booted, parts: MachineParts) -> None:
+def prepare(machine: RunningMachine, parts: MachineParts) -> None:
     """Brings all that a boot of `machine` needs in place, whatever an earlier one left."""
     release(machine)
     for name in ("upper", "work", "root", *(f"sysfs/{shown}" for shown in gpus.SYSFS)):
@@ -44,7 +44,7 @@ def point(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def mount_overlay(machine: Booted) -> None:
+def mount_overlay(machine: RunningMachine) -> None:
     """Mounts the disk of `machine` over the shared root file system."""
     # Relative paths, because a colon or a comma in an absolute one would be taken for a separator.
     options = "lowerdir=lower,upperdir=upper,workdir=work"
@@ -58,7 +58,7 @@ def mount_overlay(machine: Booted) -> None:
         ) from error
 
 
-def boot(machine: Booted, parts: MachineParts) -> None:
+def boot(machine: RunningMachine, parts: MachineParts) -> None:
     """Starts the keeper of `machine`, in a session and a control group of its own: it outlives who called."""
     groups = cgroups.make(machine.name)
     command = [
@@ -108,12 +108,12 @@ def bind_path(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace(":", "\\:")
 
 
-def power_cut(machine: Booted) -> None:
+def power_cut(machine: RunningMachine) -> None:
     """Ends all of `machine` at once, as if its plug were pulled; `up` boots it again with its data."""
     cgroups.kill(machine.name)
 
 
-def power_off(machines: Iterable[Booted]) -> None:
+def power_off(machines: Iterable[RunningMachine]) -> None:
     """Shuts `machines` down, and cuts the power of those that take longer than a few seconds."""
     machines = [machine for machine in machines if machine.running]
     for machine in machines:
@@ -128,7 +128,7 @@ def power_off(machines: Iterable[Booted]) -> None:
         cgroups.kill(machine.name)
 
 
-def release(machine: Booted) -> None:
+def release(machine: RunningMachine) -> None:
     """Frees all that `machine` holds on this computer but its disk; its processes are ended where any are
     left.
     """
@@ -140,7 +140,7 @@ def release(machine: Booted) -> None:
     network.disconnect(machine.name)
 
 
-def remove(machine: Booted) -> None:
+def remove(machine: RunningMachine) -> None:
     """Removes `machine` with its disk."""
     release(machine)
     cache.remove_tree(machine.folder)

@@ -15,7 +15,7 @@ DOWNLOAD_SECONDS = 60
 ASK_AGAIN_SECONDS = 24 * 3600
 
 
-def provide(home: Path, pulumi: Path, progress: Progress) -> dict[str, str]:
+def install_plugins(home: Path, pulumi: Path, progress: Progress) -> dict[str, str]:
     """Fills the plugin cache of the engine whose PULUMI_HOME is `home`.
 
     Returns by plugin name where it came from, for people to read. A plugin on PATH goes before the cache.

@@ -7,21 +7,23 @@ from pathlib import Path
 
 from rehearsal import process
 from rehearsal.lab import identity
-from rehearsal.lab.machine_records import Booted
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
 
 COMMAND_SECONDS = 60
 START_SECONDS = 3  # after which a machine that is to boot has a process
 
 
-def run(machine: Booted, command: str, timeout: float = COMMAND_SECONDS, stdin: str | None = None) -> str:
+def run(
+    machine: RunningMachine, command: str, timeout: float = COMMAND_SECONDS, stdin: str | None = None
+) -> str:
     """Runs a shell `command` on `machine` as root over SSH and returns its stdout; RehearsalError when it
     fails.
     """
     return process.run([*ssh_command(machine), command], timeout=timeout, stdin=stdin)
 
 
-def ssh_command(machine: Booted, connect_seconds: int = 5) -> list[str]:
+def ssh_command(machine: RunningMachine, connect_seconds: int = 5) -> list[str]:
     """The ssh command line to `machine`, with the rehearsal's key and strict host-key checking; add a command
     to it.
     """
@@ -42,12 +44,12 @@ def ssh_command(machine: Booted, connect_seconds: int = 5) -> list[str]:
     return [*words, f"root@{machine.address}"]
 
 
-def boot_id(machine: Booted) -> str:
+def boot_id(machine: RunningMachine) -> str:
     """What differs from boot to boot; after a reboot wait for another one, not for SSH."""
     return run(machine, "cat /proc/sys/kernel/random/boot_id").strip()
 
 
-def wait_for_ssh(machine: Booted, seconds: float) -> None:
+def wait_for_ssh(machine: RunningMachine, seconds: float) -> None:
     """Waits until a command runs on `machine` over SSH.
 
     Raises RehearsalError with what was seen last when that takes longer than `seconds`, or the machine ends
@@ -71,7 +73,7 @@ def wait_for_ssh(machine: Booted, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def console(machine: Booted, lines: int = 10) -> str:
+def console(machine: RunningMachine, lines: int = 10) -> str:
     """The last `lines` that `machine` said on its console."""
     log = machine.folder / "console.log"
     said = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []

@@ -7,9 +7,10 @@ from typing import Any
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from rehearsal.lab import engine, machines, providers, report
-from rehearsal.lab.engine import Hear
-from rehearsal.lab.gpus import Gpus, driver_as
+from rehearsal.lab import cluster_summary, engine, machine_records, machines, providers
+from rehearsal.lab.engine import EventListener
+from rehearsal.lab.gpus import Gpus, complete_driver_version
+from rehearsal.lab.machine_records import Machine, RunningMachine
 from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 
@@ -17,10 +18,10 @@ STATE = engine.ROOT / ".rehearsal"
 
 
 @dataclass(frozen=True)
-class Site:
+class RehearsedStack:
     """A stack of the given name and file; everything it makes lies in `state`."""
 
-    stack: str
+    name: str
     stack_file: Path
     state: Path = STATE
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -29,7 +30,7 @@ class Site:
     @property
     def folder(self) -> Path:
         """What belongs to this stack alone."""
-        return self.state / self.stack
+        return self.state / self.name
 
     @property
     def kubeconfig(self) -> Path:
@@ -43,7 +44,7 @@ class Site:
     def engine(self, tools: toolbox.Tools) -> engine.Engine:
         """Pulumi on this stack."""
         return engine.Engine(
-            stack=self.stack,
+            stack=self.name,
             stack_file=self.stack_file,
             folder=self.folder / "engine",
             pulumi=tools.pulumi,
@@ -51,24 +52,24 @@ class Site:
             secrets=self.secrets,
         )
 
-    def provide(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:
+    def install_plugins(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:
         """Gives the engine its provider plugins: by name, where each came from."""
-        return providers.provide(self.engine(tools).home, tools.pulumi, progress)
+        return providers.install_plugins(self.engine(tools).home, tools.pulumi, progress)
 
-    def machines_up(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, machines.Booted]:
+    def start_machines(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, RunningMachine]:
         """The machines of the stack file, by host. Raises RehearsalError, settings.SettingsError."""
         settings = self.settings()
         wanted = [machine(node, settings) for node in settings.machines]
         if not wanted:  # the cluster is there already
             return {}
-        return machines.up(self.stack, wanted, self.state, tools, progress)
+        return machines.up(self.name, wanted, self.state, tools, progress)
 
     def up(
         self,
         tools: toolbox.Tools,
         show: Callable[[str], Any] = print,
         targets: Sequence[str] = (),
-        on_event: Hear | None = None,
+        on_event: EventListener | None = None,
     ) -> Mapping[str, int]:
         """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
         run = self.engine(tools)
@@ -77,7 +78,7 @@ class Site:
         self.kubeconfig.write_text(run.outputs()["kubeconfig"])
         return changes
 
-    def hand_over(self, tools: toolbox.Tools) -> None:
+    def link_kubectl_and_kubeconfig(self, tools: toolbox.Tools) -> None:
         """Puts kubectl and this stack's kubeconfig where people find them."""
         for link, target in (
             (self.state / "kubeconfig", self.kubeconfig),
@@ -94,44 +95,44 @@ class Site:
         run = self.engine(tools)
         if not run.exists():
             return None
-        known = machines.status(self.stack)
+        known = machine_records.status(self.name)
         if not known or not all(machine.running for machine in known):
-            self.machines_up(tools, progress)
-        self.provide(tools, progress)
+            self.start_machines(tools, progress)
+        self.install_plugins(tools, progress)
         try:
             run.destroy(show)
         except engine.EngineFailed as error:
             return str(error)
         return None
 
-    def clear(self, progress: Progress) -> None:
+    def remove(self, progress: Progress) -> None:
         """Takes the machines and everything else of this stack away. Raises RehearsalError."""
-        machines.down(self.stack, self.state, progress)
+        machines.down(self.name, self.state, progress)
         for link in (self.state / "kubeconfig", self.state / "kubectl"):
             if link.is_symlink() and self.folder in link.readlink().parents:
                 link.unlink()
         if self.folder.exists():
             toolbox.cache.remove_tree(self.folder)
 
-    def told(self, tools: toolbox.Tools) -> str:
+    def describe_cluster(self, tools: toolbox.Tools) -> str:
         """What the cluster shows now: nodes, slices, workloads, and the picture of who sits where."""
         settings = self.settings()
-        found = report.read(tools.kubectl, self.kubeconfig)
-        seen = capacity.render_slice_map(capacity.fit(settings), report.seats(found["pods"]))
-        return report.summary(found, list(settings.workloads)) + "\n\n" + seen
+        found = cluster_summary.read(tools.kubectl, self.kubeconfig)
+        seen = capacity.render_slice_map(capacity.fit(settings), cluster_summary.seats(found["pods"]))
+        return cluster_summary.summary(found, list(settings.workloads)) + "\n\n" + seen
 
 
-def machine(node: s.Node, settings: s.Settings) -> machines.Machine:
+def machine(node: s.Node, settings: s.Settings) -> Machine:
     """The machine that plays `node`: with the cards, driver and toolkit that the stack file expects."""
     if node.gpu is None:
-        return machines.Machine(node.name, node.address)
+        return Machine(node.name, node.address)
     brought = settings.gpu_operator
     cards = Gpus(
         product=node.gpu.product,
         count=node.gpu.count,
         memory_mib=node.gpu.memory_mib,
-        driver=driver_as(node.gpu.driver) if brought.driver == "host" else None,
+        driver=complete_driver_version(node.gpu.driver) if brought.driver == "host" else None,
         toolkit=brought.toolkit == "host",
         mig=node.gpu.mig,
     )
-    return machines.Machine(node.name, node.address, cards)
+    return Machine(node.name, node.address, cards)

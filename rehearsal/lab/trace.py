@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from pulumi import automation
 
-from rehearsal.lab import machines
-from rehearsal.lab.machine_records import Booted
+from rehearsal.lab import ssh
+from rehearsal.lab.machine_records import RunningMachine
 
 # sshd's own words for a login that went through.
 LOGINS = "journalctl --quiet --output cat --since @{since:.6f} --until @{until:.6f} _COMM=sshd"
@@ -32,7 +32,7 @@ class Trace:
     ended: float = 0
     steps: dict[str, Step] = field(default_factory=dict)
 
-    def hear(self, event: automation.EngineEvent) -> None:
+    def record(self, event: automation.EngineEvent) -> None:
         """One event of the engine. Resources that stay as they are take no step."""
         self.ended = time.time()
         self.began = self.began or self.ended
@@ -45,7 +45,7 @@ class Trace:
         if done and done.metadata.urn in self.steps:
             self.steps[done.metadata.urn].ended = now
 
-    def text(self, booted: Mapping[str, Booted]) -> str:
+    def render(self, booted: Mapping[str, RunningMachine]) -> str:
         """Steps in the order they began, and logins by machine."""
         rows = [
             f"  {step.began:7.1f} s {_took(step)}  {step.operation:<8}{step.name}"
@@ -56,10 +56,10 @@ class Trace:
         return "\n".join(["trace (began, took)", *rows, "SSH connections", *connections])
 
 
-def logins(booted: Mapping[str, Booted], since: float, until: float) -> dict[str, int]:
+def logins(booted: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, int]:
     """By host: how many logins its sshd saw between two moments (seconds since the epoch)."""
     command = LOGINS.format(since=since, until=until)
-    said = {host: machines.run(machine, command) for host, machine in booted.items()}
+    said = {host: ssh.run(machine, command) for host, machine in booted.items()}
     return {host: sum(LOGIN in line for line in text.splitlines()) for host, text in said.items()}
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from rehearsal.lab.fixture import Stage, eventually
+from rehearsal.lab.fixture import StackFixture, wait_until
 
 
 def deployment(
@@ -30,24 +30,24 @@ def deployment(
     )
 
 
-def pods(stage: Stage, name: str) -> dict[str, dict[str, Any]]:
+def pods(stage: StackFixture, name: str) -> dict[str, dict[str, Any]]:
     """A Deployment's pods, each by the identity that no other ever has."""
     found = stage.get("pods", "--selector", f"app={name}")["items"]
     return {pod["metadata"]["uid"]: pod for pod in found}
 
 
-def phases(stage: Stage, name: str) -> list[str]:
+def phases(stage: StackFixture, name: str) -> list[str]:
     """What a Deployment's pods are doing, sorted."""
     return sorted(pod["status"]["phase"] for pod in pods(stage, name).values())
 
 
-def unscheduled(stage: Stage, name: str) -> str:
+def unscheduled(stage: StackFixture, name: str) -> str:
     """The scheduler's words about a Deployment's pods that have no node."""
     conditions = [one for pod in pods(stage, name).values() for one in pod["status"].get("conditions", [])]
     return "; ".join(one.get("message", "") for one in conditions if one["type"] == "PodScheduled")
 
 
-def may_not_go(stage: Stage, name: str) -> None:
+def may_not_go(stage: StackFixture, name: str) -> None:
     """A disruption budget for a Deployment with one pod, which has to be running."""
     budget = {
         "apiVersion": "policy/v1",
@@ -57,10 +57,10 @@ def may_not_go(stage: Stage, name: str) -> None:
     }
     stage.kubectl("apply", "--filename", "-", stdin=json.dumps(budget))
     healthy = ("get", "pdb", name, "--output", "jsonpath={.status.currentHealthy}")
-    eventually("a budget that counts its pod", lambda: stage.kubectl(*healthy) == "1")
+    wait_until("a budget that counts its pod", lambda: stage.kubectl(*healthy) == "1")
 
 
-def offered(stage: Stage, node: str) -> dict[str, str]:
+def offered(stage: StackFixture, node: str) -> dict[str, str]:
     """What of a node's resources is NVIDIA's and not 0."""
     allocatable = stage.get("node", node)["status"]["allocatable"]
     return {
@@ -68,12 +68,12 @@ def offered(stage: Stage, node: str) -> dict[str, str]:
     }
 
 
-def label(stage: Stage, node: str, name: str) -> str | None:
+def label(stage: StackFixture, node: str, name: str) -> str | None:
     """A node's label of NVIDIA's."""
     return stage.get("node", node)["metadata"]["labels"].get(f"nvidia.com/{name}")
 
 
-def untouched(stage: Stage, node: str) -> dict[str, Any]:
+def untouched(stage: StackFixture, node: str) -> dict[str, Any]:
     """What changes when a node's plugin or feature discovery starts or reads its file again."""
     on_it = ("--namespace", "gpu-operator", "--field-selector", f"spec.nodeName={node}")
     starts = {
@@ -83,7 +83,7 @@ def untouched(stage: Stage, node: str) -> dict[str, Any]:
     return {"starts": starts, "read": label(stage, node, "gfd.timestamp")}
 
 
-def out_of_use(stage: Stage, node: str) -> bool:
+def out_of_use(stage: StackFixture, node: str) -> bool:
     """Whether this program has cordoned it. Raises AssertionError where half of that is to be seen."""
     found = stage.get("node", node)
     marked = "k3s-gpu-sharing/vacated" in found["metadata"].get("annotations", {})

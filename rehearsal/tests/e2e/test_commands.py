@@ -6,8 +6,9 @@ import pytest
 
 from rehearsal import __main__ as command
 from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.lab.trace import Trace
+from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 
 HOST = "box-1"
@@ -15,20 +16,20 @@ RESOURCES = 23
 
 
 @pytest.fixture(scope="module")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("single")
     for pool in config["pools"].values():
         pool["hosts"] = {HOST: "10.77.0.152"}
-    with stage("onebox", tmp_path_factory.mktemp("onebox"), config) as one:
-        one.write()
+    with stack_fixture("onebox", tmp_path_factory.mktemp("onebox"), config) as one:
+        one.write_stack_file()
         yield one
 
 
-def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[str]):
-    assert command.preview(single.site, Progress()) == 0
+def test_preview_up_up_doctor_down(cluster: StackFixture, capfd: pytest.CaptureFixture[str]):
+    assert command.preview(cluster.stack, Progress()) == 0
     assert f"{RESOURCES} to create" in capfd.readouterr().out
 
-    assert command.up(single.site, Progress(), Trace()) == 0
+    assert command.up(cluster.stack, Progress(), Trace()) == 0
     said = capfd.readouterr().out
     for words in (
         f"create  Command cluster-server-{HOST}",
@@ -43,35 +44,35 @@ def test_preview_up_up_doctor_down(single: Stage, capfd: pytest.CaptureFixture[s
         "make down STACK=onebox",
     ):
         assert words in said
-    assert (single.site.state / "kubeconfig").stat().st_mode & 0o777 == 0o600
+    assert (cluster.stack.state / "kubeconfig").stat().st_mode & 0o777 == 0o600
 
-    assert command.up(single.site, Progress()) == 0
+    assert command.up(cluster.stack, Progress()) == 0
     assert f"{RESOURCES} unchanged" in capfd.readouterr().out
 
-    assert command.doctor(single.site, Progress()) == 0
+    assert command.doctor(cluster.stack, Progress()) == 0
     said = capfd.readouterr().out
     assert "doctor hosts: 0 errors" in said and "doctor cluster: all in order" in said
 
-    assert command.down(single.site, Progress()) == 0
+    assert command.down(cluster.stack, Progress()) == 0
     assert "nothing left behind" in capfd.readouterr().out
     assert machines.leftovers("onebox") == []
-    assert not single.site.folder.exists()
-    assert not (single.site.state / "kubeconfig").is_symlink()
+    assert not cluster.stack.folder.exists()
+    assert not (cluster.stack.state / "kubeconfig").is_symlink()
 
 
-def test_down_needs_no_stack_file(single: Stage, capfd: pytest.CaptureFixture[str]):
-    assert command.up(single.site, Progress()) == 0
-    text = single.site.stack_file.read_text()
-    single.site.stack_file.write_text("config: {}")
+def test_down_needs_no_stack_file(cluster: StackFixture, capfd: pytest.CaptureFixture[str]):
+    assert command.up(cluster.stack, Progress()) == 0
+    text = cluster.stack.stack_file.read_text()
+    cluster.stack.stack_file.write_text("config: {}")
     try:
-        assert command.down(single.site, Progress()) == 0
+        assert command.down(cluster.stack, Progress()) == 0
     finally:
-        single.site.stack_file.write_text(text)
+        cluster.stack.stack_file.write_text(text)
     assert "nothing left behind" in capfd.readouterr().out
 
 
-def test_a_machine_outside_the_rehearsals_network_is_refused(single: Stage):
-    pool = next(iter(single.config["pools"].values()))
+def test_a_machine_outside_the_rehearsals_network_is_refused(cluster: StackFixture):
+    pool = next(iter(cluster.config["pools"].values()))
     pool["hosts"] = {HOST: "192.0.2.1"}
-    with pytest.raises(machines.RehearsalError, match=r"192\.0\.2\.1"):
-        single.machines_up()
+    with pytest.raises(RehearsalError, match=r"192\.0\.2\.1"):
+        cluster.start_machines()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import run
 
 NODE = "box"
@@ -16,7 +16,7 @@ MARKS = ("nvidia.com/device-plugin.config", "accelerator")
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     """k3s alone on one machine with a card, as the article's reader has it."""
     config = stack_config("single")
     pool = next(iter(config["pools"].values()))
@@ -24,23 +24,23 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     del config["workloads"], config["sharing"]
     config["gpuOperator"] = {"enabled": False}
     pool["gpu"].pop("profile", None)
-    with stage("theirs", tmp_path_factory.mktemp("theirs"), config) as one:
+    with stack_fixture("theirs", tmp_path_factory.mktemp("theirs"), config) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def machine(theirs: Stage) -> machines.Booted:
-    booted = theirs.machines_up()
+def machine(theirs: StackFixture) -> RunningMachine:
+    machines = theirs.start_machines()
     theirs.up()
-    return booted[NODE]
+    return machines[NODE]
 
 
 @pytest.fixture(scope="module")
-def own(theirs: Stage, machine: machines.Booted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own(theirs: StackFixture, machine: RunningMachine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person's kubeconfig, with the cluster in it beside another one."""
     file = tmp_path_factory.mktemp("own") / "config"
     file.write_text("clusters:\n- name: other\n  cluster:\n    server: https://nowhere.example.org\n")
-    kubeconfig(file, "--stack", "theirs", "--from", str(theirs.site.kubeconfig))
+    kubeconfig(file, "--stack", "theirs", "--from", str(theirs.stack.kubeconfig))
     return file
 
 
@@ -51,26 +51,26 @@ def kubeconfig(file: Path, *words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def ours(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def ours(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     """The stack that shares its card."""
     config = stack_config("single")
     (pool,) = config["pools"].values()
     given = {"kubeconfig": {"file": str(own), "context": "theirs"}}
     pools = {"rtx": {"nodes": [NODE], "gpu": pool["gpu"]}}
     kept = {key: config[key] for key in ("gpuOperator", "sharing", "workloads") if key in config}
-    with stage("ours", tmp_path_factory.mktemp("ours"), {**given, **kept, "pools": pools}) as one:
+    with stack_fixture("ours", tmp_path_factory.mktemp("ours"), {**given, **kept, "pools": pools}) as one:
         yield one
 
 
-def labels(theirs: Stage) -> Mapping[str, str]:
+def labels(theirs: StackFixture) -> Mapping[str, str]:
     return theirs.get("node", NODE)["metadata"]["labels"]
 
 
-def starts(theirs: Stage, machine: machines.Booted) -> str:
-    return theirs.on(machine, "systemctl show --property InvocationID --value k3s")
+def starts(theirs: StackFixture, machine: RunningMachine) -> str:
+    return theirs.run_on(machine, "systemctl show --property InvocationID --value k3s")
 
 
-def test_kubectl_finds_it_beside_the_other(theirs: Stage, own: Path):
+def test_kubectl_finds_it_beside_the_other(theirs: StackFixture, own: Path):
     kubectl = [theirs.tools.kubectl, "--kubeconfig", own]
     assert run([*kubectl, "--context", "theirs", "get", "nodes", "--output=name"], timeout=60).split() == [
         f"node/{NODE}"
@@ -78,39 +78,43 @@ def test_kubectl_finds_it_beside_the_other(theirs: Stage, own: Path):
     assert set(run([*kubectl, "config", "get-clusters"], timeout=60).split()) == {"NAME", "other", "theirs"}
 
 
-def test_up_shares_its_card_and_touches_no_machine(theirs: Stage, ours: Stage, machine: machines.Booted):
+def test_up_shares_its_card_and_touches_no_machine(
+    theirs: StackFixture, ours: StackFixture, machine: RunningMachine
+):
     before = starts(theirs, machine)
-    ours.machines_up()
+    ours.start_machines()
     ours.up()
     node = theirs.get("node", NODE)
     assert node["status"]["allocatable"]["nvidia.com/gpu"] == "6"
     assert set(MARKS) <= set(labels(theirs))
-    assert "of 6 slices taken" in "\n".join(ours.said)
-    for name, workload in ours.site.settings().workloads.items():
+    assert "of 6 slices taken" in "\n".join(ours.output)
+    for name, workload in ours.stack.settings().workloads.items():
         pods = theirs.get("pods", "--selector", f"app={name}")["items"]
         assert [pod["status"]["phase"] for pod in pods] == ["Running"] * workload.replicas
     assert set(ours.up()) == {"same"}
     assert starts(theirs, machine) == before
 
 
-def test_doctor_looks_at_the_cluster_and_has_no_hosts_to_look_at(ours: Stage):
+def test_doctor_looks_at_the_cluster_and_has_no_hosts_to_look_at(ours: StackFixture):
     for look, said in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to look at"}.items():
-        command = [sys.executable, "-m", "k3sgpu", "doctor", look, "--file", str(ours.site.stack_file)]
+        command = [sys.executable, "-m", "k3sgpu", "doctor", look, "--file", str(ours.stack.stack_file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
 
 
-def test_a_node_that_is_not_there_is_not_made(theirs: Stage, ours: Stage):
+def test_a_node_that_is_not_there_is_not_made(theirs: StackFixture, ours: StackFixture):
     ours.config["pools"]["rtx"]["nodes"] = [NODE, "bix"]
     try:
-        said = ours.refused(ours.up)
+        said = ours.expect_failure(ours.up)
     finally:
         ours.config["pools"]["rtx"]["nodes"] = [NODE]
     assert "bix" in said and "not in the cluster" in said
     assert [node["metadata"]["name"] for node in theirs.get("nodes")["items"]] == [NODE]
 
 
-def test_down_leaves_the_cluster_bare_and_running(theirs: Stage, ours: Stage, machine: machines.Booted):
+def test_down_leaves_the_cluster_bare_and_running(
+    theirs: StackFixture, ours: StackFixture, machine: RunningMachine
+):
     before = starts(theirs, machine)
     ours.destroy()
     assert ours.resources() == {}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.lab import identity, machines, network, nspawn
+from rehearsal.lab import identity, machine_records, machines, network, nspawn, ssh
 from rehearsal.lab.gpus import Gpus
-from rehearsal.lab.machines import Booted, Machine
+from rehearsal.lab.machines import Machine, RunningMachine
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache, debian, rootfs
@@ -32,20 +32,20 @@ class Parts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Site:
+class MachinesUnderTest:
     """The rehearsal of these tests: a server without and an agent with GPUs."""
 
     state: Path
     parts: Parts
     declared: tuple[Machine, Machine]
 
-    def up(self, *declared: Machine) -> dict[str, Booted]:
-        """Brings up `declared`, or the two machines of this site."""
+    def up(self, *declared: Machine) -> dict[str, RunningMachine]:
+        """Brings up `declared`, or the two machines of this tested."""
         return machines.up(STACK, declared or self.declared, self.state, self.parts)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachinesUnderTest]:
     """Two machines, and their state folder with a name that mount options would be split at."""
     folder = tmp_path_factory.mktemp("a: b, c")
     debian.install_missing(Progress())
@@ -53,16 +53,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     parts.standin.mkdir()
     (parts.standin / "marker").write_text("here\n")
     declared = (Machine("server-1", "10.77.0.254"), Machine("gpu-1", "10.77.0.253", GPUS))
-    site = Site(folder / "state", parts, declared)
-    yield site
-    machines.down(STACK, site.state)
+    tested = MachinesUnderTest(folder / "state", parts, declared)
+    yield tested
+    machines.down(STACK, tested.state)
     assert machines.leftovers(STACK) == []
 
 
 @pytest.fixture
-def booted(site: Site) -> dict[str, Booted]:
+def booted(tested: MachinesUnderTest) -> dict[str, RunningMachine]:
     """The two machines, running."""
-    return site.up()
+    return tested.up()
 
 
 def until(what: str, done: Callable[[], bool]) -> None:
@@ -80,26 +80,26 @@ def until(what: str, done: Callable[[], bool]) -> None:
     pytest.fail(f"{what}: not within {WAIT_SECONDS} s; last seen: {last}")
 
 
-def test_a_machine_is_a_whole_system_of_its_own(booted: dict[str, Booted]) -> None:
+def test_a_machine_is_a_whole_system_of_its_own(booted: dict[str, RunningMachine]) -> None:
     ids = set()
     for name, machine in booted.items():
-        assert machines.run(machine, "hostname").strip() == name
-        assert machines.run(machine, "systemctl is-system-running --wait").strip() == "running"
-        assert machines.run(machine, "stat -f -c %T /sys/fs/cgroup").strip() == "cgroup2fs"
-        assert machines.run(machine, "cat /opt/standin/marker").strip() == "here"
-        ids.add(machines.run(machine, "cat /etc/machine-id").strip())
+        assert ssh.run(machine, "hostname").strip() == name
+        assert ssh.run(machine, "systemctl is-system-running --wait").strip() == "running"
+        assert ssh.run(machine, "stat -f -c %T /sys/fs/cgroup").strip() == "cgroup2fs"
+        assert ssh.run(machine, "cat /opt/standin/marker").strip() == "here"
+        ids.add(ssh.run(machine, "cat /etc/machine-id").strip())
     assert len(ids) == len(booted)
     assert all(re.fullmatch(r"[0-9a-f]{32}", machine_id) for machine_id in ids)
 
 
-def test_machines_know_and_reach_each_other(booted: dict[str, Booted]) -> None:
+def test_machines_know_and_reach_each_other(booted: dict[str, RunningMachine]) -> None:
     server, agent = booted["server-1"], booted["gpu-1"]
-    assert machines.run(server, "getent hosts gpu-1").split() == [agent.address, "gpu-1"]
-    greeting = machines.run(server, "bash -c 'head -c 4 </dev/tcp/gpu-1/22'", timeout=10)
+    assert ssh.run(server, "getent hosts gpu-1").split() == [agent.address, "gpu-1"]
+    greeting = ssh.run(server, "bash -c 'head -c 4 </dev/tcp/gpu-1/22'", timeout=10)
     assert greeting == "SSH-"
 
 
-def test_a_machine_has_no_power_over_this_computer(booted: dict[str, Booted]) -> None:
+def test_a_machine_has_no_power_over_this_computer(booted: dict[str, RunningMachine]) -> None:
     for command in (
         "sysctl -w vm.swappiness=61",
         "date -s @0",
@@ -107,125 +107,137 @@ def test_a_machine_has_no_power_over_this_computer(booted: dict[str, Booted]) ->
         "echo 1 >/sys/kernel/mm/ksm/run",
     ):
         with pytest.raises(RehearsalError, match="exit code"):
-            machines.run(booted["server-1"], command)
+            ssh.run(booted["server-1"], command)
 
 
-def test_a_machine_has_no_python(booted: dict[str, Booted]) -> None:
+def test_a_machine_has_no_python(booted: dict[str, RunningMachine]) -> None:
     with pytest.raises(RehearsalError):
-        machines.run(booted["server-1"], "command -v python3 || command -v python")
+        ssh.run(booted["server-1"], "command -v python3 || command -v python")
 
 
-def test_a_wrong_host_key_is_refused(booted: dict[str, Booted], site: Site) -> None:
-    known = identity.known_hosts(site.state)
+def test_a_wrong_host_key_is_refused(booted: dict[str, RunningMachine], tested: MachinesUnderTest) -> None:
+    known = identity.known_hosts(tested.state)
     right = known.read_text()
     server, agent = booted["server-1"].address, booted["gpu-1"].address
     keys = dict(line.split(" ", 1) for line in right.splitlines())
     known.write_text(f"{server} {keys[agent]}\n")
     try:
         with pytest.raises(RehearsalError, match="Host key verification failed"):
-            machines.run(booted["server-1"], "true")
+            ssh.run(booted["server-1"], "true")
     finally:
         known.write_text(right)
 
 
-def test_declared_gpus_show_and_no_others(booted: dict[str, Booted]) -> None:
+def test_declared_gpus_show_and_no_others(booted: dict[str, RunningMachine]) -> None:
     query = "nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader"
     card = "NVIDIA GeForce RTX 2080 Ti, 11264 MiB, 580.126.20"
     agent = booted["gpu-1"]
-    assert machines.run(agent, query).splitlines() == [card, card]
-    assert machines.run(agent, f"{query},nounits").splitlines()[0] == card.replace(" MiB", "")
-    listed = machines.run(agent, "nvidia-smi -L").splitlines()
+    assert ssh.run(agent, query).splitlines() == [card, card]
+    assert ssh.run(agent, f"{query},nounits").splitlines()[0] == card.replace(" MiB", "")
+    listed = ssh.run(agent, "nvidia-smi -L").splitlines()
     assert [line.split(" (UUID: GPU-")[0] for line in listed] == [
         f"GPU {n}: NVIDIA GeForce RTX 2080 Ti" for n in (0, 1)
     ]
-    assert "580.126.20" in machines.run(agent, "nvidia-smi")
-    assert machines.run(agent, "cat /sys/bus/pci/devices/*/vendor").split() == ["0x10de", "0x10de"]
-    driver = machines.run(agent, "readlink /sys/bus/pci/devices/0000:01:00.0/driver").strip()
+    assert "580.126.20" in ssh.run(agent, "nvidia-smi")
+    assert ssh.run(agent, "cat /sys/bus/pci/devices/*/vendor").split() == ["0x10de", "0x10de"]
+    driver = ssh.run(agent, "readlink /sys/bus/pci/devices/0000:01:00.0/driver").strip()
     assert Path(driver).name == "nvidia"
-    assert machines.run(agent, "cat /sys/module/*/version").split() == ["580.126.20"]
-    assert machines.run(booted["server-1"], "ls /sys/bus/pci/devices /sys/module").split() == [
+    assert ssh.run(agent, "cat /sys/module/*/version").split() == ["580.126.20"]
+    assert ssh.run(booted["server-1"], "ls /sys/bus/pci/devices /sys/module").split() == [
         "/sys/bus/pci/devices:",
         "/sys/module:",
     ]
     with pytest.raises(RehearsalError, match="not a valid field"):
-        machines.run(agent, "nvidia-smi --query-gpu=colour --format=csv")
+        ssh.run(agent, "nvidia-smi --query-gpu=colour --format=csv")
 
 
-def test_up_again_leaves_running_machines_alone(booted: dict[str, Booted], site: Site) -> None:
-    before = {name: machines.boot_id(machine) for name, machine in booted.items()}
-    assert site.up() == booted
-    assert {name: machines.boot_id(machine) for name, machine in booted.items()} == before
+def test_up_again_leaves_running_machines_alone(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest
+) -> None:
+    before = {name: ssh.boot_id(machine) for name, machine in booted.items()}
+    assert tested.up() == booted
+    assert {name: ssh.boot_id(machine) for name, machine in booted.items()} == before
 
 
-def test_changed_gpus_reach_a_running_machine(booted: dict[str, Booted], site: Site) -> None:
-    before = machines.boot_id(booted["gpu-1"])
-    server, agent = site.declared
-    site.up(server, dataclasses.replace(agent, gpus=dataclasses.replace(GPUS, count=1, driver=None)))
-    assert machines.run(booted["gpu-1"], "grep -c GPU- /etc/standin/gpus.json").strip() == "1"
-    assert machines.run(booted["gpu-1"], "ls /sys/bus/pci/devices").split() == ["0000:01:00.0"]
-    assert machines.run(booted["gpu-1"], "ls /sys/module") == ""
+def test_changed_gpus_reach_a_running_machine(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest
+) -> None:
+    before = ssh.boot_id(booted["gpu-1"])
+    server, agent = tested.declared
+    tested.up(server, dataclasses.replace(agent, gpus=dataclasses.replace(GPUS, count=1, driver=None)))
+    assert ssh.run(booted["gpu-1"], "grep -c GPU- /etc/standin/gpus.json").strip() == "1"
+    assert ssh.run(booted["gpu-1"], "ls /sys/bus/pci/devices").split() == ["0000:01:00.0"]
+    assert ssh.run(booted["gpu-1"], "ls /sys/module") == ""
     with pytest.raises(RehearsalError):
-        machines.run(booted["gpu-1"], "nvidia-smi")
-    site.up()
-    assert len(machines.run(booted["gpu-1"], "nvidia-smi -L").splitlines()) == 2
-    assert machines.boot_id(booted["gpu-1"]) == before
+        ssh.run(booted["gpu-1"], "nvidia-smi")
+    tested.up()
+    assert len(ssh.run(booted["gpu-1"], "nvidia-smi -L").splitlines()) == 2
+    assert ssh.boot_id(booted["gpu-1"]) == before
 
 
-def test_a_reboot_from_inside_comes_back(booted: dict[str, Booted]) -> None:
+def test_a_reboot_from_inside_comes_back(booted: dict[str, RunningMachine]) -> None:
     machine = booted["gpu-1"]
-    machines.run(machine, "echo kept >/var/lib/kept")
+    ssh.run(machine, "echo kept >/var/lib/kept")
     for _ in range(2):  # what the first boot left must not be in the way of the second
-        before = machines.boot_id(machine)
+        before = ssh.boot_id(machine)
         # The connection ends with the machine: what ssh says of that is of no interest.
-        machines.run(machine, "systemd-run --on-active=0.2 --quiet systemctl reboot")
-        until("another boot id", lambda before=before: machines.boot_id(machine) != before)
-        assert machines.run(machine, "cat /var/lib/kept").strip() == "kept"
-        until("all units started", lambda: "running" in machines.run(machine, "systemctl is-system-running"))
+        ssh.run(machine, "systemd-run --on-active=0.2 --quiet systemctl reboot")
+        until("another boot id", lambda before=before: ssh.boot_id(machine) != before)
+        assert ssh.run(machine, "cat /var/lib/kept").strip() == "kept"
+        until("all units started", lambda: "running" in ssh.run(machine, "systemctl is-system-running"))
 
 
-def test_a_power_cut_and_a_power_off_keep_the_disk(booted: dict[str, Booted], site: Site) -> None:
+def test_a_power_cut_and_a_power_off_keep_the_disk(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest
+) -> None:
     machine = booted["server-1"]
-    machine_id = machines.run(machine, "cat /etc/machine-id; echo kept >/var/lib/kept; sync")
-    machines.power_cut(machine)
+    machine_id = ssh.run(machine, "cat /etc/machine-id; echo kept >/var/lib/kept; sync")
+    nspawn.power_cut(machine)
     assert not machine.running
-    assert machine in machines.status(STACK)
-    site.up()
-    assert machines.run(machine, "cat /etc/machine-id") == machine_id
-    machines.run(machine, "systemd-run --on-active=0.2 --quiet systemctl poweroff")
+    assert machine in machine_records.status(STACK)
+    tested.up()
+    assert ssh.run(machine, "cat /etc/machine-id") == machine_id
+    ssh.run(machine, "systemd-run --on-active=0.2 --quiet systemctl poweroff")
     until("the machine is off", lambda: not machine.running)
-    site.up()
-    assert machines.run(machine, "cat /var/lib/kept").strip() == "kept"
+    tested.up()
+    assert ssh.run(machine, "cat /var/lib/kept").strip() == "kept"
 
 
-def test_a_renamed_host_stays_the_machine_it_was(booted: dict[str, Booted], site: Site) -> None:
-    server, agent = site.declared
-    before = machines.boot_id(booted["gpu-1"])
-    renamed = site.up(server, dataclasses.replace(agent, name="gpu-9"))
+def test_a_renamed_host_stays_the_machine_it_was(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest
+) -> None:
+    server, agent = tested.declared
+    before = ssh.boot_id(booted["gpu-1"])
+    renamed = tested.up(server, dataclasses.replace(agent, name="gpu-9"))
     assert renamed["gpu-9"] == booted["gpu-1"]
-    assert machines.boot_id(renamed["gpu-9"]) == before
+    assert ssh.boot_id(renamed["gpu-9"]) == before
 
 
-def test_what_cannot_be_had_is_refused_before_anything_is_made(booted: dict[str, Booted], site: Site) -> None:
+def test_what_cannot_be_had_is_refused_before_anything_is_made(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest
+) -> None:
     refused = {
         "10.77.0.2 to 10.77.0.254": Machine("x", "10.77.0.1"),
         "expected one from": Machine("x", "192.0.2.7"),
         "small letters": Machine("Bad_Name", "10.77.0.9"),
     }
-    before = machines.status(STACK)
+    before = machine_records.status(STACK)
     for reason, machine in refused.items():
         with pytest.raises(RehearsalError, match=reason):
-            site.up(machine)
+            tested.up(machine)
     with pytest.raises(RehearsalError, match="address of its own"):
-        site.up(Machine("x", "10.77.0.9"), Machine("y", "10.77.0.9"))
+        tested.up(Machine("x", "10.77.0.9"), Machine("y", "10.77.0.9"))
     with pytest.raises(RehearsalError, match=f"taken by server-1 of stack '{STACK}'"):
-        machines.up(f"{STACK}-other", [Machine("x", booted["server-1"].address)], site.state, site.parts)
-    elsewhere = site.state.parent / "elsewhere"
+        machines.up(f"{STACK}-other", [Machine("x", booted["server-1"].address)], tested.state, tested.parts)
+    elsewhere = tested.state.parent / "elsewhere"
     with pytest.raises(RehearsalError, match="another name for the stack"):
-        machines.up(STACK, site.declared, elsewhere, site.parts)
-    assert machines.status(STACK) == before
+        machines.up(STACK, tested.declared, elsewhere, tested.parts)
+    assert machine_records.status(STACK) == before
 
 
-def test_half_made_machines_are_taken_down(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_made_machines_are_taken_down(
+    tested: MachinesUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack = f"{STACK}-half"
 
     def interrupted(*_: object) -> None:
@@ -233,22 +245,22 @@ def test_half_made_machines_are_taken_down(site: Site, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(nspawn, "boot", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        machines.up(stack, [Machine("half", "10.77.0.252")], site.state, site.parts)
+        machines.up(stack, [Machine("half", "10.77.0.252")], tested.state, tested.parts)
     assert machines.leftovers(stack)
-    machines.down(stack, site.state)
-    machines.down(stack, site.state)
+    machines.down(stack, tested.state)
+    machines.down(stack, tested.state)
     assert machines.leftovers(stack) == []
 
 
-def test_down_leaves_nothing(booted: dict[str, Booted], site: Site) -> None:
+def test_down_leaves_nothing(booted: dict[str, RunningMachine], tested: MachinesUnderTest) -> None:
     assert any("process" in line for line in machines.leftovers(STACK))
-    machines.down(STACK, site.state)
+    machines.down(STACK, tested.state)
     assert machines.leftovers(STACK) == []
-    assert machines.status(STACK) == []
-    assert identity.known_hosts(site.state).read_text() == ""
-    assert not any((site.state / STACK).rglob("*"))
-    machines.down(STACK, site.state)
+    assert machine_records.status(STACK) == []
+    assert identity.known_hosts(tested.state).read_text() == ""
+    assert not any((tested.state / STACK).rglob("*"))
+    machines.down(STACK, tested.state)
     with cache.lock(machines.RECORDS / "lock", Progress(), "machines of this computer", 300):
-        if not machines.status():  # no other stack is up, nor coming up
+        if not machine_records.status():  # no other stack is up, nor coming up
             assert not network.link_exists(network.BRIDGE)
             assert machines.leftovers() == []

@@ -1,4 +1,4 @@
-"""Nodes and servers over their lives, on one stack: each test starts from where the one before it ended."""
+"""Nodes and servers over their cluster, on one stack: each test starts from where the one before it ended."""
 
 import re
 import shlex
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from k3sgpu.hosts import scripts
-from rehearsal.lab import identity, machines, nspawn
+from rehearsal.lab import identity, nspawn, ssh
 from rehearsal.lab.engine import ROOT
-from rehearsal.lab.fixture import Stage, eventually, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.progress import Progress
 
 ADDRESSES = {
@@ -25,11 +26,11 @@ OURS = "k3s-gpu-sharing/"
 BOUNDED_SECONDS = 300
 START_SECONDS = 240
 
-Booted = dict[str, machines.Booted]
+Machines = dict[str, RunningMachine]
 
 
 @pytest.fixture(scope="module")
-def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["gpuOperator"] = {"enabled": False}
     config["workloads"] = {}
@@ -39,50 +40,50 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     control["labels"] = {"node-role.kubernetes.io/boss": "true"}
     rtx.update(hosts={"gpu-1": ADDRESSES["gpu-1"]}, labels={"zone": "a", "team": "red"})
     rtx["taints"] = ["team=red:NoSchedule"]
-    with stage("lives", tmp_path_factory.mktemp("lives"), config) as one:
+    with stack_fixture("lifecycle", tmp_path_factory.mktemp("lifecycle"), config) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def booted(lives: Stage) -> Booted:
+def machines(cluster: StackFixture) -> Machines:
     """All machines; of the servers one alone is a host of the stack yet."""
     more = {name: ADDRESSES[name] for name in ("server-2", "server-3", "server-4")}
-    lives.config["pools"]["spare"] = {"role": "agent", "hosts": more}
-    booted = lives.machines_up()
-    del lives.config["pools"]["spare"]
-    lives.up()
-    return booted
+    cluster.config["pools"]["spare"] = {"role": "agent", "hosts": more}
+    machines = cluster.start_machines()
+    del cluster.config["pools"]["spare"]
+    cluster.up()
+    return machines
 
 
-def starts(lives: Stage, booted: Booted) -> dict[str, str]:
+def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
     """By machine: which start of k3s is running."""
     show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: lives.on(machine, show) for name, machine in booted.items() if machine.running}
+    return {name: cluster.run_on(machine, show) for name, machine in machines.items() if machine.running}
 
 
-def about(lives: Stage, name: str) -> tuple[dict[str, str], set[str], set[str]]:
+def about(cluster: StackFixture, name: str) -> tuple[dict[str, str], set[str], set[str]]:
     """A node's labels, its taints, and which annotations of ours it has."""
-    node = lives.get("node", name)
+    node = cluster.get("node", name)
     taints = {f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in node["spec"].get("taints", [])}
     notes = {key for key in node["metadata"]["annotations"] if key.startswith(OURS)}
     return node["metadata"]["labels"], taints, notes
 
 
-def nodes(lives: Stage) -> dict[str, tuple[bool, str]]:
+def nodes(cluster: StackFixture) -> dict[str, tuple[bool, str]]:
     """By name: whether it is Ready, and the id of its machine."""
     return {
         node["metadata"]["name"]: (
             any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]),
             node["status"]["nodeInfo"]["machineID"],
         )
-        for node in lives.get("nodes")["items"]
+        for node in cluster.get("nodes")["items"]
     }
 
 
-def members(lives: Stage) -> set[str]:
+def members(cluster: StackFixture) -> set[str]:
     """The servers that etcd itself counts."""
     prefix = "etcd.k3s.cattle.io/node-name"
-    items = lives.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
+    items = cluster.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
     return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
 
 
@@ -96,59 +97,63 @@ def documented(heading: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
 
 
-def all_ready(lives: Stage) -> bool:
+def all_ready(cluster: StackFixture) -> bool:
     """False as well while there is no API."""
     try:
-        return all(ready for ready, _ in nodes(lives).values())
+        return all(ready for ready, _ in nodes(cluster).values())
     except subprocess.CalledProcessError:
         return False
 
 
-def configmaps(lives: Stage) -> set[str]:
-    return {one["metadata"]["name"] for one in lives.get("configmaps")["items"]}
+def configmaps(cluster: StackFixture) -> set[str]:
+    return {one["metadata"]["name"] for one in cluster.get("configmaps")["items"]}
 
 
-def test_back_to_a_copy_of_one_server_as_it_is_documented(lives: Stage, booted: Booted):
+def test_back_to_a_copy_of_one_server_as_it_is_documented(cluster: StackFixture, machines: Machines):
     copy, back, _ = documented("The copy of one server")
-    lives.kubectl("create", "configmap", "made-before-the-copy")
-    machines.run(booted["server-1"], copy, START_SECONDS)
-    eventually("the API after the copy", lambda: all_ready(lives), 180)
-    lives.kubectl("create", "configmap", "made-after-the-copy")
-    machines.run(booted["server-1"], back, START_SECONDS)
-    eventually("the API with the copy", lambda: all_ready(lives), 180)
-    assert "made-before-the-copy" in configmaps(lives) and "made-after-the-copy" not in configmaps(lives)
-    assert lives.on(booted["server-1"], "stat -c %a /root/k3s-server.tar") == "600"
-    assert set(lives.up()) == {"same"}
+    cluster.kubectl("create", "configmap", "made-before-the-copy")
+    ssh.run(machines["server-1"], copy, START_SECONDS)
+    wait_until("the API after the copy", lambda: all_ready(cluster), 180)
+    cluster.kubectl("create", "configmap", "made-after-the-copy")
+    ssh.run(machines["server-1"], back, START_SECONDS)
+    wait_until("the API with the copy", lambda: all_ready(cluster), 180)
+    assert "made-before-the-copy" in configmaps(cluster) and "made-after-the-copy" not in configmaps(cluster)
+    assert cluster.run_on(machines["server-1"], "stat -c %a /root/k3s-server.tar") == "600"
+    assert set(cluster.up()) == {"same"}
 
 
-def test_one_server_becomes_three(lives: Stage, booted: Booted):
-    lives.kubectl("create", "configmap", "made-by-one")
-    were, before = nodes(lives), starts(lives, booted)
+def test_one_server_becomes_three(cluster: StackFixture, machines: Machines):
+    cluster.kubectl("create", "configmap", "made-by-one")
+    were, before = nodes(cluster), starts(cluster, machines)
     for name in ("server-2", "server-3"):
-        lives.config["pools"]["control"]["hosts"][name] = ADDRESSES[name]
-    lives.up()
-    assert members(lives) == {"server-1", "server-2", "server-3"}
-    are = nodes(lives)
+        cluster.config["pools"]["control"]["hosts"][name] = ADDRESSES[name]
+    cluster.up()
+    assert members(cluster) == {"server-1", "server-2", "server-3"}
+    are = nodes(cluster)
     assert all(ready for ready, _ in are.values()) and {name: are[name] for name in were} == were
-    assert starts(lives, booted)["gpu-1"] == before["gpu-1"]
-    assert "made-by-one" in configmaps(lives)
-    assert lives.on(booted["server-1"], "ls /var/lib/rancher/k3s/server/db/state.db*").endswith(".migrated")
+    assert starts(cluster, machines)["gpu-1"] == before["gpu-1"]
+    assert "made-by-one" in configmaps(cluster)
+    assert cluster.run_on(machines["server-1"], "ls /var/lib/rancher/k3s/server/db/state.db*").endswith(
+        ".migrated"
+    )
 
 
-def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: Stage, booted: Booted):
-    labels, taints, _ = about(lives, "gpu-1")
+def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(
+    cluster: StackFixture, machines: Machines
+):
+    labels, taints, _ = about(cluster, "gpu-1")
     assert (labels["zone"], labels["team"], taints) == ("a", "red", {"team=red:NoSchedule"})
-    assert about(lives, "server-2")[0]["node-role.kubernetes.io/boss"] == "true"
-    lives.kubectl("label", "node", "gpu-1", "server-2", "theirs=1")
-    lives.kubectl("taint", "node", "gpu-1", "theirs=1:NoSchedule")
-    before = starts(lives, booted)
+    assert about(cluster, "server-2")[0]["node-role.kubernetes.io/boss"] == "true"
+    cluster.kubectl("label", "node", "gpu-1", "server-2", "theirs=1")
+    cluster.kubectl("taint", "node", "gpu-1", "theirs=1:NoSchedule")
+    before = starts(cluster, machines)
 
-    pools = lives.config["pools"]
+    pools = cluster.config["pools"]
     pools["rtx"].update(labels={"zone": "b", "rack": "7"}, taints=["spot:NoSchedule"])
     pools["rtx"]["hosts"]["gpu-1"] = {"address": ADDRESSES["gpu-1"], "labels": {"disk": "ssd"}}
     del pools["control"]["labels"]
-    lives.up()
-    labels, taints, _ = about(lives, "gpu-1")
+    cluster.up()
+    labels, taints, _ = about(cluster, "gpu-1")
     assert {key: labels.get(key) for key in ("zone", "rack", "disk", "team", "theirs")} == {
         "zone": "b",
         "rack": "7",
@@ -157,136 +162,142 @@ def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(lives: 
         "theirs": "1",
     }
     assert taints == {"spot=:NoSchedule", "theirs=1:NoSchedule"}
-    labels, _, notes = about(lives, "server-2")
+    labels, _, notes = about(cluster, "server-2")
     assert "node-role.kubernetes.io/boss" not in labels and labels["theirs"] == "1"
     assert notes == {f"{OURS}host-key"}
 
     for key in ("labels", "taints"):
         del pools["rtx"][key]
     pools["rtx"]["hosts"]["gpu-1"] = ADDRESSES["gpu-1"]
-    lives.up()
-    labels, taints, notes = about(lives, "gpu-1")
+    cluster.up()
+    labels, taints, notes = about(cluster, "gpu-1")
     assert not labels.keys() & {"zone", "rack", "disk"} and labels["theirs"] == "1"
     assert (taints, notes) == ({"theirs=1:NoSchedule"}, {f"{OURS}host-key"})
-    assert starts(lives, booted) == before
+    assert starts(cluster, machines) == before
 
 
-def empty(lives: Stage, *gone: machines.Booted) -> None:
+def empty(cluster: StackFixture, *gone: RunningMachine) -> None:
     """Takes machines away with their disks and host keys."""
     nspawn.power_off(gone)
     for machine in gone:
         nspawn.remove(machine)
-    identity.remember(lives.site.state, {machine.address: None for machine in gone})
+    identity.update_known_hosts(cluster.stack.state, {machine.address: None for machine in gone})
 
 
-def test_machines_that_come_back_empty_rejoin_by_themselves(lives: Stage, booted: Booted):
+def test_machines_that_come_back_empty_rejoin_by_themselves(cluster: StackFixture, machines: Machines):
     """A server and an agent, under their old names; beside them one that only has another host key."""
-    before, were = starts(lives, booted), nodes(lives)
-    empty(lives, booted["server-3"], booted["gpu-1"])
-    lives.on(
-        booted["server-2"],
+    before, were = starts(cluster, machines), nodes(cluster)
+    empty(cluster, machines["server-3"], machines["gpu-1"])
+    cluster.run_on(
+        machines["server-2"],
         "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; "
         "systemctl restart ssh",
     )
-    identity.remember(lives.site.state, {ADDRESSES["server-2"]: identity.host_key(booted["server-2"].root)})
-    lives.machines_up()
-    lives.up()
-    assert "server-2: another host key, and the same node" in "\n".join(lives.said)
-    are = nodes(lives)
+    identity.update_known_hosts(
+        cluster.stack.state, {ADDRESSES["server-2"]: identity.host_key(machines["server-2"].root)}
+    )
+    cluster.start_machines()
+    cluster.up()
+    assert "server-2: another host key, and the same node" in "\n".join(cluster.output)
+    are = nodes(cluster)
     assert are.keys() == were.keys() and all(ready for ready, _ in are.values())
     assert {name for name in are if are[name] != were[name]} == {"server-3", "gpu-1"}
-    assert members(lives) == {"server-1", "server-2", "server-3"}
-    after = starts(lives, booted)
+    assert members(cluster) == {"server-1", "server-2", "server-3"}
+    after = starts(cluster, machines)
     assert {name for name in before if after[name] != before[name]} == {"server-3", "gpu-1"}
-    assert set(lives.up()) == {"same"}
+    assert set(cluster.up()) == {"same"}
 
 
-def test_a_node_that_somebody_deleted_registers_again(lives: Stage, booted: Booted):
-    lives.kubectl("delete", "node", "gpu-1")
-    lives.config["k3s"]["generation"] = 1
-    lives.up()
-    assert nodes(lives)["gpu-1"][0]
+def test_a_node_that_somebody_deleted_registers_again(cluster: StackFixture, machines: Machines):
+    cluster.kubectl("delete", "node", "gpu-1")
+    cluster.config["k3s"]["generation"] = 1
+    cluster.up()
+    assert nodes(cluster)["gpu-1"][0]
 
 
-def test_from_three_servers_to_one_is_refused_before_anything_is_touched(lives: Stage, booted: Booted):
-    before, hosts = starts(lives, booted), dict(lives.config["pools"]["control"]["hosts"])
-    lives.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
-    said = lives.refused(lives.up)
+def test_from_three_servers_to_one_is_refused_before_anything_is_touched(
+    cluster: StackFixture, machines: Machines
+):
+    before, hosts = starts(cluster, machines), dict(cluster.config["pools"]["control"]["hosts"])
+    cluster.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
+    said = cluster.expect_failure(cluster.up)
     assert "the cluster also server-2 server-3 as servers: etcd has no way from several to one" in said
-    assert starts(lives, booted) == before and members(lives) == set(hosts)
-    lives.config["pools"]["control"]["hosts"] = hosts
+    assert starts(cluster, machines) == before and members(cluster) == set(hosts)
+    cluster.config["pools"]["control"]["hosts"] = hosts
 
 
-def test_a_dead_server_leaves_and_another_one_takes_its_place(lives: Stage, booted: Booted):
-    machines.power_cut(booted["server-2"])
-    eventually("server-2 to be missed", lambda: not nodes(lives)["server-2"][0], 180)
+def test_a_dead_server_leaves_and_another_one_takes_its_place(cluster: StackFixture, machines: Machines):
+    nspawn.power_cut(machines["server-2"])
+    wait_until("server-2 to be missed", lambda: not nodes(cluster)["server-2"][0], 180)
     # A second one may not leave now.
     leave = shlex.quote(scripts.render("cluster", "drain", HOST="server-3"))
-    said = lives.on(booted["server-1"], f"sh -c {leave} 2>&1 || echo refused")
+    said = cluster.run_on(machines["server-1"], f"sh -c {leave} 2>&1 || echo refused")
     assert "server-3: without it etcd would lose its majority" in said and said.endswith("refused")
     assert "server-2 Unknown;" in said and "expected more than half" in said
     assert "remedy: bring the others back first, or keep server-3 in the stack file" in said
 
-    hosts = lives.config["pools"]["control"]["hosts"]
+    hosts = cluster.config["pools"]["control"]["hosts"]
     hosts["server-2"] = {"address": ADDRESSES["server-2"], "gone": True}
     begin = time.monotonic()
     hosts["server-4"] = ADDRESSES["server-4"]
-    lives.up()
-    assert members(lives) == {"server-1", "server-3", "server-4"} and "server-2" not in nodes(lives)
+    cluster.up()
+    assert members(cluster) == {"server-1", "server-3", "server-4"} and "server-2" not in nodes(cluster)
     del hosts["server-2"]
-    lives.up()
+    cluster.up()
     assert time.monotonic() - begin < BOUNDED_SECONDS
-    assert set(lives.up()) == {"same"}
+    assert set(cluster.up()) == {"same"}
 
 
-def test_back_to_a_snapshot_of_etcd_as_it_is_documented(lives: Stage, booted: Booted):
-    first, *others = (booted[name] for name in ("server-1", "server-3", "server-4"))
-    lives.on(first, "k3s etcd-snapshot save --name kept")
-    lives.kubectl("create", "configmap", "made-after-the-snapshot")
+def test_back_to_a_snapshot_of_etcd_as_it_is_documented(cluster: StackFixture, machines: Machines):
+    first, *others = (machines[name] for name in ("server-1", "server-3", "server-4"))
+    cluster.run_on(first, "k3s etcd-snapshot save --name kept")
+    cluster.kubectl("create", "configmap", "made-after-the-snapshot")
     stop, restore, rejoin = documented("From a snapshot of etcd")
-    name = lives.on(first, "ls /var/lib/rancher/k3s/server/db/snapshots | grep kept")
+    name = cluster.run_on(first, "ls /var/lib/rancher/k3s/server/db/snapshots | grep kept")
     for server in (first, *others):
-        machines.run(server, stop, START_SECONDS)
-    machines.run(first, restore.replace("NAME", name), START_SECONDS)
+        ssh.run(server, stop, START_SECONDS)
+    ssh.run(first, restore.replace("NAME", name), START_SECONDS)
     for server in others:
-        machines.run(server, rejoin, START_SECONDS)
-        eventually(f"{server.host} to be Ready again", lambda: all_ready(lives), 180)
-    assert members(lives) == {"server-1", "server-3", "server-4"}
-    assert "made-after-the-snapshot" not in configmaps(lives)
-    assert set(lives.up()) == {"same"}
+        ssh.run(server, rejoin, START_SECONDS)
+        wait_until(f"{server.host} to be Ready again", lambda: all_ready(cluster), 180)
+    assert members(cluster) == {"server-1", "server-3", "server-4"}
+    assert "made-after-the-snapshot" not in configmaps(cluster)
+    assert set(cluster.up()) == {"same"}
 
 
-def test_a_lost_majority_as_it_is_documented(lives: Stage, booted: Booted):
-    lives.kubectl("create", "configmap", "made-by-three")
-    hosts = lives.config["pools"]["control"]["hosts"]
-    before, (_, *dead) = starts(lives, booted), sorted(hosts)
+def test_a_lost_majority_as_it_is_documented(cluster: StackFixture, machines: Machines):
+    cluster.kubectl("create", "configmap", "made-by-three")
+    hosts = cluster.config["pools"]["control"]["hosts"]
+    before, (_, *dead) = starts(cluster, machines), sorted(hosts)
     for name in dead:
-        machines.power_cut(booted[name])
+        nspawn.power_cut(machines[name])
     (commands,) = documented("A lost majority")
-    machines.run(booted["server-1"], commands.replace("DEAD-1 DEAD-2", " ".join(dead)), START_SECONDS)
-    assert members(lives) == {"server-1"} and "made-by-three" in configmaps(lives)
+    ssh.run(machines["server-1"], commands.replace("DEAD-1 DEAD-2", " ".join(dead)), START_SECONDS)
+    assert members(cluster) == {"server-1"} and "made-by-three" in configmaps(cluster)
 
     hosts |= {name: {"address": ADDRESSES[name], "gone": True} for name in dead}
     hosts |= {name: ADDRESSES[name] for name in ("server-5", "server-6")}
-    lives.machines_up()
-    lives.up()
-    assert members(lives) == {"server-1", "server-5", "server-6"} and not nodes(lives).keys() & set(dead)
+    cluster.start_machines()
+    cluster.up()
+    assert members(cluster) == {"server-1", "server-5", "server-6"} and not nodes(cluster).keys() & set(dead)
     for name in dead:
         del hosts[name]
-    lives.up()
-    assert starts(lives, booted)["gpu-1"] == before["gpu-1"]
+    cluster.up()
+    assert starts(cluster, machines)["gpu-1"] == before["gpu-1"]
 
 
-def test_a_lost_state_restarts_nothing_and_still_knows_which_labels_are_its_own(lives: Stage, booted: Booted):
-    rtx = lives.config["pools"]["rtx"]
+def test_a_lost_state_restarts_nothing_and_still_knows_which_labels_are_its_own(
+    cluster: StackFixture, machines: Machines
+):
+    rtx = cluster.config["pools"]["rtx"]
     rtx["labels"] = {"zone": "c"}
-    lives.up()
-    lives.kubectl("label", "--overwrite", "node", "gpu-1", "theirs=2")
-    before = starts(lives, booted)
-    shutil.rmtree(lives.site.folder / "engine")
-    lives.site.provide(lives.tools, Progress())
+    cluster.up()
+    cluster.kubectl("label", "--overwrite", "node", "gpu-1", "theirs=2")
+    before = starts(cluster, machines)
+    shutil.rmtree(cluster.stack.folder / "engine")
+    cluster.stack.install_plugins(cluster.tools, Progress())
     del rtx["labels"]
-    assert set(lives.up()) == {"create"}
-    labels, _, _ = about(lives, "gpu-1")
+    assert set(cluster.up()) == {"create"}
+    labels, _, _ = about(cluster, "gpu-1")
     assert "zone" not in labels and labels["theirs"] == "2"
-    assert starts(lives, booted) == before
+    assert starts(cluster, machines) == before

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from rehearsal import process
-from rehearsal.lab import machines
+from rehearsal.lab import machine_records
 from rehearsal.lab.engine import ROOT
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.progress import Progress
 
 NODE = "gpu-1"
@@ -25,11 +25,11 @@ RELEASES = "owner=helm,name=gpu-operator"
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {NODE: "10.77.0.90"}
     config["gpuOperator"]["chart"] = chart(tmp_path_factory.mktemp("old"), "v25.3.4")
-    with stage("box", tmp_path_factory.mktemp("box"), config) as one:
+    with stack_fixture("box", tmp_path_factory.mktemp("box"), config) as one:
         yield one
 
 
@@ -49,35 +49,35 @@ def fields(crd: dict[str, Any]) -> dict[str, Any]:
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
-def revisions(box: Stage) -> dict[str, str]:
+def revisions(cluster: StackFixture) -> dict[str, str]:
     """By revision of the release: its status."""
-    found = box.get("secrets", *OPERATOR, "--selector", RELEASES)["items"]
+    found = cluster.get("secrets", *OPERATOR, "--selector", RELEASES)["items"]
     return {one["metadata"]["labels"]["version"]: one["metadata"]["labels"]["status"] for one in found}
 
 
-def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(box: Stage, tmp_path: Path):
-    box.machines_up()
-    box.up()
-    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
-    for operation in (box.preview, box.up):
-        said = box.refused(operation)
+def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(cluster: StackFixture, tmp_path: Path):
+    cluster.start_machines()
+    cluster.up()
+    cluster.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
+    for operation in (cluster.preview, cluster.up):
+        said = cluster.expect_failure(operation)
         assert "v26.3.3, where v25.3.4 is installed" in said
         assert "version: v25.10.x, then v26.3.3, an up after each" in said
-    assert revisions(box) == {"1": "deployed"}
+    assert revisions(cluster) == {"1": "deployed"}
 
 
-def test_one_major_release_after_the_other_and_the_crds_with_it(box: Stage, tmp_path: Path):
-    box.config["gpuOperator"]["chart"] = chart(tmp_path, "v25.10.1")
-    box.up()
-    assert revisions(box)["2"] == "deployed"
-    known = fields(box.get("crd", "clusterpolicies.nvidia.com"))
+def test_one_major_release_after_the_other_and_the_crds_with_it(cluster: StackFixture, tmp_path: Path):
+    cluster.config["gpuOperator"]["chart"] = chart(tmp_path, "v25.10.1")
+    cluster.up()
+    assert revisions(cluster)["2"] == "deployed"
+    known = fields(cluster.get("crd", "clusterpolicies.nvidia.com"))
     assert "v25.10.1" in known and "v25.3.4" not in known
 
 
-def cut_off(box: Stage) -> None:
+def cut_off(cluster: StackFixture) -> None:
     """Leaves the release as a client leaves it that is killed in the middle of an upgrade."""
     name = "sh.helm.release.v1.gpu-operator.v"
-    secret = box.get("secret", *OPERATOR, f"{name}2")
+    secret = cluster.get("secret", *OPERATOR, f"{name}2")
     release: dict[str, Any] = json.loads(
         gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
     )
@@ -87,52 +87,56 @@ def cut_off(box: Stage) -> None:
     metadata = {"name": f"{name}3", "namespace": "gpu-operator", "labels": labels}
     data = {"release": base64.b64encode(packed).decode()}
     body = {"apiVersion": "v1", "kind": "Secret", "type": secret["type"], "metadata": metadata, "data": data}
-    box.kubectl("create", "--filename", "-", stdin=json.dumps(body))
+    cluster.kubectl("create", "--filename", "-", stdin=json.dumps(body))
 
 
-def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(box: Stage, tmp_path: Path):
-    cut_off(box)
-    box.config["gpuOperator"] |= {"chart": chart(tmp_path, "v26.3.3"), "removeCrds": True}
-    said = box.refused(box.up)
+def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(
+    cluster: StackFixture, tmp_path: Path
+):
+    cut_off(cluster)
+    cluster.config["gpuOperator"] |= {"chart": chart(tmp_path, "v26.3.3"), "removeCrds": True}
+    said = cluster.expect_failure(cluster.up)
     assert "an operation on the release gpu-operator/gpu-operator was cut off" in said
     selector = "owner=helm,name=gpu-operator,status in (pending-install,pending-upgrade,pending-rollback)"
     assert f"kubectl --namespace gpu-operator delete secret -l '{selector}'" in said
-    box.kubectl(*OPERATOR, "delete", "secret", "-l", selector)
-    box.up()
-    assert revisions(box)["3"] == "deployed"
-    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    cluster.kubectl(*OPERATOR, "delete", "secret", "-l", selector)
+    cluster.up()
+    assert revisions(cluster)["3"] == "deployed"
+    assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
 
 
-def test_asked_for_the_crds_go_with_the_operator_and_come_again(box: Stage):
-    box.config["gpuOperator"]["enabled"] = False
-    workloads, box.config["workloads"] = box.config["workloads"], {}
-    box.up()
-    assert box.kubectl("get", "crd", "clusterpolicies.nvidia.com", "--ignore-not-found") == ""
-    box.config["gpuOperator"]["enabled"] = True
-    box.config["workloads"] = workloads
-    box.up()
-    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+def test_asked_for_the_crds_go_with_the_operator_and_come_again(cluster: StackFixture):
+    cluster.config["gpuOperator"]["enabled"] = False
+    workloads, cluster.config["workloads"] = cluster.config["workloads"], {}
+    cluster.up()
+    assert cluster.kubectl("get", "crd", "clusterpolicies.nvidia.com", "--ignore-not-found") == ""
+    cluster.config["gpuOperator"]["enabled"] = True
+    cluster.config["workloads"] = workloads
+    cluster.up()
+    assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
 
 
 def test_a_lost_state_is_begun_anew_over_what_is_there_and_restarts_no_k3s(
-    box: Stage, monkeypatch: pytest.MonkeyPatch
+    cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """As docs/guides/troubleshooting.md says it: the operator's release alone cannot be taken over."""
     start = "systemctl show --property InvocationID --value k3s"
-    (machine,) = machines.status("box")
-    before = box.on(machine, start)
-    shutil.rmtree(box.site.folder / "engine")
-    box.site.provide(box.tools, Progress())
+    (machine,) = machine_records.status("box")
+    before = cluster.run_on(machine, start)
+    shutil.rmtree(cluster.stack.folder / "engine")
+    cluster.stack.install_plugins(cluster.tools, Progress())
     (row,) = re.findall(r"^\| the state is lost \|.*", TROUBLESHOOTING.read_text(), re.MULTILINE)
     (uninstall,), ((name, value),) = (
         re.findall(r"`helm (.+?)`", row),
         re.findall(r"`(\w+)=(\w+) pulumi up`", row),
     )
-    process.run([box.tools.helm, *uninstall.split(), "--kubeconfig", box.site.kubeconfig], timeout=120)
+    process.run(
+        [cluster.tools.helm, *uninstall.split(), "--kubeconfig", cluster.stack.kubeconfig], timeout=120
+    )
     monkeypatch.setenv(name, value)
-    assert set(box.up()) == {"create"}
-    assert revisions(box) == {"1": "deployed"} and box.on(machine, start) == before
-    assert box.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    assert set(cluster.up()) == {"create"}
+    assert revisions(cluster) == {"1": "deployed"} and cluster.run_on(machine, start) == before
+    assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
     monkeypatch.delenv(name)
-    assert box.up()["update"] == 1, "the Provider, which takes nothing over any more"
-    assert set(box.up()) == {"same"}
+    assert cluster.up()["update"] == 1, "the Provider, which takes nothing over any more"
+    assert set(cluster.up()) == {"same"}

@@ -10,44 +10,44 @@ from pulumi_command import remote
 
 from rehearsal.lab import identity, policies
 from rehearsal.lab.engine import Engine
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.progress import Progress
 
 HOSTS = {"server-1": "192.0.2.1", "gpu-1": "192.0.2.2"}  # TEST-NET-1: nobody's, by RFC 5737
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = {"server-1": HOSTS["server-1"]}
     config["pools"]["rtx"]["hosts"] = {"gpu-1": HOSTS["gpu-1"]}
     config["k3s"]["protect"] = True
-    with stage("lab", tmp_path_factory.mktemp("lab"), config) as one:
-        key = identity.private_key(one.site.state)
+    with stack_fixture("preview", tmp_path_factory.mktemp("preview"), config) as one:
+        key = identity.private_key(one.stack.state)
         key.parent.mkdir(parents=True)
         identity.make_key(key, "nobody")
         public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
-        identity.remember(one.site.state, dict.fromkeys(HOSTS.values(), public))
-        one.site.provide(one.tools, Progress())
+        identity.update_known_hosts(one.stack.state, dict.fromkeys(HOSTS.values(), public))
+        one.stack.install_plugins(one.tools, Progress())
         yield one
 
 
-def engine(lab: Stage) -> Engine:
+def engine(cluster: StackFixture) -> Engine:
     """With what runs the policy pack."""
-    lab.write()
-    plain = lab.site.engine(lab.tools)
+    cluster.write_stack_file()
+    plain = cluster.stack.engine(cluster.tools)
     return replace(plain, path=(*plain.path, policies.prepare(Progress())))
 
 
-def test_a_preview_contacts_no_machine_and_passes_every_policy(lab: Stage):
-    counts = engine(lab).preview(lab.hear, policies.PACK)
-    said = "\n".join(lab.said)
+def test_a_preview_contacts_no_machine_and_passes_every_policy(cluster: StackFixture):
+    counts = engine(cluster).preview(cluster.record_output, policies.PACK)
+    said = "\n".join(cluster.output)
     assert set(counts) == {"create"} and counts["create"] > 20
     assert "4 of 6 slices taken" in said and "k3s-gpu-sharing@v1.0.0" in said and "violation" not in said
 
 
 def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again(
-    lab: Stage, monkeypatch: pytest.MonkeyPatch
+    cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """What `flush_registrations` is for. Under mocks the SDK registers while the program runs."""
     looked_at: list[int] = []
@@ -57,24 +57,24 @@ def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again
         looked_at.append(len(outputs))
         return wait(outputs, **options)
 
-    lab.write()
+    cluster.write_stack_file()
     monkeypatch.setattr(asyncio, "wait", counted)
-    counts = lab.site.engine(lab.tools).preview(lab.hear)
+    counts = cluster.stack.engine(cluster.tools).preview(cluster.record_output)
     assert sum(looked_at) < counts["create"], looked_at
 
 
-def test_a_stack_that_a_policy_forbids_is_refused_with_its_reason(lab: Stage):
-    config = copy.deepcopy(lab.config)
+def test_a_stack_that_a_policy_forbids_is_refused_with_its_reason(cluster: StackFixture):
+    config = copy.deepcopy(cluster.config)
     config["k3s"]["protect"] = False
     config["workloads"]["nvidia-plugin-test-2"]["image"] = "nvidia/samples"
-    bad = replace(lab, config=config)
-    said = bad.refused(lambda: engine(bad).preview(bad.hear, policies.PACK))
+    bad = replace(cluster, config=config)
+    said = bad.expect_failure(lambda: engine(bad).preview(bad.record_output, policies.PACK))
     assert "protected-servers" in said and "write k3s.protect: true" in said
     assert "no-latest" in said and "write a version's tag or a digest" in said
     assert "host-keys-present" not in said
 
 
-def test_a_bad_program_is_refused_by_every_rule_it_breaks(lab: Stage):
+def test_a_bad_program_is_refused_by_every_rule_it_breaks(cluster: StackFixture):
     def bad() -> None:
         remote.Command(
             "install",
@@ -84,6 +84,8 @@ def test_a_bad_program_is_refused_by_every_rule_it_breaks(lab: Stage):
             triggers=["v1"],
         )
 
-    said = lab.refused(lambda: replace(engine(lab), program=bad).preview(lab.hear, policies.PACK))
+    said = cluster.expect_failure(
+        lambda: replace(engine(cluster), program=bad).preview(cluster.record_output, policies.PACK)
+    )
     for rule in ("no-triggers-beside-delete", "host-keys-present", "no-secret-in-scripts"):
         assert rule in said

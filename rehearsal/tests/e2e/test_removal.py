@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab import nspawn
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 
 SERVER, AGENT = "server-1", "gpu-1"
 CDI = "/var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json"
-CLUSTER_ONLY = "urn:pulumi:leaving::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
+ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 
 # What k3s, its network, its pods and the operator leave where something went wrong.
 PLANT = f"""
@@ -40,20 +40,20 @@ FORWARDING = "cat /proc/sys/net/ipv4/conf/default/forwarding"
 
 
 @pytest.fixture
-def leaving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = {SERVER: "10.77.0.56"}
     config["pools"]["rtx"]["hosts"] = {AGENT: "10.77.0.57"}
-    with stage("leaving", tmp_path_factory.mktemp("leaving"), config) as one:
+    with stack_fixture("removal", tmp_path_factory.mktemp("removal"), config) as one:
         yield one
 
 
-def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(leaving: Stage):
-    booted = leaving.machines_up()
-    server, agent = booted[SERVER], booted[AGENT]
-    leaving.on(agent, "echo 0 >/proc/sys/net/ipv4/conf/default/forwarding")
-    leaving.up(CLUSTER_ONLY)
-    leaving.on(agent, PLANT)
+def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(cluster: StackFixture):
+    machines = cluster.start_machines()
+    server, agent = machines[SERVER], machines[AGENT]
+    cluster.run_on(agent, "echo 0 >/proc/sys/net/ipv4/conf/default/forwarding")
+    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.run_on(agent, PLANT)
     for trace in (
         "cni0",
         "KUBE-SERVICES",
@@ -61,21 +61,21 @@ def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(
         "/run/k3s/containerd/rootfs",
         "/var/lib/kubelet/pods/a/volume",
     ):
-        assert trace in leaving.on(agent, LOOK)
-    machines.power_cut(server)
+        assert trace in cluster.run_on(agent, LOOK)
+    nspawn.power_cut(server)
 
-    leaving.on(agent, "mv $(readlink -f $(command -v ip)) /root/ip")  # nobody can take an interface away
-    said = leaving.refused(leaving.destroy)
+    cluster.run_on(agent, "mv $(readlink -f $(command -v ip)) /root/ip")  # nobody can take an interface away
+    said = cluster.expect_failure(cluster.destroy)
     assert "gpu-1: still there: interface cni0; expected nothing of k3s" in said and "remedy: " in said
-    leaving.on(agent, "cp /root/ip /usr/local/sbin/ip")
-    said = leaving.refused(leaving.destroy)
+    cluster.run_on(agent, "cp /root/ip /usr/local/sbin/ip")
+    said = cluster.expect_failure(cluster.destroy)
     assert "cluster-clean-server-1" in said and "still there" not in said
-    assert leaving.on(agent, LOOK) == ""
-    assert leaving.on(agent, FORWARDING) == "0"
-    theirs = leaving.on(agent, "cat /etc/cdi/theirs.yaml; iptables-save")
+    assert cluster.run_on(agent, LOOK) == ""
+    assert cluster.run_on(agent, FORWARDING) == "0"
+    theirs = cluster.run_on(agent, "cat /etc/cdi/theirs.yaml; iptables-save")
     assert theirs.startswith("theirs") and "--dport 9 -j ACCEPT" in theirs
 
-    leaving.machines_up()
-    leaving.destroy()
-    assert leaving.resources() == {}
-    assert leaving.on(server, LOOK) == ""
+    cluster.start_machines()
+    cluster.destroy()
+    assert cluster.resources() == {}
+    assert cluster.run_on(server, LOOK) == ""

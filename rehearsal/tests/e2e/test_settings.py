@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from rehearsal.faults import leaks
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.tests.e2e.test_topology import in_order
 
 SERVERS = {f"server-{n}": f"10.77.0.{39 + n}" for n in (1, 2, 3)}
 AGENTS = {"gpu-1": "10.77.0.43", "gpu-2": "10.77.0.44"}
-CLUSTER_ONLY = "urn:pulumi:told::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
+ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 MIRROR = "mirror.example.org"
 PASSWORD = {name: f"{name}-8f1c0b7d4a" for name in ("registry", "proxy", "access", "bucket")}
 SECRETS = {
@@ -27,7 +27,7 @@ SECRETS = {
 VERSION = "v1.36.2+k3s1"
 OURS = "/usr/local/lib/k3s-gpu-sharing /etc/k3s-gpu-sharing /var/lib/rancher /usr/local/bin/k3s"
 
-Booted = dict[str, machines.Booted]
+Machines = dict[str, RunningMachine]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def fill(releases: Path, standins: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = dict(SERVERS)
     config["pools"]["rtx"].update(hosts=dict(AGENTS), kubeletArgs={"max-pods": 120})
@@ -61,120 +61,128 @@ def told(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Iterator[S
         snapshots={"schedule": "0 */6 * * *", "s3": {"endpoint": "s3.example.org", "bucket": "k3s"}},
     )
     del config["k3s"]["mirror"]
-    with stage("told", tmp_path_factory.mktemp("told"), config, SECRETS) as one:
+    with stack_fixture("settings", tmp_path_factory.mktemp("settings"), config, SECRETS) as one:
         fill(releases, one.tools.releases)
         yield one
 
 
 @pytest.fixture(scope="module")
-def booted(told: Stage) -> Booted:
-    booted = told.machines_up()
-    told.up(CLUSTER_ONLY)
-    return booted
+def machines(cluster: StackFixture) -> Machines:
+    machines = cluster.start_machines()
+    cluster.up(ONLY_K3S_CLUSTER)
+    return machines
 
 
-def starts(told: Stage, booted: Booted) -> dict[str, str]:
+def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
     """By machine: which start of k3s is running."""
     show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: told.on(machine, show) for name, machine in booted.items()}
+    return {name: cluster.run_on(machine, show) for name, machine in machines.items()}
 
 
-def restarted(told: Stage, booted: Booted) -> set[str]:
+def restarted(cluster: StackFixture, machines: Machines) -> set[str]:
     """What an `up` restarts."""
-    before = starts(told, booted)
-    told.up(CLUSTER_ONLY)
-    after = starts(told, booted)
+    before = starts(cluster, machines)
+    cluster.up(ONLY_K3S_CLUSTER)
+    after = starts(cluster, machines)
     return {name for name in before if after[name] != before[name]}
 
 
-def test_what_is_said_lies_in_files_that_root_alone_reads(told: Stage, booted: Booted):
-    for name, machine in booted.items():
+def test_what_is_said_lies_in_files_that_root_alone_reads(cluster: StackFixture, machines: Machines):
+    for name, machine in machines.items():
         env = f"/etc/systemd/system/{'k3s' if name in SERVERS else 'k3s-agent'}.service.env"
-        modes = told.on(machine, f"stat -c '%a %U' {env} /etc/rancher/k3s/*.yaml")
+        modes = cluster.run_on(machine, f"stat -c '%a %U' {env} /etc/rancher/k3s/*.yaml")
         assert set(modes.splitlines()) == {"600 root"}, modes
-        registries = told.on(machine, "cat /etc/rancher/k3s/registries.yaml")
+        registries = cluster.run_on(machine, "cat /etc/rancher/k3s/registries.yaml")
         assert f"https://{MIRROR}" in registries and PASSWORD["registry"] in registries
-        environment = told.on(machine, f"cat {env}")
+        environment = cluster.run_on(machine, f"cat {env}")
         assert f"HTTPS_PROXY=http://lab:{PASSWORD['proxy']}@proxy.example.org:3128\n" in environment
         for direct in ("10.42.0.0/16", "10.43.0.0/16", "10.77.0.0/24", ".example.net"):
             assert direct in environment
-        config = told.on(machine, "cat /etc/rancher/k3s/config.yaml")
+        config = cluster.run_on(machine, "cat /etc/rancher/k3s/config.yaml")
         for line in ("etcd-s3-bucket: k3s", f"etcd-s3-secret-key: {PASSWORD['bucket']}"):
             assert (line in config) == (name in SERVERS)
         assert ("- max-pods=120" in config) == (name in AGENTS)
         # What k3s itself saw of it when it started.
-        assert MIRROR in told.on(
+        assert MIRROR in cluster.run_on(
             machine, "cat /var/lib/rancher/k3s/agent/etc/containerd/certs.d/*/hosts.toml"
         )
-    process = told.on(booted["gpu-1"], "tr '\\0' '\\n' </proc/$(systemctl show -P MainPID k3s-agent)/environ")
+    process = cluster.run_on(
+        machines["gpu-1"], "tr '\\0' '\\n' </proc/$(systemctl show -P MainPID k3s-agent)/environ"
+    )
     assert PASSWORD["proxy"] in process
-    pods = {n["metadata"]["name"]: n["status"]["capacity"]["pods"] for n in told.get("nodes")["items"]}
+    pods = {n["metadata"]["name"]: n["status"]["capacity"]["pods"] for n in cluster.get("nodes")["items"]}
     assert {pods[name] for name in AGENTS} == {"120"} and "120" not in {pods[name] for name in SERVERS}
 
 
-def test_the_release_came_from_this_computer_and_k3s_imports_its_images(told: Stage, booted: Booted):
-    for name, machine in booted.items():
+def test_the_release_came_from_this_computer_and_k3s_imports_its_images(
+    cluster: StackFixture, machines: Machines
+):
+    for name, machine in machines.items():
         place = f"/usr/local/lib/k3s-gpu-sharing/release/{VERSION}"
-        there = told.on(machine, f"ls {place}; stat -c '%a %U' {place}/*").splitlines()
+        there = cluster.run_on(machine, f"ls {place}; stat -c '%a %U' {place}/*").splitlines()
         assert len([line for line in there if line.startswith(("k3s", "sha256sum"))]) == 3, there
         assert "install.sh" in there and set(there[4:]) == {"600 root"}
         unit = "k3s" if name in SERVERS else "k3s-agent"
-        assert "Importing images from /var/lib/rancher/k3s/agent/images/k3s-airgap-images-" in told.on(
+        assert "Importing images from /var/lib/rancher/k3s/agent/images/k3s-airgap-images-" in cluster.run_on(
             machine, f"journalctl --unit {unit} --no-pager --output cat"
         )
 
 
 def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_any(
-    told: Stage, booted: Booted
+    cluster: StackFixture, machines: Machines
 ):
-    told.config["k3s"]["snapshots"]["retention"] = 9
-    told.config["k3s"]["generation"] = 1  # every converge runs again
-    begin = len(told.said)
-    assert restarted(told, booted) == SERVERS.keys()
-    assert in_order(told.said[begin:])[:3] == ["server-1", "server-2", "server-3"]
-    said = "\n".join(told.said[begin:])
-    assert all(f"{name}: {VERSION}: has it all" in said for name in booted), "each was asked what it lacks"
+    cluster.config["k3s"]["snapshots"]["retention"] = 9
+    cluster.config["k3s"]["generation"] = 1  # every converge runs again
+    begin = len(cluster.output)
+    assert restarted(cluster, machines) == SERVERS.keys()
+    assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
+    said = "\n".join(cluster.output[begin:])
+    assert all(f"{name}: {VERSION}: has it all" in said for name in machines), "each was asked what it lacks"
 
 
-def test_one_hosts_kubelet_restarts_alone(told: Stage, booted: Booted):
+def test_one_hosts_kubelet_restarts_alone(cluster: StackFixture, machines: Machines):
     host = {"address": AGENTS["gpu-2"], "kubeletArgs": {"max-pods": 130}}
-    told.config["pools"]["rtx"]["hosts"]["gpu-2"] = host
-    assert restarted(told, booted) == {"gpu-2"}
+    cluster.config["pools"]["rtx"]["hosts"]["gpu-2"] = host
+    assert restarted(cluster, machines) == {"gpu-2"}
 
 
-def test_registries_and_proxy_restart_every_node_and_leave_with_their_keys(told: Stage, booted: Booted):
-    del told.config["k3s"]["proxy"], told.config["k3s"]["registries"]
+def test_registries_and_proxy_restart_every_node_and_leave_with_their_keys(
+    cluster: StackFixture, machines: Machines
+):
+    del cluster.config["k3s"]["proxy"], cluster.config["k3s"]["registries"]
     SECRETS.clear()  # the stage's own
-    del told.config["k3s"]["snapshots"]["s3"]
-    assert restarted(told, booted) == booted.keys()
+    del cluster.config["k3s"]["snapshots"]["s3"]
+    assert restarted(cluster, machines) == machines.keys()
 
 
-def test_what_a_cluster_began_with_is_refused_a_change(told: Stage, booted: Booted):
-    before = starts(told, booted)
+def test_what_a_cluster_began_with_is_refused_a_change(cluster: StackFixture, machines: Machines):
+    before = starts(cluster, machines)
     for key, value, words in (
         ("secretsEncryption", False, "k3s secrets-encrypt disable"),
         ("flannelBackend", "host-gw", "another flannel-backend takes a new cluster"),
         ("serviceCidr", "10.99.0.0/16", "service-cidr cannot change once a cluster has begun"),
     ):
-        told.config["k3s"][key] = value
-        assert words in told.refused(lambda: told.up(CLUSTER_ONLY))
-        del told.config["k3s"][key]
-    assert starts(told, booted) == before
+        cluster.config["k3s"][key] = value
+        assert words in cluster.expect_failure(lambda: cluster.up(ONLY_K3S_CLUSTER))
+        del cluster.config["k3s"][key]
+    assert starts(cluster, machines) == before
 
 
-def test_no_secret_lies_open(told: Stage, booted: Booted):
-    sought = [leaks.Sought.of(name, value) for name, value in PASSWORD.items()]
-    said = "\n".join([*told.said, *told.events])
-    found = leaks.held(said.encode(), sought, "what the engine said")
-    found += leaks.in_files(told.site.state, sought, "this computer", (), but="machines")
-    for machine in booted.values():
-        found += leaks.on_machine(machine, sought)
+def test_no_secret_lies_open(cluster: StackFixture, machines: Machines):
+    sought = [leaks.Secret.of(name, value) for name, value in PASSWORD.items()]
+    said = "\n".join([*cluster.output, *cluster.events])
+    found = leaks.leaks_in(said.encode(), sought, "what the engine said")
+    found += leaks.leaks_in_files(cluster.stack.state, sought, "this computer", (), skip="machines")
+    for machine in machines.values():
+        found += leaks.leaks_on_machine(machine, sought)
     assert not found
 
 
-def test_a_destroy_needs_no_release_and_leaves_nothing_of_it(told: Stage, booted: Booted, releases: Path):
+def test_a_destroy_needs_no_release_and_leaves_nothing_of_it(
+    cluster: StackFixture, machines: Machines, releases: Path
+):
     shutil.rmtree(releases / VERSION)
-    assert f"{releases / VERSION}/install.sh: No such file" in told.refused(told.preview)
-    told.destroy()
-    for machine in booted.values():
-        assert told.on(machine, f"ls -d {OURS} 2>/dev/null || :") == ""
+    assert f"{releases / VERSION}/install.sh: No such file" in cluster.expect_failure(cluster.preview)
+    cluster.destroy()
+    for machine in machines.values():
+        assert cluster.run_on(machine, f"ls -d {OURS} 2>/dev/null || :") == ""

@@ -10,9 +10,9 @@ import pytest
 from k3sgpu.cluster.client import LOOK_S
 from rehearsal import __main__ as command
 from rehearsal.faults.cluster import broken_by_hand
-from rehearsal.faults.fault import Life
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, eventually, stack_config, stage
+from rehearsal.faults.context import FaultContext
+from rehearsal.lab import machine_records
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.objects import (
     deployment,
@@ -47,7 +47,7 @@ def slices(*of: tuple[str, int], **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     """A server with a card of its own, and an A100 that is cut into partitions."""
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {RTX: "10.77.0.201"}
@@ -78,80 +78,80 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     config["k3s"]["drainTimeoutSeconds"] = 8
     # Kubernetes misses a node after 50 seconds; one renews its lease every ten.
     config["k3s"]["config"] = {"kube-controller-manager-arg": ["node-monitor-grace-period=25s"]}
-    with stage("lab", tmp_path_factory.mktemp("lab"), config) as one:
+    with stack_fixture("sharing", tmp_path_factory.mktemp("sharing"), config) as one:
         yield one
 
 
-def profile(lab: Stage, pool: str, name: str) -> None:
-    lab.config["pools"][pool]["gpu"]["profile"] = name
+def profile(cluster: StackFixture, pool: str, name: str) -> None:
+    cluster.config["pools"][pool]["gpu"]["profile"] = name
 
 
-def replicas(lab: Stage, count: int) -> None:
-    lab.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = count
+def replicas(cluster: StackFixture, count: int) -> None:
+    cluster.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = count
 
 
-def given_up(lab: Stage) -> str:
+def given_up(cluster: StackFixture) -> str:
     """What an `up` says whose gate gives up when it is told to; its last look may take a while."""
-    lab.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
-    said = lab.refused(lab.up)
-    del lab.config["gpuOperator"]["readyTimeoutSeconds"]
+    cluster.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+    said = cluster.expect_failure(cluster.up)
+    del cluster.config["gpuOperator"]["readyTimeoutSeconds"]
     waited = re.search(r"doctor cluster after (\d+) s: ", said)
     assert waited and SOON <= int(waited[1]) <= SOON + LOOK_S, said
     return said
 
 
-def both_verdicts(lab: Stage, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
+def both_verdicts(cluster: StackFixture, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
     """What the gate of an `up` says, and what `make doctor` says of the same."""
-    said = given_up(lab)
+    said = given_up(cluster)
     capfd.readouterr()
-    assert command.doctor(lab.site, Progress()) == 1
+    assert command.doctor(cluster.stack, Progress()) == 1
     return said, capfd.readouterr().out
 
 
-def ready(lab: Stage, node: str) -> bool:
-    conditions = {one["type"]: one["status"] for one in lab.get("node", node)["status"]["conditions"]}
+def ready(cluster: StackFixture, node: str) -> bool:
+    conditions = {one["type"]: one["status"] for one in cluster.get("node", node)["status"]["conditions"]}
     return conditions["Ready"] == "True"
 
 
-def hold(lab: Stage, name: str, *, on: str, resource: str = "nvidia.com/gpu") -> None:
+def hold(cluster: StackFixture, name: str, *, on: str, resource: str = "nvidia.com/gpu") -> None:
     """A pod of a Deployment that has a slice, a card or a partition."""
-    lab.kubectl("apply", "--filename", "-", stdin=deployment(name, resource=resource, on=on))
-    eventually("a pod with a GPU", lambda: phases(lab, name) == ["Running"])
+    cluster.kubectl("apply", "--filename", "-", stdin=deployment(name, resource=resource, on=on))
+    wait_until("a pod with a GPU", lambda: phases(cluster, name) == ["Running"])
 
 
-def test_each_pool_gets_its_own_way_to_share(lab: Stage):
-    lab.machines_up()
-    lab.up()
-    assert offered(lab, RTX) == {"nvidia.com/gpu": "6"}
-    assert offered(lab, A100) == {
+def test_each_pool_gets_its_own_way_to_share(cluster: StackFixture):
+    cluster.start_machines()
+    cluster.up()
+    assert offered(cluster, RTX) == {"nvidia.com/gpu": "6"}
+    assert offered(cluster, A100) == {
         "nvidia.com/mig-1g.5gb": "4",
         "nvidia.com/mig-2g.10gb": "2",
         "nvidia.com/mig-3g.20gb": "3",
     }
-    assert label(lab, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti-SHARED"
-    assert label(lab, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
-    assert label(lab, A100, "mig-3g.20gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-3g.20gb-SHARED"
-    said = "\n".join(lab.said)
+    assert label(cluster, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti-SHARED"
+    assert label(cluster, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
+    assert label(cluster, A100, "mig-3g.20gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-3g.20gb-SHARED"
+    said = "\n".join(cluster.output)
     assert "nvidia.com/mig-7g.40gb, which no card of pool a100 is" in said
 
 
-def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(lab: Stage):
-    before = untouched(lab, RTX), untouched(lab, A100)
-    replicas(lab, 1)
-    said = lab.refused(lab.up)
-    replicas(lab, 6)
+def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(cluster: StackFixture):
+    before = untouched(cluster, RTX), untouched(cluster, A100)
+    replicas(cluster, 1)
+    said = cluster.expect_failure(cluster.up)
+    replicas(cluster, 6)
     assert 'NVIDIA\'s plugin stops with "number of replicas must be >= 2"' in said
-    assert (untouched(lab, RTX), untouched(lab, A100)) == before
+    assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
 
 
-def test_another_driver_than_declared_is_refused_and_touches_nothing(lab: Stage):
+def test_another_driver_than_declared_is_refused_and_touches_nothing(cluster: StackFixture):
     """An image was chosen by what is declared; the first `up` went through with what the machines have."""
-    before = untouched(lab, RTX), untouched(lab, A100)
-    gpu, image = lab.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
+    before = untouched(cluster, RTX), untouched(cluster, A100)
+    gpu, image = cluster.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
     declared, gpu["driverVersion"] = gpu["driverVersion"], "550"
-    lab.config["workloads"] = {"newer": {"replicas": 1, "gpus": 1, "pool": "box", "image": image}}
-    said = lab.refused(lab.up)
-    gpu["driverVersion"], lab.config["workloads"] = declared, {}
+    cluster.config["workloads"] = {"newer": {"replicas": 1, "gpus": 1, "pool": "box", "image": image}}
+    said = cluster.expect_failure(cluster.up)
+    gpu["driverVersion"], cluster.config["workloads"] = declared, {}
     for words in (
         f"{image}, of CUDA 13, on pool box with driver 550",
         "found:    NVIDIA's driver 580.126.20",
@@ -160,14 +160,14 @@ def test_another_driver_than_declared_is_refused_and_touches_nothing(lab: Stage)
     ):
         assert words in said, words
     assert re.search(rf"^\W*{RTX}  .*\n\W*error: driver", said, re.MULTILINE), "the host is named"
-    assert (untouched(lab, RTX), untouched(lab, A100)) == before
+    assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
 
 
-def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab: Stage):
+def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(cluster: StackFixture):
     """One plugin does not start with its file, the other has been told to stay away."""
-    lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
-    broken_by_hand(Life(lab, {}))
-    said = given_up(lab)
+    cluster.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
+    broken_by_hand(FaultContext(cluster, {}))
+    said = given_up(cluster)
     for words in (
         "found:    0",
         "the plugin does not start with its sharing file",
@@ -178,21 +178,21 @@ def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(lab
         f"kubectl get node {A100} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands",
     ):
         assert words in said, words
-    lab.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands-")
-    replicas(lab, 5)
-    lab.up()
-    assert offered(lab, RTX) == {"nvidia.com/gpu": "5"}
-    assert offered(lab, A100)["nvidia.com/mig-3g.20gb"] == "3"
+    cluster.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands-")
+    replicas(cluster, 5)
+    cluster.up()
+    assert offered(cluster, RTX) == {"nvidia.com/gpu": "5"}
+    assert offered(cluster, A100)["nvidia.com/mig-3g.20gb"] == "3"
 
 
 def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
-    lab: Stage, capfd: pytest.CaptureFixture[str]
+    cluster: StackFixture, capfd: pytest.CaptureFixture[str]
 ):
-    (agent,) = (one for one in machines.status("lab") if one.host == A100)
-    lab.on(agent, "systemctl stop k3s-agent")
-    eventually(f"{A100} to be missed", lambda: not ready(lab, A100))
-    replicas(lab, 6)
-    for told in both_verdicts(lab, capfd):
+    (agent,) = (one for one in machine_records.status("sharing") if one.host == A100)
+    cluster.run_on(agent, "systemctl stop k3s-agent")
+    wait_until(f"{A100} to be missed", lambda: not ready(cluster, A100))
+    replicas(cluster, 6)
+    for told in both_verdicts(cluster, capfd):
         for words in (
             ": 1 error, 0 warnings",
             f"{A100}  expected: Ready, ",
@@ -202,18 +202,18 @@ def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
             "its machine is dead for good? Then gone: true to it in the stack file",
         ):
             assert words in told, words
-    lab.on(agent, "systemctl start k3s-agent")
-    lab.up()
-    assert ready(lab, A100) and offered(lab, RTX) == {"nvidia.com/gpu": "6"}
+    cluster.run_on(agent, "systemctl start k3s-agent")
+    cluster.up()
+    assert ready(cluster, A100) and offered(cluster, RTX) == {"nvidia.com/gpu": "6"}
 
 
 def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back(
-    lab: Stage, capfd: pytest.CaptureFixture[str]
+    cluster: StackFixture, capfd: pytest.CaptureFixture[str]
 ):
-    others = offered(lab, A100)
-    lab.kubectl("delete", "clusterpolicy", "cluster-policy")
-    replicas(lab, 5)
-    told, by_hand = both_verdicts(lab, capfd)
+    others = offered(cluster, A100)
+    cluster.kubectl("delete", "clusterpolicy", "cluster-policy")
+    replicas(cluster, 5)
+    told, by_hand = both_verdicts(cluster, capfd)
     for said in (told, by_hand):
         for words in (
             f"{RTX}  expected: Ready, nvidia.com/gpu 5",
@@ -226,109 +226,109 @@ def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back
             assert words in said, words
     forget = re.search(r"kubectl (-n gpu-operator delete secret -l \S+)", told)
     assert forget
-    lab.kubectl(*forget[1].split())
-    lab.refresh()
-    lab.up()
-    assert offered(lab, RTX) == {"nvidia.com/gpu": "5"} and offered(lab, A100) == others
+    cluster.kubectl(*forget[1].split())
+    cluster.refresh()
+    cluster.up()
+    assert offered(cluster, RTX) == {"nvidia.com/gpu": "5"} and offered(cluster, A100) == others
 
 
-def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(lab: Stage):
-    before = untouched(lab, A100)
-    profile(lab, "box", "none")
-    assert lab.up()["update"] == 3  # the node's label, the gate, who has to be moved (nobody)
-    assert offered(lab, RTX) == {"nvidia.com/gpu": "1"}
-    assert label(lab, RTX, "gpu.sharing-strategy") == "none"
-    assert label(lab, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
-    assert untouched(lab, A100) == before
+def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(cluster: StackFixture):
+    before = untouched(cluster, A100)
+    profile(cluster, "box", "none")
+    assert cluster.up()["update"] == 3  # the node's label, the gate, who has to be moved (nobody)
+    assert offered(cluster, RTX) == {"nvidia.com/gpu": "1"}
+    assert label(cluster, RTX, "gpu.sharing-strategy") == "none"
+    assert label(cluster, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
+    assert untouched(cluster, A100) == before
 
 
-def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(lab: Stage):
-    hold(lab, "sharer", on=RTX)
-    may_not_go(lab, "sharer")
-    before = untouched(lab, RTX), untouched(lab, A100), pods(lab, "sharer").keys()
-    lab.config["sharing"]["profiles"]["clients"] = {"mps": slices(("nvidia.com/gpu", 4))}
-    profile(lab, "box", "clients")
-    said = lab.refused(lab.up)
+def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(cluster: StackFixture):
+    hold(cluster, "sharer", on=RTX)
+    may_not_go(cluster, "sharer")
+    before = untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()
+    cluster.config["sharing"]["profiles"]["clients"] = {"mps": slices(("nvidia.com/gpu", 4))}
+    profile(cluster, "box", "clients")
+    said = cluster.expect_failure(cluster.up)
     assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
     assert "their nodes are in use as before" in said
-    assert not out_of_use(lab, RTX)
-    assert (untouched(lab, RTX), untouched(lab, A100), pods(lab, "sharer").keys()) == before
-    assert label(lab, RTX, "device-plugin.config") == "none"
+    assert not out_of_use(cluster, RTX)
+    assert (untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()) == before
+    assert label(cluster, RTX, "device-plugin.config") == "none"
 
 
-def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests(lab: Stage):
-    before, old = untouched(lab, A100), pods(lab, "sharer")
-    lab.kubectl("delete", "pdb", "sharer")
-    lab.up()
-    assert offered(lab, RTX) == {"nvidia.com/gpu": "4"}
-    assert label(lab, RTX, "gpu.sharing-strategy") == "mps"
-    assert untouched(lab, A100) == before
-    assert not out_of_use(lab, RTX)
-    eventually("the pod that was moved away to run again", lambda: phases(lab, "sharer") == ["Running"])
-    assert not old.keys() & pods(lab, "sharer").keys()
-    lab.kubectl("delete", "deployment", "sharer")
-    lab.kubectl("apply", "--filename", "-", stdin=json.dumps(TWO_SLICES))
+def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests(cluster: StackFixture):
+    before, old = untouched(cluster, A100), pods(cluster, "sharer")
+    cluster.kubectl("delete", "pdb", "sharer")
+    cluster.up()
+    assert offered(cluster, RTX) == {"nvidia.com/gpu": "4"}
+    assert label(cluster, RTX, "gpu.sharing-strategy") == "mps"
+    assert untouched(cluster, A100) == before
+    assert not out_of_use(cluster, RTX)
+    wait_until("the pod that was moved away to run again", lambda: phases(cluster, "sharer") == ["Running"])
+    assert not old.keys() & pods(cluster, "sharer").keys()
+    cluster.kubectl("delete", "deployment", "sharer")
+    cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(TWO_SLICES))
 
     def refusal() -> str:
-        status = lab.get("pod", "two-slices")["status"]
+        status = cluster.get("pod", "two-slices")["status"]
         return status.get("message", "") if status.get("reason") == "UnexpectedAdmissionError" else ""
 
     words = "maximum request size for shared resources is 1; found 2"
-    eventually(f"a refusal: {words}", lambda: words in refusal())
-    lab.kubectl("delete", "pod", "two-slices", "--force")
+    wait_until(f"a refusal: {words}", lambda: words in refusal())
+    cluster.kubectl("delete", "pod", "two-slices", "--force")
 
 
-def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(lab: Stage):
-    before = untouched(lab, RTX)
-    profiles = lab.config["sharing"]["profiles"]
+def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(cluster: StackFixture):
+    before = untouched(cluster, RTX)
+    profiles = cluster.config["sharing"]["profiles"]
     slicing = slices(("nvidia.com/mig-1g.5gb", 3), renameByDefault=True)
     del profiles["a100-40gb"]
     profiles["cut"] = {"migStrategy": "mixed", "timeSlicing": slicing}
-    profile(lab, "a100", "cut")
-    lab.up()
-    assert offered(lab, A100) == {
+    profile(cluster, "a100", "cut")
+    cluster.up()
+    assert offered(cluster, A100) == {
         "nvidia.com/mig-1g.5gb.shared": "6",
         "nvidia.com/mig-2g.10gb": "1",
         "nvidia.com/mig-3g.20gb": "1",
     }
-    assert label(lab, A100, "mig-1g.5gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"
-    data = lab.get("configmap", "time-slicing-config", "--namespace", "gpu-operator")["data"]
+    assert label(cluster, A100, "mig-1g.5gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"
+    data = cluster.get("configmap", "time-slicing-config", "--namespace", "gpu-operator")["data"]
     assert not any(key.startswith("a100-40gb") for key in data)
-    assert untouched(lab, RTX) == before
+    assert untouched(cluster, RTX) == before
 
 
-def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(lab: Stage):
-    hold(lab, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
-    may_not_go(lab, "holder")
-    before = offered(lab, A100), untouched(lab, A100), untouched(lab, RTX)
-    del lab.config["pools"]["a100"]["gpu"]["mig"]
-    profile(lab, "a100", "none")
-    said = lab.refused(lab.up)
+def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(cluster: StackFixture):
+    hold(cluster, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
+    may_not_go(cluster, "holder")
+    before = offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)
+    del cluster.config["pools"]["a100"]["gpu"]["mig"]
+    profile(cluster, "a100", "none")
+    said = cluster.expect_failure(cluster.up)
     assert "after 8 s these pods still hold GPUs; their nodes are in use as before" in said
     assert f"{A100}: pod default/holder-" in said and "disruption budget" in said
-    assert not out_of_use(lab, A100)
-    assert (offered(lab, A100), untouched(lab, A100), untouched(lab, RTX)) == before
+    assert not out_of_use(cluster, A100)
+    assert (offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)) == before
 
-    lab.kubectl("delete", "pdb", "holder")
-    old = pods(lab, "holder")
-    lab.up()
-    assert offered(lab, A100) == {"nvidia.com/gpu": "1"}
-    assert label(lab, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
-    assert not out_of_use(lab, A100) and untouched(lab, RTX) == before[2]
+    cluster.kubectl("delete", "pdb", "holder")
+    old = pods(cluster, "holder")
+    cluster.up()
+    assert offered(cluster, A100) == {"nvidia.com/gpu": "1"}
+    assert label(cluster, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
+    assert not out_of_use(cluster, A100) and untouched(cluster, RTX) == before[2]
     # Nobody offers what it asks for any more; nothing else keeps it from running.
     wanted = "1 Insufficient nvidia.com/mig-3g.20gb"
-    eventually(f"a pod of which is said: {wanted}", lambda: wanted in unscheduled(lab, "holder"))
-    assert not old.keys() & pods(lab, "holder").keys()
-    lab.kubectl("delete", "deployment", "holder")
+    wait_until(f"a pod of which is said: {wanted}", lambda: wanted in unscheduled(cluster, "holder"))
+    assert not old.keys() & pods(cluster, "holder").keys()
+    cluster.kubectl("delete", "deployment", "holder")
 
 
-def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab: Stage):
-    hold(lab, "holder", on=A100)
-    before = untouched(lab, RTX)
-    gpu = lab.config["pools"]["a100"]["gpu"]
+def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(cluster: StackFixture):
+    hold(cluster, "holder", on=A100)
+    before = untouched(cluster, RTX)
+    gpu = cluster.config["pools"]["a100"]["gpu"]
     gpu["mig"] = {"1g.5gb": 7}
-    profile(lab, "a100", "cut")
-    said = given_up(lab)
+    profile(cluster, "a100", "cut")
+    said = given_up(cluster)
     for words in (
         "found:    6",
         "expected: 21",
@@ -337,14 +337,14 @@ def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(lab
         "expected: 0, the cards go by another name",
     ):
         assert words in said, words
-    assert out_of_use(lab, A100)
-    eventually("the pod to wait", lambda: "1 node(s) were unschedulable" in unscheduled(lab, "holder"))
+    assert out_of_use(cluster, A100)
+    wait_until("the pod to wait", lambda: "1 node(s) were unschedulable" in unscheduled(cluster, "holder"))
 
     gpu["mig"] = CUT
-    lab.up()
-    assert offered(lab, A100)["nvidia.com/mig-1g.5gb.shared"] == "6"
-    assert not out_of_use(lab, A100) and untouched(lab, RTX) == before
-    lab.kubectl("delete", "deployment", "holder")
+    cluster.up()
+    assert offered(cluster, A100)["nvidia.com/mig-1g.5gb.shared"] == "6"
+    assert not out_of_use(cluster, A100) and untouched(cluster, RTX) == before
+    cluster.kubectl("delete", "deployment", "holder")
 
 
 def deleted(said: list[str]) -> list[str]:
@@ -353,29 +353,29 @@ def deleted(said: list[str]) -> list[str]:
     return [match[1] for match in found if match]
 
 
-def test_the_operator_is_taken_away_and_comes_again(lab: Stage):
-    promised = {node: offered(lab, node) for node in (RTX, A100)}
-    lab.config["gpuOperator"]["enabled"] = False
-    began = len(lab.said)
-    lab.up()
+def test_the_operator_is_taken_away_and_comes_again(cluster: StackFixture):
+    promised = {node: offered(cluster, node) for node in (RTX, A100)}
+    cluster.config["gpuOperator"]["enabled"] = False
+    began = len(cluster.output)
+    cluster.up()
     # What uses before what is used: the hooks find a living node, the plugin never loses its file.
-    gone = deleted(lab.said[began:])
+    gone = deleted(cluster.output[began:])
     assert gone[-3:] == ["Release", "ConfigMap", "Namespace"]
     assert gone.index("ClusterPolicyPatch") > gone.index("NodePatch")
-    assert lab.kubectl("get", "namespace", "gpu-operator", "--ignore-not-found") == ""
-    assert lab.get("clusterpolicies.nvidia.com")["items"] == []
+    assert cluster.kubectl("get", "namespace", "gpu-operator", "--ignore-not-found") == ""
+    assert cluster.get("clusterpolicies.nvidia.com")["items"] == []
     for node in (RTX, A100):
-        assert label(lab, node, "device-plugin.config") is None
-        eventually(f"{node} to offer no GPU", lambda node=node: offered(lab, node) == {})
-    lab.config["gpuOperator"]["enabled"] = True
-    lab.up()
-    assert {node: offered(lab, node) for node in (RTX, A100)} == promised
+        assert label(cluster, node, "device-plugin.config") is None
+        wait_until(f"{node} to offer no GPU", lambda node=node: offered(cluster, node) == {})
+    cluster.config["gpuOperator"]["enabled"] = True
+    cluster.up()
+    assert {node: offered(cluster, node) for node in (RTX, A100)} == promised
 
 
-def test_a_node_in_maintenance_blocks_nobody(lab: Stage):
+def test_a_node_in_maintenance_blocks_nobody(cluster: StackFixture):
     """Its plugin does not come up; the gate asks for the others alone."""
-    a100 = lab.config["pools"]["a100"]
+    a100 = cluster.config["pools"]["a100"]
     a100["hosts"][A100] = {"address": a100["hosts"][A100], "maintenance": True}
     a100["gpu"]["count"] = 2  # one card is out
-    lab.up()
-    assert lab.get("node", A100)["metadata"]["labels"]["accelerator"] == "NVIDIA-A100-SXM4-40GB"
+    cluster.up()
+    assert cluster.get("node", A100)["metadata"]["labels"]["accelerator"] == "NVIDIA-A100-SXM4-40GB"

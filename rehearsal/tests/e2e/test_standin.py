@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import eventually
-from rehearsal.lab.machines import Booted, Machine
+from rehearsal.lab import machines, ssh
+from rehearsal.lab.fixture import wait_until
+from rehearsal.lab.machines import Machine, RunningMachine
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang, toolbox
 
@@ -33,7 +33,7 @@ SECRETS = {"token": "servers only", "agent-token": "agents only"}
 class Host:
     """A machine, and k3s on it as an installer handles it."""
 
-    machine: Booted
+    machine: RunningMachine
     role: str = "server"
 
     @property
@@ -48,7 +48,7 @@ class Host:
 
     def on(self, command: str, stdin: str | None = None) -> str:
         """Runs a shell command as root; its stdout."""
-        return machines.run(self.machine, command, stdin=stdin).strip()
+        return ssh.run(self.machine, command, stdin=stdin).strip()
 
     def tries(self, command: str) -> str:
         """What a command says that may fail."""
@@ -81,7 +81,7 @@ class Host:
     def started(self) -> Host:
         """Starts k3s and waits until it says that it is up."""
         self.start()
-        eventually(
+        wait_until(
             f"{self.unit} on {self.machine.host}",
             lambda: self.tries(f"systemctl is-active {self.unit}") == "active",
             START_SECONDS,
@@ -95,7 +95,7 @@ class Host:
     def says(self, text: str) -> None:
         """Waits until the journal has `text`."""
         what = f"{text!r} in the journal of {self.machine.host}"
-        eventually(what, lambda: text in self.journal(), START_SECONDS)
+        wait_until(what, lambda: text in self.journal(), START_SECONDS)
 
     def kubectl(self, arguments: str) -> str:
         """k3s's own kubectl: its stdout, or what it says where it fails."""
@@ -110,7 +110,7 @@ def version_of(server: Host, node: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Booted]]:
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningMachine]]:
     """Machines without anything on them."""
     tools = toolbox.prepare(Progress())
     state = tmp_path_factory.mktemp("standin")
@@ -122,7 +122,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Boote
 
 
 @pytest.fixture(scope="module")
-def server(booted: dict[str, Booted]) -> Host:
+def server(booted: dict[str, RunningMachine]) -> Host:
     """The first server, up."""
     host = Host(booted["server-1"])
     host.install(OURS, **{"cluster-init": True}, **SECRETS)
@@ -130,7 +130,7 @@ def server(booted: dict[str, Booted]) -> Host:
 
 
 @pytest.fixture(scope="module")
-def others(server: Host, booted: dict[str, Booted]) -> list[Host]:
+def others(server: Host, booted: dict[str, RunningMachine]) -> list[Host]:
     """Two more servers, joined one after the other."""
     hosts = [Host(booted["server-2"]), Host(booted["server-3"])]
     for host in hosts:
@@ -139,7 +139,7 @@ def others(server: Host, booted: dict[str, Booted]) -> list[Host]:
 
 
 @pytest.fixture(scope="module")
-def agent(booted: dict[str, Booted]) -> Host:
+def agent(booted: dict[str, RunningMachine]) -> Host:
     """A machine that is to be an agent."""
     return Host(booted["agent-1"], "agent")
 
@@ -157,10 +157,10 @@ def test_another_release_is_another_binary_and_a_restart(server: Host, agent: Ho
     server.replace(MINOR)
     assert version_of(server, "server-1") == OURS  # nothing but the restart changes what runs
     server.started()
-    eventually("server-1's new release", lambda: version_of(server, "server-1") == MINOR)
+    wait_until("server-1's new release", lambda: version_of(server, "server-1") == MINOR)
     assert server.on("k3s --version").startswith(f"k3s version {MINOR} ")
     assert json.loads(server.kubectl("get --raw /version"))["gitVersion"] == MINOR
-    eventually("agent-1", lambda: version_of(server, "agent-1") == PATCH, START_SECONDS)
+    wait_until("agent-1", lambda: version_of(server, "agent-1") == PATCH, START_SECONDS)
 
 
 def etcd(server: Host, action: str, what: object) -> Any:
@@ -171,7 +171,7 @@ def etcd(server: Host, action: str, what: object) -> Any:
     return json.loads(server.on(f"curl --silent --show-error --data @- {keys} {url}", json.dumps(what)))
 
 
-def test_servers_that_do_not_fit_are_refused(server: Host, booted: dict[str, Booted]) -> None:
+def test_servers_that_do_not_fit_are_refused(server: Host, booted: dict[str, RunningMachine]) -> None:
     host = Host(booted["server-2"])
     host.install(MINOR, server=server.url, **{**SECRETS, "cluster-cidr": "10.99.0.0/16"})
     host.start()
@@ -203,12 +203,12 @@ def test_the_cluster_lives_without_one_of_three_servers(
 ) -> None:
     assert members(others[1]) == ["server-1", "server-2", "server-3"]
     known = "/var/lib/rancher/k3s/agent/etc/k3s-agent-load-balancer.json"
-    eventually("all servers known to the agent", lambda: agent.on(f"cat {known}").count(':6443"') >= 3)
+    wait_until("all servers known to the agent", lambda: agent.on(f"cat {known}").count(':6443"') >= 3)
     server.on("systemctl stop k3s")
-    eventually("the API", lambda: others[0].kubectl("get --raw /readyz") == "ok", START_SECONDS)
+    wait_until("the API", lambda: others[0].kubectl("get --raw /readyz") == "ok", START_SECONDS)
     agent.started()  # its server is down: it starts by way of another
     own = "k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig --request-timeout=10s"
-    eventually("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
+    wait_until("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
     server.started()
 
 
@@ -278,15 +278,15 @@ def test_a_snapshot_brings_back_what_it_saw(server: Host, others: list[Host], ag
     assert "configmap/seen" in found
     assert "configmap/unseen" not in found
     own = "k3s kubectl --kubeconfig /var/lib/rancher/k3s/agent/kubelet.kubeconfig --request-timeout=10s"
-    eventually("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
+    wait_until("agent-1's own API", lambda: agent.tries(f"{own} get node agent-1 -o name") == "node/agent-1")
     # The other servers' data are those of the cluster that was: without them, they join the new one.
     others[0].on("rm -rf /var/lib/rancher/k3s/server/db")
     others[0].started()
-    eventually("server-2", lambda: version_of(server, "server-2") == MINOR)
+    wait_until("server-2", lambda: version_of(server, "server-2") == MINOR)
     assert others[0].kubectl("get configmap seen -o name") == "configmap/seen"
 
 
-def test_snapshots_are_of_etcd_only(booted: dict[str, Booted]) -> None:
+def test_snapshots_are_of_etcd_only(booted: dict[str, RunningMachine]) -> None:
     host = Host(booted["server-3"])
     host.on("k3s-uninstall.sh >/dev/null 2>&1")
     assert (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rehearsal.lab import machines
-from rehearsal.lab.fixture import Stage, stack_config, stage
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
 from rehearsal.toolchain.golang import K3S_RELEASES
 
@@ -16,52 +16,52 @@ ADDRESSES = {
     **{f"server-{n}": f"10.77.0.{180 + n}" for n in range(1, 5)},
     **{f"gpu-{n}": f"10.77.0.{190 + n}" for n in (1, 2)},
 }
-CLUSTER_ONLY = "urn:pulumi:three::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
+ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 
-Booted = dict[str, machines.Booted]
+Machines = dict[str, RunningMachine]
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["k3s"].update(
         version=OURS, initialServer="server-1", registrationAddress=ADDRESSES["server-1"], maxUnavailable=2
     )
-    with stage("three", tmp_path_factory.mktemp("three"), config) as one:
+    with stack_fixture("topology", tmp_path_factory.mktemp("topology"), config) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def booted(three: Stage) -> Booted:
+def machines(cluster: StackFixture) -> Machines:
     """All machines; some of them are no hosts of the stack yet."""
-    of(three, "server-1", "server-2", "server-3", "server-4", "gpu-1", "gpu-2")
+    of(cluster, "server-1", "server-2", "server-3", "server-4", "gpu-1", "gpu-2")
     # Only the machines are wanted here, for which an even number of servers is no obstacle.
-    del three.config["pools"]["control"]["hosts"]["server-4"]
-    three.config["pools"]["rtx"]["hosts"]["server-4"] = ADDRESSES["server-4"]
-    booted = three.machines_up()
-    of(three, "server-1", "server-2", "server-3", "gpu-1")
-    three.up(CLUSTER_ONLY)
-    return booted
+    del cluster.config["pools"]["control"]["hosts"]["server-4"]
+    cluster.config["pools"]["rtx"]["hosts"]["server-4"] = ADDRESSES["server-4"]
+    machines = cluster.start_machines()
+    of(cluster, "server-1", "server-2", "server-3", "gpu-1")
+    cluster.up(ONLY_K3S_CLUSTER)
+    return machines
 
 
-def of(three: Stage, *names: str) -> None:
+def of(cluster: StackFixture, *names: str) -> None:
     """Makes these the hosts of the stack."""
     for pool, prefix in (("control", "server"), ("rtx", "gpu")):
         hosts = {name: ADDRESSES[name] for name in names if name.startswith(prefix)}
-        three.config["pools"][pool]["hosts"] = hosts
+        cluster.config["pools"][pool]["hosts"] = hosts
 
 
-def nodes(three: Stage) -> dict[str, bool]:
+def nodes(cluster: StackFixture) -> dict[str, bool]:
     """By name: whether it is a member of etcd."""
-    items = three.get("nodes")["items"]
+    items = cluster.get("nodes")["items"]
     etcd = "node-role.kubernetes.io/etcd"
     return {node["metadata"]["name"]: etcd in node["metadata"]["labels"] for node in items}
 
 
-def starts(three: Stage, booted: Booted) -> dict[str, str]:
+def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
     """By machine: which start of k3s is running; empty where there is none."""
     show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: three.on(machine, show) for name, machine in booted.items()}
+    return {name: cluster.run_on(machine, show) for name, machine in machines.items()}
 
 
 def in_order(lines: list[str]) -> list[str]:
@@ -80,54 +80,56 @@ def in_order(lines: list[str]) -> list[str]:
     return list(dict.fromkeys(ended))
 
 
-def test_servers_join_one_after_another(three: Stage, booted: Booted):
-    assert nodes(three) == {"server-1": True, "server-2": True, "server-3": True, "gpu-1": False}
-    assert in_order(three.said) == ["server-1", "server-2", "server-3", "gpu-1"]
+def test_servers_join_one_after_another(cluster: StackFixture, machines: Machines):
+    assert nodes(cluster) == {"server-1": True, "server-2": True, "server-3": True, "gpu-1": False}
+    assert in_order(cluster.output) == ["server-1", "server-2", "server-3", "gpu-1"]
     for name in ("server-2", "server-3"):
-        held = three.on(
-            booted[name], "stat -c '%a %n' /etc/rancher/k3s/*token; cat /etc/rancher/k3s/config.yaml"
+        held = cluster.run_on(
+            machines[name], "stat -c '%a %n' /etc/rancher/k3s/*token; cat /etc/rancher/k3s/config.yaml"
         )
         assert "600 /etc/rancher/k3s/server-token" in held and "server: https://10.77.0.181:6443" in held
-    assert three.on(booted["gpu-1"], "ls /etc/rancher/k3s") == "agent-token\nconfig.yaml"
+    assert cluster.run_on(machines["gpu-1"], "ls /etc/rancher/k3s") == "agent-token\nconfig.yaml"
 
 
-def test_an_agent_that_comes_or_goes_touches_nobody_else(three: Stage, booted: Booted):
-    before = starts(three, booted)
+def test_an_agent_that_comes_or_goes_touches_nobody_else(cluster: StackFixture, machines: Machines):
+    before = starts(cluster, machines)
     came = time.time()
-    of(three, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
-    three.up(CLUSTER_ONLY)
-    assert logins(booted, came, time.time())["gpu-1"] == 0
-    assert "gpu-2" in nodes(three)
-    with_it = starts(three, booted)
+    of(cluster, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
+    cluster.up(ONLY_K3S_CLUSTER)
+    assert logins(machines, came, time.time())["gpu-1"] == 0
+    assert "gpu-2" in nodes(cluster)
+    with_it = starts(cluster, machines)
     assert {name for name in before if with_it[name] != before[name]} == {"gpu-2"}
     went = time.time()
-    of(three, "server-1", "server-2", "server-3", "gpu-1")
-    three.up(CLUSTER_ONLY)
-    assert logins(booted, went, time.time())["gpu-1"] == 0
-    assert "gpu-2" not in nodes(three)
-    assert starts(three, booted) == before
+    of(cluster, "server-1", "server-2", "server-3", "gpu-1")
+    cluster.up(ONLY_K3S_CLUSTER)
+    assert logins(machines, went, time.time())["gpu-1"] == 0
+    assert "gpu-2" not in nodes(cluster)
+    assert starts(cluster, machines) == before
 
 
-def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(three: Stage, booted: Booted):
-    three.config["k3s"]["version"] = PATCH
-    begin = len(three.said)
-    three.up(CLUSTER_ONLY)
-    assert in_order(three.said[begin:])[:3] == ["server-1", "server-2", "server-3"]
-    versions = {n["status"]["nodeInfo"]["kubeletVersion"] for n in three.get("nodes")["items"]}
+def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(cluster: StackFixture, machines: Machines):
+    cluster.config["k3s"]["version"] = PATCH
+    begin = len(cluster.output)
+    cluster.up(ONLY_K3S_CLUSTER)
+    assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
+    versions = {n["status"]["nodeInfo"]["kubeletVersion"] for n in cluster.get("nodes")["items"]}
     assert versions == {PATCH}
-    saved = three.on(booted["server-1"], "ls /var/lib/rancher/k3s/server/db/snapshots")
+    saved = cluster.run_on(machines["server-1"], "ls /var/lib/rancher/k3s/server/db/snapshots")
     assert f"before-{PATCH}" in saved
 
 
-def test_another_initial_server_restarts_nobody(three: Stage, booted: Booted):
-    before = starts(three, booted)
-    three.config["k3s"]["initialServer"] = "server-2"
-    three.up(CLUSTER_ONLY)
-    assert starts(three, booted) == before
+def test_another_initial_server_restarts_nobody(cluster: StackFixture, machines: Machines):
+    before = starts(cluster, machines)
+    cluster.config["k3s"]["initialServer"] = "server-2"
+    cluster.up(ONLY_K3S_CLUSTER)
+    assert starts(cluster, machines) == before
 
 
-def test_a_server_is_replaced(three: Stage, booted: Booted):
-    of(three, "server-1", "server-2", "server-4", "gpu-1")
-    three.up(CLUSTER_ONLY)
-    assert nodes(three) == {"server-1": True, "server-2": True, "server-4": True, "gpu-1": False}
-    assert three.on(booted["server-3"], "ls -d /etc/rancher /usr/local/bin/k3s 2>/dev/null || :") == ""
+def test_a_server_is_replaced(cluster: StackFixture, machines: Machines):
+    of(cluster, "server-1", "server-2", "server-4", "gpu-1")
+    cluster.up(ONLY_K3S_CLUSTER)
+    assert nodes(cluster) == {"server-1": True, "server-2": True, "server-4": True, "gpu-1": False}
+    assert (
+        cluster.run_on(machines["server-3"], "ls -d /etc/rancher /usr/local/bin/k3s 2>/dev/null || :") == ""
+    )

@@ -12,10 +12,10 @@ import pytest
 
 from k3sgpu.settings import parse
 from rehearsal.bench import __main__ as command
-from rehearsal.bench import byhand, chart, peer, results, scale, traffic
-from rehearsal.bench.measure import Goal, Part, Series, Table, in_turns, linear, within
-from rehearsal.bench.page import amount, page
-from rehearsal.bench.stand import bare
+from rehearsal.bench import hand_run, peer_tool, results, scale, ssh_traffic, svg_chart
+from rehearsal.bench.bench_stack import bare
+from rehearsal.bench.measure import Goal, Part, Series, Table, linear, measure_in_turns, within
+from rehearsal.bench.report_page import amount, page
 from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
 from tools import plan
@@ -49,7 +49,7 @@ def test_contenders_take_turns_forth_and_back() -> None:
         return value
 
     told: list[str] = []
-    found = in_turns(3, {"a": lambda: one("a", 1), "b": lambda: one("b", 2)}, told.append)
+    found = measure_in_turns(3, {"a": lambda: one("a", 1), "b": lambda: one("b", 2)}, told.append)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert found == {"a": (1, 1, 1), "b": (2, 2, 2)} and len(told) == 6
 
@@ -101,7 +101,7 @@ def test_numbers_have_digits_that_mean_something(value: float, text: str) -> Non
 
 
 def test_the_chart_is_a_drawing_of_the_medians() -> None:
-    root = xml.etree.ElementTree.fromstring(chart.chart({"a": PART}))
+    root = xml.etree.ElementTree.fromstring(svg_chart.chart({"a": PART}))
     names = "{http://www.w3.org/2000/svg}"
     widths = [float(one.get("width", "")) for one in root.findall(f"{names}rect")][1:]
     assert widths[1] / widths[0] == pytest.approx(1.1, abs=0.01)
@@ -116,8 +116,8 @@ def test_what_a_packet_filter_has_counted() -> None:
       12     4321            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
       99    99999            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
 """
-    assert traffic.read(listing) == traffic.read(listing.replace("tcp  --", "6    --")) == 4321
-    assert traffic.read("Chain OUTPUT") == 0
+    assert ssh_traffic.read(listing) == ssh_traffic.read(listing.replace("tcp  --", "6    --")) == 4321
+    assert ssh_traffic.read("Chain OUTPUT") == 0
 
 
 # By hand
@@ -125,7 +125,7 @@ def test_what_a_packet_filter_has_counted() -> None:
 
 def test_the_scripts_of_a_stack_and_what_each_waits_for() -> None:
     graph = plan.planned(ROOT / "Pulumi.dev.yaml", "dev")
-    found = {one.name: one for one in byhand.scripts(graph)}
+    found = {one.name: one for one in hand_run.scripts(graph)}
     wards = {"cluster-clean-server-1", "cluster-clean-gpu-1", "cluster-leave-gpu-1", "cluster-forget-gpu-1"}
     assert not wards & found.keys() and "cluster-upkeep-gpu-1" not in found
     agent = found["cluster-agent-gpu-1"]
@@ -136,18 +136,18 @@ def test_the_scripts_of_a_stack_and_what_each_waits_for() -> None:
 
 
 def test_each_script_runs_when_those_before_it_have_run() -> None:
-    def script(name: str, *after: str) -> byhand.Script:
-        return byhand.Script(name, None, "", "", {}, frozenset(after))
+    def script(name: str, *after: str) -> hand_run.Script:
+        return hand_run.Script(name, None, "", "", {}, frozenset(after))
 
     order: list[str] = []
 
-    def run(one: byhand.Script) -> str:
+    def run(one: hand_run.Script) -> str:
         assert one.after <= {"earlier", *order}
         order.append(one.name)
         return one.name.upper()
 
     todo = [script("c", "a", "b"), script("b", "a"), script("a", "earlier")]
-    seconds, said = byhand.timed(todo, run, {"earlier": "E"})
+    seconds, said = hand_run.timed(todo, run, {"earlier": "E"})
     assert order == ["a", "b", "c"] and seconds >= 0
     assert said == {"earlier": "E", "a": "A", "b": "B", "c": "C"}
 
@@ -161,7 +161,7 @@ class FakeStand:
 
     config: dict[str, Any]
     booted: dict[str, Any]
-    site: Any
+    stack: Any
     tools: Any
 
 
@@ -175,11 +175,11 @@ def stand(tmp_path: Path) -> Any:
     )
 
 
-def a_peer(folder: Path, script: str) -> peer.Peer:
+def a_peer(folder: Path, script: str) -> peer_tool.Peer:
     program = folder / "install-k3s"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return peer.Peer(program, folder)
+    return peer_tool.Peer(program, folder)
 
 
 def nodes(**ready: bool) -> str:
@@ -201,7 +201,7 @@ def test_a_peer_is_told_everything_and_waited_for(
 ) -> None:
     answers = iter([nodes(server_1=True, agent_1=False), nodes(server_1=True, agent_1=True, agent_2=True)])
     asked: list[str] = []
-    monkeypatch.setattr(peer.machines, "run", lambda machine, text: asked.append(machine) or next(answers))
+    monkeypatch.setattr(peer_tool.ssh, "run", lambda machine, text: asked.append(machine) or next(answers))
     seconds = a_peer(tmp_path, "env | grep ^PEER_ | sort >told").install(cast(Any, stand))
     version = stand.config["k3s"]["version"]
     assert seconds > 0 and asked == ["server-1", "server-1"]
@@ -215,20 +215,20 @@ def test_a_peer_is_told_everything_and_waited_for(
         "PEER_RELEASE": f"{tmp_path}/release/{version}",
         "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
     }
-    assert all(name in (peer.__doc__ or "") for name in peer.told(stand))
+    assert all(name in (peer_tool.__doc__ or "") for name in peer_tool.told(stand))
 
 
 def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stand: Any, tmp_path: Path) -> None:
-    stand.site.folder = tmp_path
-    (peer.Peer.anew(Path("install-k3s"), stand).folder / "kubeconfig").touch()
-    assert not list(peer.Peer.anew(Path("install-k3s"), stand).folder.iterdir())
+    stand.stack.folder = tmp_path
+    (peer_tool.Peer.anew(Path("install-k3s"), stand).folder / "kubeconfig").touch()
+    assert not list(peer_tool.Peer.anew(Path("install-k3s"), stand).folder.iterdir())
 
 
 def test_a_peer_that_fails_says_why(stand: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match=r"exit status 3:\nno such host"):
         a_peer(tmp_path, "echo no such host >&2; exit 3").install(stand)
     with pytest.raises(RehearsalError, match="missing"):
-        peer.Peer(tmp_path / "missing", tmp_path).install(stand)
+        peer_tool.Peer(tmp_path / "missing", tmp_path).install(stand)
 
 
 @pytest.mark.parametrize("agents", scale.SIZES)

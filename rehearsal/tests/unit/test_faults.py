@@ -13,9 +13,10 @@ import pytest
 
 from rehearsal.faults import leaks, table
 from rehearsal.faults.catalogue import CATALOGUE, SAMPLE
-from rehearsal.faults.fault import Fault
-from rehearsal.faults.parallel import beside_each_other
-from rehearsal.faults.run import Result, in_order, pick
+from rehearsal.faults.fault import Fault, Scope, When
+from rehearsal.faults.parallel import run_scopes_in_parallel
+from rehearsal.faults.run import Result
+from rehearsal.faults.selection import order_for_reuse, select
 from rehearsal.process import RehearsalError
 
 SECRET = "K10?swordfish/of+the=house"
@@ -24,46 +25,49 @@ ENTRIES = list(CATALOGUE.values())
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_an_entry_says_what_is_done_what_is_seen_and_how_it_heals(entry: Fault):
-    assert entry.done and not entry.done.endswith(".")
-    assert entry.healed and 0 < entry.within <= 300
-    assert entry.seen or not entry.refused
-    for words in entry.seen:
+    assert entry.description and not entry.description.endswith(".")
+    assert entry.remedy and 0 < entry.max_seconds <= 300
+    assert entry.expected_output or not entry.fails
+    for words in entry.expected_output:
         re.compile(words)
 
 
 def test_the_sample_and_what_is_picked():
     assert set(SAMPLE) <= set(CATALOGUE)
-    assert {entry.name for entry in pick("", CATALOGUE, SAMPLE)} == set(SAMPLE)
-    assert len(pick("all", CATALOGUE, SAMPLE)) == len(CATALOGUE)
+    assert {entry.name for entry in select("", CATALOGUE, SAMPLE)} == set(SAMPLE)
+    assert len(select("all", CATALOGUE, SAMPLE)) == len(CATALOGUE)
     first, second = ENTRIES[:2]
-    assert {entry.name for entry in pick(f"{first.name},{second.name}", CATALOGUE, SAMPLE)} == {
+    assert {entry.name for entry in select(f"{first.name},{second.name}", CATALOGUE, SAMPLE)} == {
         first.name,
         second.name,
     }
-    assert {entry.area for entry in pick(first.area, CATALOGUE, SAMPLE)} == {first.area}
+    assert {entry.area for entry in select(first.area, CATALOGUE, SAMPLE)} == {first.area}
     with pytest.raises(ValueError, match="no fault or area is called nonsense"):
-        pick(f"{first.name},nonsense", CATALOGUE, SAMPLE)
+        select(f"{first.name},nonsense", CATALOGUE, SAMPLE)
 
 
-def one(when: str, setting: str = "bare") -> Fault:
-    return dataclasses.replace(ENTRIES[0], when=when, setting=setting)
+def one(when: When, scope: Scope = "k3s") -> Fault:
+    return dataclasses.replace(ENTRIES[0], when=when, scope=scope)
 
 
 def test_a_destroy_makes_room_for_the_next_first_up():
     given = [
         *map(one, ["upgrade", "destroy", "first up", "change", "first up", "first up"]),
-        one("change", "whole"),
+        one("change", "full"),
     ]
-    assert [(entry.setting, entry.when) for entry in in_order(given)] == [
-        ("bare", "first up"),
-        ("bare", "change"),
-        ("bare", "destroy"),
-        ("bare", "first up"),
-        ("bare", "first up"),
-        ("bare", "upgrade"),
-        ("whole", "change"),
+    assert [(entry.scope, entry.when) for entry in order_for_reuse(given)] == [
+        ("k3s", "first up"),
+        ("k3s", "change"),
+        ("k3s", "destroy"),
+        ("k3s", "first up"),
+        ("k3s", "first up"),
+        ("k3s", "upgrade"),
+        ("full", "change"),
     ]
-    assert [entry.when for entry in in_order([one("destroy"), one("destroy")])] == ["destroy", "destroy"]
+    assert [entry.when for entry in order_for_reuse([one("destroy"), one("destroy")])] == [
+        "destroy",
+        "destroy",
+    ]
 
 
 def passing(names: Sequence[str], told: Connection) -> None:
@@ -79,17 +83,15 @@ def ended(names: Sequence[str], told: Connection) -> None:
 
 
 def test_settings_run_beside_each_other_each_in_its_order():
-    chosen = in_order(ENTRIES)
-    results = [result.fault for result in beside_each_other(chosen, passing)]
-    for setting in ("bare", "whole"):
-        assert [one for one in results if one.setting == setting] == [
-            one for one in chosen if one.setting == setting
-        ]
+    chosen = order_for_reuse(ENTRIES)
+    results = [result.fault for result in run_scopes_in_parallel(chosen, passing)]
+    for scope in ("k3s", "full"):
+        assert [one for one in results if one.scope == scope] == [one for one in chosen if one.scope == scope]
 
 
 def test_a_lane_that_ends_too_early_is_no_success():
     first, second = ENTRIES[:2]
-    results = beside_each_other([first, second], ended)
+    results = run_scopes_in_parallel([first, second], ended)
     assert next(results).fault is first
     with pytest.raises(RehearsalError, match=f"not run, .*: {second.name}; see above"):
         next(results)
@@ -101,12 +103,12 @@ def test_the_page_keeps_rows_of_entries_that_are_still_the_same(tmp_path: Path):
     catalogue = {entry.name: entry for entry in (first, second, third)}
     table.write(page, [Result(first, 3.4), Result(second, 5, "it | broke")], catalogue, "2026-01-01")
     text = page.read_text()
-    assert f"| {first.name} | {first.when}: {first.done} |" in text
-    assert f"| 3 s (at most {first.within}) |" in text and "passed, 2026-01-01" in text
+    assert f"| {first.name} | {first.when}: {first.description} |" in text
+    assert f"| 3 s (at most {first.max_seconds}) |" in text and "passed, 2026-01-01" in text
     assert r"**failed**, 2026-01-01: it \| broke" in text
     assert f"{third.name} |" in text and "| not run |" in text
     # Another text of the first entry is another entry; the second is run again; the third never was.
-    catalogue[first.name] = dataclasses.replace(first, within=first.within + 1)
+    catalogue[first.name] = dataclasses.replace(first, max_seconds=first.max_seconds + 1)
     table.write(page, [Result(second, 6)], catalogue, "2026-01-02")
     text = page.read_text()
     assert text.count("not run |") == 2 and text.count("passed, 2026-01-02") == 1 and "2026-01-01" not in text
@@ -130,22 +132,22 @@ def forms() -> dict[str, str]:
 def test_a_planted_secret_is_found_in_every_form(form: str, tmp_path: Path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/file").write_text(f"before {forms()[form]} after")
-    sought = [leaks.Sought.of("the token", SECRET), leaks.Sought.of("another", "not there at all")]
-    assert leaks.in_files(tmp_path, sought, "gpu-1", ()) == ["the token in gpu-1: /deep/file"]
+    sought = [leaks.Secret.of("the token", SECRET), leaks.Secret.of("another", "not there at all")]
+    assert leaks.leaks_in_files(tmp_path, sought, "gpu-1", ()) == ["the token in gpu-1: /deep/file"]
 
 
 def test_what_may_hold_secrets_must_be_roots_alone(tmp_path: Path):
     keeper = tmp_path / "etc/rancher/k3s/agent-token"
     keeper.parent.mkdir(parents=True)
     keeper.write_text(SECRET)
-    sought = [leaks.Sought.of("the token", SECRET)]
+    sought = [leaks.Secret.of("the token", SECRET)]
     keeper.chmod(0o644)
-    (leak,) = leaks.in_files(tmp_path, sought, "gpu-1", leaks.KEEPERS)
+    (leak,) = leaks.leaks_in_files(tmp_path, sought, "gpu-1", leaks.ALLOWED_PATHS)
     assert leak.startswith("the token in gpu-1: /etc/rancher/k3s/agent-token, mode 644 of user")
     keeper.chmod(0o600)
     owned_by_root = keeper.stat().st_uid == 0
-    assert bool(leaks.in_files(tmp_path, sought, "gpu-1", leaks.KEEPERS)) is not owned_by_root
-    assert leaks.in_files(tmp_path, sought, "here", (), but="rancher") == []
+    assert bool(leaks.leaks_in_files(tmp_path, sought, "gpu-1", leaks.ALLOWED_PATHS)) is not owned_by_root
+    assert leaks.leaks_in_files(tmp_path, sought, "here", (), skip="rancher") == []
 
 
 def test_the_sampler_sees_arguments_environments_and_temporary_files(tmp_path: Path):
@@ -159,7 +161,9 @@ def test_the_sampler_sees_arguments_environments_and_temporary_files(tmp_path: P
             sampler.look()
         finally:
             process.communicate(b"\n")
-    sought = [leaks.Sought.of("it", SECRET), leaks.Sought.of("its reverse", SECRET[::-1])]
-    found = {leak for content, whose in sampler.seen.items() for leak in leaks.held(content, sought, whose)}
+    sought = [leaks.Secret.of("it", SECRET), leaks.Secret.of("its reverse", SECRET[::-1])]
+    found = {
+        leak for content, whose in sampler.seen.items() for leak in leaks.leaks_in(content, sought, whose)
+    }
     assert found == {"it in process arguments", "its reverse in a process's environment"}
     assert any(SECRET.encode() in content for content in sampler.files)

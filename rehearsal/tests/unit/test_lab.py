@@ -17,8 +17,8 @@ import pytest
 from pulumi.runtime.proto import resource_pb2, resource_pb2_grpc
 from pulumi.runtime.settings import Settings
 
-from rehearsal.lab import gpus, policies, providers, report
-from rehearsal.lab.engine import Engine, EngineFailed, connect_anew, running
+from rehearsal.lab import cluster_summary, gpus, policies, providers
+from rehearsal.lab.engine import Engine, EngineFailed, running, use_own_grpc_connections
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang
 
@@ -64,7 +64,7 @@ def test_summary_says_what_the_article_says():
     ]
     nodes = [node("gpu-1", "6"), node("server-1", ready="Unknown")]
     found = {"nodes": nodes, "deployments": [deployment], "jobs": jobs, "pods": pods}
-    assert report.summary(found, ["test", "sum", "begun"]).splitlines() == [
+    assert cluster_summary.summary(found, ["test", "sum", "begun"]).splitlines() == [
         "gpu-1: Ready, v1.36.2+k3s1",
         "  nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "  nvidia.com/gpu.product: NVIDIA-H200-SHARED",
@@ -76,7 +76,7 @@ def test_summary_says_what_the_article_says():
 
 
 def test_seats_are_pods_that_hold_slices():
-    seats = report.seats([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
+    seats = cluster_summary.seats([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
     assert [(seat.pod, seat.workload, seat.node, seat.count) for seat in seats] == [("a", "test", "gpu-1", 2)]
 
 
@@ -111,7 +111,7 @@ def answer(monitor: Any) -> grpc.StatusCode:
 
 
 def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_next_one():
-    connect_anew()
+    use_own_grpc_connections()
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
     before = monitor(address)
@@ -150,7 +150,7 @@ def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(official))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(providers, "downloaded", lambda *arguments: None)
-    origins = providers.provide(tmp_path / "engine", Path("/nonexistent/pulumi"), Progress())
+    origins = providers.install_plugins(tmp_path / "engine", Path("/nonexistent/pulumi"), Progress())
     (command,) = (tmp_path / "engine/plugins").glob("resource-command-v*/pulumi-resource-command")
     (kubernetes,) = (tmp_path / "engine/plugins").glob("resource-kubernetes-v*/pulumi-resource-kubernetes")
     assert origins == {
@@ -190,7 +190,7 @@ def test_a_machine_shows_the_driver_that_its_stack_file_declares(tmp_path: Path)
         ("535.183.01", "535.183.01", "12.2"),
         ("570", "570.0", "12.8"),
     ):
-        assert (gpus.driver_as(declared), gpus.cuda(version)) == (version, cuda)
+        assert (gpus.complete_driver_version(declared), gpus.cuda(version)) == (version, cuda)
     for name in gpus.SYSFS:
         (tmp_path / name).mkdir()
     (tmp_path / "usr/bin").mkdir(parents=True)

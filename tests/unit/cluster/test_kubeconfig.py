@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from k3sgpu.cluster import kubeconfig
-from rehearsal.__main__ import remembered
+from rehearsal.__main__ import kubeconfig_reminder
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN = """\
@@ -174,9 +174,9 @@ def test_the_command_puts_in_and_takes_out(tmp_path: Path, monkeypatch: pytest.M
     assert link.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o600
     assert "were there already" in command(link).stdout
     monkeypatch.setenv("KUBECONFIG", str(link))
-    assert "make kubeconfig STACK=lab REMOVE=1" in remembered("lab")
+    assert "make kubeconfig STACK=lab REMOVE=1" in kubeconfig_reminder("lab")
     assert "removed cluster lab" in command(link, "--remove", given=None).stdout
-    assert real.read_text() == PEOPLES and remembered("lab") == ""
+    assert real.read_text() == PEOPLES and kubeconfig_reminder("lab") == ""
     assert "no entries of stack lab" in command(link, "--remove", given=None).stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 

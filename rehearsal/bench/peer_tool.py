@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.bench.stand import AGENTS, SERVERS, Stand
-from rehearsal.lab import identity, machines
+from rehearsal.bench.bench_stack import AGENTS, SERVERS, BenchStack
+from rehearsal.lab import identity, ssh
 from rehearsal.process import RehearsalError
 
 LIMIT_SECONDS = 900
@@ -40,14 +40,14 @@ class Peer:
     folder: Path
 
     @classmethod
-    def anew(cls, program: Path, stand: Stand) -> "Peer":
+    def anew(cls, program: Path, stand: BenchStack) -> "Peer":
         """For a cluster that is to come: its folder is empty, whatever it kept of the one before."""
-        folder = stand.site.folder / "peer"
+        folder = stand.stack.folder / "peer"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return cls(program, folder)
 
-    def install(self, stand: Stand) -> float:
+    def install(self, stand: BenchStack) -> float:
         """Seconds until every machine of the stand's configuration is a Ready node. Raises RehearsalError."""
         began = time.perf_counter()
         try:
@@ -70,10 +70,10 @@ class Peer:
         return time.perf_counter() - began
 
 
-def told(stand: Stand) -> dict[str, str]:
+def told(stand: BenchStack) -> dict[str, str]:
     """What a peer is told of a stand: see the module."""
     pools, version = stand.config["pools"], stand.config["k3s"]["version"]
-    state = stand.site.state
+    state = stand.stack.state
     return {
         "PEER_SERVERS": _pairs(pools[SERVERS]["hosts"]),
         "PEER_AGENTS": _pairs(pools.get(AGENTS, {"hosts": {}})["hosts"]),
@@ -86,11 +86,11 @@ def told(stand: Stand) -> dict[str, str]:
     }
 
 
-def await_nodes(stand: Stand) -> None:
+def await_nodes(stand: BenchStack) -> None:
     """Waits until every machine is a Ready node. Raises RehearsalError with those that are not."""
     first = stand.booted[next(iter(stand.config["pools"][SERVERS]["hosts"]))]
     deadline = time.monotonic() + READY_SECONDS
-    while missing := sorted(stand.booted.keys() - ready(machines.run(first, NODES))):
+    while missing := sorted(stand.booted.keys() - ready(ssh.run(first, NODES))):
         if time.monotonic() > deadline:
             raise RehearsalError(f"PEER: after {READY_SECONDS} s not Ready: {', '.join(missing)}")
         time.sleep(0.2)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from rehearsal.bench.measure import Part, ratio
-from rehearsal.bench.page import amount
+from rehearsal.bench.report_page import amount
 
 WIDTH, MARGIN, LINE = 960, 24, 26
 BARS_AT, BARS_WIDTH = 380, 380

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rehearsal.lab.machine_records import Booted
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
 from rehearsal.process import run
 
@@ -23,14 +23,14 @@ class Traffic:
     came_from: int
 
 
-def begin(booted: Mapping[str, Booted]) -> None:
+def begin(booted: Mapping[str, RunningMachine]) -> None:
     """Lays the counters, at nothing."""
     for one in booted.values():
         for chain, port in RULES:
             _iptables(one, "--insert", chain, "--protocol", "tcp", port, "22")
 
 
-def end(booted: Mapping[str, Booted], since: float, until: float) -> dict[str, Traffic]:
+def end(booted: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, Traffic]:
     """By host: what there was since `begin`, between two moments (seconds since the epoch)."""
     counted = {host: [read(_listing(one, chain)) for chain, _ in RULES] for host, one in booted.items()}
     logged = logins(booted, since, until)
@@ -43,11 +43,11 @@ def read(listing: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _listing(one: Booted, chain: str) -> str:
+def _listing(one: RunningMachine, chain: str) -> str:
     return _iptables(one, "--list", chain, "--numeric", "--verbose", "--exact")
 
 
-def _iptables(one: Booted, *words: str) -> str:
+def _iptables(one: RunningMachine, *words: str) -> str:
     """In the machine's network, with the machine's own iptables: no login is needed for it."""
     inside = ["ip", "netns", "exec", one.name, "chroot", one.root, "/usr/sbin/iptables", "--wait"]
     return run([*inside, *words], timeout=SECONDS)

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rehearsal.bench import byhand, once, traffic
-from rehearsal.bench.measure import Part, Series, Table, in_turns, within
-from rehearsal.bench.page import amount
-from rehearsal.bench.peer import Peer
-from rehearsal.bench.stand import Stand, bare, stand
+from rehearsal.bench import hand_run, single_run, ssh_traffic
+from rehearsal.bench.bench_stack import BenchStack, bare, stand
+from rehearsal.bench.measure import Part, Series, Table, measure_in_turns, within
+from rehearsal.bench.peer_tool import Peer
+from rehearsal.bench.report_page import amount
 
 UP, BY_HAND, PEER = "pulumi up", "by hand", "peer"
 ABOUT = """\
@@ -30,14 +30,14 @@ def measure(
         config = bare(dict(list(hosts.items())[:servers]), dict(list(hosts.items())[servers:]))
         tell(f"(a) {case}")
         with stand("bench", config) as one:
-            runs: list[once.Run] = []
-            seen: list[dict[str, traffic.Traffic]] = []
+            runs: list[single_run.Run] = []
+            seen: list[dict[str, ssh_traffic.Traffic]] = []
             contenders = {
                 UP: lambda one=one, runs=runs, seen=seen: up(one, runs, seen),
                 BY_HAND: lambda one=one: by_hand(one),
                 **({PEER: lambda one=one: of_peer(one, peer)} if peer else {}),
             }
-            found = in_turns(rounds, contenders, tell)
+            found = measure_in_turns(rounds, contenders, tell)
         series += [Series(case, name, values) for name, values in found.items()]
         ours, hand = Series(case, UP, found[UP]), Series(case, BY_HAND, found[BY_HAND])
         goals.append(within(f"{case}: up by hand", ours, hand, 1.15))
@@ -48,34 +48,34 @@ def measure(
     return Part("a", "Cold up", ABOUT, BY_HAND, tuple(series), tuple(goals), tuple(tables))
 
 
-def up(one: Stand, runs: list[once.Run], seen: list[dict[str, traffic.Traffic]]) -> float:
+def up(one: BenchStack, runs: list[single_run.Run], seen: list[dict[str, ssh_traffic.Traffic]]) -> float:
     """A cold `up`; what it was goes into `runs` and `seen`."""
-    one.afresh()
-    traffic.begin(one.booted)
+    one.reset()
+    ssh_traffic.begin(one.booted)
     began = time.time()
     runs.append(one.run("up"))
-    seen.append(traffic.end(one.booted, began, time.time()))
+    seen.append(ssh_traffic.end(one.booted, began, time.time()))
     return runs[-1].seconds
 
 
-def by_hand(one: Stand) -> float:
+def by_hand(one: BenchStack) -> float:
     """The same without an engine."""
-    one.afresh()
-    return byhand.install(one)
+    one.reset()
+    return hand_run.install(one)
 
 
-def of_peer(one: Stand, program: Path) -> float:
+def of_peer(one: BenchStack, program: Path) -> float:
     """The same by somebody else's program."""
-    one.afresh()
+    one.reset()
     return Peer.anew(program, one).install(one)
 
 
-def middle(runs: list[once.Run]) -> once.Run:
+def middle(runs: list[single_run.Run]) -> single_run.Run:
     """The one whose time is the median, or next above it."""
     return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
-def spent(case: str, run: once.Run) -> Table:
+def spent(case: str, run: single_run.Run) -> Table:
     """What an `up` spent its time on."""
     began = min((begins for _, begins, _ in run.steps), default=run.seconds)
     ended = max((ends for _, _, ends in run.steps), default=run.seconds)
@@ -97,7 +97,7 @@ def spent(case: str, run: once.Run) -> Table:
     )
 
 
-def connections(caption: str, seen: dict[str, traffic.Traffic]) -> Table:
+def connections(caption: str, seen: dict[str, ssh_traffic.Traffic]) -> Table:
     """Logins and bytes, by machine: part (g)."""
     return Table(
         caption,

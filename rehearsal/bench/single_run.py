@@ -1,4 +1,4 @@
-"""One run of the engine in a process of its own, as people start one: `python -m rehearsal.bench.once`.
+"""One run of the engine in a process of its own, as people start one: `python -m rehearsal.bench.single_run`.
 
 It reads what to run from its standard input and prints what it took: moments, steps, memory. What counts is
 the start of Python with the SDK, which Pulumi's language host has to do as well, and the CLI's own command;
@@ -40,7 +40,7 @@ class RunFailed(Exception):
 def run(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Run:
     """Runs a spec in a new process. Raises RunFailed."""
     done = subprocess.run(
-        [sys.executable, "-m", "rehearsal.bench.once"],
+        [sys.executable, "-m", "rehearsal.bench.single_run"],
         input=json.dumps({**spec, "began": time.time()}),
         env=dict(environment),
         capture_output=True,
@@ -86,9 +86,9 @@ def main() -> None:
     memory, trace = _Memory(), Trace()
     try:
         if spec["operation"] == "up":
-            counts = engine.up(on_event=trace.hear)
+            counts = engine.up(on_event=trace.record)
         else:
-            counts = engine.preview(on_event=trace.hear)
+            counts = engine.preview(on_event=trace.record)
     except EngineFailed:
         sys.exit(1)  # it has said why
     began, end = commands[spec["operation"]]

@@ -10,10 +10,11 @@ from typing import Any
 
 import yaml
 
-from rehearsal.bench import once
+from rehearsal.bench import single_run
 from rehearsal.lab import machines
-from rehearsal.lab.fixture import PREFIX, Stage, stack_config
-from rehearsal.lab.stack import STATE, Site
+from rehearsal.lab.fixture import PREFIX, StackFixture, stack_config
+from rehearsal.lab.machine_records import RunningMachine
+from rehearsal.lab.stack import STATE, RehearsedStack
 from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 from tools import mocked_program
@@ -22,33 +23,33 @@ SERVERS, AGENTS = "control", "plain"
 
 
 @dataclass
-class Stand(Stage):
+class BenchStack(StackFixture):
     """One stack."""
 
-    booted: dict[str, machines.Booted] = field(default_factory=dict)
+    booted: dict[str, RunningMachine] = field(default_factory=dict)
 
-    def machines_up(self) -> dict[str, machines.Booted]:
+    def start_machines(self) -> dict[str, RunningMachine]:
         """The machines that the configuration names, and the engine's plugins."""
-        self.booted = super().machines_up()
+        self.booted = super().start_machines()
         return self.booted
 
-    def afresh(self) -> None:
+    def reset(self) -> None:
         """The same machines with empty disks, and a state without anything in it."""
-        machines.down(self.site.stack, self.site.state)
-        shutil.rmtree(self.site.engine(self.tools).folder, ignore_errors=True)
-        self.machines_up()
-        self.begin()
+        machines.down(self.stack.name, self.stack.state)
+        shutil.rmtree(self.stack.engine(self.tools).folder, ignore_errors=True)
+        self.start_machines()
+        self.create_stack()
 
-    def begin(self) -> None:
+    def create_stack(self) -> None:
         """The stack exists, and the engine has its plugins."""
-        self.write()
-        self.site.provide(self.tools, Progress())
-        self.site.engine(self.tools).begin()
+        self.write_stack_file()
+        self.stack.install_plugins(self.tools, Progress())
+        self.stack.engine(self.tools).create_stack()
 
-    def run(self, operation: str, program: str = "ours", **more: Any) -> once.Run:
-        """One run of the engine. `environment` and `path` go before this process's. Raises once.RunFailed."""
-        self.write()
-        engine = self.site.engine(self.tools)
+    def run(self, operation: str, program: str = "ours", **more: Any) -> single_run.Run:
+        """Runs the engine once; `environment` and `path` precede this process's. Raises RunFailed."""
+        self.write_stack_file()
+        engine = self.stack.engine(self.tools)
         environment = {**os.environ, **more.pop("environment", {})}
         spec = {
             "operation": operation,
@@ -60,33 +61,35 @@ class Stand(Stage):
             "path": [*map(str, more.pop("path", ())), *map(str, engine.path)],
             **more,
         }
-        return once.run(spec, environment)
+        return single_run.run(spec, environment)
 
     def graph(self, tokens: str = mocked_program.TOKENS) -> mocked_program.Graph:
         """What the program registers for this stack, with the scripts that it would send."""
-        self.write()
-        config = yaml.safe_load(self.site.stack_file.read_text())["config"]
+        self.write_stack_file()
+        config = yaml.safe_load(self.stack.stack_file.read_text())["config"]
         keys = {key.removeprefix(PREFIX): value for key, value in config.items()}
-        return mocked_program.run(keys, stack=self.site.stack, tokens=tokens)
+        return mocked_program.run(keys, stack=self.stack.name, tokens=tokens)
 
     def add_agent(self, name: str, address: str) -> None:
         """One more in the configuration, and its machine."""
         pool = self.config["pools"].setdefault(AGENTS, {"role": "agent", "hosts": {}})
         pool["hosts"][name] = address
-        self.machines_up()
+        self.start_machines()
 
 
 @contextmanager
-def stand(name: str, config: Mapping[str, Any]) -> Iterator[Stand]:
+def stand(name: str, config: Mapping[str, Any]) -> Iterator[BenchStack]:
     """A stand whose machines are gone afterwards, whatever happened on it."""
     tools = toolbox.prepare(Progress())
     state = STATE / name
-    one = Stand(Site(name, state / f"Pulumi.{name}.yaml", state), tools, copy.deepcopy(dict(config)))
-    _clear(one.site)
+    one = BenchStack(
+        RehearsedStack(name, state / f"Pulumi.{name}.yaml", state), tools, copy.deepcopy(dict(config))
+    )
+    _clear(one.stack)
     try:
         yield one
     finally:
-        _clear(one.site)
+        _clear(one.stack)
 
 
 def bare(servers: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Any]:
@@ -102,7 +105,7 @@ def bare(servers: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Any
     return {"k3s": k3s, "pools": pools, "doctor": config["doctor"], "gpuOperator": {"enabled": False}}
 
 
-def _clear(site: Site) -> None:
-    machines.down(site.stack, site.state)
-    shutil.rmtree(site.folder, ignore_errors=True)
-    site.stack_file.unlink(missing_ok=True)
+def _clear(stack: RehearsedStack) -> None:
+    machines.down(stack.name, stack.state)
+    shutil.rmtree(stack.folder, ignore_errors=True)
+    stack.stack_file.unlink(missing_ok=True)

@@ -8,9 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.bench.stand import Stand
-from rehearsal.lab import machines
+from rehearsal.bench.bench_stack import BenchStack
+from rehearsal.lab import ssh
 from rehearsal.lab.engine import ROOT
+from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
 from tools.mocked_program import Graph, Hidden, Registered
 
@@ -53,7 +54,7 @@ def _open(value: Any) -> Any:
     return value.value if isinstance(value, Hidden) else value
 
 
-def install(stand: Stand) -> float:
+def install(stand: BenchStack) -> float:
     """Seconds for a whole cluster. The clock stands while the tokens are put into the scripts of the rest."""
     run = _runner(stand.booted)
     first = scripts(stand.graph())
@@ -64,7 +65,7 @@ def install(stand: Stand) -> float:
     return seconds + timed(rest, run, done=said)[0]
 
 
-def join(stand: Stand, name: str) -> float:
+def join(stand: BenchStack, name: str) -> float:
     """Seconds for one agent of the stand's configuration, and nothing else."""
     run = _runner(stand.booted)
     tokens = next(one for one in scripts(stand.graph()) if one.name == TOKENS)
@@ -94,11 +95,11 @@ def timed(
     return time.perf_counter() - began, said
 
 
-def _runner(booted: Mapping[str, machines.Booted]) -> Runner:
+def _runner(booted: Mapping[str, RunningMachine]) -> Runner:
     by_address = {one.address: one for one in booted.values()}
 
     def run(script: Script) -> str:
-        there = script.address and [*machines.ssh_command(by_address[script.address]), script.text]
+        there = script.address and [*ssh.ssh_command(by_address[script.address]), script.text]
         done = subprocess.run(
             there or ["/bin/sh", "-c", script.text],
             cwd=ROOT,
