@@ -1,6 +1,9 @@
 # What a person types here. Everything but `test`, `check`, `fit`, `kubeconfig` and `prove` rehearses: it needs Linux and root.
 STACK ?= dev
-PYTHON := .venv/bin/python
+# Another environment with the packages of requirements-dev.txt: make check PYTHON=/path/to/bin/python
+PYTHON ?= .venv/bin/python
+# The folder of that interpreter, where pip puts the commands of packages.
+BIN = $(dir $(shell command -v $(PYTHON)))
 REHEARSAL := $(PYTHON) -m rehearsal
 RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json
 # A program that fails leaves a coroutine of the SDK behind. When the garbage collector finds it while
@@ -14,7 +17,7 @@ help: ## this list
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
 
 venv:
-	@sh rehearsal/toolchain/venv.sh
+	@$(if $(filter .venv/bin/python,$(PYTHON)),sh rehearsal/toolchain/venv.sh,:)
 
 up: venv ## machines, cluster, operator, slices, workloads; again: only what changed (TRACE=1: what took how long)
 	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
@@ -68,9 +71,16 @@ e2e: venv ## the rehearsal tests, two files beside each other: real engine, SSH,
 faults: venv ## faults under the real engine, and rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
 
-check: venv ## ruff, pyright, shellcheck
+check: venv ## ruff, pyright, import-linter, shellcheck
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m pyright
-	@.venv/bin/shellcheck --severity style --shell sh $$(git ls-files '*.sh')
-	@.venv/bin/shellcheck --severity style .ci/run .ci/stacks .ci/told
+	@$(BIN)lint-imports
+	@$(BIN)shellcheck --severity style --shell sh $$(git ls-files '*.sh')
+	@$(BIN)shellcheck --severity style .ci/run .ci/stacks .ci/told
+
+LOCK = $(BIN)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+lock: venv ## resolve requirements*.in into the lock files that pip reads (UPGRADE=1: newest versions of what is not pinned)
+	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) $(if $(UPGRADE),--upgrade) policy/requirements.in --output-file policy/requirements.txt

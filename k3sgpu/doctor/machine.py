@@ -7,6 +7,7 @@ from typing import Any
 
 from k3sgpu.hosts.facts import Facts
 from k3sgpu.hosts.ssh import Clock
+from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem, Severity
 
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-\S*)?\+k3s(\d+)")
@@ -80,7 +81,7 @@ class Machine:
     @property
     def ssh(self) -> str:
         """The command that opens a shell there, for remedies."""
-        return ssh_line(self.spec)
+        return ssh_command(self.spec)
 
     def problem(self, found: str, expected: str, remedy: str, severity: Severity = "error") -> Problem:
         """A problem of this machine; the registry adds the name of the check."""
@@ -107,12 +108,6 @@ class Machine:
     @property
     def k3s_alive(self) -> bool:
         return any(unit.split()[-1] in _ALIVE for unit in self.facts.all("k3s-unit"))
-
-
-def ssh_line(spec: Mapping[str, Any]) -> str:
-    jump = f"-J {spec['jump']} " if spec.get("jump") else ""
-    port = "" if spec["port"] == 22 else f"-p {spec['port']} "
-    return f"ssh {jump}{port}{spec['user']}@{spec['address']}"
 
 
 def release(version: str) -> tuple[int, ...] | None:

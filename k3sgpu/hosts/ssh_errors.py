@@ -5,8 +5,8 @@ from typing import Any
 
 import asyncssh
 
-from k3sgpu.doctor.machine import ssh_line
 from k3sgpu.hosts.ssh import Failure
+from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem
 
 
@@ -22,7 +22,7 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Problem:
         "name": ("the name is not known", "correct the address in the stack file, or the name service"),
         "refused": ("connection refused", "is sshd running there, on that port? systemctl status ssh"),
         "unreachable": ("not reachable", "is the machine on, and the address right? ping it"),
-        "timeout": ("timed out", f"{ssh_line(spec)} -v shows how far it gets"),
+        "timeout": ("timed out", f"{ssh_command(spec)} -v shows how far it gets"),
         "forwarding": (
             "no way there",
             "let the bastion's sshd forward: AllowTcpForwarding yes, and no `restrict` before our key",
@@ -30,7 +30,7 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Problem:
         "not-ssh": (
             "no usable SSH server",
             (
-                f"{ssh_line(spec)} -v shows what answers there\n"
+                f"{ssh_command(spec)} -v shows what answers there\n"
                 "if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config"
             ),
         ),
@@ -96,6 +96,6 @@ def _facts(spec: Mapping[str, Any], failure: Failure) -> Problem:
         spec["name"],
         f"logged in, but the questions were not answered: {failure.detail}",
         "a shell that runs commands, and a machine that is not overloaded",
-        f'{ssh_line(spec)} "id; uptime" must answer at once, without a question or a menu',
+        f'{ssh_command(spec)} "id; uptime" must answer at once, without a question or a menu',
         check="facts",
     )

@@ -1,6 +1,6 @@
 #!/bin/sh
-# .venv with the pinned packages, ready in a moment when this computer has made it before: it lies in
-# the cache under the hash of what it was made from, and .venv is a link to it.
+# Makes .venv with the locked packages. It is a link into a cache, named after a hash of the requirement files and
+# the interpreter, so that an environment which this computer has made before is ready at once.
 set -eu
 cd "$(dirname "$0")/../.."
 

@@ -126,6 +126,6 @@ def test_what_is_bad_is_told_once_with_what_to_write_and_without_the_secret(name
 
 
 def test_its_sdk_is_the_programs() -> None:
-    pins = [(ROOT / folder / "requirements.txt").read_text() for folder in ("", "policy")]
+    pins = [(ROOT / folder / "requirements.in").read_text() for folder in ("", "policy")]
     ours, packs = [re.findall(r"^pulumi==.*$", text, re.MULTILINE) for text in pins]
     assert ours == packs
