@@ -130,7 +130,7 @@ def cluster(
             "inventory": json.dumps(inventory, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
         },
-        "upload_plans": release_upload.told(settings, files, inventory),
+        "upload_plans": release_upload.build_upload_plans(settings, files, inventory),
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,

@@ -156,7 +156,7 @@ class K3sHosts:
         upload = local_command(
             f"{self._commands.prefix}-bring-{host['name']}",
             "stage",
-            {"K3SGPU_BRING": plan},
+            {"K3SGPU_UPLOAD_PLAN": plan},
             self._args["preflight"]["secrets"],
             ResourceOptions(parent=self._commands.parent, depends_on=[uninstall]),
         )

@@ -77,15 +77,15 @@ def _check_hosts_from_graph(options: argparse.Namespace) -> int:
     inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY", by_hand))
     secrets = sys.stdin.read()
     _check_ssh_agent(required=inventory.get("agent", False))
-    digests = preflight_cache.digests(inventory, secrets, os.environ.get("K3SGPU_GENERATION", ""))
+    digests = preflight_cache.host_digests(inventory, secrets, os.environ.get("K3SGPU_GENERATION", ""))
     # Servers are always checked: nodes join them, and the rules for joining compare with them.
     agents = {host["name"]: digests[host["name"]] for host in inventory["hosts"] if host["role"] == "agent"}
-    known = preflight_cache.recall(os.environ.get("PULUMI_COMMAND_STDOUT", ""), agents)
+    known = preflight_cache.read_cache(os.environ.get("PULUMI_COMMAND_STDOUT", ""), agents)
     report, facts = _look(inventory, secrets, known)
     if report.errors:
         return _print_report(report, options)
-    print(preflight_cache.leave(digests, facts))
-    print_progress(preflight_cache.short(as_text(report)))
+    print(preflight_cache.write_cache(digests, facts))
+    print_progress(preflight_cache.shorten_report(as_text(report)))
     return report.exit_code
 
 
@@ -93,11 +93,11 @@ def _look(
     inventory: Mapping[str, Any], secrets: str, known: Mapping[str, Facts]
 ) -> tuple[Report, dict[str, Facts]]:
     """Checks the hosts that are not `known`: the report, and the facts of every host."""
-    from k3sgpu.doctor.host_check import look
+    from k3sgpu.doctor.host_check import check_hosts
     from k3sgpu.hosts.logins import logins_for, read_secrets
 
     logins = logins_for(inventory, read_secrets(secrets), os.environ.get("SSH_AUTH_SOCK", ""))
-    return look(inventory, logins, known)
+    return check_hosts(inventory, logins, known)
 
 
 def _check_ssh_agent(*, required: bool) -> None:

@@ -1,4 +1,4 @@
-"""The look at machines: ask them, judge them together, one report."""
+"""The check of machines over SSH: collect their facts, run the rules, build one report."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,17 +6,17 @@ from types import MappingProxyType
 from typing import Any
 
 from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.doctor.registry import gib, judge
+from k3sgpu.doctor.registry import gib, run_rules
 from k3sgpu.hosts import facts
 from k3sgpu.hosts.facts import Facts
-from k3sgpu.hosts.ssh import Answer, Failure, Login, ask_all
-from k3sgpu.hosts.ssh_errors import unreached
+from k3sgpu.hosts.ssh import Answer, Failure, Login, collect_facts
+from k3sgpu.hosts.ssh_errors import connection_problem
 from k3sgpu.report import Report, names
 
 NOBODY: Mapping[str, Facts] = MappingProxyType({})
 
 
-def look(
+def check_hosts(
     inventory: Mapping[str, Any], logins: Mapping[str, Login], known: Mapping[str, Facts] = NOBODY
 ) -> tuple[Report, dict[str, Facts]]:
     """Asks the machines of the inventory at one moment and judges them together: the verdict, and what is
@@ -27,14 +27,16 @@ def look(
     inventory's host keys cannot be read.
     """
     asked = [host for host in inventory["hosts"] if host["name"] not in known]
-    question = facts.question(inventory)
-    answers = asyncio.run(ask_all(asked, logins, inventory.get("bastion"), question))
-    verdict = report(inventory, answers, {name: login.public_key for name, login in logins.items()}, known)
+    question = facts.facts_script(inventory)
+    answers = asyncio.run(collect_facts(asked, logins, inventory.get("bastion"), question))
+    verdict = build_report(
+        inventory, answers, {name: login.public_key for name, login in logins.items()}, known
+    )
     said = {name: answer.facts for name, answer in answers.items() if isinstance(answer, Answer)}
     return verdict, {**known, **said}
 
 
-def report(
+def build_report(
     inventory: Mapping[str, Any],
     answers: Mapping[str, Answer | Failure],
     public_keys: Mapping[str, str],
@@ -51,7 +53,7 @@ def report(
         if isinstance(answer, Failure) and answer.kind == "bastion":
             behind.append(spec["name"])
         elif isinstance(answer, Failure):
-            findings.append(unreached(spec, answer, public_keys[spec["name"]]))
+            findings.append(connection_problem(spec, answer, public_keys[spec["name"]]))
             subjects[spec["name"]] = spec["address"]
         else:
             machine = Machine(spec, answer.facts, answer.clock, answer.peer)
@@ -61,7 +63,7 @@ def report(
     notes = [f"not looked at, because the bastion was not reached: {', '.join(behind)}"] if behind else []
     if others:
         notes.append(f"looked at before, and nothing is new about them: {names(sorted(known))}")
-    return Report("doctor hosts", subjects, [*findings, *judge(machines, plan, others)], notes)
+    return Report("doctor hosts", subjects, [*findings, *run_rules(machines, plan, others)], notes)
 
 
 def _about(machine: Machine, plan: Plan) -> str:

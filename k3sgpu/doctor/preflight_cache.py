@@ -11,15 +11,15 @@ from typing import Any
 
 from k3sgpu.hosts.facts import Facts
 
-KEPT = ("machine-id", "product-uuid", "hostname")
+CACHED_FACTS = ("machine-id", "product-uuid", "hostname")
 """The facts by which a new machine is told from one that is not asked again."""
 
-LARGEST = 100_000
+MAX_BYTES = 100_000
 """Bytes. Both of a look's streams come back in the environment of the next (PULUMI_COMMAND_STDOUT, _STDERR),
 and Linux takes no longer string than 128 KiB there (execve(2))."""
 
 
-def digests(inventory: Mapping[str, Any], *rest: str) -> dict[str, str]:
+def host_digests(inventory: Mapping[str, Any], *rest: str) -> dict[str, str]:
     """By host: a digest of all that its verdict depends on beside the machine itself.
 
     That is what doctor was told of it and of the cluster, without the other hosts, and `rest`. Secrets may be
@@ -34,27 +34,27 @@ def digests(inventory: Mapping[str, Any], *rest: str) -> dict[str, str]:
     return {host["name"]: digest(host) for host in inventory["hosts"]}
 
 
-def leave(digests: Mapping[str, str], facts: Mapping[str, Facts]) -> str:
+def write_cache(digests: Mapping[str, str], facts: Mapping[str, Facts]) -> str:
     """The text for the next look, from what everybody said; none where it would be too long to come back."""
-    kept = {name: [digests[name], *(said.one(fact) for fact in KEPT)] for name, said in facts.items()}
+    kept = {name: [digests[name], *(said.one(fact) for fact in CACHED_FACTS)] for name, said in facts.items()}
     text = json.dumps(kept, separators=(",", ":"))
-    return text if len(text) <= LARGEST else ""
+    return text if len(text) <= MAX_BYTES else ""
 
 
-def short(report: str) -> str:
+def shorten_report(report: str) -> str:
     """A report that can come back, which nobody reads there: its end is left out where it is too long."""
-    if len(report.encode()) <= LARGEST:
+    if len(report.encode()) <= MAX_BYTES:
         return report
-    begin = report.encode()[:LARGEST].decode(errors="ignore").rpartition("\n")[0]
+    begin = report.encode()[:MAX_BYTES].decode(errors="ignore").rpartition("\n")[0]
     return f"{begin}\n… and more: python -m k3sgpu doctor hosts --file Pulumi.<stack>.yaml shows all of it"
 
 
-def recall(text: str, digests: Mapping[str, str]) -> dict[str, Facts]:
+def read_cache(text: str, digests: Mapping[str, str]) -> dict[str, Facts]:
     """By host: what is still known of it, where nothing has changed since the look that left `text`."""
     try:
         kept = json.loads(text)
         return {
-            name: Facts({fact: (value,) for fact, value in zip(KEPT, values, strict=True) if value})
+            name: Facts({fact: (value,) for fact, value in zip(CACHED_FACTS, values, strict=True) if value})
             for name, (digest, *values) in kept.items()
             if digests.get(name) == digest
         }

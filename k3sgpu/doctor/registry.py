@@ -395,7 +395,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def judge(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Problem]:
+def run_rules(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Problem]:
     """All rules over all machines that answered; what the stack file waives is marked as such.
 
     `others` are machines of which only a little is known: those that answered are compared with them, and

@@ -16,7 +16,9 @@ from k3sgpu.settings import ReleaseFiles, Settings
 _WAY = ("name", "role", "address", "port", "user", "hostKey", "knownHostsFile", "privateKeyFile", "jump")
 
 
-def told(settings: Settings, files: ReleaseFiles, inventory: Mapping[str, Any]) -> dict[str, str]:
+def build_upload_plans(
+    settings: Settings, files: ReleaseFiles, inventory: Mapping[str, Any]
+) -> dict[str, str]:
     """By host, what `python -m k3sgpu stage` is told, as JSON without secrets.
 
     `files`: by architecture, the release's files with their SHA-256; without any nobody is brought anything.

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parent / "scripts" / "facts.sh"
 _LINE = re.compile(r"([a-z][a-z0-9-]*)\t(.*)")
 
 
-def question(inventory: Mapping[str, Any]) -> str:
+def facts_script(inventory: Mapping[str, Any]) -> str:
     """facts.sh, told what the machines of an inventory have to reach."""
     downloads, server = inventory.get("downloads", []), inventory.get("registration", "")
     hosts = [urlsplit(url).hostname or "" for url in downloads] + [server]

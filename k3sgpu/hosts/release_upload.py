@@ -10,7 +10,7 @@ import asyncssh
 
 from k3sgpu.hosts import scripts
 from k3sgpu.hosts.ssh import Failure, Login, connect
-from k3sgpu.hosts.ssh_errors import unreached
+from k3sgpu.hosts.ssh_errors import connection_problem
 from k3sgpu.report import Report, as_text
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -22,15 +22,15 @@ ANSWER_S = 120
 MIB = 1024 * 1024
 
 
-class NotSent(Exception):
+class UploadError(Exception):
     """A machine did not get its files. The text is for the user."""
 
 
-async def send(plan: Mapping[str, Any], logins: Mapping[str, Login], folder: Path) -> str:
-    """Brings the files of `folder` to the machine of `plan` (`bring.told`) and says what it lacked.
+async def upload_release(plan: Mapping[str, Any], logins: Mapping[str, Login], folder: Path) -> str:
+    """Uploads the files of `folder` that the machine of `plan` lacks, and returns one line that names them.
 
-    Raises NotSent: the machine is not reached, is another's, has an architecture that the folder has nothing
-    for, or did not take a file in time.
+    Raises UploadError when the machine cannot be reached, belongs to another stack, has an architecture that
+    the folder has no files for, or does not accept a file in time.
     """
     host, release = plan["host"], plan["release"]
     jump = await _reached(plan["bastion"], logins) if host.get("jump") else None
@@ -42,7 +42,7 @@ async def send(plan: Mapping[str, Any], logins: Mapping[str, Login], folder: Pat
             wanted = release["files"].get(ARCHITECTURES.get(architecture, ""))
             if wanted is None:
                 there = " and ".join(sorted(release["files"]))
-                raise NotSent(
+                raise UploadError(
                     f"{host['name']}: a machine of {architecture}, and {folder} has the release for {there}\n"
                     "  remedy: put the binary for it there as well (k3s for x86_64, k3s-arm64 for aarch64)"
                 )
@@ -66,8 +66,8 @@ async def _reached(
     login = logins[end["name"]]
     connection = await connect(end, login, tunnel)
     if isinstance(connection, Failure):
-        finding = unreached(end, connection, login.public_key)
-        raise NotSent(as_text(Report("bring", {end["name"]: end["address"]}, [finding])))
+        finding = connection_problem(end, connection, login.public_key)
+        raise UploadError(as_text(Report("bring", {end["name"]: end["address"]}, [finding])))
     return connection
 
 
@@ -78,7 +78,7 @@ class _Machine:
         self._machine, self._plan, self._password = machine, plan, password
 
     async def run(self, file: Path | None = None, sha256: str = "") -> str:
-        """What receive.sh says; with a `file` it is given that. Raises NotSent with its own words."""
+        """What receive.sh says; with a `file` it is given that. Raises UploadError with its own words."""
         host, owner = self._plan["host"], self._plan["owner"]
         script = scripts.render(
             "receive-release",
@@ -108,12 +108,12 @@ class _Machine:
                 out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
                 await process.wait_closed()
         except TimeoutError:
-            raise NotSent(f"{host['name']}: no answer to {what} within {ANSWER_S} s: {_LOOK}") from None
+            raise UploadError(f"{host['name']}: no answer to {what} within {ANSWER_S} s: {_LOOK}") from None
         except (asyncssh.Error, OSError) as error:
-            raise NotSent(f"{host['name']}: {what}: the connection broke ({error}): {_LOOK}") from None
+            raise UploadError(f"{host['name']}: {what}: the connection broke ({error}): {_LOOK}") from None
         if process.exit_status != 0:
             words = err.decode(errors="replace").strip()
-            raise NotSent(words or f"{host['name']}: {what}: ended with status {process.exit_status}")
+            raise UploadError(words or f"{host['name']}: {what}: ended with status {process.exit_status}")
         return out.decode(errors="replace")
 
     async def _give(self, process: asyncssh.SSHClientProcess[bytes], file: Path) -> None:
@@ -125,7 +125,7 @@ class _Machine:
                     async with asyncio.timeout(STALL_S):
                         await process.stdin.drain()
                 except TimeoutError:
-                    raise NotSent(
+                    raise UploadError(
                         f"{self._plan['host']['name']}: took nothing more of {file.name} for {STALL_S} s, "
                         f"after {sent / MIB:.0f} of {size / MIB:.0f} MiB: {_LOOK}"
                     ) from None

@@ -106,7 +106,7 @@ def load_key(text: str, where: str, passphrase: str = "") -> asyncssh.SSHKey:
         raise InputError(f"the SSH key from {where} cannot be read: {error}") from None
 
 
-async def ask_all(
+async def collect_facts(
     hosts: Sequence[Mapping[str, Any]],
     logins: Mapping[str, Login],
     bastion: Mapping[str, Any] | None = None,

@@ -10,7 +10,7 @@ from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem
 
 
-def unreached(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
+def connection_problem(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
     """The finding for a failed look. `public_key` is the half of our key that the machine should know."""
     makers = {"host-key": _host_key, "login": lambda s, f: _login(s, f, public_key), "facts": _facts}
     return makers.get(failure.kind, _reach)(spec, failure)
@@ -40,7 +40,7 @@ def _reach(spec: Mapping[str, Any], failure: Failure) -> Problem:
         f"{where}: {found} ({failure.detail})",
         "an SSH server that answers",
         remedy,
-        check="reach",
+        check="connection",
     )
 
 

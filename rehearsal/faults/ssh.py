@@ -144,7 +144,7 @@ def password_wrong(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: connection refused",
+    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: connection refused",
     r"is sshd running there, on that port\? systemctl status ssh",
     max_seconds=60,
     remedy="sshd is started",
@@ -159,7 +159,7 @@ def sshd_stopped(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: timed out \(no answer on the network",
+    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: timed out \(no answer on the network",
     r"ssh root@10\.77\.0\.212 -v shows how far it gets",
     max_seconds=90,
     remedy="the firewall lets SSH through",
@@ -174,7 +174,7 @@ def black_hole(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: reach\n\s*found: +10\.77\.0\.212 port 22: no usable SSH server",
+    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: no usable SSH server",
     r"if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config",
     max_seconds=60,
     remedy="the others have logged in or gone",
@@ -221,7 +221,7 @@ def never_answers(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"error: host-key|error: reach",
+    r"error: host-key|error: connection",
     r"gpu-1 .*\n.*10\.77\.0\.219.*no route",
     r"server-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.211",
     max_seconds=60,

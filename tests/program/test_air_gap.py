@@ -46,7 +46,7 @@ def test_each_machine_is_brought_it_before_it_converges_and_after_its_way_out_is
 def test_what_it_is_told(brought: g.Graph):
     inputs = brought.of("cluster-bring-gpu-1").inputs
     assert "delete" not in inputs and isinstance(inputs["stdin"], g.Hidden)
-    told = json.loads(inputs["environment"]["K3SGPU_BRING"])
+    told = json.loads(inputs["environment"]["K3SGPU_UPLOAD_PLAN"])
     assert told["host"]["address"] == "10.77.0.21" and told["release"]["folder"] == f"releases/{VERSION}"
     assert told["release"]["files"]["amd64"].keys() == {"k3s", "install.sh", "sha256sum-amd64.txt"}
 
@@ -55,7 +55,7 @@ def test_a_changed_file_another_host_key_and_a_raised_generation_bring_it_again(
     in_project: Path, brought: g.Graph
 ):
     def told(config: dict) -> str:
-        return g.run(config).of("cluster-bring-gpu-1").inputs["environment"]["K3SGPU_BRING"]
+        return g.run(config).of("cluster-bring-gpu-1").inputs["environment"]["K3SGPU_UPLOAD_PLAN"]
 
     config = with_air_gap()
     before = told(config)

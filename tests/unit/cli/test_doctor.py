@@ -352,7 +352,7 @@ def test_the_graph_gets_the_report_on_stderr_and_what_the_next_look_needs_on_std
         given.update(told=told, logins=logins)
         return Report("doctor hosts", {"gpu-1": "x"}, findings), {"gpu-1": Facts({"machine-id": ("1",)})}
 
-    monkeypatch.setattr(host_check, "look", look)
+    monkeypatch.setattr(host_check, "check_hosts", look)
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
     assert main(["doctor", "hosts", "--from-graph"]) == code
@@ -369,7 +369,7 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
             raise AssertionError("read from a standard input that may never end")
 
     monkeypatch.setattr(
-        host_check, "look", lambda told, logins, known: (Report("doctor hosts", {}, [ERROR]), {})
+        host_check, "check_hosts", lambda told, logins, known: (Report("doctor hosts", {}, [ERROR]), {})
     )
     monkeypatch.setattr(sys, "stdin", Silent(""))
     assert main(["doctor", "hosts", "--file", "Pulumi.dev.yaml", "--json"]) == 1
@@ -388,7 +388,7 @@ def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look,
 
     (project / "kubeconfig").write_text("{}")
     monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
-    monkeypatch.setattr(host_check, "look", lambda told, logins, known: (report(), {}))
+    monkeypatch.setattr(host_check, "check_hosts", lambda told, logins, known: (report(), {}))
     monkeypatch.setattr(readiness, "check_once", lambda told, access: report())
     assert main(["doctor", *look, "--file", "Pulumi.dev.yaml", "--json"]) == code
     said = capsys.readouterr()

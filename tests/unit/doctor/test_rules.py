@@ -4,9 +4,9 @@ from typing import get_args
 
 import pytest
 
-from k3sgpu.doctor.host_check import report
+from k3sgpu.doctor.host_check import build_report
 from k3sgpu.doctor.machine import Machine, Plan, release
-from k3sgpu.doctor.registry import CROSS_RULES, RULES, TOOLS, judge
+from k3sgpu.doctor.registry import CROSS_RULES, RULES, TOOLS, run_rules
 from k3sgpu.hosts.facts import Facts, parse
 from k3sgpu.hosts.ssh import Answer, Clock
 from k3sgpu.report import Report, as_json, as_text
@@ -80,7 +80,7 @@ def machine(known: Facts, name="node-1", role="server", clock=None, peer="", **s
 
 def said(thing: Machine, plan: Plan = PLAN) -> dict[str, str]:
     """What is wrong with one machine: severity and text by check."""
-    return {f.check: f"{f.severity}: {f.found} | {f.expected} | {f.remedy}" for f in judge([thing], plan)}
+    return {f.check: f"{f.severity}: {f.found} | {f.expected} | {f.remedy}" for f in run_rules([thing], plan)}
 
 
 def plan(**changes) -> Plan:
@@ -315,7 +315,7 @@ def test_machines_of_every_distribution_are_in_order(text, networks):
     assert said(machine(facts(text), role="agent"), wanted) == {}
     assert said(machine(facts(text + GPU), gpu=CARD), wanted) == {}
     machines = [machine(facts(one), name=name) for name, one in CAPTURES.items()]
-    assert judge(machines, wanted) == []
+    assert run_rules(machines, wanted) == []
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_what_is_not_wrong_after_all(known, changes):
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "a")])
 def test_hostnames(names):
     two = [machine(facts(hostname=n, machine_id=str(i)), name=f"h{i}") for i, n in enumerate(names)]
-    found = [(f.where, f.check, f.severity) for f in judge(two, PLAN)]
+    found = [(f.where, f.check, f.severity) for f in run_rules(two, PLAN)]
     same = [("h0", "hostname", "warning"), ("h1", "hostname", "warning")]
     assert found == (same if names[0] == names[1] else [])
 
@@ -354,7 +354,7 @@ def test_hostnames(names):
 @pytest.mark.parametrize("uuids", [("a", "b"), ("a", "a"), (None, None)])
 def test_product_uuids(uuids):
     two = [machine(facts(product_uuid=u, machine_id=str(i)), name=f"h{i}") for i, u in enumerate(uuids)]
-    found = [(f.where, f.check, f.severity) for f in judge(two, PLAN)]
+    found = [(f.where, f.check, f.severity) for f in run_rules(two, PLAN)]
     same = [("h0", "product-uuid", "warning"), ("h1", "product-uuid", "warning")]
     assert found == (same if uuids == ("a", "a") else [])
 
@@ -376,7 +376,7 @@ SERVER = facts(DEBIAN + OURS, own_ca="c0ffee", machine_id="aaaa")
 )
 def test_where_a_server_runs_the_others_find_it_and_no_other(server, agent, expected):
     machines = [machine(server), machine(agent, name="gpu-1", role="agent")]
-    found = judge(machines, plan(registration="10.0.0.1"))
+    found = run_rules(machines, plan(registration="10.0.0.1"))
     assert [(f.where, f.check) for f in found] == ([("gpu-1", "registration")] if expected else [])
     assert "".join(f"{f.severity}: {f.found}" for f in found).startswith(expected)
 
@@ -385,7 +385,7 @@ def test_a_node_at_work_that_lost_its_way_to_the_servers_does_not_block_what_may
     own = OURS.replace("host node-1", "host gpu-1").replace("k3s.service", "k3s-agent.service")
     agent = machine(facts(DEBIAN + own.replace("machine-id aaaa", "machine-id bbbb"), machine_id="bbbb"),
                     name="gpu-1", role="agent")  # fmt: skip
-    (found,) = judge([machine(SERVER), agent], plan(registration="10.0.0.1"))
+    (found,) = run_rules([machine(SERVER), agent], plan(registration="10.0.0.1"))
     assert (found.where, found.check, found.severity) == ("gpu-1", "registration", "warning")
 
 
@@ -397,7 +397,7 @@ def test_an_agent_that_is_newer_than_a_server(server, agent, newer):
         machine(facts(DEBIAN + OURS, k3s_version=f"v{server}+k3s1")),
         machine(facts(DEBIAN + own, k3s_version=f"v{agent}+k3s1", machine_id="bbbb"), "gpu-1", "agent"),
     ]
-    found = [f for f in judge(machines, PLAN) if f.check == "skew"]
+    found = [f for f in run_rules(machines, PLAN) if f.check == "skew"]
     assert [f.where for f in found] == ["gpu-1"] * newer
     if found:
         assert found[0].found == "k3s v1.36.2+k3s1, and server node-1 runs v1.35.4+k3s1"
@@ -406,9 +406,9 @@ def test_an_agent_that_is_newer_than_a_server(server, agent, newer):
 def test_what_the_stack_file_waives_is_shown_and_counts_for_nothing():
     told = {"waive": ["disk", "swap"], "role": "server"}
     thing = machine(facts(disk_free_kib="4000000", swap="/swap.img"), **told)
-    found = {f.check: f.severity for f in judge([thing], PLAN)}
+    found = {f.check: f.severity for f in run_rules([thing], PLAN)}
     assert found == {"disk": "waived", "swap": "waived"}
-    verdict = Report("t", {"node-1": "x"}, judge([thing], PLAN))
+    verdict = Report("t", {"node-1": "x"}, run_rules([thing], PLAN))
     assert verdict.exit_code == 0
     assert "t: 2 waived" in as_text(verdict)
     assert "  waived: swap: swap is on: /swap.img" in as_text(verdict)
@@ -422,12 +422,12 @@ def test_every_rule_can_be_waived_but_whose_machine_it_is_and_who_may_log_in():
 @pytest.mark.parametrize("name", ["aaaa", "bbbb"])
 def test_machine_ids(name):
     two = [machine(facts(), name="a"), machine(facts(machine_id=name), name="b")]
-    found = [(f.where, f.check) for f in judge(two, PLAN)]
+    found = [(f.where, f.check) for f in run_rules(two, PLAN)]
     assert found == ([("a", "machine-id"), ("b", "machine-id")] if name == "aaaa" else [])
 
 
 def test_machines_that_do_not_say_their_id_are_not_the_same():
-    assert judge([machine(facts(machine_id=None), name=name) for name in "ab"], PLAN) == []
+    assert run_rules([machine(facts(machine_id=None), name=name) for name in "ab"], PLAN) == []
 
 
 def ahead(seconds, wide=1.0):
@@ -449,17 +449,17 @@ def ahead(seconds, wide=1.0):
 )
 def test_clocks(clocks, wrong):
     machines = [machine(facts(machine_id=str(n)), name=str(n), clock=ahead(s)) for n, s in enumerate(clocks)]
-    found = [f for f in judge(machines, PLAN) if f.check == "clock"]
+    found = [f for f in run_rules(machines, PLAN) if f.check == "clock"]
     assert [f.where for f in found] == wrong
 
 
 def test_a_slow_answer_is_no_wrong_clock():
     slow = machine(facts(), clock=Clock(earliest=-45, latest=1))
-    assert judge([slow], PLAN) == []
+    assert run_rules([slow], PLAN) == []
 
 
 def test_a_clock_says_which_way_it_is_off():
-    (found,) = judge([machine(facts(), clock=ahead(-95.5))], PLAN)
+    (found,) = run_rules([machine(facts(), clock=ahead(-95.5))], PLAN)
     assert "94 s behind" in found.found
     assert "timedatectl set-ntp true" in found.remedy
 
@@ -479,7 +479,7 @@ def test_the_report_about_a_machine():
         "hosts": [machine(facts(), gpu=CARD).spec],
     }  # fmt: skip
     answers = {"node-1": Answer(facts(DEBIAN + GPU + OURS), None, "10.0.0.11")}
-    verdict = report(inventory, answers, {})
+    verdict = build_report(inventory, answers, {})
     assert verdict.exit_code == 0
     assert verdict.subjects["node-1"] == (
         "10.0.0.11, Debian GNU/Linux 12 (bookworm), x86_64, 4 CPUs, 7.6 GiB, "

@@ -3,7 +3,7 @@
 import pytest
 
 from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.doctor.registry import TOOLS, judge
+from k3sgpu.doctor.registry import TOOLS, run_rules
 from k3sgpu.hosts.facts import parse
 from tests.data.captures import USERLANDS
 from tests.unit.doctor.test_rules import PLAN, machine
@@ -12,7 +12,7 @@ IPTABLES = {"debian-11": "1.8.7", "debian-12": "1.8.9", "debian-13": "1.8.11"}
 
 
 def checks(thing: Machine, plan: Plan = PLAN) -> dict[str, str]:
-    return {finding.check: finding.found for finding in judge([thing], plan)}
+    return {finding.check: finding.found for finding in run_rules([thing], plan)}
 
 
 @pytest.mark.parametrize("name", IPTABLES)

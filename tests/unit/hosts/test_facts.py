@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k3sgpu.hosts.facts import SCRIPT, Facts, parse, question
+from k3sgpu.hosts.facts import SCRIPT, Facts, facts_script, parse
 from tests.unit.hosts.shells import SHELLS
 
 FILES = {
@@ -95,7 +95,7 @@ def look(root: Path, shell: str = "sh", how: str = "root", said: str = "", **tol
     command = [shutil.which(program) or program, *applet]
     ran = subprocess.run(
         [*command, "-s", how, str(root), said],
-        input=question(told), capture_output=True, text=True, timeout=30, check=True,
+        input=facts_script(told), capture_output=True, text=True, timeout=30, check=True,
         env={"PATH": f"{root}/bin:/usr/bin:/bin", "LANG": "de_DE.UTF-8"},
     )  # fmt: skip
     assert ran.stderr == ""

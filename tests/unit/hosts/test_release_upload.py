@@ -15,8 +15,9 @@ import pytest
 from k3sgpu import settings as s
 from k3sgpu.cli.main import main
 from k3sgpu.handoff import inventory
-from k3sgpu.handoff import release_upload as bring
-from k3sgpu.hosts import release_upload as send
+from k3sgpu.handoff.release_upload import build_upload_plans
+from k3sgpu.hosts import release_upload
+from k3sgpu.hosts.release_upload import UploadError, upload_release
 from k3sgpu.hosts.ssh import Login
 from k3sgpu.settings.models.machines import UPLOADED_RELEASES
 from tests.data.stack_files import REMOVE, with_
@@ -125,7 +126,7 @@ def plans(folder: Path, **changes: Any) -> dict[str, Any]:
     (folder / "key").write_bytes(OURS.export_private_key())
     access = s.resolve_ssh(settings, folder)
     hosts = inventory.build_inventory(settings, access, "k3s-gpu-sharing", "lab")
-    told = bring.told(settings, s.resolve_release_files(settings, folder), hosts)
+    told = build_upload_plans(settings, s.resolve_release_files(settings, folder), hosts)
     told = {name: json.loads(text) for name, text in told.items()}
     for plan in told.values():
         plan["host"]["address"] = "127.0.0.1"
@@ -137,7 +138,9 @@ def sent(machine: Machine, plan: dict[str, Any], password: str = "") -> str:
         async with machine.sshd() as port:
             told = {**plan, "host": {**plan["host"], "port": port}}
             folder = Path(plan["release"]["folder"])
-            return await send.send(told, {plan["host"]["name"]: Login(OURS, password)}, folder)
+            return await upload_release(
+                told, {plan["host"]["name"]: Login(OURS, password)}, folder
+            )
 
     return asyncio.run(run())
 
@@ -145,7 +148,7 @@ def sent(machine: Machine, plan: dict[str, Any], password: str = "") -> str:
 @pytest.fixture
 def amd64(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever this computer is, machines are x86_64."""
-    monkeypatch.setitem(send.ARCHITECTURES, "aarch64", "amd64")
+    monkeypatch.setitem(release_upload.ARCHITECTURES, "aarch64", "amd64")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -195,7 +198,7 @@ def test_somebody_elses_machine_is_left_as_it_is(
     owner = machine.folder / "etc/k3s-gpu-sharing/owner"
     owner.parent.mkdir(parents=True)
     owner.write_text("project=k3s-gpu-sharing\nstack=other\nhost=gpu-9\n")
-    with pytest.raises(send.NotSent, match=r"belongs to .*stack=other") as refused:
+    with pytest.raises(UploadError, match=r"belongs to .*stack=other") as refused:
         sent(machine, plans(tmp_path)["gpu-1"])
     assert "remedy: keep its old key" in str(refused.value)
     assert not machine.lib.exists() and len(machine.ran) == 1
@@ -204,8 +207,10 @@ def test_somebody_elses_machine_is_left_as_it_is(
 def test_a_machine_that_the_folder_has_nothing_for(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(send, "ARCHITECTURES", {})
-    with pytest.raises(send.NotSent, match=r"releases/v1.36.2\+k3s1 has the release for amd64 and arm64"):
+    monkeypatch.setattr(release_upload, "ARCHITECTURES", {})
+    with pytest.raises(
+        UploadError, match=r"releases/v1.36.2\+k3s1 has the release for amd64 and arm64"
+    ):
         sent(machine, plans(tmp_path)["gpu-1"])
 
 
@@ -214,7 +219,7 @@ def test_what_changed_on_the_way_is_not_kept(
 ):
     plan = plans(tmp_path)["gpu-1"]
     (tmp_path / "releases" / VERSION / "k3s").write_text("another")
-    with pytest.raises(send.NotSent, match=f"k3s, as it came, has sha256 {sha256(b'another')}"):
+    with pytest.raises(UploadError, match=f"k3s, as it came, has sha256 {sha256(b'another')}"):
         sent(machine, plan)
     assert f"{VERSION}/k3s" not in machine.has()
 
@@ -222,21 +227,23 @@ def test_what_changed_on_the_way_is_not_kept(
 def test_a_machine_that_takes_nothing_more_is_given_up(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(send, "STALL_S", 1)
+    monkeypatch.setattr(release_upload, "STALL_S", 1)
     plan = plans(tmp_path)["gpu-1"]
     (machine.lib / "release" / VERSION).mkdir(parents=True)
     for name in ("install.sh", "sha256sum-amd64.txt"):
         (machine.lib / "release" / VERSION / name).write_bytes(release[name])
     machine.deaf = True
-    with pytest.raises(send.NotSent, match=r"took nothing more of k3s for 1 s, after \d of 6 MiB"):
+    with pytest.raises(
+        UploadError, match=r"took nothing more of k3s for 1 s, after \d of 6 MiB"
+    ):
         sent(machine, plan)
 
 
 def test_a_machine_that_is_not_reached_is_reported_as_doctor_does(tmp_path: Path, release: dict[str, bytes]):
     plan = plans(tmp_path)["gpu-1"]
     plan["host"]["port"] = 1
-    with pytest.raises(send.NotSent, match=r"error: reach\n +found: +127\.0\.0\.1 port 1"):
-        asyncio.run(send.send(plan, {"gpu-1": Login(OURS)}, tmp_path))
+    with pytest.raises(UploadError, match=r"error: connection\n +found: +127\.0\.0\.1 port 1"):
+        asyncio.run(upload_release(plan, {"gpu-1": Login(OURS)}, tmp_path))
 
 
 def test_what_it_is_told_has_no_secret_and_no_path_of_this_computer(
@@ -252,5 +259,5 @@ def test_what_it_is_told_has_no_secret_and_no_path_of_this_computer(
 def test_without_an_order_it_says_what_it_is_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.delenv("K3SGPU_BRING", raising=False)
-    assert main(["stage"]) == 2 and "K3SGPU_BRING" in capsys.readouterr().err
+    monkeypatch.delenv("K3SGPU_UPLOAD_PLAN", raising=False)
+    assert main(["stage"]) == 2 and "K3SGPU_UPLOAD_PLAN" in capsys.readouterr().err

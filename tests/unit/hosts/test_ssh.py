@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
-from k3sgpu.doctor.host_check import report
+from k3sgpu.doctor.host_check import build_report
 from k3sgpu.hosts import ssh
 from k3sgpu.hosts.ssh import Answer, Clock, Failure, Login
 from tests.unit.hosts import sudo
@@ -80,7 +80,7 @@ def ask(key=OURS, password="", port=None, more=None, **server):
 def told(host, answer):
     """The one finding of the report about a machine that could not be asked."""
     assert isinstance(answer, Failure), answer
-    (finding,) = report(inventory(host), {host["name"]: answer}, {host["name"]: line(OURS)}).problems
+    (finding,) = build_report(inventory(host), {host["name"]: answer}, {host["name"]: line(OURS)}).problems
     return finding
 
 
@@ -190,7 +190,7 @@ def test_nothing_listens():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         finding = told(*ask(port=closed.getsockname()[1]))
-    assert finding.check == "reach"
+    assert finding.check == "connection"
     assert "refused" in finding.found
 
 
@@ -217,7 +217,7 @@ def test_a_server_that_accepts_and_never_speaks(monkeypatch):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         finding = told(*ask(port=silent.getsockname()[1]))
-    assert finding.check == "reach"
+    assert finding.check == "connection"
     assert "accepted, but nothing there spoke SSH" in finding.found
 
 
@@ -299,7 +299,7 @@ def test_all_are_asked_at_one_moment():
     async def run():
         async with sshd(shell=shell) as port:
             hosts = [spec(port, name=f"gpu-{number}") for number in range(8)]
-            return await ssh.ask_all(hosts, {host["name"]: Login(OURS) for host in hosts})
+            return await ssh.collect_facts(hosts, {host["name"]: Login(OURS) for host in hosts})
 
     answers = asyncio.run(run())
     assert {answer.facts.one("seen") for answer in answers.values() if isinstance(answer, Answer)} == {"8"}
@@ -309,12 +309,12 @@ def test_one_dead_machine_does_not_hide_the_others():
     async def run():
         async with sshd() as port:
             hosts = [spec(port, name="gpu-1"), spec(1, name="gpu-2")]
-            return hosts, await ssh.ask_all(hosts, {host["name"]: Login(OURS) for host in hosts})
+            return hosts, await ssh.collect_facts(hosts, {host["name"]: Login(OURS) for host in hosts})
 
     hosts, answers = asyncio.run(run())
-    verdict = report(inventory(*hosts), answers, {host["name"]: line(OURS) for host in hosts})
+    verdict = build_report(inventory(*hosts), answers, {host["name"]: line(OURS) for host in hosts})
     assert isinstance(answers["gpu-1"], Answer)
-    assert [finding.check for finding in verdict.problems if finding.where == "gpu-2"] == ["reach"]
+    assert [finding.check for finding in verdict.problems if finding.where == "gpu-2"] == ["connection"]
     assert verdict.exit_code == 1
 
 
@@ -350,13 +350,13 @@ def through_bastion(allows=True, key=OTHER_HOST_KEY):
             end = spec(bastion.get_port(), name="the bastion", user="me", hostKey=line(key))
             logins = {host["name"]: Login(OURS) for host in [*hosts, end]}
             try:
-                answers = await ssh.ask_all(hosts, logins, end)
+                answers = await ssh.collect_facts(hosts, logins, end)
             finally:
                 bastion.close()
             return {**inventory(*hosts), "bastion": end}, answers
 
     told, answers = asyncio.run(run())
-    return report(told, answers, dict.fromkeys([*answers, "the bastion"], line(OURS)))
+    return build_report(told, answers, dict.fromkeys([*answers, "the bastion"], line(OURS)))
 
 
 def test_through_a_bastion_every_host_says_what_it_would_say_directly():
@@ -365,8 +365,8 @@ def test_through_a_bastion_every_host_says_what_it_would_say_directly():
     assert "gpu-1" in verdict.subjects and "the bastion" not in verdict.subjects
     assert found["gpu-2"].check == "host-key"
     assert "; ssh ssh://me@127.0.0.1:" in found["gpu-2"].remedy
-    assert found["gpu-3"].check == "reach" and "says the bastion" in found["gpu-3"].found
-    assert "reach" not in {finding.check for finding in verdict.problems if finding.where == "gpu-1"}
+    assert found["gpu-3"].check == "connection" and "says the bastion" in found["gpu-3"].found
+    assert "connection" not in {finding.check for finding in verdict.problems if finding.where == "gpu-1"}
 
 
 def test_a_bastion_with_another_key_is_told_once_and_nobody_behind_it_is_asked():
