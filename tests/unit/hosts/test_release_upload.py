@@ -138,9 +138,7 @@ def sent(machine: Machine, plan: dict[str, Any], password: str = "") -> str:
         async with machine.sshd() as port:
             told = {**plan, "host": {**plan["host"], "port": port}}
             folder = Path(plan["release"]["folder"])
-            return await upload_release(
-                told, {plan["host"]["name"]: Login(OURS, password)}, folder
-            )
+            return await upload_release(told, {plan["host"]["name"]: Login(OURS, password)}, folder)
 
     return asyncio.run(run())
 
@@ -208,9 +206,7 @@ def test_a_machine_that_the_folder_has_nothing_for(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(release_upload, "ARCHITECTURES", {})
-    with pytest.raises(
-        UploadError, match=r"releases/v1.36.2\+k3s1 has the release for amd64 and arm64"
-    ):
+    with pytest.raises(UploadError, match=r"releases/v1.36.2\+k3s1 has the release for amd64 and arm64"):
         sent(machine, plans(tmp_path)["gpu-1"])
 
 
@@ -233,9 +229,7 @@ def test_a_machine_that_takes_nothing_more_is_given_up(
     for name in ("install.sh", "sha256sum-amd64.txt"):
         (machine.lib / "release" / VERSION / name).write_bytes(release[name])
     machine.deaf = True
-    with pytest.raises(
-        UploadError, match=r"took nothing more of k3s for 1 s, after \d of 6 MiB"
-    ):
+    with pytest.raises(UploadError, match=r"took nothing more of k3s for 1 s, after \d of 6 MiB"):
         sent(machine, plan)
 
 
