@@ -28,7 +28,8 @@ files = stack.release_files(settings, Path.cwd())
 secrets = stack.secrets(config, settings)
 
 # Whether the workloads fit, said before anything is touched.
-stack.report_fit(capacity.fit(settings))
+offers = capacity.offers(settings)
+stack.report_fit(capacity.fit(settings, offers))
 
 if settings.kubeconfig:  # a cluster is there already: what is put into it is taken out again
     cluster = ExistingCluster("cluster", stack.existing_cluster(config, settings, Path.cwd()))
@@ -43,7 +44,7 @@ else:  # machines that answer SSH become a k3s cluster, and what lies in it goes
 parts: list[pulumi.Resource] = [cluster]
 if settings.gpu_operator.enabled:  # else: the bare cluster
     # What its device plugin reads, in its namespace.
-    expected = expected_state.build_expected_state(settings, capacity.offers(settings))
+    expected = expected_state.build_expected_state(settings, offers)
     profiles = GpuProfiles(
         "gpu-profiles", stack.profiles(settings, expected=expected, kubeconfig=cluster.kubeconfig), inside
     )
@@ -56,6 +57,7 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
         "gpu-sharing",
         stack.sharing(
             settings,
+            offers,
             joined=cluster.joined,
             expected=expected,
             drained=profiles.drained.stdout,
@@ -67,7 +69,7 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
     proven: pulumi.Resource = sharing.ready
     parts += [operator, sharing]
     if settings.verify.enabled:  # while the slices are still free
-        verified = stack.verify(settings, namespace=profiles.namespace, kubeconfig=cluster.kubeconfig)
+        verified = stack.verify(settings, offers, namespace=profiles.namespace, kubeconfig=cluster.kubeconfig)
         opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=[proven]))
         verify = GpuVerify("gpu-verify", verified, opts)
         parts.append(verify)
@@ -89,7 +91,7 @@ if settings.gpu_operator.enabled:  # else: the bare cluster
 Guard("guard", parts, protect=settings.k3s.protect)
 
 pulumi.export("kubeconfig", cluster.kubeconfig)
-for name, value in stack.outputs(settings).items():
+for name, value in stack.outputs(settings, offers).items():
     pulumi.export(name, value)
 
 pulumi.run(flush_registrations)

@@ -145,7 +145,7 @@ def profiles(
 ) -> GpuProfilesArgs:
     """Arguments of GpuProfiles."""
     return {
-        "configs": capacity.config_data(settings),
+        "configs": capacity.config_map_data(settings),
         "expected": json.dumps(expected, sort_keys=True),
         "kubeconfig": kubeconfig,
     }
@@ -169,6 +169,7 @@ def operator(settings: s.Settings, *, namespace: pulumi.Input[str]) -> GpuOperat
 
 def sharing(
     settings: s.Settings,
+    offers: Iterable[capacity.NodeOffer],
     *,
     joined: Mapping[str, pulumi.Resource],
     expected: Mapping[str, Any],
@@ -176,7 +177,7 @@ def sharing(
     kubeconfig: pulumi.Input[str],
 ) -> GpuSharingArgs:
     """Arguments of GpuSharing."""
-    gpu_nodes = [offer for offer in capacity.offers(settings) if offer.product]
+    gpu_nodes = [offer for offer in offers if offer.product]
     default = settings.sharing.default
     alive = settings.nodes[0].name
     return {
@@ -184,7 +185,7 @@ def sharing(
             default, capacity.device_plugin_config(settings.sharing.profiles[default])
         ),
         "nodes": [
-            {"name": offer.name, "labels": offer.set_labels, "joined": joined[offer.name]}
+            {"name": offer.name, "labels": offer.program_labels, "joined": joined[offer.name]}
             for offer in gpu_nodes
         ],
         "lost": [node.name for node in settings.lost if node.gpu],
@@ -196,16 +197,20 @@ def sharing(
 
 
 def verify(
-    settings: s.Settings, *, namespace: pulumi.Input[str], kubeconfig: pulumi.Input[str]
+    settings: s.Settings,
+    offers: Iterable[capacity.NodeOffer],
+    *,
+    namespace: pulumi.Input[str],
+    kubeconfig: pulumi.Input[str],
 ) -> GpuVerifyArgs:
     """Arguments of GpuVerify."""
     asked = settings.verify
     return {
         "namespace": namespace,
         "nodes": [
-            {"name": offer.name, "resource": offer.shares[0].name}
-            for offer in capacity.offers(settings)
-            if offer.shares and not offer.maintenance
+            {"name": offer.name, "resource": offer.resource_offers[0].name}
+            for offer in offers
+            if offer.resource_offers and not offer.maintenance
         ],
         "image": asked.image,
         "strict": asked.strict,
@@ -274,7 +279,7 @@ def _security_context(said: s.SecurityContext) -> kubernetes.core.v1.SecurityCon
     return cast(kubernetes.core.v1.SecurityContextArgsDict, plain)
 
 
-def outputs(settings: s.Settings) -> dict[str, Any]:
+def outputs(settings: s.Settings, offers: Iterable[capacity.NodeOffer]) -> dict[str, Any]:
     """What a stack tells of itself beside its kubeconfig: where it is, what it promises, how to look on."""
     stack, python = pulumi.get_stack(), ".venv/bin/python"
     file, kubeconfig = (
@@ -292,7 +297,7 @@ def outputs(settings: s.Settings) -> dict[str, Any]:
                 "profile": offer.profile,
                 "promised": offer.resources,
             }
-            for offer in capacity.offers(settings)
+            for offer in offers
         },
         "versions": {
             **({} if there else {"k3s": settings.k3s.version}),

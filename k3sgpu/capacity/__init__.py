@@ -1,23 +1,23 @@
 """Pure arithmetic: what nodes will offer, whether the workloads fit, what the scheduler will say. No I/O."""
 
-from k3sgpu.capacity.fit import Fit, Pending, Seat, fit
-from k3sgpu.capacity.node_usage import Seen, seen
-from k3sgpu.capacity.offers import NodeOffer, config_data, config_key, device_plugin_config, offers
+from k3sgpu.capacity.fit import Fit, Pending, Placement, fit
+from k3sgpu.capacity.node_usage import NodeUsage, node_usage
+from k3sgpu.capacity.offers import NodeOffer, config_key, config_map_data, device_plugin_config, offers
 from k3sgpu.capacity.slice_map import render_slice_map
 from k3sgpu.capacity.slice_map_svg import render_svg
 
 __all__ = [
     "Fit",
     "NodeOffer",
+    "NodeUsage",
     "Pending",
-    "Seat",
-    "Seen",
-    "config_data",
+    "Placement",
     "config_key",
+    "config_map_data",
     "device_plugin_config",
     "fit",
+    "node_usage",
     "offers",
     "render_slice_map",
     "render_svg",
-    "seen",
 ]

@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from k3sgpu.capacity.fit_problems import problems_of
-from k3sgpu.capacity.memory import Load, loads, overloads
-from k3sgpu.capacity.node_usage import Seen
-from k3sgpu.capacity.offers import NodeOffer, offers
-from k3sgpu.capacity.outlook import Loss, losses, outcomes_of, prospect, rollout
+from k3sgpu.capacity.fit_problems import fit_problems
+from k3sgpu.capacity.memory import MemoryLoad, memory_loads, memory_problems
+from k3sgpu.capacity.node_usage import NodeUsage
+from k3sgpu.capacity.offers import NodeOffer
+from k3sgpu.capacity.outlook import NodeLoss, node_losses, rollout, schedule_all, summarize
 from k3sgpu.capacity.packing import Verdict
-from k3sgpu.capacity.schedulable_nodes import misreserved, places, reserved
-from k3sgpu.capacity.scheduling import Demand, Outcome, Place, Toleration, verdict
+from k3sgpu.capacity.schedulable_nodes import excess_reservations, reserved, schedulable_nodes
+from k3sgpu.capacity.scheduling import Demand, Outcome, SchedulableNode, Toleration, pending_message
 from k3sgpu.settings import Problem, Settings, Workload
 
-OUTSIDE = "outside the stack"
+OUTSIDE_THE_STACK = "outside the stack"
 """Who sits where something is reserved."""
 
 
 @dataclass(frozen=True)
-class Seat:
+class Placement:
     """A pod that has a node: `count` of `resource` there."""
 
     pod: str
@@ -49,17 +49,17 @@ class Fit:
     """
 
     offers: tuple[NodeOffer, ...]
-    places: tuple[Place, ...]
-    seats: tuple[Seat, ...]
-    reserved: tuple[Seat, ...]
+    nodes: tuple[SchedulableNode, ...]
+    placements: tuple[Placement, ...]
+    reserved: tuple[Placement, ...]
     pending: tuple[Pending, ...]
     problems: tuple[Problem, ...]
     verdict: Verdict
-    least: int
-    most: int
+    min_pending: int
+    max_pending: int
     rollout: str
-    losses: tuple[Loss, ...]
-    memory: tuple[Load, ...] = ()
+    node_losses: tuple[NodeLoss, ...]
+    memory_loads: tuple[MemoryLoad, ...] = ()
     """What declared pods may use of one card's memory, by kind of node."""
 
     @property
@@ -68,44 +68,44 @@ class Fit:
         return {"any order": True, "no order": False}.get(self.verdict)
 
     @property
-    def placements(self) -> dict[str, str]:
+    def nodes_by_pod(self) -> dict[str, str]:
         """Pod name to node name."""
-        return {seat.pod: seat.node for seat in self.seats}
+        return {placement.pod: placement.node for placement in self.placements}
 
 
-def fit(settings: Settings, seen: Mapping[str, Seen] | None = None) -> Fit:
-    """Place the workloads on the offers, or on what of them a cluster that was `seen` has left.
+def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, NodeUsage] | None = None) -> Fit:
+    """Place the workloads on the offers, or on what the `usage` of a cluster leaves of them.
 
     The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all),
     `memory` the same of memory that may be too little.
     """
-    nodes = tuple(offer.planned for offer in offers(settings))
-    stage = places(settings, nodes, seen)
+    offered = tuple(offer.effective for offer in offers)
+    nodes = schedulable_nodes(settings, offered, usage)
     demands = [demand_of(name, workload) for name, workload in sorted(settings.workloads.items())]
-    outcomes = outcomes_of(stage, demands)
-    expected = prospect(outcomes)
-    pending = tuple(pod for outcome in outcomes for pod in _pending(stage, outcome))
-    found = [*misreserved(settings, nodes)]
-    found += [problem for one in outcomes for problem in problems_of(nodes, stage, one)]
-    memory = loads(nodes, stage, demands)
-    crowded = list(overloads(nodes, memory))
+    outcomes = schedule_all(nodes, demands)
+    expected = summarize(outcomes)
+    pending = tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome))
+    found = [*excess_reservations(settings, offered)]
+    found += [problem for one in outcomes for problem in fit_problems(offered, nodes, one)]
+    memory = memory_loads(offered, nodes, demands)
+    crowded = list(memory_problems(offered, memory))
     return Fit(
-        offers=nodes,
-        places=stage,
-        seats=tuple(seat for outcome in outcomes for seat in _seats(outcome)),
-        reserved=tuple(_reserved(settings, seen or {})),
+        offers=offered,
+        nodes=nodes,
+        placements=tuple(placement for outcome in outcomes for placement in _placements(outcome)),
+        reserved=tuple(_reserved(settings, usage or {})),
         pending=pending,
         problems=(
             *settings.warnings,
             *_as_told(found, settings.fit),
             *_as_told(crowded, settings.memory),
         ),
-        memory=memory,
+        memory_loads=memory,
         verdict=expected.verdict,
-        least=expected.least,
-        most=expected.most,
+        min_pending=expected.min_pending,
+        max_pending=expected.max_pending,
         rollout=rollout(expected.verdict, bool(pending)),
-        losses=losses(stage, demands),
+        node_losses=node_losses(nodes, demands),
     )
 
 
@@ -131,28 +131,28 @@ def pod_name(workload: str, number: int) -> str:
     return f"{workload}#{number}"
 
 
-def _seats(outcome: Outcome) -> list[Seat]:
+def _placements(outcome: Outcome) -> list[Placement]:
     return [
-        Seat(pod_name(one.workload, number), one.workload, node, outcome.resource, one.request)
+        Placement(pod_name(one.workload, number), one.workload, node, outcome.resource, one.request)
         for one in outcome.demands
-        for number, node in enumerate(outcome.packing.seats[one.workload], start=1)
+        for number, node in enumerate(outcome.packing.placements[one.workload], start=1)
     ]
 
 
-def _reserved(settings: Settings, seen: Mapping[str, Seen]) -> list[Seat]:
+def _reserved(settings: Settings, usage: Mapping[str, NodeUsage]) -> list[Placement]:
     return [
-        Seat(f"{OUTSIDE}, on {node.name}", OUTSIDE, node.name, resource, count)
+        Placement(f"{OUTSIDE_THE_STACK}, on {node.name}", OUTSIDE_THE_STACK, node.name, resource, count)
         for node in settings.nodes
-        for resource, count in reserved(node, seen.get(node.name)).items()
+        for resource, count in reserved(node, usage.get(node.name)).items()
         if count
     ]
 
 
-def _pending(stage: Sequence[Place], outcome: Outcome) -> list[Pending]:
+def _pending(nodes: Sequence[SchedulableNode], outcome: Outcome) -> list[Pending]:
     pods = []
     for one in outcome.demands:
         if left := outcome.pending.get(one.workload):
-            message = verdict(one, stage)
+            message = pending_message(one, nodes)
             pods += [
                 Pending(pod_name(one.workload, number), one.workload, outcome.resource, one.request, message)
                 for number in range(one.pods - left + 1, one.pods + 1)

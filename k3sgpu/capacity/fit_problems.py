@@ -3,58 +3,63 @@
 from collections.abc import Sequence
 
 from k3sgpu.capacity.offers import NodeOffer
-from k3sgpu.capacity.remedies import counted, ways_out
-from k3sgpu.capacity.scheduling import Demand, Outcome, Place, may_run_on, schedule, verdict
+from k3sgpu.capacity.remedies import counted, remedies_for
+from k3sgpu.capacity.scheduling import Demand, Outcome, SchedulableNode, may_run_on, pending_message, schedule
 from k3sgpu.settings import POOL_LABEL, Problem
 
 
-def problems_of(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> list[Problem]:
+def fit_problems(
+    offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], outcome: Outcome
+) -> list[Problem]:
     """Errors where it cannot fit, a warning where that depends or is not decided, nothing where it fits."""
     if outcome.verdict == "any order":
         return []
     if outcome.verdict != "no order":
         return [_undecided(outcome)]
     if not any(offer.resources.get(outcome.resource) for offer in offers):
-        return [_not_offered(offers, places, demand) for demand in outcome.demands if demand.pods]
-    astray = [demand for demand in outcome.demands if demand.pods and not _homes(places, demand)]
+        return [_not_offered(offers, nodes, demand) for demand in outcome.demands if demand.pods]
+    astray = [demand for demand in outcome.demands if demand.pods and not _homes(nodes, demand)]
     if astray:
         rest = [demand for demand in outcome.demands if demand not in astray]
-        found = [_no_such_node(offers, places, demand) for demand in astray]
-        return found + problems_of(offers, places, schedule(places, rest, outcome.resource))
-    return [_too_little(offers, places, outcome)]
+        found = [_no_such_node(offers, nodes, demand) for demand in astray]
+        return found + fit_problems(offers, nodes, schedule(nodes, rest, outcome.resource))
+    return [_too_little(offers, nodes, outcome)]
 
 
-def _homes(places: Sequence[Place], demand: Demand) -> list[Place]:
+def _homes(nodes: Sequence[SchedulableNode], demand: Demand) -> list[SchedulableNode]:
     """The nodes that have the resource, be it all taken, and let the pods in."""
-    return [place for place in places if demand.resource in place.free and may_run_on(demand, place)]
+    return [node for node in nodes if demand.resource in node.free and may_run_on(demand, node)]
 
 
-def _too_little(offers: Sequence[NodeOffer], places: Sequence[Place], outcome: Outcome) -> Problem:
+def _too_little(offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], outcome: Outcome) -> Problem:
     first = next(demand for demand in outcome.demands if demand.workload in outcome.pending)
     wanted = sum(demand.pods * demand.request for demand in outcome.demands)
     offered = sum(offer.resources.get(outcome.resource, 0) for offer in offers)
-    free = sum(place.free.get(outcome.resource, 0) for place in places)
+    free = sum(node.free.get(outcome.resource, 0) for node in nodes)
     left = f"{free}" if free >= offered else f"{offered}, of which others leave {free}"
     apart = "" if wanted > free else ", but not where these pods may go or not together on one node"
-    ways = ways_out(offers, places, outcome) or [
+    ways = remedies_for(offers, nodes, outcome) or [
         "change several of replicas, gpus, hosts: no single one is enough"
     ]
     return Problem(
         where="workloads" if len(outcome.pending) > 1 else f"workloads.{first.workload}",
-        found=f"{still_pending(outcome.packing.least, outcome.packing.most, outcome.pods)}: "
-        + verdict(first, places),
+        found=f"{pending_phrase(outcome.packing.min_pending, outcome.packing.max_pending, outcome.pods)}: "
+        + pending_message(first, nodes),
         expected=f"room for all: they ask for {wanted} {outcome.resource}, the nodes offer {left}{apart}",
         remedy="one of these:\n" + "\n".join(f"- {way}" for way in ways),
     )
 
 
-def still_pending(least: int, most: int, pods: int) -> str:
+def pending_phrase(min_pending: int, max_pending: int, pods: int) -> str:
     """1 of 4 pods stays Pending."""
-    bounds = f"{least}" if least == most else f"{least} to {most}" if least else f"up to {most}"
-    return f"{bounds} of {counted(pods, 'pod')} {'stays' if most == 1 else 'stay'} Pending"
+    if min_pending == max_pending:
+        bounds = f"{min_pending}"
+    else:
+        bounds = f"{min_pending} to {max_pending}" if min_pending else f"up to {max_pending}"
+    return f"{bounds} of {counted(pods, 'pod')} {'stays' if max_pending == 1 else 'stay'} Pending"
 
 
-def _not_offered(offers: Sequence[NodeOffer], places: Sequence[Place], demand: Demand) -> Problem:
+def _not_offered(offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], demand: Demand) -> Problem:
     offered = sorted({name for offer in offers for name, count in offer.resources.items() if count})
     listed = [
         f"{offer.name}: {count} {name} (profile {offer.profile})"
@@ -64,7 +69,7 @@ def _not_offered(offers: Sequence[NodeOffer], places: Sequence[Place], demand: D
     ]
     return Problem(
         where=f"workloads.{demand.workload}.resource",
-        found=f"{demand.resource}, which no node offers. {_all_pending(places, demand)}",
+        found=f"{demand.resource}, which no node offers. {_all_pending(nodes, demand)}",
         expected="\n".join(["a resource that a node offers:", *listed]) if listed else "a node with a GPU",
         remedy=f"write resource: {' or '.join(offered)} (a profile's renameByDefault decides the name)"
         if offered
@@ -72,20 +77,20 @@ def _not_offered(offers: Sequence[NodeOffer], places: Sequence[Place], demand: D
     )
 
 
-def _all_pending(places: Sequence[Place], demand: Demand) -> str:
-    return f"Pending: {counted(demand.pods, 'pod')}: {verdict(demand, places)}"
+def _all_pending(nodes: Sequence[SchedulableNode], demand: Demand) -> str:
+    return f"Pending: {counted(demand.pods, 'pod')}: {pending_message(demand, nodes)}"
 
 
-def _no_such_node(offers: Sequence[NodeOffer], places: Sequence[Place], demand: Demand) -> Problem:
-    offering = [place for place in places if demand.resource in place.free]
-    bars = {place.name: _bars(place, demand) for place in offering}
+def _no_such_node(offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], demand: Demand) -> Problem:
+    offering = [node for node in nodes if demand.resource in node.free]
+    bars = {node.name: _bars(node, demand) for node in offering}
     barred = all(bars.values())
     asked = ", ".join(f"{key}={value}" for key, value in sorted(demand.selector.items()))
-    known = sorted(key for key in demand.selector if any(key in place.labels for place in offering))
+    known = sorted(key for key in demand.selector if any(key in node.labels for node in offering))
     listed = [
-        f"{place.name}: "
-        + ", ".join([*(f"{key}={place.labels.get(key, '(not set)')}" for key in known), *bars[place.name]])
-        for place in offering
+        f"{node.name}: "
+        + ", ".join([*(f"{key}={node.labels.get(key, '(not set)')}" for key in known), *bars[node.name]])
+        for node in offering
     ]
     if barred:
         path, found = f"workloads.{demand.workload}", f"no node with {demand.resource} lets these pods in. "
@@ -106,22 +111,25 @@ def _no_such_node(offers: Sequence[NodeOffer], places: Sequence[Place], demand: 
         remedy += " (accelerator keeps its value when sharing is switched on or off; gpu.product does not)"
     return Problem(
         where=path,
-        found=found + _all_pending(places, demand),
+        found=found + _all_pending(nodes, demand),
         expected="\n".join(["a node that offers it and lets these pods in; there are:", *listed]),
         remedy=remedy,
     )
 
 
-def _bars(place: Place, demand: Demand) -> list[str]:
+def _bars(node: SchedulableNode, demand: Demand) -> list[str]:
     """What keeps the pods out, whatever they select."""
-    taints = [f"taint {taint.text}" for taint in demand.repelled_by(place)]
-    return [*(["cordoned"] if place.unschedulable else []), *taints]
+    taints = [f"taint {taint.text}" for taint in demand.repelled_by(node)]
+    return [*(["cordoned"] if node.unschedulable else []), *taints]
 
 
 def _undecided(outcome: Outcome) -> Problem:
-    bounds = still_pending(outcome.packing.least, outcome.packing.most, outcome.pods)
-    if outcome.open_keys:
-        foreign = [f"{workload} selects on {', '.join(keys)}" for workload, keys in outcome.open_keys.items()]
+    bounds = pending_phrase(outcome.packing.min_pending, outcome.packing.max_pending, outcome.pods)
+    if outcome.unknown_selector_keys:
+        foreign = [
+            f"{workload} selects on {', '.join(keys)}"
+            for workload, keys in outcome.unknown_selector_keys.items()
+        ]
         found = f"{'; '.join(foreign)}: not a label whose nodes are known beforehand; {bounds}"
         remedy = "see to it that enough nodes carry the label, or select on accelerator"
     elif outcome.verdict == "some orders":

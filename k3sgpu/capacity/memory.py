@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k3sgpu.capacity.offers import NodeOffer, Share, Way
-from k3sgpu.capacity.scheduling import Demand, Place, may_run_on
+from k3sgpu.capacity.offers import NodeOffer, ResourceOffer, SharingStrategy
+from k3sgpu.capacity.scheduling import Demand, SchedulableNode, may_run_on
 from k3sgpu.settings import Problem
 
 
 @dataclass(frozen=True)
-class Load:
+class MemoryLoad:
     """What declared pods may use at one time of one card (or partition) of a node, at most.
 
     `meeting`: by workload, how many of its pods that is; what the others there use is not known. `mib_each`
@@ -19,7 +19,7 @@ class Load:
 
     nodes: tuple[str, ...]
     resource: str
-    way: Way | None
+    strategy: SharingStrategy | None
     memory_mib: int
     mib_each: int
     most_mib: int
@@ -33,38 +33,44 @@ class Load:
         return not self.too_large and self.most_mib <= self.memory_mib
 
 
-def loads(
-    offers: Sequence[NodeOffer], places: Sequence[Place], demands: Sequence[Demand]
-) -> tuple[Load, ...]:
+def memory_loads(
+    offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], demands: Sequence[Demand]
+) -> tuple[MemoryLoad, ...]:
     """For every kind of node and resource that declared pods may come to; nodes that are alike together."""
     declared = {one.workload: one for one in demands if one.pods and one.memory_mib}
-    by_name = {place.name: place for place in places}
-    alike: dict[tuple[str, Way, Share, int, tuple[str, ...]], list[str]] = defaultdict(list)
+    by_name = {node.name: node for node in nodes}
+    alike: dict[tuple[str, SharingStrategy, ResourceOffer, int, tuple[str, ...]], list[str]] = defaultdict(
+        list
+    )
     for offer in offers if declared else ():
-        place = by_name[offer.name]
-        for share in offer.shares:
+        node = by_name[offer.name]
+        for share in offer.resource_offers:
             guests = tuple(
-                name
-                for name, one in declared.items()
-                if one.resource == share.name and may_run_on(one, place)
+                name for name, one in declared.items() if one.resource == share.name and may_run_on(one, node)
             )
             if guests:
-                alike[offer.profile, offer.way, share, place.free[share.name], guests].append(offer.name)
+                alike[offer.profile, offer.strategy, share, node.free[share.name], guests].append(node.name)
     return tuple(
-        _load(tuple(nodes), way, share, free, [declared[name] for name in guests])
-        for (_, way, share, free, guests), nodes in alike.items()
+        _load(tuple(names), strategy, share, free, [declared[name] for name in guests])
+        for (_, strategy, share, free, guests), names in alike.items()
     )
 
 
-def _load(nodes: tuple[str, ...], way: Way, share: Share, free: int, guests: Sequence[Demand]) -> Load:
-    limited = way == "mps" and share.replicas > 1
+def _load(
+    nodes: tuple[str, ...],
+    strategy: SharingStrategy,
+    share: ResourceOffer,
+    free: int,
+    guests: Sequence[Demand],
+) -> MemoryLoad:
+    limited = strategy == "mps" and share.replicas > 1
     each = share.mib_per_slice if limited else share.memory_mib
     needs = {one.workload: _on_one(one, share) for one in guests}
     meeting = _worst(share, free, guests, needs)
-    return Load(
+    return MemoryLoad(
         nodes=nodes,
         resource=share.name,
-        way=way if share.replicas > 1 else None,
+        strategy=strategy if share.replicas > 1 else None,
         memory_mib=share.memory_mib,
         mib_each=each,
         most_mib=sum(needs[name] * count for name, count in meeting.items()),
@@ -73,12 +79,14 @@ def _load(nodes: tuple[str, ...], way: Way, share: Share, free: int, guests: Seq
     )
 
 
-def _on_one(demand: Demand, share: Share) -> int:
+def _on_one(demand: Demand, share: ResourceOffer) -> int:
     """MiB on one card: whole cards divide a pod's need; of slices nobody knows whether they are apart."""
     return -(-demand.memory_mib // demand.request) if share.replicas == 1 else demand.memory_mib
 
 
-def _worst(share: Share, free: int, guests: Sequence[Demand], needs: Mapping[str, int]) -> dict[str, int]:
+def _worst(
+    share: ResourceOffer, free: int, guests: Sequence[Demand], needs: Mapping[str, int]
+) -> dict[str, int]:
     """By workload, the pods that together use most of one device: a knapsack of its slices.
 
     A pod takes as few slices there as the other devices leave it, at least one.
@@ -88,7 +96,7 @@ def _worst(share: Share, free: int, guests: Sequence[Demand], needs: Mapping[str
     best: list[tuple[int, dict[str, int]]] = [(0, {}) for _ in range(room + 1)]
     for one in guests:
         slices = max(1, one.request - elsewhere)
-        most = min(one.pods, free // one.request, room // slices)
+        limit = min(one.pods, free // one.request, room // slices)
         before = best
         best = [
             max(
@@ -97,7 +105,7 @@ def _worst(share: Share, free: int, guests: Sequence[Demand], needs: Mapping[str
                         before[have - count * slices][0] + count * needs[one.workload],
                         {**before[have - count * slices][1], one.workload: count},
                     )
-                    for count in range(min(most, have // slices) + 1)
+                    for count in range(min(limit, have // slices) + 1)
                 ),
                 key=lambda found: found[0],
             )
@@ -106,13 +114,17 @@ def _worst(share: Share, free: int, guests: Sequence[Demand], needs: Mapping[str
     return {name: count for name, count in best[room][1].items() if count}
 
 
-def overloads(offers: Sequence[NodeOffer], found: Sequence[Load]) -> Iterator[Problem]:
+def memory_problems(offers: Sequence[NodeOffer], found: Sequence[MemoryLoad]) -> Iterator[Problem]:
     """A Problem for each load that may be more than there is."""
     profiles = {offer.name: offer.profile for offer in offers}
     for load in found:
-        where = on_one(load)
+        where = device_phrase(load)
         for workload, mib in load.too_large.items():
-            part = f"{load.memory_mib} MiB / {load.memory_mib // load.mib_each}" if load.way == "mps" else ""
+            part = (
+                f"{load.memory_mib} MiB / {load.memory_mib // load.mib_each}"
+                if load.strategy == "mps"
+                else ""
+            )
             yield Problem(
                 f"workloads.{workload}.memoryMiB",
                 f"{mib} MiB {where}",
@@ -125,18 +137,18 @@ def overloads(offers: Sequence[NodeOffer], found: Sequence[Load]) -> Iterator[Pr
         if not load.too_large and load.most_mib > load.memory_mib:
             names = sorted(load.meeting)
             pods = " and ".join(f"{load.meeting[name]} of {name}" for name in names)
-            least = load.memory_mib // sum(load.meeting.values())
+            each = load.memory_mib // sum(load.meeting.values())
             yield Problem(
                 f"workloads.{names[0]}.memoryMiB" if len(names) == 1 else "workloads",
                 f"up to {load.most_mib} MiB {where}, where {pods} may meet",
                 f"at most {load.memory_mib}, which is all it has: slices share memory without a limit,\n"
                 "and a pod that finds none left fails, whichever took it",
-                f"write memoryMiB: {least} or less, fewer replicas in "
+                f"write memoryMiB: {each} or less, fewer replicas in "
                 f"sharing.profiles.{profiles[load.nodes[0]]}, or keep pods apart (nodeSelector)",
             )
 
 
-def on_one(load: Load) -> str:
+def device_phrase(load: MemoryLoad) -> str:
     """On one card of gpu-1."""
     nodes, kind = load.nodes, "partition" if "/mig-" in load.resource else "card"
     if len(nodes) == 1:

@@ -11,7 +11,7 @@ from k3sgpu.settings import Settings
 
 
 @dataclass(frozen=True)
-class Seen:
+class NodeUsage:
     """A node of a cluster; `used` is what pods outside the stack ask for there."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -21,9 +21,9 @@ class Seen:
     used: Mapping[str, int] = field(default_factory=dict)
 
 
-def seen(
+def node_usage(
     settings: Settings, nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]]
-) -> dict[str, Seen]:
+) -> dict[str, NodeUsage]:
     """By name, the nodes; of resources only extended ones, those with a domain."""
     used: dict[str, Counter[str]] = {}
     for pod in pods:
@@ -34,9 +34,9 @@ def seen(
     return {name: _node(node, used.get(name, Counter())) for node in nodes if (name := _name(node))}
 
 
-def _node(node: Mapping[str, Any], used: Mapping[str, int]) -> Seen:
+def _node(node: Mapping[str, Any], used: Mapping[str, int]) -> NodeUsage:
     spec = node.get("spec", {})
-    return Seen(
+    return NodeUsage(
         labels=node["metadata"].get("labels") or {},
         taints=frozenset(
             Taint(taint["key"], taint.get("value", ""), taint["effect"]) for taint in spec.get("taints") or []

@@ -19,14 +19,14 @@ from k3sgpu.settings import (
     partition_memory_mib,
 )
 
-Way = Literal["time-slicing", "mps"]
+SharingStrategy = Literal["time-slicing", "mps"]
 """How feature discovery spells the two ways to share."""
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
 HOSTNAME = "kubernetes.io/hostname"  # the kubelet's label
 
 
 @dataclass(frozen=True)
-class Share:
+class ResourceOffer:
     """One resource of a node: `devices` cards or MIG partitions, each on offer `replicas` times as `name`.
 
     `resource` is its name without sharing. `memory_mib` is of one device; of a partition the part of its
@@ -50,7 +50,7 @@ class Share:
         """MiB for each slice when all slices of a device take alike. Of the two ways only MPS sees to it."""
         return self.memory_mib // self.replicas
 
-    def labels(self, product: str, way: Way) -> dict[str, str]:
+    def labels(self, product: str, strategy: SharingStrategy) -> dict[str, str]:
         """What feature discovery says of it."""
         shared = self.replicas > 1
         parts = [product, f"MIG-{self.partition.replace('+', '.')}" if self.partition else ""]
@@ -59,7 +59,7 @@ class Share:
             f"{self.resource}.product": "-".join(part for part in parts if part),
             f"{self.resource}.count": str(self.devices),
             f"{self.resource}.replicas": str(self.replicas),
-            f"{self.resource}.sharing-strategy": way if shared else "none",
+            f"{self.resource}.sharing-strategy": strategy if shared else "none",
         }
 
 
@@ -80,30 +80,30 @@ class NodeOffer:
     memory_mib: int | None = None
     profile: str = NO_SHARING
     mig_strategy: str | None = None
-    way: Way = "time-slicing"
+    strategy: SharingStrategy = "time-slicing"
     maintenance: bool = False
-    shares: tuple[Share, ...] = ()
+    resource_offers: tuple[ResourceOffer, ...] = ()
 
     @property
     def resources(self) -> dict[str, int]:
         """What will be allocatable. A renamed resource leaves its old name behind, with nothing in it."""
         return {
-            **dict.fromkeys((share.resource for share in self.shares), 0),
-            **{share.name: share.count for share in self.shares},
+            **dict.fromkeys((share.resource for share in self.resource_offers), 0),
+            **{share.name: share.count for share in self.resource_offers},
         }
 
     @property
     def replicas(self) -> int:
         """The largest number of slices of a card or partition (1: nothing is shared)."""
-        return max((share.replicas for share in self.shares), default=1)
+        return max((share.replicas for share in self.resource_offers), default=1)
 
     @property
-    def set_labels(self) -> dict[str, str]:
+    def program_labels(self) -> dict[str, str]:
         """The labels that the program itself sets: which sharing file, which accelerator, which pool."""
         return {key: value for key, value in self.labels.items() if key != HOSTNAME}
 
     @property
-    def discovered(self) -> dict[str, str]:
+    def discovered_labels(self) -> dict[str, str]:
         """Labels NVIDIA's feature discovery will set (internal/lm of k8s-device-plugin, seen on an H200).
 
         Not gpu.memory: cards of one product differ in it by some MiB.
@@ -116,32 +116,34 @@ class NodeOffer:
             f"{GPU}.count": str(self.cards),
             f"{GPU}.replicas": "0",
             f"{GPU}.sharing-strategy": "none",
-            "nvidia.com/mps.capable": "true" if self.way == "mps" else "false",
+            "nvidia.com/mps.capable": "true" if self.strategy == "mps" else "false",
         }
         if self.mig_strategy:
             labels["nvidia.com/mig.strategy"] = self.mig_strategy
-        for share in self.shares:
-            labels |= share.labels(self.product, self.way)
+        for share in self.resource_offers:
+            labels |= share.labels(self.product, self.strategy)
         return labels
 
     @property
     def all_labels(self) -> dict[str, str]:
         """Every label of the node that follows from the settings."""
-        return {"kubernetes.io/os": "linux", **self.labels, **self.discovered}
+        return {"kubernetes.io/os": "linux", **self.labels, **self.discovered_labels}
 
     @property
-    def planned(self) -> "NodeOffer":
+    def effective(self) -> "NodeOffer":
         """What of it plans may count on: in maintenance, nothing."""
-        return replace(self, shares=()) if self.maintenance else self
+        return replace(self, resource_offers=()) if self.maintenance else self
 
-    def share(self, resource: str) -> Share | None:
+    def resource_offer(self, resource: str) -> ResourceOffer | None:
         """The share that is on offer under this name."""
-        return next((share for share in self.shares if share.name == resource), None)
+        return next((share for share in self.resource_offers if share.name == resource), None)
 
-    def sliced(self, resource: str, replicas: int) -> "NodeOffer":
+    def with_replicas(self, resource: str, replicas: int) -> "NodeOffer":
         """The same node with another number of slices of one resource."""
-        shares = (replace(one, replicas=replicas) if one.name == resource else one for one in self.shares)
-        return replace(self, shares=tuple(shares))
+        shares = (
+            replace(one, replicas=replicas) if one.name == resource else one for one in self.resource_offers
+        )
+        return replace(self, resource_offers=tuple(shares))
 
 
 def offers(settings: Settings) -> tuple[NodeOffer, ...]:
@@ -176,18 +178,18 @@ def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer
         memory_mib=gpu.memory_mib,
         profile=gpu.profile,
         mig_strategy=profile.mig_strategy,
-        way="mps" if profile.mps else "time-slicing",
+        strategy="mps" if profile.mps else "time-slicing",
         maintenance=node.maintenance,
-        shares=tuple(
+        resource_offers=tuple(
             _share(resource, number, gpu, profile) for resource, number in profile.devices(gpu.mig).items()
         ),
     )
 
 
-def _share(resource: str, number: int, gpu: Gpu, profile: Profile) -> Share:
+def _share(resource: str, number: int, gpu: Gpu, profile: Profile) -> ResourceOffer:
     replicas = profile.shared.replicas_of(resource) if profile.shared else 1
     kinds = [kind for kind in gpu.mig if profile.mig_strategy and resource in (GPU, mig_resource(kind))]
-    return Share(
+    return ResourceOffer(
         resource=resource,
         name=profile.shared.slice_name(resource) if profile.shared and replicas > 1 else resource,
         devices=gpu.count * number,
@@ -221,7 +223,7 @@ def config_key(name: str, text: str) -> str:
     return name if name == NO_SHARING else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def config_data(settings: Settings) -> dict[str, str]:
+def config_map_data(settings: Settings) -> dict[str, str]:
     """The data of the plugin's ConfigMap: every profile under its key, in order of the keys."""
     texts = {name: device_plugin_config(profile) for name, profile in settings.sharing.profiles.items()}
     return dict(sorted((config_key(name, text), text) for name, text in texts.items()))

@@ -5,41 +5,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k3sgpu.capacity.packing import Verdict
-from k3sgpu.capacity.scheduling import Demand, Outcome, Place, may_run_on, schedule
+from k3sgpu.capacity.scheduling import Demand, Outcome, SchedulableNode, may_run_on, schedule
 
-KINDS = 20
+MAX_NODE_KINDS = 20
 """So many kinds of nodes are looked at; more would be as many reports."""
 WORST_FIRST: tuple[Verdict, ...] = ("no order", "not decided", "some orders", "any order")
 
 
 @dataclass(frozen=True)
-class Prospect:
+class FitSummary:
     """All resources together: the worst verdict, and how many pods stay Pending at least and at most."""
 
     verdict: Verdict
-    least: int
-    most: int
+    min_pending: int
+    max_pending: int
 
 
 @dataclass(frozen=True)
-class Loss:
+class NodeLoss:
     """What the loss of any single one of these nodes, which are alike, would do."""
 
     nodes: tuple[str, ...]
-    prospect: Prospect
+    result: FitSummary
 
 
-def outcomes_of(places: Sequence[Place], demands: Sequence[Demand]) -> list[Outcome]:
+def schedule_all(nodes: Sequence[SchedulableNode], demands: Sequence[Demand]) -> list[Outcome]:
     """Of all demands on these nodes, by resource."""
-    return [schedule(places, demands, name) for name in sorted({one.resource for one in demands})]
+    return [schedule(nodes, demands, name) for name in sorted({one.resource for one in demands})]
 
 
-def prospect(outcomes: Sequence[Outcome]) -> Prospect:
+def summarize(outcomes: Sequence[Outcome]) -> FitSummary:
     """Of several outcomes that all matter."""
-    return Prospect(
+    return FitSummary(
         _worst([outcome.verdict for outcome in outcomes]),
-        sum(outcome.packing.least for outcome in outcomes),
-        sum(outcome.packing.most for outcome in outcomes),
+        sum(outcome.packing.min_pending for outcome in outcomes),
+        sum(outcome.packing.max_pending for outcome in outcomes),
     )
 
 
@@ -50,22 +50,22 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return "any order"
 
 
-def losses(places: Sequence[Place], demands: Sequence[Demand]) -> tuple[Loss, ...]:
-    """For every kind of node with something to ask for, most frequent first, at most KINDS of them."""
+def node_losses(nodes: Sequence[SchedulableNode], demands: Sequence[Demand]) -> tuple[NodeLoss, ...]:
+    """For every kind of node that pods may use, most frequent first, at most MAX_NODE_KINDS of them."""
     wanted = [demand for demand in demands if demand.pods]
     kinds: dict[tuple[object, ...], list[str]] = defaultdict(list)
-    for place in places:
-        guests = frozenset(n for n, demand in enumerate(wanted) if may_run_on(demand, place))
-        room = {name: count for name, count in place.free.items() if count}
+    for node in nodes:
+        guests = frozenset(n for n, demand in enumerate(wanted) if may_run_on(demand, node))
+        room = {name: count for name, count in node.free.items() if count}
         if room and guests:
-            kinds[frozenset(room.items()), guests].append(place.name)
+            kinds[frozenset(room.items()), guests].append(node.name)
 
-    def without(lost: str) -> Prospect:
-        return prospect(outcomes_of([place for place in places if place.name != lost], demands))
+    def without(lost: str) -> FitSummary:
+        return summarize(schedule_all([node for node in nodes if node.name != lost], demands))
 
     return tuple(
-        Loss(tuple(names), without(names[0]))
-        for names in sorted(kinds.values(), key=len, reverse=True)[:KINDS]
+        NodeLoss(tuple(names), without(names[0]))
+        for names in sorted(kinds.values(), key=len, reverse=True)[:MAX_NODE_KINDS]
     )
 
 

@@ -1,7 +1,7 @@
 """Whether pods that ask for one resource find room: groups of equal pods, nodes with so much room.
 
 Two numbers say it. `least` pods stay Pending in whatever way the others are placed: pods are divided among
-nodes as a fluid, small requests first, and not even so would more have a seat. `most` pods stay Pending in
+nodes as a fluid, small requests first, and not even so are more placed. `most` pods stay Pending in
 the worst of all orders: for every set of groups, how many of them stay out when all others sit where they
 hurt. Where all requests are equal both numbers are exact.
 docs/explanation/how-fit-decides.md has the reasoning.
@@ -17,7 +17,7 @@ from typing import Literal
 
 Verdict = Literal["any order", "some orders", "no order", "not decided"]
 _Kind = tuple[int, frozenset[str], bool]
-SETS = 8
+MAX_COMBINED_SHAPES = 8
 """With more shapes of pods than this, their sets are too many: each shape is looked at by itself."""
 
 
@@ -39,19 +39,19 @@ class Group:
 class Packing:
     """`seats`: by group, the nodes of its placed pods, in one good placement. `least`, `most`: see above."""
 
-    seats: dict[str, list[str]]
-    least: int
-    most: int
+    placements: dict[str, list[str]]
+    min_pending: int
+    max_pending: int
 
     def pending(self, group: Group) -> int:
         """How many pods of the group have no seat in the placement shown."""
-        return group.pods - len(self.seats[group.name])
+        return group.pods - len(self.placements[group.name])
 
     def verdict(self, groups: Iterable[Group]) -> Verdict:
         """What is known of these groups, the ones that were packed."""
-        if self.least:
+        if self.min_pending:
             return "no order"
-        if not self.most:
+        if not self.max_pending:
             return "any order"
         found = all(not self.pending(group) for group in groups)
         return "some orders" if found and all(one.certain for one in groups if one.pods) else "not decided"
@@ -68,7 +68,7 @@ class _Shape:
 
 
 @dataclass(frozen=True)
-class _Lot:
+class _NodeGroup:
     """Nodes alike: the same room, open to the same shapes (by number). Hundreds make a handful of lots."""
 
     nodes: tuple[str, ...]
@@ -87,7 +87,7 @@ class _Part:
     kinds: Sequence[_Kind]
     shapes: Sequence[_Shape]
     room: Mapping[str, int]
-    lots: Sequence[_Lot]
+    lots: Sequence[_NodeGroup]
 
     @property
     def uniform(self) -> bool:
@@ -98,12 +98,12 @@ class _Part:
 def pack(groups: Sequence[Group], room: Mapping[str, int]) -> Packing:
     """Place all groups, and bound how many pods stay Pending."""
     kinds = _kinds(groups)
-    seats: dict[_Kind, list[str]] = {}
-    least = most = 0
+    placements: dict[_Kind, list[str]] = {}
+    min_pending = max_pending = 0
     for part in _parts(groups, kinds, room):
-        least, most = least + _least(part), most + _most(part)
-        seats |= zip(part.kinds, _best(part), strict=True)
-    return Packing(_dealt(groups, seats), least, most)
+        min_pending, max_pending = min_pending + _least(part), max_pending + _most(part)
+        placements |= zip(part.kinds, _best(part), strict=True)
+    return Packing(_dealt(groups, placements), min_pending, max_pending)
 
 
 def has_placement(groups: Sequence[Group], room: Mapping[str, int]) -> bool:
@@ -130,7 +130,7 @@ def _parts(groups: Sequence[Group], kinds: Sequence[_Kind], room: Mapping[str, i
 
 
 def _part(
-    numbers: Sequence[int], kinds: Sequence[_Kind], shapes: Sequence[_Shape], lots: Iterable[_Lot]
+    numbers: Sequence[int], kinds: Sequence[_Kind], shapes: Sequence[_Shape], lots: Iterable[_NodeGroup]
 ) -> _Part:
     """With one size of pod, a node's room is a number of pods."""
     mine = [shapes[number] for number in numbers]
@@ -151,12 +151,12 @@ def _kinds(groups: Sequence[Group]) -> list[_Kind]:
     return sorted(kinds, key=lambda kind: (-kind[0], len(kind[1]), sorted(kind[1]), kind[2]))
 
 
-def _lots(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[_Lot]:
+def _lots(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[_NodeGroup]:
     alike: dict[tuple[int, frozenset[int]], list[str]] = defaultdict(list)
     for node, free in sorted(room.items()):
         able = [n for n, one in enumerate(shapes) if free >= one.request and node in one.candidates]
         alike[free, frozenset(able)].append(node)
-    return [_Lot(tuple(nodes), free, able) for (free, able), nodes in alike.items() if able]
+    return [_NodeGroup(tuple(nodes), free, able) for (free, able), nodes in alike.items() if able]
 
 
 def _pods(shapes: Iterable[_Shape]) -> int:
@@ -174,13 +174,13 @@ def _most(part: _Part) -> int:
     """All of the uncertain shapes, and of the others as many as can stay out together."""
     certain = [number for number, shape in enumerate(part.shapes) if shape.certain]
     unknown = _pods(shape for shape in part.shapes if not shape.certain)
-    if len(certain) > SETS:
+    if len(certain) > MAX_COMBINED_SHAPES:
         return unknown + sum(_left_out({number}, part.shapes, part.lots) for number in certain)
     sets = (set(some) for size in range(1, len(certain) + 1) for some in combinations(certain, size))
     return unknown + max((_left_out(some, part.shapes, part.lots) for some in sets), default=0)
 
 
-def _left_out(out: set[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) -> int:
+def _left_out(out: set[int], shapes: Sequence[_Shape], lots: Sequence[_NodeGroup]) -> int:
     """At most so many pods of the shapes in `out` are Pending at a time when each of these shapes has one.
 
     Then every node they could use has less left than the smallest of their requests. What of that the other
@@ -216,14 +216,14 @@ def _best(part: _Part) -> list[list[str]]:
     return max(attempts, key=_placed)
 
 
-def _placed(seats: Iterable[Sequence[str]]) -> int:
-    return sum(len(nodes) for nodes in seats)
+def _placed(placements: Iterable[Sequence[str]]) -> int:
+    return sum(len(nodes) for nodes in placements)
 
 
 def _spread(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[list[str]]:
     """Each pod to the node with most room: about what the scheduler does."""
     free = dict(room)
-    seats: list[list[str]] = []
+    placements: list[list[str]] = []
     for shape in shapes:
         nodes: list[str] = []
         heap = [(-free[node], node) for node in shape.candidates if free.get(node, 0) >= shape.request]
@@ -234,46 +234,46 @@ def _spread(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[list[str]
             nodes.append(node)
             if free[node] >= shape.request:
                 heappush(heap, (-free[node], node))
-        seats.append(nodes)
-    return seats
+        placements.append(nodes)
+    return placements
 
 
 def _tight(shapes: Sequence[_Shape], room: Mapping[str, int]) -> list[list[str]]:
     """Each pod to the node with least room that takes it."""
     free = dict(room)
-    seats: list[list[str]] = []
+    placements: list[list[str]] = []
     for shape in shapes:
         nodes: list[str] = []
         for node in sorted(shape.candidates & free.keys(), key=lambda node: (free[node], node)):
             number = min(free[node] // shape.request, shape.pods - len(nodes))
             free[node] -= number * shape.request
             nodes += [node] * number
-        seats.append(nodes)
-    return seats
+        placements.append(nodes)
+    return placements
 
 
-def _poured(amounts: Sequence[Sequence[int]], lots: Sequence[_Lot]) -> list[list[str]]:
-    """A flow of pods as seats: any pods of a lot may sit on any of its nodes."""
-    seats: list[list[str]] = [[] for _ in amounts]
+def _poured(amounts: Sequence[Sequence[int]], lots: Sequence[_NodeGroup]) -> list[list[str]]:
+    """A flow of pods as placements: any pods of a lot may sit on any of its nodes."""
+    placements: list[list[str]] = [[] for _ in amounts]
     for index, lot in enumerate(lots):
-        places = (node for node in lot.nodes for _ in range(lot.room))
+        nodes = (node for node in lot.nodes for _ in range(lot.room))
         for number, mine in enumerate(amounts):
-            seats[number] += islice(places, mine[index])
-    return seats
+            placements[number] += islice(nodes, mine[index])
+    return placements
 
 
-def _dealt(groups: Sequence[Group], seats: Mapping[_Kind, Sequence[str]]) -> dict[str, list[str]]:
+def _dealt(groups: Sequence[Group], placements: Mapping[_Kind, Sequence[str]]) -> dict[str, list[str]]:
     """The seats of each shape, dealt to its groups in their order."""
-    places = {kind: iter(nodes) for kind, nodes in seats.items()}
+    places = {kind: iter(nodes) for kind, nodes in placements.items()}
     return {one.name: list(islice(places[_kind(one)], one.pods)) if one.pods else [] for one in groups}
 
 
-def _flow(order: Iterable[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) -> list[list[int]]:
+def _flow(order: Iterable[int], shapes: Sequence[_Shape], lots: Sequence[_NodeGroup]) -> list[list[int]]:
     """By shape and lot, a largest division of the requests as if pods could be divided.
 
     Shapes come in the order given; a later one may push an earlier one elsewhere, never out.
     """
-    most = [
+    limits = [
         [lot.holds(shape) if number in lot.shapes else 0 for lot in lots]
         for number, shape in enumerate(shapes)
     ]
@@ -281,14 +281,14 @@ def _flow(order: Iterable[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) 
     free = [len(lot.nodes) * lot.room for lot in lots]
     for number in order:
         left = shapes[number].pods * shapes[number].request
-        while left and (path := _augmenting(number, free, flow, most)):
+        while left and (path := _augmenting(number, free, flow, limits)):
             numbers, indexes = path
             forth = list(zip(numbers, indexes, strict=True))
             back = list(zip(numbers[1:], indexes, strict=False))
             amount = min(
                 left,
                 free[indexes[-1]],
-                *(most[one][index] - flow[one][index] for one, index in forth),
+                *(limits[one][index] - flow[one][index] for one, index in forth),
                 *(flow[one][index] for one, index in back),
             )
             left -= amount
@@ -301,14 +301,14 @@ def _flow(order: Iterable[int], shapes: Sequence[_Shape], lots: Sequence[_Lot]) 
 
 
 def _augmenting(
-    start: int, free: Sequence[int], flow: Sequence[Sequence[int]], most: Sequence[Sequence[int]]
+    start: int, free: Sequence[int], flow: Sequence[Sequence[int]], limits: Sequence[Sequence[int]]
 ) -> tuple[list[int], list[int]] | None:
     """A shortest path shape, lot, shape, … lot from a shape to what is free, as shapes and lots."""
     queue: deque[tuple[list[int], list[int]]] = deque([([start], [])])
     seen_shapes, seen_lots = {start}, set[int]()
     while queue:
         numbers, indexes = queue.popleft()
-        for index, limit in enumerate(most[numbers[-1]]):
+        for index, limit in enumerate(limits[numbers[-1]]):
             if index in seen_lots or flow[numbers[-1]][index] >= limit:
                 continue
             seen_lots.add(index)

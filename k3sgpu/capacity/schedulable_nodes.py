@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from k3sgpu.capacity.node_usage import Seen
+from k3sgpu.capacity.node_usage import NodeUsage
 from k3sgpu.capacity.offers import NodeOffer
-from k3sgpu.capacity.scheduling import Place, Taint
+from k3sgpu.capacity.scheduling import SchedulableNode, Taint
 from k3sgpu.settings import Node, Problem, Settings
 
 
-def places(
-    settings: Settings, offers: Sequence[NodeOffer], seen: Mapping[str, Seen] | None = None
-) -> tuple[Place, ...]:
+def schedulable_nodes(
+    settings: Settings, offers: Sequence[NodeOffer], seen: Mapping[str, NodeUsage] | None = None
+) -> tuple[SchedulableNode, ...]:
     """A place for each node of the stack, and for each other node that was seen in the cluster."""
     around = dict(seen or {})
     mine = [
-        Place(
+        SchedulableNode(
             name=offer.name,
             labels={**node.labels, **offer.all_labels},
             free=_left(offer.resources, reserved(node, around.get(offer.name))),
@@ -23,23 +23,25 @@ def places(
         )
         for node, offer in zip(settings.nodes, offers, strict=True)
     ]
-    names = {place.name for place in mine}
+    names = {node.name for node in mine}
     strangers = [
-        Place(name, one.labels, _left(one.allocatable, one.used), one.taints, one.unschedulable, True)
+        SchedulableNode(
+            name, one.labels, _left(one.allocatable, one.used), one.taints, one.unschedulable, True
+        )
         for name, one in sorted(around.items())
         if name not in names
     ]
-    return (*(_as_seen(place, around.get(place.name)) for place in mine), *strangers)
+    return (*(_as_seen(node, around.get(node.name)) for node in mine), *strangers)
 
 
-def reserved(node: Node, seen: Seen | None = None) -> dict[str, int]:
+def reserved(node: Node, seen: NodeUsage | None = None) -> dict[str, int]:
     """By resource, what things outside the stack use: as declared or as seen, whichever is more."""
     used = seen.used if seen else {}
     names = [*node.reserved, *(used.keys() - node.reserved.keys())]
     return {name: max(node.reserved.get(name, 0), used.get(name, 0)) for name in names}
 
 
-def misreserved(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Problem]:
+def excess_reservations(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Problem]:
     """Reservations of what a node does not offer; each place of the stack file once."""
     told: set[str] = set()
     for node, offer in zip(settings.nodes, offers, strict=True):
@@ -59,13 +61,13 @@ def misreserved(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Pro
                 )
 
 
-def _as_seen(place: Place, seen: Seen | None) -> Place:
+def _as_seen(node: SchedulableNode, seen: NodeUsage | None) -> SchedulableNode:
     """What the stack will write stays; all else is as it is in the cluster."""
     if seen is None:
-        return place
+        return node
     return replace(
-        place,
-        labels={**seen.labels, **place.labels},
+        node,
+        labels={**seen.labels, **node.labels},
         taints=seen.taints,
         unschedulable=seen.unschedulable,
         all_known=True,

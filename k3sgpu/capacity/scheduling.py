@@ -58,12 +58,12 @@ class Toleration(NamedTuple):
         return self.key == taint.key and alike
 
 
-OURS = Toleration("nvidia.com/gpu", None, "NoSchedule")
+GPU_TOLERATION = Toleration("nvidia.com/gpu", None, "NoSchedule")
 """All our pods have it, as those of NVIDIA do."""
 
 
 @dataclass(frozen=True)
-class Place:
+class SchedulableNode:
     """A node as the scheduler sees it: `free` is what pods of the stack can have of each resource.
 
     `all_known`: it has no other labels than these.
@@ -92,22 +92,22 @@ class Demand:
     memory_mib: int = 0
     """What each pod declares to use of its cards' memory; 0: nothing is known."""
 
-    def repelled_by(self, place: Place) -> list[Taint]:
+    def repelled_by(self, node: SchedulableNode) -> list[Taint]:
         """The node's taints that keep these pods out."""
-        tolerated = (OURS, *self.tolerations)
-        hard = (taint for taint in place.taints if taint.effect in ("NoSchedule", "NoExecute"))
+        tolerated = (GPU_TOLERATION, *self.tolerations)
+        hard = (taint for taint in node.taints if taint.effect in ("NoSchedule", "NoExecute"))
         return sorted(taint for taint in hard if not any(one.covers(taint) for one in tolerated))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All demands for one resource, packed. `open_keys`: by workload, selector keys nobody knows of."""
+    """All demands for one resource, packed. `unknown_selector_keys` are by workload."""
 
     resource: str
     demands: tuple[Demand, ...]
     packing: Packing
     verdict: Verdict
-    open_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown_selector_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def pods(self) -> int:
@@ -117,7 +117,7 @@ class Outcome:
     @property
     def pending(self) -> dict[str, int]:
         """Pods without a node in the placement shown, by workload, where there are any."""
-        placed = {demand.workload: len(self.packing.seats[demand.workload]) for demand in self.demands}
+        placed = {demand.workload: len(self.packing.placements[demand.workload]) for demand in self.demands}
         return {
             one.workload: one.pods - placed[one.workload]
             for one in self.demands
@@ -125,78 +125,84 @@ class Outcome:
         }
 
 
-def schedule(places: Sequence[Place], demands: Iterable[Demand], resource: str) -> Outcome:
+def schedule(nodes: Sequence[SchedulableNode], demands: Iterable[Demand], resource: str) -> Outcome:
     """Place the demands for one resource on what the nodes have of it."""
     asked = tuple(demand for demand in demands if demand.resource == resource)
-    groups = _groups(places, asked)
-    packing = pack(groups, _room(places, resource))
-    unsure = {one.workload: open_keys(one, places) for one in asked if one.pods}
+    groups = _groups(nodes, asked)
+    packing = pack(groups, _room(nodes, resource))
+    unsure = {one.workload: unknown_selector_keys(one, nodes) for one in asked if one.pods}
     told = {workload: keys for workload, keys in unsure.items() if keys}
     return Outcome(resource, asked, packing, packing.verdict(groups), told)
 
 
-def all_fit(places: Sequence[Place], demands: Iterable[Demand], resource: str) -> bool:
+def all_fit(nodes: Sequence[SchedulableNode], demands: Iterable[Demand], resource: str) -> bool:
     """Whether there is room for all demands for the resource, selectors taken as far as they are known."""
     asked = [demand for demand in demands if demand.resource == resource]
-    return has_placement(_groups(places, asked), _room(places, resource))
+    return has_placement(_groups(nodes, asked), _room(nodes, resource))
 
 
-def _room(places: Sequence[Place], resource: str) -> dict[str, int]:
-    return {place.name: place.free.get(resource, 0) for place in places}
+def _room(nodes: Sequence[SchedulableNode], resource: str) -> dict[str, int]:
+    return {node.name: node.free.get(resource, 0) for node in nodes}
 
 
-def _groups(places: Sequence[Place], demands: Iterable[Demand]) -> list[Group]:
+def _groups(nodes: Sequence[SchedulableNode], demands: Iterable[Demand]) -> list[Group]:
     homes: dict[object, frozenset[str]] = {}
     groups = []
     for one in demands:
         asked = (*sorted(one.selector.items()), *one.tolerations)
         if asked not in homes:
-            homes[asked] = frozenset(place.name for place in places if may_run_on(one, place))
+            homes[asked] = frozenset(node.name for node in nodes if may_run_on(one, node))
         groups.append(
-            Group(one.workload, one.pods, one.request, homes[asked], certain=not open_keys(one, places))
+            Group(
+                one.workload,
+                one.pods,
+                one.request,
+                homes[asked],
+                certain=not unknown_selector_keys(one, nodes),
+            )
         )
     return groups
 
 
-def open_keys(demand: Demand, places: Sequence[Place]) -> tuple[str, ...]:
+def unknown_selector_keys(demand: Demand, nodes: Sequence[SchedulableNode]) -> tuple[str, ...]:
     """Keys of the selector that decide, and that some node may have or not have: nobody knows."""
     strange = demand.selector.keys() - KNOWN_LABELS
     if not strange:
         return ()
     found = {
         key
-        for place in places
-        if not place.all_known and may_run_on(demand, place)
-        for key in strange - place.labels.keys()
+        for node in nodes
+        if not node.all_known and may_run_on(demand, node)
+        for key in strange - node.labels.keys()
     }
     return tuple(sorted(found))
 
 
-def may_run_on(demand: Demand, place: Place) -> bool:
+def may_run_on(demand: Demand, node: SchedulableNode) -> bool:
     """Whether the node lets the pods in, as far as its labels are known."""
-    return _objection(demand, place) is None
+    return _filter_failure(demand, node) is None
 
 
-def _objection(demand: Demand, place: Place) -> str | None:
+def _filter_failure(demand: Demand, node: SchedulableNode) -> str | None:
     """What the first filter of the scheduler says that such a pod fails, in the order it runs them."""
-    if place.unschedulable:
+    if node.unschedulable:
         return "node(s) were unschedulable"
-    if demand.repelled_by(place):
+    if demand.repelled_by(node):
         return "node(s) had untolerated taint(s)"
     for key, value in demand.selector.items():
-        known = key in place.labels or key in KNOWN_LABELS or place.all_known
-        if known and place.labels.get(key) != value:
+        known = key in node.labels or key in KNOWN_LABELS or node.all_known
+        if known and node.labels.get(key) != value:
             return "node(s) didn't match Pod's node affinity/selector"
     return None
 
 
-def verdict(demand: Demand, places: Sequence[Place]) -> str:
+def pending_message(demand: Demand, nodes: Sequence[SchedulableNode]) -> str:
     """The message of the Pending pod's FailedScheduling event, up to what it says about preemption.
 
     As kube-scheduler composes it (framework.FitError): "<count> <reason>" of the first filter that each node
     failed, sorted as texts, joined by ", ", with a full stop. It is the same whoever else sits where: the
     nodes that would let the pod in have too little left, or it would not be Pending.
     """
-    reasons = Counter(_objection(demand, place) or f"Insufficient {demand.resource}" for place in places)
+    reasons = Counter(_filter_failure(demand, node) or f"Insufficient {demand.resource}" for node in nodes)
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    return f"0/{len(places)} nodes are available: {listed}."
+    return f"0/{len(nodes)} nodes are available: {listed}."

@@ -6,9 +6,9 @@ from itertools import groupby
 from textwrap import wrap
 from xml.sax.saxutils import escape
 
-from k3sgpu.capacity.fit import OUTSIDE, Fit, Seat
-from k3sgpu.capacity.offers import NodeOffer, Share
-from k3sgpu.capacity.slice_map import MOST_CARDS, devices, marks_of, outlook, slice_facts, totals_of
+from k3sgpu.capacity.fit import OUTSIDE_THE_STACK, Fit, Placement
+from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
+from k3sgpu.capacity.slice_map import MAX_DRAWN_CARDS, devices, outlook, pod_marks, slice_facts, total_lines
 
 WIDTH, MARGIN = 960, 24
 CELLS_AT, CELLS_WIDTH, FACTS_AT = 116, 560, 692
@@ -30,25 +30,25 @@ Block = tuple[list[str], int]
 
 def render_svg(fit: Fit) -> str:
     """A document that stands by itself: light, no scripts, no fonts from elsewhere."""
-    seats = (*fit.reserved, *fit.seats)
-    marks, there = marks_of(seats), defaultdict[str, list[Seat]](list)
-    for seat in seats:
-        there[seat.node].append(seat)
-    names = [pod.workload for pod in (*fit.seats, *fit.pending)]
+    placements = (*fit.reserved, *fit.placements)
+    marks, there = pod_marks(placements), defaultdict[str, list[Placement]](list)
+    for placement in placements:
+        there[placement.node].append(placement)
+    names = [pod.workload for pod in (*fit.placements, *fit.pending)]
     colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(dict.fromkeys(names))}
-    colours[OUTSIDE] = OTHERS
+    colours[OUTSIDE_THE_STACK] = OTHERS
     gpu_nodes = [offer for offer in fit.offers if offer.cards]
-    if sum(offer.cards for offer in gpu_nodes) > MOST_CARDS:
+    if sum(offer.cards for offer in gpu_nodes) > MAX_DRAWN_CARDS:
         nodes = [_many(gpu_nodes, there)]
     else:
         nodes = [_node(offer, there[offer.name], marks, colours) for offer in gpu_nodes]
     blocks = [
-        _heading(totals_of(fit, seats)),
+        _heading(total_lines(fit, placements)),
         *nodes,
         _without_gpu([offer.name for offer in fit.offers if not offer.cards]),
-        _legend(seats, marks, colours),
+        _legend(placements, marks, colours),
         _waiting(fit, colours),
-        _texts(outlook(fit) if fit.seats or fit.pending else []),
+        _texts(outlook(fit) if fit.placements or fit.pending else []),
     ]
     return _document(_stacked([block for block in blocks if block[1]]))
 
@@ -82,25 +82,27 @@ def _heading(lines: Sequence[str]) -> Block:
     return elements, 22 + LINE * len(others)
 
 
-def _node(offer: NodeOffer, seats: Sequence[Seat], marks: dict[str, str], colours: dict[str, str]) -> Block:
-    state = "" if offer.shares else " · in maintenance"
+def _node(
+    offer: NodeOffer, placements: Sequence[Placement], marks: dict[str, str], colours: dict[str, str]
+) -> Block:
+    state = "" if offer.resource_offers else " · in maintenance"
     facts = f"{offer.product} · profile {offer.profile} · pool {offer.pool}{state}"
     elements, y = [_text(MARGIN + 16, 28, offer.name, weight=600, more=facts)], 46
-    for share in offer.shares:
-        for number, taken in enumerate(devices(share, seats)):
+    for share in offer.resource_offers:
+        for number, taken in enumerate(devices(share, placements)):
             name = f"{share.partition or 'card'} {number}"
-            drawn, height = _device(name, share, taken, marks, colours, seats)
+            drawn, height = _device(name, share, taken, marks, colours, placements)
             elements += [f'<g transform="translate(0 {y})">', *drawn, "</g>"]
             y += height + 8
     return [_rect(MARGIN, 0, WIDTH - 2 * MARGIN, y + 6, SHEET, EDGE, 8), *elements], y + 6
 
 
 def _device(
-    name: str, share: Share, taken: Sequence[str], marks: dict[str, str], colours: dict[str, str],
-    seats: Sequence[Seat],
+    name: str, share: ResourceOffer, taken: Sequence[str], marks: dict[str, str], colours: dict[str, str],
+    placements: Sequence[Placement],
 ) -> Block:  # fmt: skip
     """A row of cells, as many lines as it takes; slices of one pod side by side are one field."""
-    owner = {seat.pod: seat.workload for seat in seats}
+    owner = {placement.pod: placement.workload for placement in placements}
     cells = [*taken, *[""] * (share.replicas - len(taken))]
     width = min(WIDEST_CELL, CELLS_WIDTH // min(len(cells), CELLS_A_LINE))
     lines = [cells[at : at + CELLS_A_LINE] for at in range(0, len(cells), CELLS_A_LINE)]
@@ -128,14 +130,14 @@ def _device(
     return elements, len(lines) * (CELL_HEIGHT + 4) - 4
 
 
-def _many(offers: Sequence[NodeOffer], there: dict[str, list[Seat]]) -> Block:
+def _many(offers: Sequence[NodeOffer], there: dict[str, list[Placement]]) -> Block:
     """A bar a node, in columns."""
     column = (WIDTH - 2 * MARGIN) // COLUMNS
     rows = -(-len(offers) // COLUMNS)
     elements: list[str] = []
     for number, offer in enumerate(offers):
         x, y = MARGIN + number // rows * column, number % rows * LINE
-        taken, total = sum(seat.count for seat in there[offer.name]), sum(offer.resources.values())
+        taken, total = sum(placement.count for placement in there[offer.name]), sum(offer.resources.values())
         elements += [
             _text(x, y + 13, offer.name[:16], size=12),
             _rect(x + 124, y + 3, 100, 12, SHEET, EDGE, 3),
@@ -150,15 +152,15 @@ def _without_gpu(names: Sequence[str]) -> Block:
     return _lines(lines, lambda n, line: _text(MARGIN, LINE * n, line, colour=PALE))
 
 
-def _legend(seats: Sequence[Seat], marks: dict[str, str], colours: dict[str, str]) -> Block:
-    mine: dict[str, list[Seat]] = defaultdict(list)
-    for seat in seats:
-        mine[seat.workload].append(seat)
+def _legend(placements: Sequence[Placement], marks: dict[str, str], colours: dict[str, str]) -> Block:
+    mine: dict[str, list[Placement]] = defaultdict(list)
+    for placement in placements:
+        mine[placement.workload].append(placement)
     elements: list[str] = []
     for number, (name, some) in enumerate(mine.items()):
         y = number * LINE
-        wanted = f"{sum(seat.count for seat in some)} {some[0].resource}"
-        pods = "" if name == OUTSIDE else f"{len(some)} {'pod' if len(some) == 1 else 'pods'}, "
+        wanted = f"{sum(placement.count for placement in some)} {some[0].resource}"
+        pods = "" if name == OUTSIDE_THE_STACK else f"{len(some)} {'pod' if len(some) == 1 else 'pods'}, "
         letter = marks[some[0].pod].rstrip("0123456789")
         elements += [
             _rect(MARGIN, y, 28, 16, colours[name], colours[name], 3),

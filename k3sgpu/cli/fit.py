@@ -20,7 +20,7 @@ from k3sgpu.cli.inputs import read_text
 from k3sgpu.problem import InputError, render
 
 if TYPE_CHECKING:
-    from k3sgpu.capacity import Fit, Seen
+    from k3sgpu.capacity import Fit, NodeUsage
     from k3sgpu.settings import Settings
 
 CLUSTER_HELP = "Use the output of:\nkubectl get nodes,pods --all-namespaces --output json"
@@ -37,11 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """1 when the workloads do not fit."""
-    from k3sgpu.capacity import fit, render_slice_map, render_svg
+    from k3sgpu.capacity import fit, offers, render_slice_map, render_svg
     from k3sgpu.settings import read_stack_file
 
     settings = read_stack_file(options.file)
-    result = fit(settings, _node_usage(settings, options.cluster) if options.cluster else None)
+    usage = _node_usage(settings, options.cluster) if options.cluster else None
+    result = fit(settings, offers(settings), usage)
     if options.svg:
         options.svg.write_text(render_svg(result))
     if options.json:
@@ -52,9 +53,9 @@ def run(options: argparse.Namespace) -> int:
     return 1 if wrong or result.fits is False else 0
 
 
-def _node_usage(settings: Settings, file: str) -> Mapping[str, Seen]:
+def _node_usage(settings: Settings, file: str) -> Mapping[str, NodeUsage]:
     """What runs on a cluster's nodes, from kubectl's list of nodes and pods. Raises InputError."""
-    from k3sgpu.capacity import seen
+    from k3sgpu.capacity import node_usage
 
     try:
         items = json.loads(read_text(file)[0])["items"]
@@ -65,7 +66,7 @@ def _node_usage(settings: Settings, file: str) -> Mapping[str, Seen]:
         raise InputError(
             f"--cluster: {file} holds no list of nodes and pods as JSON. {CLUSTER_HELP}"
         ) from None
-    return seen(settings, kinds["Node"], kinds["Pod"])
+    return node_usage(settings, kinds["Node"], kinds["Pod"])
 
 
 def _as_json(result: Fit) -> dict[str, object]:
@@ -74,26 +75,28 @@ def _as_json(result: Fit) -> dict[str, object]:
     return {
         "fits": result.fits,
         "verdict": result.verdict,
-        "pendingAtLeast": result.least,
-        "pendingAtMost": result.most,
+        "pendingAtLeast": result.min_pending,
+        "pendingAtMost": result.max_pending,
         "rollingUpdate": result.rollout,
         "losses": [
             {
                 "anyOneOf": loss.nodes,
-                "verdict": loss.prospect.verdict,
-                "pendingAtLeast": loss.prospect.least,
-                "pendingAtMost": loss.prospect.most,
+                "verdict": loss.result.verdict,
+                "pendingAtLeast": loss.result.min_pending,
+                "pendingAtMost": loss.result.max_pending,
             }
-            for loss in result.losses
+            for loss in result.node_losses
         ],
         "offers": [{**asdict(one), "resources": one.resources} for one in result.offers],
-        "memory": [{**asdict(load), "fits": load.fits} for load in result.memory],
-        "reserved": [asdict(seat) for seat in result.reserved],
-        "placements": result.placements,
+        "memory": [{**asdict(load), "fits": load.fits} for load in result.memory_loads],
+        "reserved": [asdict(placement) for placement in result.reserved],
+        "placements": result.nodes_by_pod,
         "pending": [asdict(pod) for pod in result.pending],
         "totals": {
             name: {"taken": taken, "offered": offered}
-            for name, (taken, offered) in totals(result.offers, (*result.reserved, *result.seats)).items()
+            for name, (taken, offered) in totals(
+                result.offers, (*result.reserved, *result.placements)
+            ).items()
         },
         "problems": [asdict(problem) for problem in result.problems],
     }

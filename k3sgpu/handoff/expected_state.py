@@ -44,7 +44,7 @@ def existing_nodes_state(settings: Settings) -> dict[str, Any]:
 
 def _promised_labels(offer: NodeOffer) -> dict[str, str]:
     chosen = {name: value for name, value in offer.labels.items() if name == CONFIG_LABEL}
-    return chosen | offer.discovered
+    return chosen | offer.discovered_labels
 
 
 def parse_expected_state(data: object) -> dict[str, Any]:

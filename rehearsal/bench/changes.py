@@ -180,9 +180,9 @@ def logged(seen: dict[str, ssh_traffic.Traffic]) -> int:
 def roll_out(one: BenchStack) -> float:
     """Seconds from the first word to the cluster until seven slices can be asked for; then as it was."""
     settings = one.stack.settings()
-    before = next(key for key in capacity.config_data(settings) if key.startswith(PROFILE))
+    before = next(key for key in capacity.config_map_data(settings) if key.startswith(PROFILE))
     slices = _slices(one)
-    text = capacity.config_data(settings)[before].replace(f"replicas: {slices}", "replicas: 7")
+    text = capacity.config_map_data(settings)[before].replace(f"replicas: {slices}", "replicas: 7")
     key = f"by-hand-{time.time_ns()}"
     began = time.perf_counter()
     one.kubectl("patch", *CONFIG_MAP, "--patch", json.dumps({"data": {key: text}}))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from k3sgpu.capacity import Seat
+from k3sgpu.capacity import Placement
 from rehearsal.process import run
 
 Object = Mapping[str, Any]
@@ -81,10 +81,10 @@ def requests(pod: Object) -> Mapping[str, int]:
     return total
 
 
-def seats(pods: Sequence[Object]) -> list[Seat]:
+def placements(pods: Sequence[Object]) -> list[Placement]:
     """Who sits where, for the slice map: every pod that holds slices."""
     return [
-        Seat(pod["metadata"]["name"], workload(pod), pod["spec"]["nodeName"], resource, units)
+        Placement(pod["metadata"]["name"], workload(pod), pod["spec"]["nodeName"], resource, units)
         for pod in pods
         if on_node(pod)
         for resource, units in requests(pod).items()

@@ -118,7 +118,8 @@ class RehearsedStack:
         """What the cluster shows now: nodes, slices, workloads, and the picture of who sits where."""
         settings = self.settings()
         found = cluster_summary.read(tools.kubectl, self.kubeconfig)
-        seen = capacity.render_slice_map(capacity.fit(settings), cluster_summary.seats(found["pods"]))
+        fit = capacity.fit(settings, capacity.offers(settings))
+        seen = capacity.render_slice_map(fit, cluster_summary.placements(found["pods"]))
         return cluster_summary.summary(found, list(settings.workloads)) + "\n\n" + seen
 
 

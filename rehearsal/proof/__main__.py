@@ -92,8 +92,10 @@ def _profile(name: str, settings: s.Settings, pools: Mapping[str, Any]) -> dict[
         "config": capacity.device_plugin_config(profile),
         "resources": offer.resources,
         # A promise is made for one card, and of all that is counted only the devices are multiplied.
-        "labels": {name: text for name, text in offer.discovered.items() if not name.endswith(".count")},
-        "strategy": offer.discovered["nvidia.com/gpu.sharing-strategy"],
+        "labels": {
+            name: text for name, text in offer.discovered_labels.items() if not name.endswith(".count")
+        },
+        "strategy": offer.discovered_labels["nvidia.com/gpu.sharing-strategy"],
         "oneOnly": bool(profile.shared and profile.shared.fail_requests_greater_than_one),
     }
 

@@ -45,7 +45,8 @@ def test_these_are_all():
 @pytest.mark.parametrize("example", FIT)
 def test_it_is_accepted_and_its_fit_stated(example: str):
     jsonschema.Draft7Validator(stack_schema()).validate(yaml.safe_load(file_of(example).read_text()))
-    fit = capacity.fit(s.read_stack_file(file_of(example)))
+    settings = s.read_stack_file(file_of(example))
+    fit = capacity.fit(settings, capacity.offers(settings))
     assert fit.fits is True
     offered = {name: 0 for offer in fit.offers for name in offer.resources}
     for offer in fit.offers:

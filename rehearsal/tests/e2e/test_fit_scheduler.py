@@ -20,7 +20,7 @@ from components.gpu_workload import TOLERATIONS
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.capacity.fit import demand_of
-from k3sgpu.capacity.scheduling import verdict
+from k3sgpu.capacity.scheduling import pending_message
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.controlplane import control_plane
 from rehearsal.toolchain import toolbox
@@ -206,15 +206,17 @@ def _disagreements(fit: capacity.Fit, stack: Stack, found: dict[str, list[Object
     told: list[str] = []
     pending = 0
     for name, one in stack.settings.workloads.items():
-        expected = verdict(demand_of(name, one), fit.places)
+        expected = pending_message(demand_of(name, one), fit.nodes)
         said = [message for pod in found[name] if not _node_of(pod) and (message := _message(pod))]
         pending += len(said)
         told += [
             f"{name}: we said {expected}\n  it said {one}" for one in said if not one.startswith(expected)
         ]
-    if not fit.least <= pending <= fit.most:
+    if not fit.min_pending <= pending <= fit.max_pending:
         asked = {name: (one.pods, one.gpus, one.resource) for name, one in stack.settings.workloads.items()}
-        told.append(f"{fit.verdict}: we said {fit.least} to {fit.most} Pending, {pending} are: {asked}")
+        told.append(
+            f"{fit.verdict}: we said {fit.min_pending} to {fit.max_pending} Pending, {pending} are: {asked}"
+        )
     return told
 
 
@@ -226,7 +228,12 @@ def test_the_scheduler_does_what_the_fit_says(tmp_path: Path, capsys: pytest.Cap
     pods = [pod for stack in stacks for pod in _pods(stack)]
     random.shuffle(pods)
     fits = [
-        capacity.fit(stack.settings, capacity.seen(stack.settings, nodes, stack.others)) for stack in stacks
+        capacity.fit(
+            stack.settings,
+            capacity.offers(stack.settings),
+            capacity.node_usage(stack.settings, nodes, stack.others),
+        )
+        for stack in stacks
     ]
     programs = toolbox.prepare(Progress()).bin
     with control_plane(tmp_path, programs, scheduler=True, flags=FLAGS) as plane, plane.client(60) as client:
@@ -244,7 +251,8 @@ def test_the_scheduler_does_what_the_fit_says(tmp_path: Path, capsys: pytest.Cap
         print(
             f"\n{STACKS} stacks on {len(nodes)} nodes, {len(pods)} pods, {pending} Pending; we said "
             + ", ".join(f"{name}: {number}" for name, number in sorted(verdicts.items()))
-            + f"; bounds equal in {sum(fit.least == fit.most for fit in fits)}; disagreements: {len(told)}"
+            + f"; bounds equal in {sum(fit.min_pending == fit.max_pending for fit in fits)}"
+            + f"; disagreements: {len(told)}"
         )
     assert not told, "\n".join(told)
     assert min(verdicts[name] for name in ("any order", "some orders", "no order")) >= 5

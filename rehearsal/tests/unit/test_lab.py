@@ -76,7 +76,7 @@ def test_summary_says_what_the_article_says():
 
 
 def test_seats_are_pods_that_hold_slices():
-    seats = cluster_summary.seats([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
+    seats = cluster_summary.placements([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
     assert [(seat.pod, seat.workload, seat.node, seat.count) for seat in seats] == [("a", "test", "gpu-1", 2)]
 
 

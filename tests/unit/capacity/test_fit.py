@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from components import gpu_workload
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.capacity.outlook import Prospect
-from k3sgpu.capacity.scheduling import OURS
+from k3sgpu.capacity.outlook import FitSummary
+from k3sgpu.capacity.scheduling import GPU_TOLERATION
 from tests.data.stack_files import GOOD, REMOVE, RESOURCES, with_
+from tests.unit.capacity.fits import fit_of_settings
 
 SLICES = f"{RESOURCES}/0/replicas"
 RENAMED = {"sharing/profiles/six/timeSlicing/renameByDefault": True}
@@ -25,7 +26,7 @@ SECOND_NODE = {"pools/rtx/hosts/gpu-2": "10.0.0.22"}
 
 def fit_of(changes: dict[str, Any]) -> capacity.Fit:
     """The good file: one server, one node with six slices, two pods of two; changed."""
-    return capacity.fit(s.parse(with_(changes)))
+    return fit_of_settings(s.parse(with_(changes)))
 
 
 def the_problem(fit: capacity.Fit) -> s.Problem:
@@ -37,7 +38,7 @@ def the_problem(fit: capacity.Fit) -> s.Problem:
 def test_the_article_fits() -> None:
     fit = fit_of({})
     assert fit.fits is True and fit.problems == () and fit.pending == ()
-    assert fit.placements == {"w#1": "gpu-1", "w#2": "gpu-1"}
+    assert fit.nodes_by_pod == {"w#1": "gpu-1", "w#2": "gpu-1"}
 
 
 def test_without_workloads_everything_fits() -> None:
@@ -121,7 +122,7 @@ WHOLE = {
 
 def test_a_pool_is_where_its_workload_goes() -> None:
     fit = fit_of({"pools/whole": WHOLE, "workloads/w": {"replicas": 2, "gpus": 1, "pool": "whole"}})
-    assert fit.placements == {"w#1": "gpu-9", "w#2": "gpu-9"}
+    assert fit.nodes_by_pod == {"w#1": "gpu-9", "w#2": "gpu-9"}
     fit = fit_of({"pools/whole": WHOLE, "workloads/w": {"replicas": 3, "gpus": 1, "pool": "whole"}})
     assert f"0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 {NO_MATCH}." in the_problem(fit).found
 
@@ -142,7 +143,10 @@ def test_a_pool_without_the_resource_is_told_which_pools_have_it() -> None:
 def test_only_pools_that_a_workload_names_are_labelled() -> None:
     label = "k3s-gpu-sharing/pool"
     plain, named = (
-        {offer.name: offer.set_labels.get(label) for offer in fit_of({"pools/whole": WHOLE, **more}).offers}
+        {
+            offer.name: offer.program_labels.get(label)
+            for offer in fit_of({"pools/whole": WHOLE, **more}).offers
+        }
         for more in ({}, {"workloads/w/pool": "rtx"})
     )
     assert set(plain.values()) == {None}
@@ -275,9 +279,9 @@ def test_the_work_grows_as_the_cluster_does(slices: int, sizes: tuple[int, ...],
     calls = []
     for nodes in (100, 1000):  # the larger: 10,000 pods
         work = cProfile.Profile()
-        fit = work.runcall(capacity.fit, many(nodes, slices, sizes))
+        fit = work.runcall(fit_of_settings, many(nodes, slices, sizes))
         calls.append(pstats.Stats(work).total_calls)  # pyright: ignore[reportAttributeAccessIssue]
-        assert fit.verdict == verdict and len(fit.seats) + len(fit.pending) == 10 * nodes
+        assert fit.verdict == verdict and len(fit.placements) + len(fit.pending) == 10 * nodes
     assert calls[1] < 20 * calls[0]  # ten times the nodes and pods
 
 
@@ -322,7 +326,7 @@ def test_a_toleration_lets_pods_in(toleration: dict[str, str], fits: bool) -> No
 def test_who_tolerates_a_taint_has_its_nodes_for_itself() -> None:
     alone = {"replicas": 3, "gpus": 2, "tolerations": [{"key": "team", "operator": "Exists"}]}
     fit = fit_of({**TAINT, "workloads": {"red": alone, "w": {"replicas": 1}}})
-    assert {seat.workload for seat in fit.seats} == {"red"}
+    assert {placement.workload for placement in fit.placements} == {"red"}
     assert [pod.workload for pod in fit.pending] == ["w"]
 
 
@@ -335,7 +339,7 @@ def test_a_job_needs_room_for_what_runs_at_one_time() -> None:
 
 def test_the_pods_tolerate_what_the_arithmetic_says_they_do() -> None:
     (toleration,) = gpu_workload.TOLERATIONS
-    assert toleration == {"key": OURS.key, "operator": "Exists", "effect": OURS.effect}
+    assert toleration == {"key": GPU_TOLERATION.key, "operator": "Exists", "effect": GPU_TOLERATION.effect}
 
 
 def test_a_label_of_the_stack_file_is_known() -> None:
@@ -374,12 +378,12 @@ def test_more_is_reserved_than_there_is(changes: dict[str, Any], path: str, expe
 
 
 def test_what_becomes_of_the_pods_when_a_node_is_lost() -> None:
-    (loss,) = fit_of({}).losses
-    assert loss.nodes == ("gpu-1",) and loss.prospect == Prospect("no order", 2, 2)
-    (loss,) = fit_of(SECOND_NODE).losses
-    assert loss.nodes == ("gpu-1", "gpu-2") and loss.prospect == Prospect("any order", 0, 0)
-    pinned, other = fit_of({**SECOND_NODE, "workloads/w/nodeSelector": ON_GPU_2}).losses, "gpu-2"
-    assert [(loss.nodes, loss.prospect.least) for loss in pinned] == [((other,), 2)]
+    (loss,) = fit_of({}).node_losses
+    assert loss.nodes == ("gpu-1",) and loss.result == FitSummary("no order", 2, 2)
+    (loss,) = fit_of(SECOND_NODE).node_losses
+    assert loss.nodes == ("gpu-1", "gpu-2") and loss.result == FitSummary("any order", 0, 0)
+    pinned, other = fit_of({**SECOND_NODE, "workloads/w/nodeSelector": ON_GPU_2}).node_losses, "gpu-2"
+    assert [(loss.nodes, loss.result.min_pending) for loss in pinned] == [((other,), 2)]
 
 
 def test_what_becomes_of_the_pods_in_a_rolling_update() -> None:
@@ -401,7 +405,7 @@ def seen_of(changes: dict[str, Any], pods: list[dict[str, Any]], **node: Any) ->
         {"metadata": {"name": "server-1"}},
         {"metadata": {"name": "by-hand", "labels": {}}, "status": {"allocatable": {"nvidia.com/gpu": "1"}}},
     ]  # fmt: skip
-    return capacity.fit(parsed, capacity.seen(parsed, nodes, pods))
+    return capacity.fit(parsed, capacity.offers(parsed), capacity.node_usage(parsed, nodes, pods))
 
 
 def a_pod(owner: str, gpus: int, phase: str = "Running", namespace: str = "default") -> dict[str, Any]:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.capacity.memory import loads
-from k3sgpu.capacity.offers import NodeOffer, Share
-from k3sgpu.capacity.scheduling import Demand, Place
+from k3sgpu.capacity.memory import memory_loads
+from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
+from k3sgpu.capacity.scheduling import Demand, SchedulableNode
 from k3sgpu.cli.main import main
 from tests.data.stack_files import RESOURCES, with_
+from tests.unit.capacity.fits import fit_of_settings
 
 CARD = 143771
 MPS = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
@@ -25,7 +26,7 @@ MPS = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
 def fit_of(*workloads: dict[str, Any], **changes: Any) -> capacity.Fit:
     """On a card of six slices; workloads are called a, b, c."""
     named = dict(zip("abc", workloads, strict=False))
-    return capacity.fit(s.parse(with_({"workloads": named, **changes})))
+    return fit_of_settings(s.parse(with_({"workloads": named, **changes})))
 
 
 def told(fit: capacity.Fit) -> list[tuple[str, str, str]]:
@@ -34,7 +35,7 @@ def told(fit: capacity.Fit) -> list[tuple[str, str, str]]:
 
 def test_nothing_declared_nothing_reckoned() -> None:
     fit = fit_of({"replicas": 6})
-    assert fit.memory == () and "declared" not in capacity.render_slice_map(fit)
+    assert fit.memory_loads == () and "declared" not in capacity.render_slice_map(fit)
 
 
 def test_what_meets_fits() -> None:
@@ -62,7 +63,7 @@ def test_the_hungriest_that_fit_into_the_slices_meet() -> None:
         {"replicas": 2},
         fit="off",
     )
-    (load,) = fit.memory
+    (load,) = fit.memory_loads
     assert (load.most_mib, load.meeting) == (82000, {"a": 2, "b": 2})
 
 
@@ -72,7 +73,7 @@ def test_the_hungriest_that_fit_into_the_slices_meet() -> None:
 def test_it_is_told_as_the_stack_file_wants(setting: str, severity: list[str]) -> None:
     fit = fit_of({"replicas": 6, "memoryMiB": 30000}, memory=setting)
     assert [problem.severity for problem in fit.problems] == severity
-    assert not fit.memory[0].fits
+    assert not fit.memory_loads[0].fits
 
 
 def test_mps_gives_each_client_its_part() -> None:
@@ -108,7 +109,7 @@ def test_who_may_not_come_does_not_count_and_nodes_alike_are_told_once() -> None
     fit = fit_of(
         {"replicas": 6, "memoryMiB": 30000, "nodeSelector": {"kubernetes.io/hostname": "gpu-2"}}, **many
     )
-    assert [load.nodes for load in fit.memory] == [("gpu-2",)]
+    assert [load.nodes for load in fit.memory_loads] == [("gpu-2",)]
     fit = fit_of({"replicas": 6, "memoryMiB": 30000}, **many)
     (problem,) = fit.problems
     assert "any of gpu-1 to gpu-3 (3 alike)" in problem.found
@@ -118,7 +119,7 @@ def test_who_may_not_come_does_not_count_and_nodes_alike_are_told_once() -> None
 def test_what_others_use_is_not_there(slices: int, meeting: int) -> None:
     changes = {f"{RESOURCES}/0/replicas": slices, "pools/rtx/reserved": {"nvidia.com/gpu": 2}, "fit": "off"}
     fit = fit_of({"replicas": 4, "memoryMiB": 30000}, **changes)
-    assert fit.memory[0].meeting == {"a": meeting}
+    assert fit.memory_loads[0].meeting == {"a": meeting}
 
 
 def test_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,10 +139,10 @@ def test_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 )
 def test_nothing_that_can_meet_uses_more(devices: int, replicas: int, pods: list[tuple[int, int]]) -> None:
     """Against every way to hand out the slices, one pod a workload."""
-    share = Share("r", "r", devices, replicas, 100)
-    offer = NodeOffer("n", "p", {}, product="P", cards=devices, shares=(share,))
+    share = ResourceOffer("r", "r", devices, replicas, 100)
+    offer = NodeOffer("n", "p", {}, product="P", cards=devices, resource_offers=(share,))
     demands = [Demand(f"w{n}", 1, asked, "r", {}, memory_mib=mib) for n, (asked, mib) in enumerate(pods)]
-    (load,) = loads([offer], [Place("n", {}, {"r": share.count})], demands)
+    (load,) = memory_loads([offer], [SchedulableNode("n", {}, {"r": share.count})], demands)
     worst = 0
     # What each pod has on device 0 (None: it is not there at all), the rest elsewhere.
     for split in itertools.product(*((None, *range(asked + 1)) for asked, _ in pods)):

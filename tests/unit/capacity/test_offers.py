@@ -12,6 +12,7 @@ from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.handoff import expected_state
 from tests.data.stack_files import RESOURCES, with_
+from tests.unit.capacity.fits import fit_of_settings
 
 SLICING = "sharing/profiles/six/timeSlicing"
 PRODUCT = "nvidia.com/gpu.product"
@@ -45,7 +46,7 @@ def test_what_a_gpu_node_offers(
     assert offer.resources == resources
     assert offer.replicas == replicas
     # As gpu-feature-discovery v0.19.0 labelled a real H200 with these files.
-    assert offer.discovered == {
+    assert offer.discovered_labels == {
         PRODUCT: product,
         "nvidia.com/gpu.count": str(offer.cards),
         "nvidia.com/gpu.replicas": str(replicas),
@@ -75,7 +76,7 @@ CUT = {**A100, "pools/rtx/gpu/mig": {"1g.5gb": 4, "3g.20gb": 1}}
 def test_a_cut_card_offers_its_partitions() -> None:
     offer = gpu_node(CUT)
     assert offer.resources == {"nvidia.com/mig-1g.5gb": 16, "nvidia.com/mig-3g.20gb": 6}
-    assert offer.discovered == {
+    assert offer.discovered_labels == {
         "nvidia.com/gpu.product": "A100",
         "nvidia.com/gpu.count": "2",
         "nvidia.com/gpu.replicas": "0",
@@ -91,7 +92,7 @@ def test_a_cut_card_offers_its_partitions() -> None:
         "nvidia.com/mig-3g.20gb.replicas": "3",
         "nvidia.com/mig-3g.20gb.sharing-strategy": "time-slicing",
     }
-    slices = {share.partition: share.mib_per_slice for share in offer.shares}
+    slices = {share.partition: share.mib_per_slice for share in offer.resource_offers}
     assert slices == {"1g.5gb": 2250, "3g.20gb": 6000}
 
 
@@ -109,8 +110,8 @@ def test_what_is_renamed_leaves_an_empty_name_behind_and_the_rest_keeps_its_own(
         "nvidia.com/mig-1g.5gb.shared": 16,
         "nvidia.com/mig-3g.20gb": 2,
     }
-    assert offer.discovered["nvidia.com/mig-1g.5gb.product"] == "A100-MIG-1g.5gb"
-    assert offer.discovered["nvidia.com/mig-3g.20gb.sharing-strategy"] == "none"
+    assert offer.discovered_labels["nvidia.com/mig-1g.5gb.product"] == "A100-MIG-1g.5gb"
+    assert offer.discovered_labels["nvidia.com/mig-3g.20gb.sharing-strategy"] == "none"
 
 
 def test_partitions_all_alike_go_by_the_cards_name() -> None:
@@ -120,7 +121,7 @@ def test_partitions_all_alike_go_by_the_cards_name() -> None:
     }
     offer = gpu_node({**A100, "sharing/profiles/a100": profile, "pools/rtx/gpu/mig": {"1g.10gb+me": 4}})
     assert offer.resources == {"nvidia.com/gpu": 16}
-    assert offer.discovered == {
+    assert offer.discovered_labels == {
         "nvidia.com/gpu.product": "A100-MIG-1g.10gb.me-SHARED",
         "nvidia.com/gpu.count": "8",
         "nvidia.com/gpu.replicas": "2",
@@ -133,7 +134,7 @@ def test_partitions_all_alike_go_by_the_cards_name() -> None:
 def test_a_whole_card_offers_itself_whatever_else_its_profile_names() -> None:
     offer = gpu_node(A100)
     assert offer.resources == {"nvidia.com/gpu": 16}
-    assert offer.discovered["nvidia.com/gpu.product"] == "A100-SHARED"
+    assert offer.discovered_labels["nvidia.com/gpu.product"] == "A100-SHARED"
 
 
 def test_mps() -> None:
@@ -142,7 +143,7 @@ def test_mps() -> None:
     offer = gpu_node(changes)
     assert offer.resources == {"nvidia.com/gpu": 4}
     # As gpu-feature-discovery v0.19.0 labelled a real H200.
-    assert offer.discovered == {
+    assert offer.discovered_labels == {
         "nvidia.com/gpu.product": "NVIDIA-H200-SHARED",
         "nvidia.com/gpu.count": "1",
         "nvidia.com/gpu.replicas": "4",
@@ -164,7 +165,7 @@ def test_a_node_without_a_gpu_offers_nothing() -> None:
     server = next(offer for offer in capacity.offers(s.parse(with_({}))) if offer.name == "server-1")
     assert (server.resources, server.cards, server.product, server.memory_mib) == ({}, 0, None, None)
     assert server.labels == {"kubernetes.io/hostname": "server-1"}
-    assert server.discovered == {}
+    assert server.discovered_labels == {}
 
 
 def test_a_bare_cluster_offers_nothing() -> None:
@@ -174,7 +175,7 @@ def test_a_bare_cluster_offers_nothing() -> None:
 def test_nobody_counts_on_a_node_in_maintenance() -> None:
     hosts = {"gpu-1": "10.0.0.21", "gpu-2": {"address": "10.0.0.22", "maintenance": True}}
     parsed = s.parse(with_({"pools/rtx/hosts": hosts, "workloads/w/replicas": 4}))
-    fit = capacity.fit(parsed)
+    fit = fit_of_settings(parsed)
     assert {offer.name: offer.resources for offer in fit.offers if offer.cards} == {
         "gpu-1": {"nvidia.com/gpu": 6},
         "gpu-2": {},
@@ -194,7 +195,7 @@ def test_a_server_may_offer_as_well() -> None:
 
 
 def test_labels_the_program_sets() -> None:
-    key = next(key for key in capacity.config_data(s.parse(with_({}))) if key != "none")
+    key = next(key for key in capacity.config_map_data(s.parse(with_({}))) if key != "none")
     assert gpu_node({}).labels == {
         "kubernetes.io/hostname": "gpu-1",
         "accelerator": "NVIDIA-H200",
@@ -237,7 +238,7 @@ def test_keys_change_with_the_text_and_only_with_it() -> None:
 
 
 def test_the_config_map_holds_every_profile() -> None:
-    data = capacity.config_data(s.parse(with_({"sharing/profiles/idle": {}})))
+    data = capacity.config_map_data(s.parse(with_({"sharing/profiles/idle": {}})))
     assert [key.rpartition("-")[0] or key for key in data] == ["idle", "none", "six"]
     assert data["none"] == "version: v1\n"
 
@@ -263,6 +264,6 @@ def test_any_profile_gives_a_usable_key_and_a_file_that_says_so(name: str, repli
     offer = next(offer for offer in capacity.offers(parsed) if offer.cards)
     key = offer.labels["nvidia.com/device-plugin.config"]
     assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", key)
-    (shared,) = yaml.safe_load(capacity.config_data(parsed)[key])["sharing"]["timeSlicing"]["resources"]
+    (shared,) = yaml.safe_load(capacity.config_map_data(parsed)[key])["sharing"]["timeSlicing"]["resources"]
     assert shared == {"name": "nvidia.com/gpu", "replicas": replicas}
     assert offer.resources == {"nvidia.com/gpu": cards * replicas}

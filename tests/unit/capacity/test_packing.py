@@ -21,7 +21,7 @@ ANY, SOME, NO, OPEN = "any order", "some orders", "no order", "not decided"
 
 
 @pytest.mark.parametrize(
-    ("groups", "room", "verdict", "least", "most"),
+    ("groups", "room", "verdict", "min_pending", "max_pending"),
     [
         ([group("w", 2, 2, "a")], {"a": 6}, ANY, 0, 0),
         ([group("w", 3, 2, "a")], {"a": 6}, ANY, 0, 0),
@@ -53,13 +53,19 @@ ANY, SOME, NO, OPEN = "any order", "some orders", "no order", "not decided"
         ([Group("w", 7, 1, frozenset("a"), certain=False)], {"a": 6}, NO, 1, 7),
     ],
 )
-def test_packing(groups: list[Group], room: dict[str, int], verdict: str, least: int, most: int) -> None:
+def test_packing(
+    groups: list[Group], room: dict[str, int], verdict: str, min_pending: int, max_pending: int
+) -> None:
     packing = pack(groups, room)
-    assert (packing.verdict(groups), packing.least, packing.most) == (verdict, least, most)
+    assert (packing.verdict(groups), packing.min_pending, packing.max_pending) == (
+        verdict,
+        min_pending,
+        max_pending,
+    )
 
 
 def test_pods_are_spread_over_nodes_when_there_is_room() -> None:
-    assert sorted(pack([group("w", 2, 1, "ab")], {"a": 6, "b": 6}).seats["w"]) == ["a", "b"]
+    assert sorted(pack([group("w", 2, 1, "ab")], {"a": 6, "b": 6}).placements["w"]) == ["a", "b"]
 
 
 def test_pods_are_packed_tightly_when_spreading_leaves_one_out() -> None:
@@ -106,7 +112,7 @@ def groups_of(requests: st.SearchStrategy[int]) -> st.SearchStrategy[list[Group]
 @given(groups_of(st.integers(1, 4)), ROOMS)
 def test_no_answer_is_wrong(groups: list[Group], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
-    assert packing.least <= min(outcomes) and max(outcomes) <= packing.most
+    assert packing.min_pending <= min(outcomes) and max(outcomes) <= packing.max_pending
     assert packing.verdict(groups) != "some orders" or 0 in outcomes
     assert has_placement(groups, room) <= (0 in outcomes)
 
@@ -115,17 +121,17 @@ def test_no_answer_is_wrong(groups: list[Group], room: dict[str, int]) -> None:
 @given(st.integers(1, 3).flatmap(lambda request: groups_of(st.just(request))), ROOMS)
 def test_equal_requests_are_decided(groups: list[Group], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
-    assert (packing.least, packing.most) == (min(outcomes), max(outcomes))
+    assert (packing.min_pending, packing.max_pending) == (min(outcomes), max(outcomes))
     assert packing.verdict(groups) != "not decided"
     assert has_placement(groups, room) == (0 in outcomes)
-    assert sum(packing.pending(one) for one in groups) == packing.least
+    assert sum(packing.pending(one) for one in groups) == packing.min_pending
 
 
 def test_shapes_too_many_for_their_sets_are_still_bounded() -> None:
     letters = "abcdefghijkl"
     groups = [group(f"w{first}{second}", 2, 1, first + second) for first, second in pairwise(letters)]
     packing = pack(groups, dict.fromkeys(letters, 1))
-    assert packing.least == 10 and packing.most >= 11  # 22 pods, 12 seats
+    assert packing.min_pending == 10 and packing.max_pending >= 11  # 22 pods, 12 seats
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,7 +141,7 @@ def test_uncertain_pods_may_be_anywhere_or_nowhere(groups: list[Group], room: di
     packing = pack([replace(first, certain=False), *others], room)
     for truth in (frozenset[str](), first.candidates, frozenset(sorted(first.candidates)[:1])):
         outcomes = all_outcomes([replace(first, candidates=truth), *others], room)
-        assert packing.least <= min(outcomes) and max(outcomes) <= packing.most
+        assert packing.min_pending <= min(outcomes) and max(outcomes) <= packing.max_pending
 
 
 @settings(deadline=None)
@@ -143,9 +149,9 @@ def test_uncertain_pods_may_be_anywhere_or_nowhere(groups: list[Group], room: di
 def test_no_seat_is_taken_twice_nor_against_a_selector(groups: list[Group], room: dict[str, int]) -> None:
     packing = pack(groups, room)
     for node, amount in room.items():
-        assert sum(one.request * packing.seats[one.name].count(node) for one in groups) <= amount
+        assert sum(one.request * packing.placements[one.name].count(node) for one in groups) <= amount
     for one in groups:
-        assert set(packing.seats[one.name]) <= one.candidates
-        assert len(packing.seats[one.name]) <= one.pods
+        assert set(packing.placements[one.name]) <= one.candidates
+        assert len(packing.placements[one.name]) <= one.pods
     if packing.verdict(groups) in (ANY, SOME):
         assert all(packing.pending(one) == 0 for one in groups)

@@ -16,17 +16,18 @@ from k3sgpu import settings as s
 from k3sgpu.capacity.slice_map import WIDTH
 from k3sgpu.cli.main import main
 from tests.data.stack_files import GOOD, RESOURCES, with_
+from tests.unit.capacity.fits import fit_of_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def picture_of(changes: dict[str, Any]) -> str:
     """Of the good file, changed."""
-    return capacity.render_slice_map(capacity.fit(s.parse(with_(changes))))
+    return capacity.render_slice_map(fit_of_settings(s.parse(with_(changes))))
 
 
 def test_the_map_of_the_article() -> None:
-    fit = capacity.fit(s.read_stack_file(ROOT / "Pulumi.dev.yaml"))
+    fit = fit_of_settings(s.read_stack_file(ROOT / "Pulumi.dev.yaml"))
     assert capacity.render_slice_map(fit) == (
         """\
 gpu-1  NVIDIA-GeForce-RTX-2080-Ti, profile 2080ti-12gb, nvidia.com/gpu, pool rtx
@@ -103,16 +104,18 @@ def test_no_gpu_at_all() -> None:
 
 
 def test_other_seats_than_the_planned_can_be_shown() -> None:
-    fit = capacity.fit(s.parse(with_({"workloads/w/replicas": 9})))
-    text = capacity.render_slice_map(fit, [capacity.Seat("w-5d9c-x7k2p", "w", "gpu-1", "nvidia.com/gpu", 3)])
+    fit = fit_of_settings(s.parse(with_({"workloads/w/replicas": 9})))
+    text = capacity.render_slice_map(
+        fit, [capacity.Placement("w-5d9c-x7k2p", "w", "gpu-1", "nvidia.com/gpu", 3)]
+    )
     assert "[A1][A1][A1][  ]" in text and "A1  w-5d9c-x7k2p  3 nvidia.com/gpu on gpu-1" in text
     assert "3 of 6 slices taken" in text and "Pending" not in text
 
 
 def test_more_taken_than_there_is_can_be_shown() -> None:
     """After 6 slices became 2, running pods keep what they have."""
-    fit = capacity.fit(s.parse(with_({f"{RESOURCES}/0/replicas": 2, "workloads": {}})))
-    text = capacity.render_slice_map(fit, [capacity.Seat("p", "w", "gpu-1", "nvidia.com/gpu", 4)])
+    fit = fit_of_settings(s.parse(with_({f"{RESOURCES}/0/replicas": 2, "workloads": {}})))
+    text = capacity.render_slice_map(fit, [capacity.Placement("p", "w", "gpu-1", "nvidia.com/gpu", 4)])
     assert "[A1][A1][A1][A1]" in text and "4 of 2 slices taken, 0 free" in text
 
 

@@ -10,6 +10,7 @@ from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.cli.main import main
 from tests.data.stack_files import with_
+from tests.unit.capacity.fits import fit_of_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 CURRENT = "docs/fit-dev.svg"
@@ -17,7 +18,7 @@ CURRENT = "docs/fit-dev.svg"
 
 def drawn(changes: dict[str, Any]) -> tuple[list[str], list[tree.Element]]:
     """Its texts, and its fields."""
-    document = tree.fromstring(capacity.render_svg(capacity.fit(s.parse(with_(changes)))))
+    document = tree.fromstring(capacity.render_svg(fit_of_settings(s.parse(with_(changes)))))
     space = "{http://www.w3.org/2000/svg}"
     texts = ["".join(text.itertext()) for text in document.iter(f"{space}text")]
     return texts, list(document.iter(f"{space}rect"))
@@ -61,5 +62,5 @@ def test_the_command_draws_into_a_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_drawing_in_the_docs_is_current() -> None:
-    fresh = capacity.render_svg(capacity.fit(s.read_stack_file(ROOT / "Pulumi.dev.yaml")))
+    fresh = capacity.render_svg(fit_of_settings(s.read_stack_file(ROOT / "Pulumi.dev.yaml")))
     assert (ROOT / CURRENT).read_text() == fresh, f"make fit SVG={CURRENT}"

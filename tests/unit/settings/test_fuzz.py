@@ -75,7 +75,7 @@ def test_any_value_gives_settings_or_a_refusal(raw: dict[str, Any], secrets: set
         assert refused.problems and str(refused)
         assert all(one.where and one.found and one.expected and one.remedy for one in refused.problems)
         return
-    fit = capacity.fit(parsed)
+    fit = capacity.fit(parsed, capacity.offers(parsed))
     assert capacity.render_slice_map(fit) and s.render(fit.problems) is not None
 
 
