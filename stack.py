@@ -281,7 +281,7 @@ def _security_context(said: s.SecurityContext) -> kubernetes.core.v1.SecurityCon
 
 def outputs(settings: s.Settings, offers: Iterable[capacity.NodeOffer]) -> dict[str, Any]:
     """What a stack tells of itself beside its kubeconfig: where it is, what it promises, how to look on."""
-    stack, python = pulumi.get_stack(), ".venv/bin/python"
+    stack = pulumi.get_stack()
     file, kubeconfig = (
         f"Pulumi.{stack}.yaml",
         f"pulumi stack output kubeconfig --show-secrets --stack {stack}",
@@ -305,9 +305,9 @@ def outputs(settings: s.Settings, offers: Iterable[capacity.NodeOffer]) -> dict[
         },
         "look": {
             "pods": f"(umask 077; {kubeconfig} > kubeconfig); kubectl --kubeconfig kubeconfig get pods -A",
-            "slices": f"{kubeconfig} | {python} -m k3sgpu doctor cluster --file {file} --kubeconfig -",
-            **({} if there else {"machines": f"{python} -m k3sgpu doctor hosts --file {file}"}),
-            "fit": f"{python} -m k3sgpu fit --file {file}",
+            "slices": f"{kubeconfig} | sh k3sgpu/run.sh doctor cluster --file {file} --kubeconfig -",
+            **({} if there else {"machines": f"sh k3sgpu/run.sh doctor hosts --file {file}"}),
+            "fit": f"sh k3sgpu/run.sh fit --file {file}",
         },
     }
 

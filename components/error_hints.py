@@ -23,7 +23,7 @@ HINTS = (
         r"failed attempts: |without exit status|connection lost",
         """\
 up again: what has begun on the host runs to its end by itself, and the next up waits for it
-if it fails again: .venv/bin/python -m k3sgpu doctor hosts --file Pulumi.{stack}.yaml says why""",
+if it fails again: sh k3sgpu/run.sh doctor hosts --file Pulumi.{stack}.yaml says why""",
         found="there was no connection to its host, or it broke",
         expected="a connection until the script has ended",
     ),

@@ -11,6 +11,7 @@ import runpy
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -204,6 +205,8 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE": passphrase.read_text() if passphrase.exists() else "",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Commands on this computer run in the environment of the rehearsal, wherever that is.
+            "K3SGPU_PYTHON": sys.executable,
             # The command plugin dials every agent that is named here, and fails on one that is gone.
             "SSH_AUTH_SOCK": "",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
