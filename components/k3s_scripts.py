@@ -35,7 +35,7 @@ def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
         DRAIN_TIMEOUT=args["drain_timeout_seconds"],
         GENERATION=args["generation"],
         CONFIG=yaml.safe_dump(config, sort_keys=True),
-        CLEAN=scripts.source("uninstall"),
+        UNINSTALL_SCRIPT=scripts.source("uninstall"),
     )
 
 
@@ -46,7 +46,7 @@ def uninstall_script(host: HostArgs) -> str:
 
 def drain_script(host: str) -> str:
     """A script for a server: it moves the pods of `host` away."""
-    return scripts.render("cluster", "drain", HOST=host)
+    return scripts.render("drain", HOST=host)
 
 
 def delete_node_script(host: str, host_key: str = "") -> str:
@@ -54,13 +54,12 @@ def delete_node_script(host: str, host_key: str = "") -> str:
 
     With a `host_key` only if the Node belongs to a dead machine with another one.
     """
-    return scripts.render("cluster", "delete-node", HOST=host, HOST_KEY=host_key)
+    return scripts.render("delete-node", HOST=host, HOST_KEY=host_key)
 
 
 def label_nodes_script(server: HostArgs, nodes: Sequence[HostArgs], generation: int) -> str:
     """A script for `server`: it sets the labels and taints of `nodes`."""
     return scripts.render(
-        "cluster",
         "label-nodes",
         HOST=server["name"],
         GENERATION=generation,

@@ -87,7 +87,7 @@ class _Machine:
             HOST=host["name"],
             ROLE=host["role"],
             VERSION=self._plan["release"]["version"],
-            CLEAN=scripts.source("uninstall"),
+            UNINSTALL_SCRIPT=scripts.source("uninstall"),
             NAME=file.name if file else "",
             SHA256=sha256,
         )

@@ -1,23 +1,40 @@
-"""The POSIX sh that runs on machines, one file a job, and the one function that renders it.
+"""The POSIX sh that runs on hosts: one file a script, shared parts in parts/, and `render`.
 
-A rendered script is what a `remote.Command` sends: it shows in previews and lies in the state, so
-it holds no secret (those arrive on stdin) and is the same text for the same input.
+    converge.sh         makes a host the k3s node that the stack file describes
+    receive-release.sh  takes an uploaded release, file by file
+    run-uninstall.sh    starts uninstall.sh, which converge.sh has left on the host
+    drain.sh            on another server: moves the pods of a removed host away
+    delete-node.sh      on another server: deletes the Node of a removed host
+    label-nodes.sh      on the initial server: sets labels and taints of all Nodes
+    tokens.sh           on the initial server: prints the tokens
+    kubeconfig.sh       on the initial server: prints the kubeconfig
+    facts.sh            prints what the host checks have to know
+
+To add a script: write it beside these, in POSIX sh; the comment at its top says what it does and what is set
+in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS and `. ./timeouts.sh` to its top. Register a
+Command in components/ with `render("<name>", VARIABLE=…)`. The tests (tests/unit/hosts/test_scripts.py) and
+shellcheck (make check) find it by themselves.
+
+A rendered script is shown in previews and is in the state, so it holds no secret: those go through stdin. The
+same input makes the same text.
 """
 
 import base64
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
+from k3sgpu.timeouts import SCRIPT_TIMEOUTS
+
 _HERE = Path(__file__).parent
-_PART = re.compile(r"^\. \./([\w-]+)\.sh\n", re.MULTILINE)
-_ACTS = "\ntake_secrets\n"
-"""The line with which converge begins to act; what stands before it are definitions."""
+_PART = re.compile(r"^\. \./(parts/[\w-]+)\.sh\n", re.MULTILINE)
+_TIMEOUTS = ". ./timeouts.sh\n"
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
 
-# A login over SSH may carry any locale and a PATH without sbin or /usr/local/bin (RHEL's sudo). KUBECACHEDIR:
-# what kubectl learns of the API would otherwise stay in somebody's home.
+# A login over SSH may have any locale, and a PATH without sbin or /usr/local/bin (RHEL's sudo). kubectl would
+# otherwise leave its cache in the home of the login.
 _PRELUDE = """\
 set -eu
 umask 077
@@ -29,44 +46,49 @@ export LC_ALL PATH KUBECACHEDIR
 
 END_OF_PASSWORD = "-- end of the password --"
 
-# sudo takes the first line, unless it needs no password after all: then the line is still there, and
-# would be taken for what the script waits for.
+# sudo reads the first line, unless it needs no password: then the script would read it as its own stdin.
 _DROP_PASSWORD = f"""\
 while IFS= read -r line; do [ "$line" != {shlex.quote(END_OF_PASSWORD)} ] || break; done
 unset line
 """
 
 
-def source(job: str) -> str:
-    """The text of `<job>.sh` as it lies in this folder, with the parts that it reads (`. ./part.sh`) in their
-    place: a machine gets one text. A part is read for what it defines, and does nothing by itself."""
-    return _PART.sub(lambda part: source(part[1]).partition(_ACTS)[0], (_HERE / f"{job}.sh").read_text())
+def source(script: str) -> str:
+    """The text of `<script>.sh` with its parts, and with the deadlines that it uses.
+
+    `. ./parts/<part>.sh` stands for that file, and `. ./timeouts.sh` for assignments from SCRIPT_TIMEOUTS.
+    Raises FileNotFoundError for an unknown script or part.
+    """
+    text = _PART.sub(lambda part: source(part[1]), (_HERE / f"{script}.sh").read_text())
+    used = {name: seconds for name, seconds in SCRIPT_TIMEOUTS.items() if re.search(rf"\b{name}\b", text)}
+    return text.replace(_TIMEOUTS, _assignments(used))
 
 
-def render(*jobs: str, **variables: str | int) -> str:
-    """The scripts of `jobs` in their order, with `variables` set in front, each quoted for sh.
+def render(script: str, /, **variables: str | int) -> str:
+    """The text of `script` for a host, with `variables` set in front, each quoted for sh.
 
-    Comments stay here: another word in one is no change on any machine, and they would be a fifth of what
-    the engine passes on for each.
-
-    Raises ValueError for a variable name that sh would not take, FileNotFoundError for an unknown job.
+    It has no comments: a changed comment is no change on any host, and they would be a fifth of the state.
+    Raises ValueError for a variable name that sh does not accept, FileNotFoundError for an unknown script.
     """
     for name in variables:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a variable name for a script: {name!r}")
-    header = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
-    return _PRELUDE + header + "".join(_COMMENT.sub("", source(job)) for job in jobs)
+    return _PRELUDE + _assignments(variables) + _COMMENT.sub("", source(script))
+
+
+def _assignments(variables: Mapping[str, str | int]) -> str:
+    return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
 
 
 def secret_lines(**secrets: str) -> str:
-    """The stdin of a script that takes secrets: a line each, whatever they hold."""
+    """The stdin of a script that reads secrets: one line for each, whatever characters it has."""
     return "".join(f"{name}={base64.b64encode(text.encode()).decode()}\n" for name, text in secrets.items())
 
 
 def as_root(script: str, *, password: bool = False) -> str:
-    """`script` for a login that is not root: the whole of it under sudo, which asks for nothing.
+    """`script` for a login that is not root: all of it under sudo, which must not ask for anything.
 
-    `password`: sudo's password comes on stdin, as `password_stdin` makes it.
+    With `password`, sudo reads its password from stdin, which `password_stdin` makes.
     """
     if password:
         return f"exec sudo -k -S -p '' /bin/sh -c {shlex.quote(_DROP_PASSWORD + script)}\n"
@@ -74,5 +96,5 @@ def as_root(script: str, *, password: bool = False) -> str:
 
 
 def password_stdin(password: str, rest: str) -> str:
-    """The stdin for a script under `as_root(…, password=True)`: it sees `rest` alone."""
+    """The stdin for a script under `as_root(…, password=True)`. The script reads only `rest`."""
     return f"{password.rstrip()}\n{END_OF_PASSWORD}\n{rest}"

@@ -1,35 +1,43 @@
-# Runs on another server and deletes a host's Node; with it goes the password that its name is kept with, and of a
-# server its seat in etcd. After cluster.sh. Set in front: HOST
-#   HOST_KEY  empty: the host has left, or is dead for good. Else it may have come back with an empty disk and this key, and k3s would refuse
-#             it under the old Node's name: a Node that another machine was, and that is dead, makes room for it.
-about() { kubectl get node "$HOST" --ignore-not-found --output "jsonpath=$1"; }
-renewed() { kubectl --namespace kube-node-lease get lease "$HOST" --ignore-not-found --output 'jsonpath={.spec.renewTime}'; }
+# Deletes a host's Node, on another server. That also deletes the node's password, and a server's etcd membership.
+#
+# Set in front: HOST
+#   HOST_KEY  empty: the host is removed, or dead for good. Otherwise a machine with this host key has the name
+#             now: if the Node is of another machine, and that one is dead, it is deleted, because k3s would
+#             refuse the new machine under its name.
+
+# shellcheck source=/dev/null
+. ./timeouts.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/cluster.sh
+. ./parts/cluster.sh
+
+node() { kubectl get node "$HOST" --ignore-not-found --output "jsonpath=$1"; }
+lease_renewed_at() { kubectl --namespace kube-node-lease get lease "$HOST" --ignore-not-found --output 'jsonpath={.spec.renewTime}'; }
 
 if [ -n "$HOST_KEY" ]; then
-    # This server joins in the same run, in the place of a dead one, and knows of no Node yet.
+    # A server that joins in this run, in the place of a dead one, has no k3s yet, and no Node to delete.
     [ -x /usr/local/bin/k3s ] || exit 0
-    was=$(about '{.metadata.annotations.k3s-gpu-sharing/host-key}') || unanswered "whose Node it is is not known"
-    [ -n "$was" ] && [ "$was" != "$HOST_KEY" ] || exit 0
-    # A kubelet renews its lease every ten seconds; one that does has only been given another host key.
-    last=$(renewed) || unanswered "whether its k3s lives is not known"
+    old_key=$(node '{.metadata.annotations.k3s-gpu-sharing/host-key}') || fail_unanswered "the Node's machine is unknown"
+    [ -n "$old_key" ] && [ "$old_key" != "$HOST_KEY" ] || exit 0
+    # A running kubelet renews its lease every ten seconds. If it does, only the machine's host key has changed.
+    last=$(lease_renewed_at) || fail_unanswered "it is unknown whether its k3s runs"
     begin=$(date +%s)
     while :; do
         sleep 1
         waited=$(($(date +%s) - begin))
-        now=$(renewed) || now=$last
+        now=$(lease_renewed_at) || now=$last
         [ "$now" = "$last" ] || {
             echo "$HOST: another host key, and the same node"
             exit 0
         }
-        ready=$(about '{.status.conditions[?(@.type=="Ready")].status}') || ready=unknown
-        if [ "$ready" != True ] && [ "$waited" -ge 20 ]; then break; fi
-        [ "$waited" -lt 180 ] || fail "it has another host key, its k3s has not been heard of for $waited s, and its Node still is $ready" \
+        ready=$(node '{.status.conditions[?(@.type=="Ready")].status}') || ready=unknown
+        if [ "$ready" != True ] && [ "$waited" -ge "$DEAD_NODE_SECONDS" ]; then break; fi
+        [ "$waited" -lt "$DEAD_NODE_LIMIT_SECONDS" ] || fail "it has another host key, its k3s has not renewed its lease for $waited s, and its Node still is $ready" \
             "look at kubectl describe node $HOST, then run up again"
     done
     echo "$HOST: another machine under the name of a dead one, whose Node is deleted"
 fi
 check_majority
-timeout 90 /usr/local/bin/k3s kubectl delete node "$HOST" --ignore-not-found --timeout=60s ||
+timeout "$CLUSTER_KUBECTL_SECONDS" /usr/local/bin/k3s kubectl delete node "$HOST" --ignore-not-found --timeout="${DELETE_NODE_SECONDS}s" ||
     fail "its Node could not be deleted" "look at kubectl get node $HOST --output yaml, then run up again"
-# k3s sweeps a password without a Node later; a machine that comes back at once would still meet it.
+# k3s deletes the password of a deleted Node only later; a machine that joins at once would be refused.
 kubectl --namespace kube-system delete secret "$HOST.node-password.k3s" --ignore-not-found

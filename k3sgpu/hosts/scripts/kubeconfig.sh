@@ -1,4 +1,4 @@
-# The administrator's kubeconfig on stdout, which is a secret. Set in front: GENERATION, a number
-# that has no meaning but to make this run again.
+# Prints the administrator's kubeconfig, which is a secret.
+# Set in front: GENERATION  a number; another one makes the engine run this again
 : "generation $GENERATION"
 cat /etc/rancher/k3s/k3s.yaml

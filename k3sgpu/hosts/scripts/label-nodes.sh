@@ -1,29 +1,37 @@
-# Labels and taints of live nodes as the stack file has them. Runs on the initial server once all nodes have joined:
-# k3s reads its own labels and taints when a Node registers, and no node may change its own taints. Touched are only
-# keys that this program has set; annotations of the Node remember them, so that no lost state makes orphans, and the
-# host key of its machine, by which forget.sh knows another one. After cluster.sh.
-# Set in front: WANTED      lines NODE|KEY=VALUE,…|KEY=VALUE:EFFECT,…|HOST KEY
-#               GENERATION  a number without meaning but to make this run again
+# Sets labels and taints of running Nodes to what the stack file says, on the initial server, after all nodes have
+# joined: k3s reads its own labels and taints only when a Node registers, and no node may change its own taints.
+# Only keys that this program has set are changed. Annotations of the Node record them, so that a lost state leaves
+# no orphans; another annotation records the machine's host key, which delete-node.sh compares.
+#
+# Set in front: HOST        this server
+#               WANTED      lines NODE|KEY=VALUE,…|KEY=VALUE:EFFECT,…|HOST KEY
+#               GENERATION  a number; another one makes the engine run this again
+
+# shellcheck source=/dev/null
+. ./timeouts.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/cluster.sh
+. ./parts/cluster.sh
+
 : "generation $GENERATION"
 
-seen=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.annotations.k3s-gpu-sharing/labels}|{.metadata.annotations.k3s-gpu-sharing/taints}|{.metadata.annotations.k3s-gpu-sharing/host-key}|{range .spec.taints[*]}{.key}={.value}:{.effect},{end}|{.metadata.labels}{"\n"}{end}') ||
-    unanswered "no label and no taint was changed"
+current=$(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}|{.metadata.annotations.k3s-gpu-sharing/labels}|{.metadata.annotations.k3s-gpu-sharing/taints}|{.metadata.annotations.k3s-gpu-sharing/host-key}|{range .spec.taints[*]}{.key}={.value}:{.effect},{end}|{.metadata.labels}{"\n"}{end}') ||
+    fail_unanswered "no label and no taint was changed"
 
-# What differs, as lines NODE|PATCH|TAINTS FOR KUBECTL
-changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F '|' '
+# The differences, as lines NODE|PATCH|TAINTS FOR KUBECTL; only NODE for one that does not exist.
+changes=$({ printf '%s\n' "$current" && echo && printf '%s\n' "$WANTED"; } | awk -F '|' '
     function quoted(text) { return "\"" text "\"" }
     function key(pair) { sub(/=.*/, "", pair); return pair }
-    # A taint is known by its key and its effect.
+    # A taint is identified by its key and its effect.
     function kind(taint) { sub(/=[^:]*/, "", taint); return taint }
-    function remembered(name, was, is) {
-        if (was == is) return ""
-        return quoted("k3s-gpu-sharing/" name) ":" (is == "" ? "null" : quoted(is)) ","
+    function annotation(name, old, new) {
+        if (old == new) return ""
+        return quoted("k3s-gpu-sharing/" name) ":" (new == "" ? "null" : quoted(new)) ","
     }
     !wanted && NF { labels[$1] = $2; taints[$1] = $3; keys[$1] = $4; now[$1] = "," $5; all[$1] = $6; next }
     !wanted { wanted = 1; next }
     !($1 in now) { print $1 "||"; next }
     {
-        patch = notes = words = mine = kinds = ""
+        patch = notes = commands = mine = kinds = ""
         count = split($2, pairs, ",")
         for (i = 1; i <= count; i++) {
             mine = mine "," key(pairs[i]) "="
@@ -36,26 +44,26 @@ changes=$({ printf '%s\n' "$seen" && echo && printf '%s\n' "$WANTED"; } | awk -F
         count = split($3, pairs, ",")
         for (i = 1; i <= count; i++) {
             kinds = kinds "," kind(pairs[i]) ","
-            if (!index(now[$1], "," pairs[i] ",")) words = words " " pairs[i]
+            if (!index(now[$1], "," pairs[i] ",")) commands = commands " " pairs[i]
         }
         count = split(taints[$1], pairs, ",")
         for (i = 1; i <= count; i++)
-            if (!index(kinds, "," kind(pairs[i]) ",") && index(now[$1], "," pairs[i] ",")) words = words " " kind(pairs[i]) "-"
-        notes = remembered("labels", labels[$1], $2) remembered("taints", taints[$1], $3) remembered("host-key", keys[$1], $4)
-        if (patch notes words == "") next
+            if (!index(kinds, "," kind(pairs[i]) ",") && index(now[$1], "," pairs[i] ",")) commands = commands " " kind(pairs[i]) "-"
+        notes = annotation("labels", labels[$1], $2) annotation("taints", taints[$1], $3) annotation("host-key", keys[$1], $4)
+        if (patch notes commands == "") next
         sub(/,$/, "", patch)
         sub(/,$/, "", notes)
-        print $1 "|{\"metadata\":{\"labels\":{" patch "},\"annotations\":{" notes "}}}|" words
+        print $1 "|{\"metadata\":{\"labels\":{" patch "},\"annotations\":{" notes "}}}|" commands
     }')
 
 [ -n "$changes" ] || {
     echo "labels and taints are as they should be"
     exit 0
 }
-printf '%s\n' "$changes" | while IFS='|' read -r node patch words; do
+printf '%s\n' "$changes" | while IFS='|' read -r node patch taints; do
     [ -n "$patch" ] || HOST=$node fail "no such node, so its labels and taints could not be set" \
         "raise k3s.generation in the stack file and run up; its k3s then registers it again"
-    # shellcheck disable=SC2086 # each word is a taint
-    [ -z "$words" ] || kubectl taint node "$node" --overwrite $words
+    # shellcheck disable=SC2086 # each word is one taint
+    [ -z "$taints" ] || kubectl taint node "$node" --overwrite $taints
     kubectl patch node "$node" --type merge --patch "$patch"
 done

@@ -1,4 +1,4 @@
-# The cluster's tokens as one JSON object on stdout, which is a secret.
+# Prints the cluster's tokens as one JSON object, which is a secret.
 dir=/var/lib/rancher/k3s/server
 for file in token agent-token; do
     [ -s $dir/$file ] || {

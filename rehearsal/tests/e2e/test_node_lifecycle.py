@@ -221,7 +221,7 @@ def test_from_three_servers_to_one_is_refused_before_anything_is_touched(
     before, hosts = starts(cluster, machines), dict(cluster.config["pools"]["control"]["hosts"])
     cluster.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
     said = cluster.expect_failure(cluster.up)
-    assert "the cluster also server-2 server-3 as servers: etcd has no way from several to one" in said
+    assert "the cluster also server-2 server-3 as servers: etcd cannot go from several members to one" in said
     assert starts(cluster, machines) == before and members(cluster) == set(hosts)
     cluster.config["pools"]["control"]["hosts"] = hosts
 
@@ -230,11 +230,11 @@ def test_a_dead_server_leaves_and_another_one_takes_its_place(cluster: StackFixt
     nspawn.power_cut(machines["server-2"])
     wait_until("server-2 to be missed", lambda: not nodes(cluster)["server-2"][0], 180)
     # A second one may not leave now.
-    leave = shlex.quote(scripts.render("cluster", "drain", HOST="server-3"))
+    leave = shlex.quote(scripts.render("drain", HOST="server-3"))
     said = cluster.run_on(machines["server-1"], f"sh -c {leave} 2>&1 || echo refused")
     assert "server-3: without it etcd would lose its majority" in said and said.endswith("refused")
     assert "server-2 Unknown;" in said and "expected more than half" in said
-    assert "remedy: bring the others back first, or keep server-3 in the stack file" in said
+    assert "remedy: repair the others first, or keep server-3 in the stack file" in said
 
     hosts = cluster.config["pools"]["control"]["hosts"]
     hosts["server-2"] = {"address": ADDRESSES["server-2"], "gone": True}

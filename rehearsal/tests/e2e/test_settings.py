@@ -160,7 +160,7 @@ def test_what_a_cluster_began_with_is_refused_a_change(cluster: StackFixture, ma
     for key, value, words in (
         ("secretsEncryption", False, "k3s secrets-encrypt disable"),
         ("flannelBackend", "host-gw", "another flannel-backend takes a new cluster"),
-        ("serviceCidr", "10.99.0.0/16", "service-cidr cannot change once a cluster has begun"),
+        ("serviceCidr", "10.99.0.0/16", "service-cidr cannot change once a cluster exists"),
     ):
         cluster.config["k3s"][key] = value
         assert words in cluster.expect_failure(lambda: cluster.up(ONLY_K3S_CLUSTER))

@@ -236,7 +236,7 @@ def test_shellcheck():
 def test_the_scripts_look_for_a_toolkit_where_k3s_does():
     """And so does the stand-in, in this order: the first one found is taken."""
     places = re.compile(r"for dir in (/usr/local/nvidia/\S+ \S+); do")
-    converge = (SCRIPT.parent / "converge.sh").read_text()
+    converge = (SCRIPT.parent / "parts/service.sh").read_text()
     found = places.findall(SCRIPT.read_text()) + places.findall(converge)
     assert found == ["/usr/local/nvidia/toolkit /usr/bin"] * 2
     standin = SCRIPT.parents[3] / "rehearsal/simulators/go/standin/cmd/k3s/containerd.go"

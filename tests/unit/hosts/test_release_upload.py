@@ -215,7 +215,7 @@ def test_what_changed_on_the_way_is_not_kept(
 ):
     plan = plans(tmp_path)["gpu-1"]
     (tmp_path / "releases" / VERSION / "k3s").write_text("another")
-    with pytest.raises(UploadError, match=f"k3s, as it came, has sha256 {sha256(b'another')}"):
+    with pytest.raises(UploadError, match=f"k3s, as received, has sha256 {sha256(b'another')}"):
         sent(machine, plan)
     assert f"{VERSION}/k3s" not in machine.has()
 

@@ -1,4 +1,4 @@
-"""Rendering: what a script is sent as, and that no shell trips over it."""
+"""Rendering of scripts, and that every shell accepts them."""
 
 import os
 import shlex
@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from k3sgpu.hosts import scripts
+from k3sgpu.timeouts import SCRIPT_TIMEOUTS
 from tests.unit.hosts import sudo
 from tests.unit.hosts.shells import ALL, SHELLS
 
-JOBS = sorted(path.stem for path in Path(scripts.__file__).parent.glob("*.sh"))
+FOLDER = Path(scripts.__file__).parent
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.sh"))
+PARTS = sorted(f"parts/{path.stem}" for path in FOLDER.glob("parts/*.sh"))
 
 
 def sh(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -20,11 +23,11 @@ def sh(script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scripts, "source", lambda job: 'printf %s "$TEXT"\n')
+    monkeypatch.setattr(scripts, "source", lambda script: 'printf %s "$TEXT"\n')
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", 'say "hi"', "a\nb", "$HOME `id` \\n", "", "K10::x"])
-def test_variables_reach_the_script_as_they_are(echo: None, text: str):
+def test_variables_reach_the_script_unchanged(echo: None, text: str):
     assert sh(scripts.render("job", TEXT=text)).stdout == text
 
 
@@ -36,7 +39,7 @@ def test_sudo_wraps_the_whole_script(echo: None):
 
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("rest", ["", "K10::token", "two\nlines\n"])
-def test_sudos_password_comes_first_on_stdin_and_the_script_gets_the_rest(
+def test_script_reads_stdin_after_the_sudo_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: bool, rest: str
 ):
     sudo.install(tmp_path, monkeypatch, free=free)
@@ -46,69 +49,88 @@ def test_sudos_password_comes_first_on_stdin_and_the_script_gets_the_rest(
     assert "sesame" not in script + sudo.arguments(tmp_path)
 
 
-def test_a_wrong_password_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_wrong_sudo_password_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sudo.install(tmp_path, monkeypatch, free=False)
     done = sh(scripts.as_root("echo ran\n", password=True), scripts.password_stdin("wrong", "token"))
     assert done.returncode == 1 and done.stdout == "" and "token" not in done.stderr
 
 
-def test_same_input_same_text():
+def test_same_input_renders_the_same_text():
     first, second = (scripts.render("run-uninstall", PROJECT="p", STACK="s", HOST="h") for _ in range(2))
     assert first == second
 
 
-def test_a_name_that_sh_would_not_take_is_refused():
+def test_invalid_variable_name_is_refused():
     with pytest.raises(ValueError, match="not-a-name"):
-        scripts.render("forget", **{"not-a-name": "x"})
+        scripts.render("drain", **{"not-a-name": "x"})
 
 
-@pytest.mark.skipif("CI" not in os.environ, reason="one's own computer may lack some")
+@pytest.mark.skipif("CI" not in os.environ, reason="a developer's computer may lack some")
 def test_ci_has_every_shell():
     assert list(ALL) == SHELLS
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_script_parses(job: str, shell: str):
-    script = scripts.as_root(scripts.render(job, HOST="gpu-1"), password=True)
-    script += scripts.render(job, HOST="gpu-1")
+def test_every_shell_parses_every_script(name: str, shell: str):
+    script = scripts.as_root(scripts.render(name, HOST="gpu-1"), password=True)
+    script += scripts.render(name, HOST="gpu-1")
     checked = subprocess.run([*shell.split(), "-n"], input=script, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_a_machine_gets_one_text(job: str):
-    assert "\n. ./" not in scripts.source(job)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_rendered_script_includes_its_parts(name: str):
+    assert "\n. ./" not in scripts.source(name)
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_comments_stay_here(job: str):
-    # So that a line that begins with # is a comment, of sh or of awk, and no text.
-    assert "<<" not in scripts.source(job)
-    assert not [line for line in scripts.render(job).splitlines() if line.lstrip().startswith("#")]
+def test_every_part_is_included_by_a_script():
+    texts = "".join((FOLDER / f"{name}.sh").read_text() for name in SCRIPTS)
+    assert [part for part in PARTS if f"\n. ./{part}.sh\n" not in texts] == []
 
 
-def test_what_a_machine_keeps_is_readable_there():
+@pytest.mark.parametrize("part", PARTS)
+def test_part_alone_does_nothing(part: str):
+    variables = {"HOST": "gpu-1", "ROLE": "agent"}
+    done = sh(scripts.render(part, **variables))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_script_gets_the_timeouts_that_it_uses():
+    assert "DRAIN_REMOVED_SECONDS=120\n" in scripts.render("drain", HOST="gpu-1")
+    assert "DOWNLOAD_SECONDS" not in scripts.render("drain", HOST="gpu-1")
+
+
+def test_every_script_timeout_is_used():
+    rendered = "".join(scripts.source(name) for name in SCRIPTS)
+    assert [name for name in SCRIPT_TIMEOUTS if f"\n{name}=" not in rendered] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_rendered_script_has_no_comments(name: str):
+    # Without here-documents a line that begins with # is a comment, of sh or of awk, and no text.
+    assert "<<" not in scripts.source(name)
+    assert not [line for line in scripts.render(name).splitlines() if line.lstrip().startswith("#")]
+
+
+def test_uninstall_script_keeps_its_comments_on_the_host():
     assert scripts.source("uninstall") in shlex.split(
-        scripts.render("converge", CLEAN=scripts.source("uninstall")).split("CLEAN=")[1]
+        scripts.render("converge", UNINSTALL_SCRIPT=scripts.source("uninstall")).split("UNINSTALL_SCRIPT=")[1]
     )
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_scripts_are_strict_and_private(job: str):
-    script = scripts.render(job)
-    assert script.startswith("set -eu\numask 077\n")
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_strict_and_private(name: str):
+    assert scripts.render(name).startswith("set -eu\numask 077\n")
 
 
-def test_the_clean_ward_without_anything_of_ours_does_nothing():
+def test_uninstall_of_an_untouched_host_does_nothing():
     done = sh(scripts.render("run-uninstall", PROJECT="p", STACK="s", HOST="gpu-1"))
-    assert done.returncode == 0 and "nothing of ours" in done.stdout
+    assert done.returncode == 0 and "nothing of this program" in done.stdout
 
 
 @pytest.mark.parametrize(("host_key", "status"), [("ssh-ed25519 AAAA", 0), ("", 1)])
-def test_a_server_that_joins_in_this_run_is_not_asked_who_came_back(
-    tmp_path: Path, host_key: str, status: int
-):
-    script = scripts.render("cluster", "delete-node", HOST="server-1", HOST_KEY=host_key)
+def test_server_without_k3s_deletes_no_node_of_a_replaced_machine(tmp_path: Path, host_key: str, status: int):
+    script = scripts.render("delete-node", HOST="server-1", HOST_KEY=host_key)
     done = sh(script.replace("/usr/local/bin/k3s", str(tmp_path / "k3s")))
     assert done.returncode == status and (done.stderr == "") == (status == 0)
