@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from k3sgpu import cli
+from k3sgpu.cli.main import COMMANDS, build_parser
 from tests.unit.docs.pages import ROOT, Page, pages
 
 # The subcommands of Pulumi's CLI that the documentation may use (pulumi --help of v3.259.0).
@@ -98,9 +98,16 @@ def module(name: str, arguments: list[str]) -> None:
     """Checks `python -m name arguments`."""
     assert name in ("pytest", "venv") or importlib.util.find_spec(name), name
     if name == "k3sgpu" and arguments:
-        assert arguments[0] in {*cli.COMMANDS, "plan"}
+        build_parser().parse_args(arguments)
 
 
 def test_a_shell_text_is_split_into_its_commands() -> None:
     text = "TMPDIR=$(mktemp -d) pulumi up --stack lab   # a comment\na | b < file && c"
     assert list(commands(text)) == [["mktemp", "-d"], ["pulumi", "up", "--stack", "lab"], ["a"], ["b"], ["c"]]
+
+
+def test_every_command_of_the_program_is_documented() -> None:
+    page = Page("docs/reference/cli.md").text
+    assert {name.split()[0] for name in re.findall(r"^\| `(?!make )([a-z]+)", page, re.MULTILINE)} == set(
+        COMMANDS
+    )
