@@ -221,8 +221,7 @@ def never_answers(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"error: host-key|error: connection",
-    r"gpu-1 .*\n.*10\.77\.0\.219.*no route",
+    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.219 port 22: not reachable \(No route",
     r"server-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.211",
     max_seconds=60,
     remedy="the stack file is corrected; nothing had been touched",

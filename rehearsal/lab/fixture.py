@@ -89,6 +89,10 @@ class StackFixture:
             self.stack.up(self.tools, self.record_output, targets=targets, on_event=self.record_event)
         )
 
+    def up_k3s_only(self) -> dict[str, int]:
+        """Runs `pulumi up` for the component K3sCluster and its children alone."""
+        return self.up(f"urn:pulumi:{self.stack.name}::{PROJECT}::k3sgpu:index:K3sCluster**")
+
     def refresh(self) -> dict[str, int]:
         """Runs `pulumi refresh`: number of resources by operation."""
         self.write_stack_file()

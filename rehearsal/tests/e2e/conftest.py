@@ -4,13 +4,22 @@ import pytest
 
 from rehearsal.lab.engine import ROOT
 
-LONGEST_FIRST = ("lives", "faults", "topology", "sharing", "change", "probes", "settings", "operator")
-"""Files that take minutes. `make e2e` gives whole files to its workers in this order: one that began late
-would be waited for alone."""
+LONGEST_FIRST = (
+    "node_lifecycle",
+    "faults",
+    "topology",
+    "sharing",
+    "change",
+    "probes",
+    "settings",
+    "operator",
+)
+"""Test files that take minutes. `make e2e` gives whole files to its workers in this order, so that no long one
+starts last and runs alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the order within a file, whose tests share their machines."""
+    """Sorts the files; tests within a file keep their order, because they share machines."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 

@@ -14,7 +14,6 @@ from rehearsal.toolchain.golang import K3S_RELEASES
 OLDER, OURS, PATCH, MINOR = K3S_RELEASES
 SERVER = "server-1"
 AGENTS = {f"gpu-{n}": f"10.77.0.{170 + n}" for n in range(1, 5)}
-ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 WORKLOAD = "nvidia-plugin-test-2"
 BUDGET = json.dumps(
     {
@@ -121,7 +120,7 @@ def test_a_toolkit_that_appeared_restarts_k3s_once_and_nothing_else_restarts_any
     for generation, restarted in ((1, {SERVER}), (2, set())):  # every converge runs again
         before = starts(cluster, machines)
         cluster.config["k3s"]["generation"] = generation
-        cluster.up(ONLY_K3S_CLUSTER)
+        cluster.up_k3s_only()
         after = starts(cluster, machines)
         assert {name for name in after if after[name] != before[name]} == restarted
 

@@ -1,4 +1,4 @@
-"""Nodes and servers over their cluster, on one stack: each test starts from where the one before it ended."""
+"""Nodes and servers over their lives, on one stack: each test starts from where the one before it ended."""
 
 import re
 import shlex

@@ -15,7 +15,6 @@ from rehearsal.process import run
 from rehearsal.tests.e2e.objects import deployment, label, offered, phases, unscheduled
 
 AGENT, SERVER = "gpu-1", "server-1"
-ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 ONE_GPU_POD = json.dumps(
     {
         "apiVersion": "v1",
@@ -75,7 +74,7 @@ def test_first_preview_knows_no_kubeconfig_and_shows_everything(cluster: StackFi
 
 def test_before_the_operator_a_pod_with_a_gpu_is_pending(cluster: StackFixture, machines):
     began = time.time()
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     # doctor's look and the join; for the server doctor, converge, tokens, kubeconfig and nodes.
     assert logins(machines, began, time.time()) == {AGENT: 2, SERVER: 5}
     cluster.kubectl("apply", "--filename", "-", stdin=ONE_GPU_POD)

@@ -9,7 +9,6 @@ from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 
 SERVER, AGENT = "server-1", "gpu-1"
 CDI = "/var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json"
-ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 
 # What k3s, its network, its pods and the operator leave where something went wrong.
 PLANT = f"""
@@ -52,7 +51,7 @@ def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(
     machines = cluster.start_machines()
     server, agent = machines[SERVER], machines[AGENT]
     cluster.run_on(agent, "echo 0 >/proc/sys/net/ipv4/conf/default/forwarding")
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     cluster.run_on(agent, PLANT)
     for trace in (
         "cni0",

@@ -15,7 +15,6 @@ from rehearsal.tests.e2e.test_topology import in_order
 
 SERVERS = {f"server-{n}": f"10.77.0.{39 + n}" for n in (1, 2, 3)}
 AGENTS = {"gpu-1": "10.77.0.43", "gpu-2": "10.77.0.44"}
-ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 MIRROR = "mirror.example.org"
 PASSWORD = {name: f"{name}-8f1c0b7d4a" for name in ("registry", "proxy", "access", "bucket")}
 SECRETS = {
@@ -69,7 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Iterato
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> Machines:
     machines = cluster.start_machines()
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     return machines
 
 
@@ -82,7 +81,7 @@ def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
 def restarted(cluster: StackFixture, machines: Machines) -> set[str]:
     """What an `up` restarts."""
     before = starts(cluster, machines)
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     after = starts(cluster, machines)
     return {name for name in before if after[name] != before[name]}
 
@@ -163,7 +162,7 @@ def test_what_a_cluster_began_with_is_refused_a_change(cluster: StackFixture, ma
         ("serviceCidr", "10.99.0.0/16", "service-cidr cannot change once a cluster exists"),
     ):
         cluster.config["k3s"][key] = value
-        assert words in cluster.expect_failure(lambda: cluster.up(ONLY_K3S_CLUSTER))
+        assert words in cluster.expect_failure(cluster.up_k3s_only)
         del cluster.config["k3s"][key]
     assert starts(cluster, machines) == before
 

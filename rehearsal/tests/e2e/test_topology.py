@@ -16,7 +16,6 @@ ADDRESSES = {
     **{f"server-{n}": f"10.77.0.{180 + n}" for n in range(1, 5)},
     **{f"gpu-{n}": f"10.77.0.{190 + n}" for n in (1, 2)},
 }
-ONLY_K3S_CLUSTER = "urn:pulumi:cluster::k3s-gpu-sharing::k3sgpu:index:K3sCluster**"
 
 Machines = dict[str, RunningMachine]
 
@@ -40,7 +39,7 @@ def machines(cluster: StackFixture) -> Machines:
     cluster.config["pools"]["rtx"]["hosts"]["server-4"] = ADDRESSES["server-4"]
     machines = cluster.start_machines()
     of(cluster, "server-1", "server-2", "server-3", "gpu-1")
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     return machines
 
 
@@ -95,14 +94,14 @@ def test_an_agent_that_comes_or_goes_touches_nobody_else(cluster: StackFixture, 
     before = starts(cluster, machines)
     came = time.time()
     of(cluster, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     assert logins(machines, came, time.time())["gpu-1"] == 0
     assert "gpu-2" in nodes(cluster)
     with_it = starts(cluster, machines)
     assert {name for name in before if with_it[name] != before[name]} == {"gpu-2"}
     went = time.time()
     of(cluster, "server-1", "server-2", "server-3", "gpu-1")
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     assert logins(machines, went, time.time())["gpu-1"] == 0
     assert "gpu-2" not in nodes(cluster)
     assert starts(cluster, machines) == before
@@ -111,7 +110,7 @@ def test_an_agent_that_comes_or_goes_touches_nobody_else(cluster: StackFixture, 
 def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(cluster: StackFixture, machines: Machines):
     cluster.config["k3s"]["version"] = PATCH
     begin = len(cluster.output)
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
     versions = {n["status"]["nodeInfo"]["kubeletVersion"] for n in cluster.get("nodes")["items"]}
     assert versions == {PATCH}
@@ -122,13 +121,13 @@ def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(cluster: StackFi
 def test_another_initial_server_restarts_nobody(cluster: StackFixture, machines: Machines):
     before = starts(cluster, machines)
     cluster.config["k3s"]["initialServer"] = "server-2"
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     assert starts(cluster, machines) == before
 
 
 def test_a_server_is_replaced(cluster: StackFixture, machines: Machines):
     of(cluster, "server-1", "server-2", "server-4", "gpu-1")
-    cluster.up(ONLY_K3S_CLUSTER)
+    cluster.up_k3s_only()
     assert nodes(cluster) == {"server-1": True, "server-2": True, "server-4": True, "gpu-1": False}
     assert (
         cluster.run_on(machines["server-3"], "ls -d /etc/rancher /usr/local/bin/k3s 2>/dev/null || :") == ""
