@@ -14,8 +14,8 @@ LONGEST_FIRST = (
     "settings",
     "operator",
 )
-"""Test files that take minutes. `make e2e` gives whole files to its workers in this order, so that no long one
-starts last and runs alone."""
+"""Test files that take minutes. `make e2e` gives whole files to its workers in this order, so that no long
+one starts last and runs alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
