@@ -2,8 +2,35 @@
 
 # The cluster's API.
 
-NODES_THERE_SECONDS = 60
-"""How long the first look at an existing cluster waits for what may be restarting just now."""
+SNAPSHOT_SECONDS = 15
+"""All requests of one look at the cluster together, or one request about Jobs: an API server that takes
+longer counts as away, and is asked again."""
+API_RETRY_SECONDS = 30
+"""How long one request of a drain is repeated while the API server does not answer: a single k3s server that
+restarts is back within that."""
+API_RETRY_INTERVAL_SECONDS = 1
+FIRST_ANSWER_SECONDS = 60
+"""How long the readiness gate asks an API that has never answered: longer means a wrong kubeconfig, or a
+cluster that is down. One that has answered before may be away for the whole deadline: installing NVIDIA's
+toolkit restarts k3s."""
+READINESS_FAST_SECONDS = 20
+"""How long the readiness gate looks at the shorter interval: what has not changed is ready at once."""
+READINESS_FAST_INTERVAL_SECONDS = 1
+READINESS_INTERVAL_SECONDS = 2
+EXISTING_NODES_SECONDS = 60
+"""How long the nodes of an existing cluster may take to be Ready: k3s may be restarting on one of them."""
+DRAIN_INTERVAL_SECONDS = 2
+"""Between two looks at the pods that were evicted; each look repeats evictions that were refused."""
+JOB_INTERVAL_SECONDS = 1
+JOB_CONTROLLER_SECONDS = 60
+"""How long after a Job's activeDeadlineSeconds the Job controller may take to mark it as failed."""
+JOB_CLEANUP_SECONDS = 60
+"""ttlSecondsAfterFinished of verification Jobs, for those that a killed run has left behind."""
+JOB_DELETE_SECONDS = 5
+"""How long the deletion of verification Jobs is repeated while the API server does not answer."""
+NODE_FULL_SECONDS = 10
+"""How long the scheduler must find no room before a node counts as full: the device plugin may have reported
+its slices a moment ago."""
 
 # SSH, and what is run over it.
 

@@ -28,6 +28,7 @@ from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
 
 if TYPE_CHECKING:
+    from k3sgpu.handoff.expected_state import ExpectedState
     from k3sgpu.hosts.facts import Facts
 
 AGENT_SECONDS = 5
@@ -129,11 +130,11 @@ def check_cluster(options: argparse.Namespace) -> int:
     """1 when the cluster is not in its expected state."""
     from k3sgpu.cluster.client import kubeconfig
     from k3sgpu.cluster.readiness import check_once, wait_until_ready
-    from k3sgpu.handoff.expected_state import parse_expected_state
+    from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, parse_expected_state
 
     if options.from_graph:
         by_hand = "python -m k3sgpu doctor cluster --file Pulumi.dev.yaml --kubeconfig FILE"
-        expected = parse_expected_state(read_json_variable("K3SGPU_EXPECTED_STATE", by_hand))
+        expected = parse_expected_state(read_json_variable(EXPECTED_STATE_VARIABLE, by_hand))
         config = kubeconfig(sys.stdin.read(), STDIN)
     else:
         expected = _expected_state(options.file)
@@ -174,7 +175,7 @@ def _stack_kubeconfig(file: str) -> tuple[str, str]:
     return resolve_kubeconfig(settings, Path.cwd()), settings.kubeconfig.file
 
 
-def _expected_state(file: str) -> dict[str, Any]:
+def _expected_state(file: str) -> ExpectedState:
     """The expected state of a stack file. Raises SettingsError."""
     from k3sgpu.capacity import offers
     from k3sgpu.handoff.expected_state import build_expected_state

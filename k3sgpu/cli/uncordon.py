@@ -1,12 +1,13 @@
 """For the Pulumi program: uncordon the nodes that `drain` has cordoned.
 
 Reads the kubeconfig from stdin.
+Exit status 1: a node is still cordoned.
 """
 
 import argparse
 import sys
 
-from k3sgpu.cli.inputs import STDIN
+from k3sgpu.cli.inputs import STDIN, print_progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,8 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Uncordons the nodes. It returns 1 when a node could not be uncordoned."""
     from k3sgpu.cluster.client import kubeconfig
-    from k3sgpu.cluster.drain import uncordon_drained_nodes
+    from k3sgpu.cluster.drain import DrainBlocked, uncordon_drained_nodes
 
-    sys.stdout.write(uncordon_drained_nodes(kubeconfig(sys.stdin.read(), STDIN)))
+    config = kubeconfig(sys.stdin.read(), STDIN)
+    try:
+        sys.stdout.write(uncordon_drained_nodes(config))
+    except DrainBlocked as reason:
+        print_progress(f"uncordon: {reason}")
+        return 1
     return 0

@@ -1,8 +1,8 @@
-"""What a cluster shows through its API, as plain dictionaries the rules can be tested with."""
+"""The client of a cluster's API, and a snapshot of the cluster as plain dictionaries."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,11 @@ from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
+from k3sgpu import timeouts
+from k3sgpu.polling import NoAnswer
 from k3sgpu.problem import InputError
 
-LOOK_S = 15  # one look, all its requests together
-
-# Plain dictionaries instead of typed models: a field that a newer Kubernetes adds must not stop a look.
+# Plain dictionaries instead of typed models: fields that a newer Kubernetes adds must not break anything.
 Node = create_global_resource("", "v1", "Node", "nodes")
 Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
@@ -24,13 +24,18 @@ _DaemonSet = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
 _ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies")
 
 
-class ApiUnavailable(Exception):
-    """The API could not be asked just now; its text says how it failed."""
+class ApiUnavailable(NoAnswer):
+    """The API server did not do what it was asked; the text says how it failed."""
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+        """It answered with a client error (4xx): asking again is no use."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The cluster at one moment. Objects as the API gives them."""
+    """The cluster at one moment. Objects are as the API returns them."""
 
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     policies: list[dict[str, Any]] = field(default_factory=list)
@@ -39,15 +44,18 @@ class Snapshot:
 
 
 def kubeconfig(text: str, where: str) -> KubeConfig:
-    """A kubeconfig from its text. Raises InputError, naming `where` it came from and never its content."""
+    """Parses a kubeconfig.
+
+    Raises InputError, which names `where` the text came from and never quotes it.
+    """
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark else ""
-        raise InputError(f"the kubeconfig from {where} is no YAML{place}") from None
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise InputError(f"the kubeconfig from {where} is not YAML{line}") from None
     if not isinstance(data, dict):
-        raise InputError(f"the kubeconfig from {where} is {'empty' if not data else 'no mapping'}")
+        raise InputError(f"the kubeconfig from {where} is {'not a mapping' if data else 'empty'}")
     try:
         config = KubeConfig.from_dict(data)
         if config.get() is None or config.get().user is None:  # pyright: ignore[reportOptionalMemberAccess]
@@ -60,15 +68,51 @@ def kubeconfig(text: str, where: str) -> KubeConfig:
 
 
 def client(config: KubeConfig) -> AsyncClient:
-    """A client for `config`. Certificates pass through files of mode 0600 that are gone when it returns."""
+    """Returns a client for the cluster of `config`.
+
+    Certificates pass through files of mode 0600 that are deleted before it returns. Raises InputError.
+    """
     try:
-        return AsyncClient(config=config, timeout=httpx2.Timeout(LOOK_S))
+        return AsyncClient(config=config, timeout=httpx2.Timeout(timeouts.SNAPSHOT_SECONDS))
     except (ConfigError, OSError, ValueError) as error:
         raise InputError(f"the kubeconfig's certificates cannot be used: {error}") from None
 
 
+def api_address(api: AsyncClient) -> str:
+    """The API server and its address, in words."""
+    return f"the API server {api.config.cluster.server}"
+
+
+@contextmanager
+def api_errors(api: AsyncClient) -> Iterator[None]:
+    """Raises ApiUnavailable for what goes wrong between the client and the API server."""
+    try:
+        yield
+    except httpx2.HTTPStatusError as error:
+        code = error.response.status_code
+        message = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
+        raise ApiUnavailable(f"{api_address(api)} refuses: {code} {message}", refused=code < 500) from None
+    except (httpx2.HTTPError, OSError) as error:
+        raise ApiUnavailable(f"{api_address(api)}: {error or type(error).__name__}") from None
+
+
+@asynccontextmanager
+async def request_deadline(api: AsyncClient) -> AsyncIterator[None]:
+    """Gives all its requests together SNAPSHOT_SECONDS. Raises ApiUnavailable."""
+    seconds = timeouts.SNAPSHOT_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
+            with api_errors(api):
+                yield
+    except TimeoutError:
+        raise ApiUnavailable(f"{api_address(api)} did not answer within {seconds} s") from None
+
+
 async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
-    """One look, within LOOK_S. With `gpus` also at the operator and its pods. Raises ApiUnavailable."""
+    """Reads the nodes, and with `gpus` the operator's objects in `namespace` as well.
+
+    It takes SNAPSHOT_SECONDS at most. Raises ApiUnavailable.
+    """
     async with request_deadline(api):
         nodes = await _list(api, Node)
         if not gpus:
@@ -79,40 +123,24 @@ async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
         return Snapshot(_by_name(nodes), policies, _by_name(daemon_sets), pods)
 
 
-@asynccontextmanager
-async def request_deadline(api: AsyncClient) -> AsyncIterator[None]:
-    """Questions that take LOOK_S together at most. Raises ApiUnavailable, which says what the API server
-    did."""
-    try:
-        async with asyncio.timeout(LOOK_S):
-            yield
-    except TimeoutError:
-        raise ApiUnavailable(f"{api_address(api)} did not answer within {LOOK_S} s") from None
-    except httpx2.HTTPStatusError as error:
-        said = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
-        raise ApiUnavailable(f"{api_address(api)} refuses: {error.response.status_code} {said}") from None
-    except (httpx2.HTTPError, OSError) as error:
-        raise ApiUnavailable(f"{api_address(api)}: {error or type(error).__name__}") from None
-
-
 async def warning_events(api: AsyncClient, namespace: str, most: int = 5) -> list[str]:
-    """The last Warning events of a namespace, newest last; none where they cannot be had."""
+    """Returns the last Warning events of a namespace, newest last; none if it cannot read them."""
     try:
-        async with asyncio.timeout(LOOK_S):
+        async with request_deadline(api):
             found = api.list(_Event, namespace=namespace, fields={"type": "Warning"})
             events = [event async for event in found]
-    except (TimeoutError, httpx2.HTTPError, OSError):
+    except ApiUnavailable:
         return []
     events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-    told = [
+    lines = [
         f"{event.get('involvedObject', {}).get('name')}: {event.get('reason')}: {event.get('message', '')}"
         for event in events
     ]
-    return list(dict.fromkeys(told))[-most:]
+    return list(dict.fromkeys(lines))[-most:]
 
 
 async def _list(api: AsyncClient, resource: Any, namespace: str | None = None) -> list[dict[str, Any]]:
-    """All objects of a kind; none when the cluster does not know the kind (yet)."""
+    """All objects of a kind; none while the cluster does not know the kind."""
     try:
         found = api.list(resource, namespace=namespace) if namespace else api.list(resource)
         return [item async for item in found]
@@ -124,8 +152,3 @@ async def _list(api: AsyncClient, resource: Any, namespace: str | None = None) -
 
 def _by_name(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects}
-
-
-def api_address(api: AsyncClient) -> str:
-    """Who is asked, in words."""
-    return f"the API server {api.config.cluster.server}"

@@ -1,147 +1,150 @@
-"""Why a promise is not kept, as far as the cluster shows it, and what people usually do about it."""
+"""Why the cluster is not as expected, from what it says itself, and the remedy that usually helps."""
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from k3sgpu.cluster.client import Snapshot
-from k3sgpu.cluster.expected_state import (
-    DAEMON_SETS,
-    POLICY,
-    UnmetExpectation,
-    condition,
-    owned_by,
-    pod_state,
-    pods_on,
-)
+from k3sgpu.cluster.expected_state import DAEMON_SETS, POLICY, UnmetExpectation
+from k3sgpu.cluster.objects import condition, is_owned_by, pod_state, pods_on_node, status_of
+from k3sgpu.handoff.expected_state import ExpectedState
+from k3sgpu.hints import Hint, find_hint
 from k3sgpu.problem import Problem
 from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
+_LONGEST_NOTE = 300
 
-# What the cluster says → what helped others (issues of NVIDIA/gpu-operator, NVIDIA/k8s-device-plugin and
-# k3s-io/k3s). The first that fits is told. {ns} and {node} are filled in.
-_KNOWN = {
-    r'no runtime for "?nvidia"? is configured': (
-        "k3s looks for NVIDIA's toolkit only when it starts, and it came later; on {node}:\n"
-        "sudo systemctl restart k3s-agent   # on a server: k3s"
+# From issues of NVIDIA/gpu-operator, NVIDIA/k8s-device-plugin and k3s-io/k3s. The first match counts.
+_HINTS = (
+    Hint(
+        r'no runtime for "?nvidia"? is configured',
+        "k3s detects NVIDIA's toolkit only when it starts, and the toolkit was installed later; on {node}:\n"
+        "sudo systemctl restart k3s-agent   # on a server: k3s",
     ),
-    r"ErrImagePull|ImagePullBackOff|InvalidImageName": (
-        "the node cannot pull an image: look at name service, proxy and registry from {node}\n"
-        "kubectl -n {ns} get events --field-selector type=Warning"
+    Hint(
+        r"ErrImagePull|ImagePullBackOff|InvalidImageName",
+        "the node cannot pull an image: check name service, proxy and registry from {node}\n"
+        "kubectl -n {namespace} get events --field-selector type=Warning",
     ),
-    r'configmap "\S+" not found': (
-        "the plugin waits for its sharing files: the ConfigMap is missing\n"
-        "kubectl -n {ns} get configmaps; pulumi up --refresh brings it"
+    Hint(
+        r'configmap "\S+" not found',
+        "the ConfigMap with the device plugin's configurations is missing; pulumi up --refresh creates it\n"
+        "kubectl -n {namespace} get configmaps",
     ),
-    r"config-manager(-init)? CrashLoopBackOff|specified config \S* does not exist": (
-        "the label of {node} names a sharing file that the ConfigMap does not have\n"
-        "kubectl get node {node} -L "
-        + CONFIG_LABEL
-        + "; kubectl -n {ns} describe configmap "
-        + CONFIG_MAP
-        + "\nchanged by hand? pulumi up --refresh writes both"
+    Hint(
+        r"config-manager(-init)? CrashLoopBackOff|specified config \S* does not exist",
+        "the label of {node} names a configuration that the ConfigMap does not have\n"
+        f"kubectl get node {{node}} -L {CONFIG_LABEL}; "
+        f"kubectl -n {{namespace}} describe configmap {CONFIG_MAP}\n"
+        "changed by hand? pulumi up --refresh writes both",
     ),
-    r"CrashLoopBackOff|unable to load config|number of replicas must be": (
-        "the plugin does not start with its sharing file:\n"
-        f"kubectl -n {{ns}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20"
+    Hint(
+        r"CrashLoopBackOff|unable to load config|number of replicas must be",
+        "the device plugin does not start with its configuration:\n"
+        f"kubectl -n {{namespace}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20",
     ),
-    r"driver-validation|toolkit-validation": (
-        "the operator waits for a driver: on {node} nvidia-smi must end with status 0\n"
-        "python -m k3sgpu doctor hosts says what is missing there"
+    Hint(
+        r"driver-validation|toolkit-validation",
+        "the operator waits for a driver: on {node}, nvidia-smi must end with status 0\n"
+        "python -m k3sgpu doctor hosts says what is missing there",
     ),
-    r"NFDLabelsMissing|NoGPUNodes": (
-        "the operator sees no NVIDIA card anywhere: node feature discovery has not labelled the nodes\n"
-        "kubectl -n {ns} get pods -o wide; kubectl get nodes -L feature.node.kubernetes.io/pci-10de.present"
+    Hint(
+        r"NFDLabelsMissing|NoGPUNodes",
+        "the operator finds no NVIDIA card on any node: node feature discovery has not labelled the nodes\n"
+        "kubectl -n {namespace} get pods -o wide; "
+        "kubectl get nodes -L feature.node.kubernetes.io/pci-10de.present",
     ),
-    r"none in the cluster, though the operator runs": (
-        "somebody has deleted it; forget the operator, so that it is installed over what is there of it:\n"
-        "kubectl -n {ns} delete secret -l owner=helm,name=gpu-operator\n"
-        "then pulumi up --refresh"
+    Hint(
+        r"none in the cluster, though the operator runs",
+        "the ClusterPolicy was deleted; make Helm forget the operator, so that it is installed again:\n"
+        "kubectl -n {namespace} delete secret -l owner=helm,name=gpu-operator\n"
+        "then pulumi up --refresh",
     ),
-    r"none in the cluster": (
+    Hint(
+        r"none in the cluster",
         "NVIDIA's operator is not installed, or only in part:\n"
-        "helm -n {ns} list; kubectl get clusterpolicies.nvidia.com"
+        "helm -n {namespace} list; kubectl get clusterpolicies.nvidia.com",
     ),
-    r"\bnot there\b": (
+    Hint(
+        r"no such DaemonSet",
         "the operator has not made its DaemonSets; its log says why:\n"
-        "kubectl -n {ns} logs deploy/gpu-operator --tail 20"
+        "kubectl -n {namespace} logs deploy/gpu-operator --tail 20",
     ),
-    r"no pod on this node": (
-        "the operator does not count {node} among the GPU nodes, or was told to leave it alone\n"
+    Hint(
+        r"no pod on this node",
+        "the operator does not count {node} among the GPU nodes, or its operands are switched off there\n"
         "kubectl get node {node} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands,"
-        "nvidia.com/gpu.deploy.device-plugin"
+        "nvidia.com/gpu.deploy.device-plugin",
     ),
-}
-_DEAD = "\nits machine is dead for good? Then gone: true to it in the stack file"
-_STALE = (
-    "the plugin still runs with another sharing file:\n"
-    f"kubectl -n {{ns}} rollout restart ds/{_PLUGIN} ds/{_DISCOVERY}"
 )
-_CUT = (
-    "on {node}: nvidia-smi -L shows how its cards are cut; its pool's mig has to say the same\n"
-    f"does it? Then {_STALE}"
+_NODE_DOWN = 'on {node}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager'
+_NODE_LOST = "\nis its machine lost for good? Then set gone: true on the host in the stack file"
+_OLD_CONFIGURATION = (
+    "the device plugin still runs with another configuration:\n"
+    f"kubectl -n {{namespace}} rollout restart ds/{_PLUGIN} ds/{_DISCOVERY}"
 )
-_SILENT = f"kubectl -n {{ns}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20"
+_OTHER_PARTITIONS = (
+    "on {node}: nvidia-smi -L lists the partitions of its cards; mig of its pool must say the same\n"
+    f"if it does, {_OLD_CONFIGURATION}"
+)
+_PLUGIN_LOG = f"kubectl -n {{namespace}} logs ds/{_PLUGIN} --all-containers --prefix --tail 20"
 
 
 def explain_unmet(
-    expected: Mapping[str, Any], seen: Snapshot, missing: Sequence[UnmetExpectation], events: Sequence[str]
+    expected: ExpectedState, snapshot: Snapshot, unmet: Sequence[UnmetExpectation], events: Sequence[str]
 ) -> list[Problem]:
-    """One finding a broken promise; labels of a node share one."""
-    names = list(dict.fromkeys(one.node for one in missing))
+    """Returns a problem with a remedy for each unmet expectation; labels of a node share one.
+
+    `events`: the last Warning events of the operator's namespace.
+    """
     namespace = expected["namespace"]
-    result = []
-    for name in names:
-        mine = [one for one in missing if one.node == name]
-        labels = [one for one in mine if one.check.startswith("label ")]
-        others = [one for one in mine if one not in labels]
-        about = [one.found for one in missing if one.node in (name, POLICY)]
-        evidence = " ".join([*about, *_about(name, seen), *events])
-        result += [_finding(one, namespace, evidence, seen) for one in others]
+    problems = []
+    for node in dict.fromkeys(one.node for one in unmet):
+        labels = [one for one in unmet if one.node == node and one.check.startswith("label ")]
+        others = [one for one in unmet if one.node == node and one not in labels]
+        found = [one.found for one in unmet if one.node in (node, POLICY)]
+        evidence = " ".join([*found, *_pods_not_ready(node, snapshot), *events])
+        problems += [
+            Problem(
+                node, one.found, one.expected, _remedy(one, namespace, evidence, snapshot), check=one.check
+            )
+            for one in others
+        ]
         if labels:
-            result.append(_labels(name, labels, namespace, alone=not others))
-    return result
+            problems.append(_labels_problem(node, labels, namespace, alone=not others))
+    return problems
 
 
-def notes(seen: Snapshot, nodes: Sequence[str], events: Sequence[str]) -> list[str]:
-    """What stands beside the findings: the operator's own words, pods that are not Ready, last warnings."""
-    conditions = [condition(policy, kind) for policy in seen.policies for kind in ("Ready", "Error")]
-    told = [
+def notes(snapshot: Snapshot, nodes: Sequence[str], events: Sequence[str]) -> list[str]:
+    """Returns the notes below the problems: the operator's conditions, pods that are not Ready,
+    and Warning events."""
+    conditions = [condition(policy, kind) for policy in snapshot.policies for kind in ("Ready", "Error")]
+    lines = [
         f"operator, {found.get('type')}={found.get('status')}: {found['message']}"
         for found in conditions
         if found.get("message")
     ]
     for node in nodes:
-        told += _about(node, seen)
-    told += [f"event: {event}" for event in events]
-    return [line[:300] for line in told]
+        lines += _pods_not_ready(node, snapshot)
+    lines += [f"event: {event}" for event in events]
+    return [line[:_LONGEST_NOTE] for line in lines]
 
 
-def _about(node: str, seen: Snapshot, most: int = 4) -> list[str]:
-    """The operator's pods on a node that are neither Ready nor done."""
+def _pods_not_ready(node: str, snapshot: Snapshot, most: int = 4) -> list[str]:
+    """The operator's pods on a node that are neither Ready nor completed."""
     return [
         f"pod {pod['metadata']['name']} on {node}: {pod_state(pod)}"
-        for pod in pods_on(node, seen.pods)
-        if condition(pod, "Ready").get("status") != "True"
-        and (pod.get("status") or {}).get("phase") != "Succeeded"
+        for pod in pods_on_node(snapshot.pods, node)
+        if condition(pod, "Ready").get("status") != "True" and status_of(pod).get("phase") != "Succeeded"
     ][:most]
 
 
-def _finding(one: UnmetExpectation, namespace: str, evidence: str, seen: Snapshot) -> Problem:
+def _labels_problem(node: str, labels: Sequence[UnmetExpectation], namespace: str, alone: bool) -> Problem:
+    """The labels of a node that are not as expected; `alone` when nothing else is wrong with it."""
+    remedy = "GPU feature discovery sets them together with the resources: see above"
+    if alone:
+        remedy = _OLD_CONFIGURATION.format(namespace=namespace)
     return Problem(
-        one.node, one.found, one.expected, _remedy(one, namespace, evidence, seen), check=one.check
-    )
-
-
-def _labels(name: str, labels: Sequence[UnmetExpectation], namespace: str, alone: bool) -> Problem:
-    remedy = (
-        _filled(_STALE, namespace, name)
-        if alone
-        else "feature discovery sets them with the resources: see above"
-    )
-    return Problem(
-        name,
+        node,
         ", ".join(f"{one.check.removeprefix('label ')}={one.found}" for one in labels),
         ", ".join(f"{one.check.removeprefix('label ')}={one.expected}" for one in labels),
         remedy,
@@ -149,25 +152,25 @@ def _labels(name: str, labels: Sequence[UnmetExpectation], namespace: str, alone
     )
 
 
-def _remedy(one: UnmetExpectation, namespace: str, evidence: str, seen: Snapshot) -> str:
+def _remedy(one: UnmetExpectation, namespace: str, evidence: str, snapshot: Snapshot) -> str:
+    values = {"namespace": namespace, "node": one.node}
     if one.check == "node":
-        look = f'on {one.node}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager'
-        return look + (_DEAD if one.found.startswith("not Ready") else "")
+        return _NODE_DOWN.format(**values) + (_NODE_LOST if one.found.startswith("not Ready") else "")
     if one.node != POLICY and "none in the cluster" in evidence:
         return f"see {POLICY}: without one the operator makes nothing on a node"
-    for pattern, advice in _KNOWN.items():
-        if re.search(pattern, evidence):
-            return _filled(advice, namespace, one.node)
+    if hint := find_hint(_HINTS, evidence, **values):
+        return hint.advice
     if one.node == POLICY:
         return "kubectl describe clusterpolicy"
     if one.check.startswith("DaemonSet "):
-        owned = [pod for pod in pods_on(one.node, seen.pods) if owned_by(one.check.split()[1], pod)]
-        what = f"pod {owned[0]['metadata']['name']}" if owned else one.check.replace("DaemonSet", "ds")
-        return f"kubectl -n {namespace} describe {what}"
+        return f"kubectl -n {namespace} describe {_daemon_set_or_pod(one, snapshot)}"
     if "/mig-" in one.check:
-        return _filled(_CUT, namespace, one.node)
-    return _filled(_SILENT if one.found == "0" else _STALE, namespace, one.node)
+        return _OTHER_PARTITIONS.format(**values)
+    return (_PLUGIN_LOG if one.found == "0" else _OLD_CONFIGURATION).format(**values)
 
 
-def _filled(advice: str, namespace: str, node: str) -> str:
-    return advice.format(ns=namespace, node=node)
+def _daemon_set_or_pod(one: UnmetExpectation, snapshot: Snapshot) -> str:
+    """What to describe: the DaemonSet's pod on the node where there is one, else the DaemonSet."""
+    name = one.check.removeprefix("DaemonSet ")
+    pods = [pod for pod in pods_on_node(snapshot.pods, one.node) if is_owned_by(pod, name)]
+    return f"pod {pods[0]['metadata']['name']}" if pods else f"ds {name}"

@@ -1,10 +1,12 @@
-"""Cordon, evict, wait; and the way back. Every wait has a deadline, and what fails is undone."""
+"""Drains nodes before the configuration of their GPUs changes, and uncordons them afterwards.
+
+A drain that fails uncordons what it has cordoned.
+"""
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from lightkube import AsyncClient, KubeConfig
@@ -13,95 +15,103 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import PodEviction
 from lightkube.types import PatchType
 
-from k3sgpu.cluster.client import Node, Pod, api_address, client
+from k3sgpu import timeouts
+from k3sgpu.cluster.client import ApiUnavailable, Node, Pod, api_errors, client
 from k3sgpu.cluster.drain_plan import (
     DRAINED_ANNOTATION,
-    describe_pod,
     drained_nodes,
     drained_text,
     nodes_to_drain,
+    pod_line,
     pods_holding_gpus,
     why_not_evictable,
 )
+from k3sgpu.cluster.objects import KubernetesObject
+from k3sgpu.handoff.expected_state import ExpectedState
+from k3sgpu.polling import Look, poll, progress_line
 
-EVERY_S = 2
-CALL_S = 30  # the API for one request, its restarts included
+T = TypeVar("T")
 
 
 class DrainBlocked(Exception):
-    """The nodes are in use as before; the text says why."""
+    """A drain or an uncordon that could not be done; the text says why, and what is still cordoned."""
 
 
-def drain_changing_nodes(
-    expected: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]
-) -> str:
-    """Drains nodes whose GPU configuration changes. Raises DrainBlocked after uncordoning them again."""
-    return asyncio.run(_drain_changing_nodes(expected, config, progress))
+def drain_changing_nodes(expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None]) -> str:
+    """Drains the nodes whose change needs free GPUs, and returns one line for each of them.
+
+    Pods that hold no GPU stay. `progress` gets a line whenever something has changed. Raises DrainBlocked if
+    pods still hold GPUs after the expected state's drainTimeoutSeconds; the nodes are uncordoned then.
+    """
+    return asyncio.run(_drain(expected, config, progress))
 
 
 def uncordon_drained_nodes(config: KubeConfig) -> str:
-    """Uncordons what `drain_changing_nodes` has cordoned."""
+    """Uncordons the nodes that `drain_changing_nodes` has cordoned. Raises DrainBlocked."""
     return asyncio.run(_uncordon_drained_nodes(config))
 
 
-async def _drain_changing_nodes(
-    expected: Mapping[str, Any], config: KubeConfig, progress: Callable[[str], None]
-) -> str:
+async def _drain(expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None]) -> str:
     async with client(config) as api:
         nodes = await _nodes(api)
         names = nodes_to_drain(expected, nodes)
-        in_the_way = pods_holding_gpus(names, await _pods(api)) if names else []
-        if stuck := [describe_pod(pod, why) for pod in in_the_way if (why := why_not_evictable(pod))]:
-            raise DrainBlocked(
-                "\n".join(["no node was touched; these pods hold GPUs and cannot be moved:", *stuck])
-            )
+        pods = pods_holding_gpus(names, await _pods(api)) if names else []
+        if stuck := [pod_line(pod, reason) for pod in pods if (reason := why_not_evictable(pod))]:
+            head = "no node was cordoned; these pods hold GPUs and cannot be evicted:"
+            raise DrainBlocked("\n".join([head, *stuck]))
+        # What somebody else has cordoned stays so: it gets no annotation, and is not uncordoned.
         mine = [name for name in names if not (nodes[name].get("spec") or {}).get("unschedulable")]
         try:
             since = datetime.now(UTC).isoformat(timespec="milliseconds")
             for name in mine:
-                await _set(api, name, unschedulable=True, since=since)
-            await _emptied(api, names, expected["drainTimeoutSeconds"], progress)
+                await _set_schedulable(api, name, unschedulable=True, since=since)
+            if names:
+                await _evict_until_free(api, names, expected["drainTimeoutSeconds"], progress)
         except BaseException:
             await _uncordon(api, mine)
             raise
         return drained_text(await _nodes(api))
 
 
-async def _emptied(
-    api: AsyncClient, names: Sequence[str], seconds: float, progress: Callable[[str], None]
+async def _evict_until_free(
+    api: AsyncClient, nodes: Sequence[str], deadline: float, progress: Callable[[str], None]
 ) -> None:
-    deadline, shown = time.monotonic() + seconds, ""
-    while True:
-        pods = pods_holding_gpus(names, await _pods(api)) if names else []
-        if not pods:
-            return
-        states = [describe_pod(pod, await _evicted(api, pod)) for pod in pods]
-        if time.monotonic() > deadline:
-            head = f"after {seconds:.0f} s these pods still hold GPUs; their nodes are in use as before:"
-            raise DrainBlocked("\n".join([head, *states]))
-        if (text := "; ".join(states)) != shown:
-            progress(f"waiting for: {text}")
-            shown = text
-        await asyncio.sleep(EVERY_S)
+    """Evicts until no pod holds a GPU on the nodes. Raises DrainBlocked at the deadline."""
+
+    async def look() -> Look[list[str]]:
+        pods = pods_holding_gpus(nodes, await _pods(api))
+        lines = [pod_line(pod, await _evict(api, pod)) for pod in pods]
+        return Look(lines, f"waiting for {'; '.join(lines)}", done=not pods)
+
+    result = await poll(
+        look,
+        deadline=deadline,
+        interval=timeouts.DRAIN_INTERVAL_SECONDS,
+        progress=lambda waited, state: progress(progress_line(waited, deadline, state)),
+    )
+    if not result.done:
+        head = f"after {deadline:.0f} s these pods still hold GPUs; their nodes are uncordoned again:"
+        raise DrainBlocked("\n".join([head, *(result.last.value if result.last else [])]))
 
 
-async def _evicted(api: AsyncClient, pod: Mapping[str, Any]) -> str:
-    """Asks for the pod's eviction, as the API server allows it; what became of it."""
-    meta = pod["metadata"]
-    if meta.get("deletionTimestamp"):
-        return "is ending"
-    wanted = PodEviction(metadata=ObjectMeta(name=meta["name"], namespace=meta["namespace"]))
+async def _evict(api: AsyncClient, pod: KubernetesObject) -> str:
+    """Requests the pod's eviction, and returns what became of it."""
+    metadata = pod["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return "is terminating"
+    name, namespace = metadata["name"], metadata["namespace"]
+    eviction = PodEviction(metadata=ObjectMeta(name=name, namespace=namespace))
     try:
-        await api.create(wanted, name=meta["name"], namespace=meta["namespace"])
+        await api.create(eviction, name=name, namespace=namespace)
     except ApiError as error:
-        return "is gone" if error.status.code == 404 else _said(error)
-    except (httpx2.HTTPError, OSError) as error:  # the next round asks again
-        return f"not asked: {error or type(error).__name__}"
-    return "is ending"
+        return "is deleted" if error.status.code == 404 else _refusal(error)
+    except (httpx2.HTTPError, OSError) as error:  # the next look requests it again
+        return f"eviction not requested: {error or type(error).__name__}"
+    return "is terminating"
 
 
-def _said(error: ApiError) -> str:
-    """The API server's words: of a PodDisruptionBudget also which, and what it needs."""
+def _refusal(error: ApiError) -> str:
+    """The API server's message, with its causes: which PodDisruptionBudget, and what it needs."""
     details = error.status.details
     causes = [cause.message for cause in (details and details.causes) or [] if cause.message]
     return " ".join([str(error.status.message), *causes])
@@ -111,54 +121,64 @@ async def _uncordon_drained_nodes(config: KubeConfig) -> str:
     async with client(config) as api:
         names = list(drained_nodes(await _nodes(api)))
         await _uncordon(api, names)
-    return f"in use again: {', '.join(names)}" if names else "no node was out of use"
+    return f"uncordoned: {', '.join(names)}" if names else "no node to uncordon"
 
 
 async def _uncordon(api: AsyncClient, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         try:
-            await _set(api, name, unschedulable=None, since=None)
-        except DrainBlocked as reason:
-            raise DrainBlocked(
-                f"{reason}\nstill out of use; kubectl uncordon {' '.join(names[number:])}"
-            ) from None
+            await _set_schedulable(api, name, unschedulable=None, since=None)
+        except DrainBlocked as error:
+            rest = " ".join(names[number:])
+            raise DrainBlocked(f"{error}\nstill cordoned; remedy: kubectl uncordon {rest}") from None
 
 
-async def _set(api: AsyncClient, name: str, *, unschedulable: bool | None, since: str | None) -> None:
+async def _set_schedulable(
+    api: AsyncClient, name: str, *, unschedulable: bool | None, since: str | None
+) -> None:
+    """Cordons (True) or uncordons (None) a node, and sets or removes the annotation. None removes a field."""
     body = {
         "metadata": {"annotations": {DRAINED_ANNOTATION: since}},
         "spec": {"unschedulable": unschedulable},
     }
-    await _with_retries(api, lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
+    await _ask(api, lambda: api.patch(Node, name, body, patch_type=PatchType.MERGE))
 
 
-async def _nodes(api: AsyncClient) -> dict[str, Mapping[str, Any]]:
-    async def look() -> list[Any]:
+async def _nodes(api: AsyncClient) -> dict[str, KubernetesObject]:
+    async def list_nodes() -> list[Any]:
         return [item async for item in api.list(Node)]
 
-    return {item["metadata"]["name"]: item for item in await _with_retries(api, look)}
+    return {item["metadata"]["name"]: item for item in await _ask(api, list_nodes)}
 
 
-async def _pods(api: AsyncClient) -> list[Mapping[str, Any]]:
-    async def look() -> list[Any]:
+async def _pods(api: AsyncClient) -> list[KubernetesObject]:
+    async def list_pods() -> list[Any]:
         return [item async for item in api.list(Pod, namespace="*")]
 
-    return await _with_retries(api, look)
+    return await _ask(api, list_pods)
 
 
-async def _with_retries(api: AsyncClient, call: Callable[[], Any]) -> Any:
-    """The answer; an API that vanishes for a moment is asked again. Raises DrainBlocked."""
-    deadline = time.monotonic() + CALL_S
-    while True:
+async def _ask(api: AsyncClient, request: Callable[[], Awaitable[T]]) -> T:
+    """What `request` returns. It is repeated for API_RETRY_SECONDS while the API server does not answer.
+
+    Raises DrainBlocked then, and at once for what the API server refuses.
+    """
+
+    async def look() -> Look[T]:
         try:
-            return await call()
-        except (httpx2.HTTPError, OSError) as error:
-            if isinstance(error, ApiError) and (error.status.code or 500) < 500:
-                raise DrainBlocked(f"{api_address(api)} refuses: {_said(error)}") from None
-            if time.monotonic() > deadline:
-                raise DrainBlocked(
-                    f"{api_address(api)} is unreachable, asked for {CALL_S} s: "
-                    f"{error or type(error).__name__}\n"
-                    "look at k3s there: sudo systemctl status k3s"
-                ) from None
-        await asyncio.sleep(1)
+            with api_errors(api):
+                return Look(await request(), done=True)
+        except ApiUnavailable as error:
+            if error.refused:
+                raise DrainBlocked(str(error)) from None
+            raise
+
+    result = await poll(
+        look, deadline=timeouts.API_RETRY_SECONDS, interval=timeouts.API_RETRY_INTERVAL_SECONDS
+    )
+    if result.last is None:
+        raise DrainBlocked(
+            f"{result.trouble}; asked for {result.waited:.0f} s\n"
+            "remedy: on the server: sudo systemctl status k3s"
+        )
+    return result.last.value

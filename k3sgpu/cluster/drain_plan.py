@@ -1,77 +1,79 @@
-"""Which nodes have to be free of GPU pods, and which pods those are. Plain values in and out."""
+"""Which nodes must be free of GPU pods before their configuration changes, and which pods those are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from k3sgpu.cluster.expected_state import GPU_RESOURCE
+from k3sgpu.cluster.objects import KubernetesObject, labels_of, status_of
+from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.wellknown import CONFIG_LABEL
 
-Object = Mapping[str, Any]
-
-MPS, MIG = "nvidia.com/mps.capable", "nvidia.com/mig.strategy"
+MPS_LABEL, MIG_LABEL = "nvidia.com/mps.capable", "nvidia.com/mig.strategy"
 DRAINED_ANNOTATION = "k3s-gpu-sharing/vacated"
-"""Annotation of a node that this program has cordoned: since when."""
-OVER = ("Succeeded", "Failed")
+"""Annotation of a node that this program has cordoned: when it did."""
 
 
-def nodes_to_drain(expected: Object, nodes: Mapping[str, Object]) -> list[str]:
-    """Nodes that get another file, and by it begin, end or change MPS, or name partitions otherwise."""
+def nodes_to_drain(expected: ExpectedState, nodes: Mapping[str, KubernetesObject]) -> list[str]:
+    """Returns the nodes whose GPUs must be free before their configuration changes.
+
+    Those are nodes that get another configuration which starts, ends or changes MPS, or changes how MIG
+    partitions are named. A node without a configuration has no pod that shares a GPU yet.
+    """
     found = []
-    for told in expected["nodes"]:
-        live, wanted = _labels(nodes.get(told["name"], {})), told["labels"]
-        if live.get(CONFIG_LABEL) in (None, wanted.get(CONFIG_LABEL)):
+    for node in expected["nodes"]:
+        current, wanted = labels_of(nodes.get(node["name"], {})), node["labels"]
+        if current.get(CONFIG_LABEL) in (None, wanted.get(CONFIG_LABEL)):
             continue
-        if _way(live) != _way(wanted) or wanted.get(MPS) == "true":
-            found.append(told["name"])
+        if _mps_and_mig(current) != _mps_and_mig(wanted) or wanted.get(MPS_LABEL) == "true":
+            found.append(node["name"])
     return found
 
 
-def _way(labels: Mapping[str, str]) -> tuple[bool, str | None]:
-    return labels.get(MPS) == "true", labels.get(MIG)
+def _mps_and_mig(labels: Mapping[str, str]) -> tuple[bool, str | None]:
+    return labels.get(MPS_LABEL) == "true", labels.get(MIG_LABEL)
 
 
-def _labels(thing: Object) -> Mapping[str, str]:
-    return thing.get("metadata", {}).get("labels") or {}
-
-
-def pods_holding_gpus(names: Sequence[str], pods: Sequence[Object]) -> list[Object]:
-    """Pods on these nodes that hold a GPU or a slice of one."""
+def pods_holding_gpus(nodes: Sequence[str], pods: Sequence[KubernetesObject]) -> list[KubernetesObject]:
+    """Returns those of `pods` that hold a GPU, or a slice of one, on these nodes."""
     return [
         pod
         for pod in pods
-        if pod["spec"].get("nodeName") in names
-        and (pod.get("status") or {}).get("phase") not in OVER
-        and any(GPU_RESOURCE.fullmatch(name) for name in _asked(pod))
+        if pod["spec"].get("nodeName") in nodes
+        and status_of(pod).get("phase") not in ("Succeeded", "Failed")
+        and any(GPU_RESOURCE.fullmatch(name) for name in _limits(pod))
     ]
 
 
-def _asked(pod: Object) -> set[str]:
+def _limits(pod: KubernetesObject) -> set[str]:
+    """The resources that a container of the pod is limited in."""
     containers = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
     return {name for one in containers for name in (one.get("resources") or {}).get("limits") or {}}
 
 
-def why_not_evictable(pod: Object) -> str | None:
-    """Why eviction would be wrong: the pod would not come again, or would come again here."""
+def why_not_evictable(pod: KubernetesObject) -> str | None:
+    """Returns why the pod must not be evicted: nothing would make it again, or only here."""
     owners = [owner for owner in pod["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     if not owners:
-        return "belongs to no controller and would not come again: delete it yourself"
+        return "no controller would make it again: delete it yourself"
     if owners[0]["kind"] == "DaemonSet":
-        return f"would come again here: take DaemonSet {owners[0]['name']} off this node"
+        name = owners[0]["name"]
+        return f"DaemonSet {name} would make it again here: keep DaemonSet {name} off this node"
     return None
 
 
-def describe_pod(pod: Object, why: str) -> str:
-    """A pod, where it is, and why it is there."""
-    meta = pod["metadata"]
-    return f"{pod['spec']['nodeName']}: pod {meta['namespace']}/{meta['name']}: {why}"
+def pod_line(pod: KubernetesObject, state: str) -> str:
+    """Returns a line for the user: the node, the pod, and its state."""
+    metadata = pod["metadata"]
+    return f"{pod['spec']['nodeName']}: pod {metadata['namespace']}/{metadata['name']}: {state}"
 
 
-def drained_nodes(nodes: Mapping[str, Object]) -> dict[str, str]:
-    """By node: since when it is out of use."""
-    notes = {name: node["metadata"].get("annotations") or {} for name, node in sorted(nodes.items())}
-    return {name: found[DRAINED_ANNOTATION] for name, found in notes.items() if DRAINED_ANNOTATION in found}
+def drained_nodes(nodes: Mapping[str, KubernetesObject]) -> dict[str, str]:
+    """Returns when this program cordoned a node, by node."""
+    annotations = {name: node["metadata"].get("annotations") or {} for name, node in sorted(nodes.items())}
+    return {
+        name: found[DRAINED_ANNOTATION] for name, found in annotations.items() if DRAINED_ANNOTATION in found
+    }
 
 
-def drained_text(nodes: Mapping[str, Object]) -> str:
-    """What the graph sees: another text whenever nodes were taken out of use, none while all are in use."""
-    return "\n".join(f"{name}: out of use since {since}" for name, since in drained_nodes(nodes).items())
+def drained_text(nodes: Mapping[str, KubernetesObject]) -> str:
+    """Returns a line for each drained node: it changes whenever a drain has cordoned a node."""
+    return "\n".join(f"{name}: cordoned since {since}" for name, since in drained_nodes(nodes).items())

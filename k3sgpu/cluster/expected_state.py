@@ -1,163 +1,143 @@
-"""The rules for a cluster: what was promised against what its API shows.
+"""The expected state against a snapshot of the cluster.
 
-ClusterPolicy's `ready` alone proves nothing: it is said before any GPU node is found, and goes on being
-said while the device plugin is replaced. So a promise counts as kept when the node itself shows it and
-the two DaemonSets behind it run in their newest form there.
+That the ClusterPolicy is `ready` proves nothing: the operator reports it before it has found a GPU node, and
+while it replaces the device plugin. So a node meets the expected state when the node itself shows it and the
+newest pods of the two DaemonSets behind it are Ready there.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from k3sgpu.cluster.client import Snapshot
+from k3sgpu.cluster.objects import (
+    KubernetesObject,
+    condition,
+    is_owned_by,
+    labels_of,
+    pod_state,
+    pods_on_node,
+    status_of,
+)
+from k3sgpu.handoff.expected_state import ExpectedNode, ExpectedState
 
 # Their names are fixed in the operator's manifests (NVIDIA/gpu-operator assets/).
 DAEMON_SETS = ("nvidia-device-plugin-daemonset", "gpu-feature-discovery")
 MPS_DAEMON_SET = "nvidia-device-plugin-mps-control-daemon"
-# What the device plugin calls cards and partitions; other names under nvidia.com/ are other programs'.
 GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)(\.shared)?")
+"""Resources of NVIDIA's device plugin. Other names under nvidia.com/ belong to other programs."""
 POLICY = "ClusterPolicy"
 
 
 @dataclass(frozen=True)
 class UnmetExpectation:
-    """A promise that does not hold (yet): where, which, what was last seen, what is wanted."""
+    """One thing that is not (yet) as expected."""
 
     node: str
+    """The node's name, or POLICY."""
     check: str
+    """`node`, `status`, `label NAME`, `DaemonSet NAME`, or the name of a resource."""
     found: str
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.node} {self.check} found {self.found}, want {self.expected}"
+        return f"{self.node}: {self.check}: found {self.found}, expected {self.expected}"
 
 
-def unmet_expectations(expected: Mapping[str, Any], seen: Snapshot) -> list[UnmetExpectation]:
-    """Every promise that does not hold in `seen`, nodes in the promise's order, the operator first."""
-    found = list(_policy(seen)) if has_gpus(expected) else []
-    for told in expected["nodes"]:
-        found += _node(told, seen)
-    return found
+def unmet_expectations(expected: ExpectedState, snapshot: Snapshot) -> list[UnmetExpectation]:
+    """Returns everything that is not as expected: the operator first, then node by node."""
+    unmet = list(_check_policy(snapshot)) if has_gpus(expected) else []
+    for node in expected["nodes"]:
+        unmet += _check_node(node, snapshot)
+    return unmet
 
 
-def has_gpus(expected: Mapping[str, Any]) -> bool:
-    """Some node is promised to offer something; without that the operator is nobody's business here."""
-    return any(_offers(node) for node in expected["nodes"])
+def has_gpus(expected: ExpectedState) -> bool:
+    """Whether any node is expected to offer a GPU; where none is, the operator does not matter."""
+    return any(_has_gpus(node) for node in expected["nodes"])
 
 
-def _offers(told: Mapping[str, Any]) -> bool:
-    return any(told["resources"].values())
+def _has_gpus(node: ExpectedNode) -> bool:
+    return any(node["resources"].values())
 
 
-def _policy(seen: Snapshot) -> Iterator[UnmetExpectation]:
-    active = [policy for policy in seen.policies if _status(policy).get("state") != "ignored"]
+def _check_policy(snapshot: Snapshot) -> Iterator[UnmetExpectation]:
+    active = [policy for policy in snapshot.policies if status_of(policy).get("state") != "ignored"]
     if not active:
-        beside = ", though the operator runs" if _operator_runs(seen) else ""
-        yield UnmetExpectation(POLICY, "status", f"none in the cluster{beside}", "one that is ready")
+        operator = ", though the operator runs" if _operator_runs(snapshot) else ""
+        yield UnmetExpectation(POLICY, "status", f"none in the cluster{operator}", "one that is ready")
         return
-    state = _status(active[0]).get("state") or "not set"
+    state = status_of(active[0]).get("state") or "not set"
     ready = condition(active[0], "Ready")
-    said = f"{state}, Ready={ready.get('status', 'not set')} ({ready.get('reason', 'no reason')})"
-    # Other reasons of a true Ready (NoGPUNodes, NFDLabelsMissing) mean that nothing was rolled out.
+    # With other reasons (NoGPUNodes, NFDLabelsMissing) Ready is True although nothing was rolled out.
     if state != "ready" or ready.get("status") != "True" or ready.get("reason") != "Reconciled":
-        yield UnmetExpectation(POLICY, "status", said, "ready, Ready=True (Reconciled)")
+        found = f"{state}, Ready={ready.get('status', 'not set')} ({ready.get('reason', 'no reason')})"
+        yield UnmetExpectation(POLICY, "status", found, "ready, Ready=True (Reconciled)")
 
 
-def _operator_runs(seen: Snapshot) -> bool:
-    """Its chart calls its own pod so, and none of those that it makes."""
+def _operator_runs(snapshot: Snapshot) -> bool:
+    """Whether the operator's own pod is there. Its chart sets this label there, and on no operand."""
     component = "app.kubernetes.io/component"
-    return any(pod["metadata"].get("labels", {}).get(component) == "gpu-operator" for pod in seen.pods)
+    return any(labels_of(pod).get(component) == "gpu-operator" for pod in snapshot.pods)
 
 
-def _node(told: Mapping[str, Any], seen: Snapshot) -> Iterator[UnmetExpectation]:
-    name = told["name"]
-    if not (node := seen.nodes.get(name)):
-        there = ", ".join(list(seen.nodes)[:10]) or "no node"
-        yield UnmetExpectation(name, "node", f"not in the cluster (there: {there})", "Ready")
+def _check_node(expected: ExpectedNode, snapshot: Snapshot) -> Iterator[UnmetExpectation]:
+    name = expected["name"]
+    if not (node := snapshot.nodes.get(name)):
+        others = ", ".join(list(snapshot.nodes)[:10]) or "no node"
+        yield UnmetExpectation(name, "node", f"not in the cluster (it has: {others})", "Ready")
         return
-    if told.get("maintenance"):
+    if expected.get("maintenance"):
         return
     ready = condition(node, "Ready")
     if ready.get("status") != "True":
         why = ready.get("message") or ready.get("reason") or "no condition"
         yield UnmetExpectation(name, "node", f"not Ready: {why}", "Ready")
-        return  # nor are its pods, and nobody keeps what it offers up to date
-    allocatable = _status(node).get("allocatable", {})
-    for resource, wanted in sorted(told["resources"].items()):
-        shown = allocatable.get(resource)
-        if str(shown or 0) != str(wanted):
-            yield UnmetExpectation(name, resource, str(shown or 0), str(wanted))
-    for resource, shown in sorted(allocatable.items()) if _offers(told) else ():
-        if resource not in told["resources"] and GPU_RESOURCE.fullmatch(resource) and str(shown) != "0":
-            yield UnmetExpectation(name, resource, str(shown), "0, the cards go by another name")
-    labels = node.get("metadata", {}).get("labels", {})
-    for label, wanted in sorted(told["labels"].items()):
-        if labels.get(label) != wanted:
-            yield UnmetExpectation(name, f"label {label}", labels.get(label, "not set"), wanted)
-    if _offers(told):
-        mps = told["labels"].get("nvidia.com/mps.capable") == "true"
-        yield from _rolled_out(name, (*DAEMON_SETS, MPS_DAEMON_SET) if mps else DAEMON_SETS, seen)
+        return  # its pods are not Ready either, and what it offers is out of date
+    yield from _check_resources(expected, status_of(node).get("allocatable", {}))
+    labels = labels_of(node)
+    for label, value in sorted(expected["labels"].items()):
+        if labels.get(label) != value:
+            yield UnmetExpectation(name, f"label {label}", labels.get(label, "not set"), value)
+    if _has_gpus(expected):
+        mps = expected["labels"].get("nvidia.com/mps.capable") == "true"
+        yield from _check_daemon_sets(name, (*DAEMON_SETS, MPS_DAEMON_SET) if mps else DAEMON_SETS, snapshot)
 
 
-def _rolled_out(node: str, names: Sequence[str], seen: Snapshot) -> Iterator[UnmetExpectation]:
+def _check_resources(expected: ExpectedNode, allocatable: Mapping[str, object]) -> Iterator[UnmetExpectation]:
+    name, resources = expected["name"], expected["resources"]
+    for resource, count in sorted(resources.items()):
+        found = str(allocatable.get(resource) or 0)
+        if found != str(count):
+            yield UnmetExpectation(name, resource, found, str(count))
+    if _has_gpus(expected):
+        for resource, count in sorted(allocatable.items()):
+            if resource not in resources and GPU_RESOURCE.fullmatch(resource) and str(count) != "0":
+                yield UnmetExpectation(name, resource, str(count), "0: its GPUs go by another name")
+
+
+def _check_daemon_sets(node: str, names: Sequence[str], snapshot: Snapshot) -> Iterator[UnmetExpectation]:
     for name in names:
         check = f"DaemonSet {name}"
-        if not (daemon_set := seen.daemon_sets.get(name)):
-            yield UnmetExpectation(node, check, "not there", "its pod Ready")
+        if not (daemon_set := snapshot.daemon_sets.get(name)):
+            yield UnmetExpectation(node, check, "no such DaemonSet", "its pod Ready")
             continue
-        pods = [pod for pod in pods_on(node, seen.pods) if owned_by(name, pod)]
+        pods = [pod for pod in pods_on_node(snapshot.pods, node) if is_owned_by(pod, name)]
         if not pods:
             yield UnmetExpectation(node, check, "no pod on this node", "its pod Ready")
-        elif states := [state for pod in pods if (state := _behind(daemon_set, pod))]:
-            yield UnmetExpectation(node, check, "; ".join(states), "its newest pod Ready, no other")
+        elif states := [state for pod in pods if (state := _outdated(daemon_set, pod))]:
+            yield UnmetExpectation(node, check, "; ".join(states), "only its newest pod, Ready")
 
 
-def _behind(daemon_set: Mapping[str, Any], pod: Mapping[str, Any]) -> str:
-    """Why this pod is not what the DaemonSet wants by now; empty when it is."""
-    meta = daemon_set["metadata"]
-    if meta.get("generation", 0) > _status(daemon_set).get("observedGeneration", 0):
-        return "a change that has not begun to roll out"
-    newest = meta.get("annotations", {}).get("deprecated.daemonset.template.generation")
-    mine = pod["metadata"].get("labels", {}).get("pod-template-generation")
+def _outdated(daemon_set: KubernetesObject, pod: KubernetesObject) -> str:
+    """Why this pod is not the DaemonSet's newest pod in Ready state; empty when it is."""
+    metadata = daemon_set["metadata"]
+    if metadata.get("generation", 0) > status_of(daemon_set).get("observedGeneration", 0):
+        return "a change whose rollout has not begun"
+    newest = metadata.get("annotations", {}).get("deprecated.daemonset.template.generation")
+    mine = labels_of(pod).get("pod-template-generation")
     if newest and mine and newest != mine:
-        return "a pod of the form before the last change"
+        return "a pod from before the last change"
     if pod["metadata"].get("deletionTimestamp"):
-        return "a pod that is leaving"
+        return "a pod that is terminating"
     return "" if condition(pod, "Ready").get("status") == "True" else pod_state(pod)
-
-
-def pods_on(node: str, pods: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [pod for pod in pods if pod.get("spec", {}).get("nodeName") == node]
-
-
-def owned_by(name: str, pod: Mapping[str, Any]) -> bool:
-    return any(owner.get("name") == name for owner in pod["metadata"].get("ownerReferences", []))
-
-
-def pod_state(pod: Mapping[str, Any]) -> str:
-    """What a pod is doing, in the words kubectl uses where there are any."""
-    status = _status(pod)
-    for kind in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(kind) or []:
-            state = container.get("state", {})
-            ended = state.get("terminated") or {}
-            about = state.get("waiting") or (ended if ended.get("exitCode") else None)
-            if about and about.get("reason") not in (None, "PodInitializing"):
-                # What a container said when it ended, where its pod lets it say something.
-                last = (container.get("lastState") or {}).get("terminated") or {}
-                said = [about["reason"], *(one["message"] for one in (about, last) if one.get("message"))]
-                return f"{container['name']} {': '.join(said)}"
-    initial = status.get("initContainerStatuses") or []
-    running = [container["name"] for container in initial if "running" in container.get("state", {})]
-    return f"{status.get('phase', 'Unknown')}, " + (f"still in {running[0]}" if running else "not Ready")
-
-
-def condition(thing: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """The condition of that type in the object's status, empty when there is none."""
-    conditions = _status(thing).get("conditions") or []
-    return next((found for found in conditions if found.get("type") == kind), {})
-
-
-def _status(thing: Mapping[str, Any]) -> Mapping[str, Any]:
-    return thing.get("status") or {}

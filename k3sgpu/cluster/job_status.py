@@ -1,52 +1,57 @@
-"""What a Job and its pods say of themselves, in one line. Objects of the API in, texts out."""
+"""The state of a Job and its pods in one line each, from the API's objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Object = Mapping[str, Any]
+from k3sgpu.cluster.objects import KubernetesObject, condition, status_of
+
+COMPLETE = "Complete"
 
 
-def ended(job: Object) -> str | None:
-    """ "Complete", or why it has failed; None while it goes on."""
-    for condition in job.get("status", {}).get("conditions") or []:
-        if condition["status"] == "True" and condition["type"] == "Complete":
-            return "Complete"
-        if condition["status"] == "True" and condition["type"] == "Failed":
-            return f"{condition.get('reason')}: {condition.get('message', '')}"
+def job_outcome(job: KubernetesObject) -> str | None:
+    """Returns COMPLETE, or why the Job has failed; None while it runs."""
+    if condition(job, "Complete").get("status") == "True":
+        return COMPLETE
+    failed = condition(job, "Failed")
+    if failed.get("status") == "True":
+        return f"{failed.get('reason')}: {failed.get('message', '')}"
     return None
 
 
-def describe_pod(pod: Object) -> str:
-    """Where a pod is and how it fares: what ended it, what it waits for, or its phase."""
-    node, phase = pod["spec"].get("nodeName"), pod.get("status", {}).get("phase", "Pending")
-    reasons = list(_reasons(pod.get("status", {})))
-    where = f"{pod['metadata']['name']} on {node}" if node else pod["metadata"]["name"]
-    return f"pod {where}: {'; '.join(reasons) or phase}"
+def describe_pod(pod: KubernetesObject) -> str:
+    """Returns where a pod is, and what ended it, what it waits for, or its phase."""
+    node, phase = pod["spec"].get("nodeName"), status_of(pod).get("phase", "Pending")
+    name = pod["metadata"]["name"]
+    where = f"{name} on {node}" if node else name
+    return f"pod {where}: {'; '.join(_reasons(pod)) or phase}"
 
 
-def unschedulable(pod: Object) -> str | None:
-    """The scheduler's words, where it has found no node for the pod."""
-    for condition in pod.get("status", {}).get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return condition.get("message", "")
-    return None
+def scheduler_message(pod: KubernetesObject) -> str | None:
+    """Returns why the scheduler has found no node for the pod; None when it has one."""
+    scheduled = condition(pod, "PodScheduled")
+    return scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None
 
 
-def failed_pod(pods: Sequence[Object]) -> Object | None:
-    """The pod to ask for its log: the last one that failed."""
-    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+def last_failed_pod(pods: Sequence[KubernetesObject]) -> KubernetesObject | None:
+    """Returns the pod that was created last among those that failed."""
+    failed = [pod for pod in pods if status_of(pod).get("phase") == "Failed"]
     return max(failed, key=lambda pod: pod["metadata"].get("creationTimestamp", ""), default=None)
 
 
-def _reasons(status: Object) -> Iterator[str]:
+def _reasons(pod: KubernetesObject) -> Iterator[str]:
+    status = status_of(pod)
     for container in status.get("containerStatuses") or []:
         state = container.get("state", {})
-        if end := state.get("terminated"):
-            why = ": ".join(end[key] for key in ("reason", "message") if end.get(key))
-            yield f"exit code {end.get('exitCode')}" + (f" ({why})" if why else "")
-        if wait := state.get("waiting"):
-            yield ": ".join(wait[key] for key in ("reason", "message") if wait.get(key))
+        if ended := state.get("terminated"):
+            reason = _reason_and_message(ended)
+            yield f"exit code {ended.get('exitCode')}" + (f" ({reason})" if reason else "")
+        if waiting := state.get("waiting"):
+            yield _reason_and_message(waiting)
     if status.get("reason"):  # of the kubelet, such as UnexpectedAdmissionError
-        yield ": ".join(status[key] for key in ("reason", "message") if status.get(key))
-    if words := unschedulable({"status": status}):
-        yield words
+        yield _reason_and_message(status)
+    if message := scheduler_message(pod):
+        yield message
+
+
+def _reason_and_message(state: Mapping[str, Any]) -> str:
+    return ": ".join(state[key] for key in ("reason", "message") if state.get(key))

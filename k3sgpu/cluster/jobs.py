@@ -1,69 +1,92 @@
-"""Waiting for Jobs: one that the stack has made, or one on each GPU node that shows that a slice computes."""
+"""Waits for Jobs: one of the stack, or one on each GPU node that verifies that a slice computes."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lightkube import KubeConfig
 
+from k3sgpu import timeouts
 from k3sgpu.cluster.client import ApiUnavailable
-from k3sgpu.cluster.job_status import describe_pod, ended, failed_pod, unschedulable
-from k3sgpu.cluster.jobs_api import Jobs, Object, jobs_in
+from k3sgpu.cluster.job_status import (
+    COMPLETE,
+    describe_pod,
+    job_outcome,
+    last_failed_pod,
+    scheduler_message,
+)
+from k3sgpu.cluster.jobs_api import JobsApi, jobs_api
+from k3sgpu.cluster.objects import KubernetesObject
+from k3sgpu.handoff.jobs import JobToWaitFor, NodeToVerify, VerifyPlan
+from k3sgpu.polling import Look, poll, progress_line
 
-EVERY_S = 1.0
-GRACE_S = 60
-"""How long after a Job's deadline its controller may take to say so."""
-SETTLED_S = 10
-"""A node that says so long that it is full is full: its slices may just have come."""
-VERIFIER = {"app": "gpu-verify"}
-FULL = "skipped: full"
-PASSED = "passed"
+VERIFY_LABELS = {"app": "gpu-verify"}
+PASSED, FULL, FAILED = "passed", "skipped: full", "failed: "
+"""A node's verdict; the reason follows on FAILED."""
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
-def wait_for_job(job: Mapping[str, Any], config: KubeConfig, tell: Tell) -> str | None:
-    """None when the Job has succeeded, else what happened: its pods, their exit codes, the last of a log."""
+def wait_for_job(job: JobToWaitFor, config: KubeConfig, progress: Progress) -> str | None:
+    """Waits for the Job's end. It returns None when the Job has succeeded, else what happened:
+    its pods, their exit codes, and the end of a log."""
 
     async def run() -> str | None:
-        async with jobs_in(config, job["namespace"]) as jobs:
-            return await _outcome(jobs, job["name"], job["timeoutSeconds"], tell)
+        async with jobs_api(config, job["namespace"]) as jobs:
+            return await JobWait(jobs, job["name"], job["timeoutSeconds"], progress).failure()
 
     return asyncio.run(run())
 
 
-def verify_nodes(plan: Mapping[str, Any], config: KubeConfig, tell: Tell) -> dict[str, str]:
-    """By node: passed, `skipped: full`, or `failed:` and why. The Jobs are gone afterwards."""
+def verify_nodes(plan: VerifyPlan, config: KubeConfig, progress: Progress) -> dict[str, str]:
+    """Runs a Job on one slice of each node, and returns PASSED, FULL, or FAILED and why by node.
+
+    The Jobs are deleted afterwards.
+    """
 
     async def run() -> dict[str, str]:
-        async with jobs_in(config, plan["namespace"]) as jobs:
-            await _with_retries(lambda: jobs.delete(VERIFIER))  # of a run that was killed
+        async with jobs_api(config, plan["namespace"]) as jobs:
+            await _delete_verify_jobs(jobs)  # of a run that was killed
             try:
                 nodes = plan["nodes"]
-                found = await asyncio.gather(*(_verdict(jobs, plan, node, tell) for node in nodes))
-                return {node["name"]: verdict for node, verdict in zip(nodes, found, strict=True)}
+                verdicts = await asyncio.gather(*(verify_node(jobs, plan, node, progress) for node in nodes))
+                return {node["name"]: verdict for node, verdict in zip(nodes, verdicts, strict=True)}
             finally:
-                await _with_retries(lambda: jobs.delete(VERIFIER))
+                await _delete_verify_jobs(jobs)
 
     return asyncio.run(run())
 
 
-def verifier(plan: Mapping[str, Any], node: Mapping[str, Any]) -> Object:
-    """A Job that must compute on one slice of one node, whatever taints it has."""
+async def verify_node(jobs: JobsApi, plan: VerifyPlan, node: NodeToVerify, progress: Progress) -> str:
+    """Runs a Job on one slice of the node, and returns PASSED, FULL, or FAILED and why."""
+    try:
+        name = await jobs.create(verify_job(plan, node))
+    except ApiUnavailable as error:
+        return f"{FAILED}no Job could be made: {error}"
+    full_message = f"Insufficient {node['resource']}"
+    wait = JobWait(jobs, name, plan["timeoutSeconds"], lambda _: None, full_message)
+    failure = await wait.failure()
+    verdict = PASSED if failure is None else failure if failure == FULL else f"{FAILED}{failure}"
+    progress(f"{node['name']}: {verdict}")
+    return verdict
+
+
+def verify_job(plan: VerifyPlan, node: NodeToVerify) -> KubernetesObject:
+    """Returns a Job that must compute on one slice of one node, whatever taints it has."""
     container = {
         "name": "main",
         "image": plan["image"],
         "resources": {"limits": {node["resource"]: "1"}},
     }
     return {
-        "metadata": {"generateName": "gpu-verify-", "labels": VERIFIER},
+        "metadata": {"generateName": "gpu-verify-", "labels": VERIFY_LABELS},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": plan["timeoutSeconds"],
-            "ttlSecondsAfterFinished": GRACE_S,
+            "ttlSecondsAfterFinished": timeouts.JOB_CLEANUP_SECONDS,
             "template": {
-                "metadata": {"labels": VERIFIER},
+                "metadata": {"labels": VERIFY_LABELS},
                 "spec": {
                     "restartPolicy": "Never",
                     "runtimeClassName": "nvidia",
@@ -76,61 +99,69 @@ def verifier(plan: Mapping[str, Any], node: Mapping[str, Any]) -> Object:
     }
 
 
-async def _verdict(jobs: Jobs, plan: Mapping[str, Any], node: Mapping[str, Any], tell: Tell) -> str:
-    try:
-        name = await jobs.create(verifier(plan, node))
-    except ApiUnavailable as error:
-        return f"failed: no Job could be made: {error}"
-    words = f"Insufficient {node['resource']}"
-    wrong = await _outcome(jobs, name, plan["timeoutSeconds"], lambda _: None, full=words)
-    verdict = PASSED if wrong is None else wrong if wrong == FULL else f"failed: {wrong}"
-    tell(f"{node['name']}: {verdict}")
-    return verdict
+@dataclass
+class JobWait:
+    """The wait for one Job's end."""
 
+    jobs: JobsApi
+    name: str
+    timeout: int
+    """The Job's activeDeadlineSeconds; its controller has JOB_CONTROLLER_SECONDS more to end it."""
+    progress: Progress
+    full_message: str = ""
+    """What the scheduler says of a node that is full. Empty: wait for room until the Job's deadline."""
+    pods: Sequence[KubernetesObject] = ()
+    """As last seen: at its deadline, a Job's controller deletes the pods."""
+    full_since: float | None = None
 
-async def _outcome(jobs: Jobs, name: str, timeout: int, tell: Tell, full: str | None = None) -> str | None:
-    """None: the Job has succeeded. FULL: the scheduler has said `full` for SETTLED_S."""
-    began, full_since, shown = time.monotonic(), None, ""
-    pods: Sequence[Object] = []
-    while True:
+    async def failure(self) -> str | None:
+        """Returns None when the Job has succeeded, FULL if its node is full, else what happened."""
+        result = await poll(
+            self._look,
+            deadline=self.timeout + timeouts.JOB_CONTROLLER_SECONDS,
+            interval=timeouts.JOB_INTERVAL_SECONDS,
+            progress=lambda waited, state: self.progress(progress_line(waited, self.timeout, state)),
+        )
+        if result.last is None or not result.done:
+            return f"not ended after {result.waited:.0f} s; last seen: {result.state}"
+        return result.last.value
+
+    async def _look(self) -> Look[str | None]:
+        """What `failure` returns, as soon as the Job has ended."""
+        job = await self.jobs.get(self.name)
+        if job is None:
+            return Look(f"Job {self.name} no longer exists: somebody has deleted it", done=True)
+        self.pods = await self.jobs.pods(self.name) or self.pods
+        if outcome := job_outcome(job):
+            return Look(None if outcome == COMPLETE else await self._explain(outcome), done=True)
+        if self._node_is_full():
+            return Look(FULL, done=True)
+        return Look(None, "; ".join(describe_pod(pod) for pod in self.pods) or "no pod yet")
+
+    def _node_is_full(self) -> bool:
+        """Whether the scheduler has found no room for NODE_FULL_SECONDS."""
+        messages = [scheduler_message(pod) or "" for pod in self.pods]
+        if not self.full_message or not any(self.full_message in message for message in messages):
+            self.full_since = None
+            return False
         now = time.monotonic()
-        try:
-            job, pods = await jobs.get(name), await jobs.pods(name) or pods
-            if job is None:
-                return f"Job {name} is gone: somebody has deleted it"
-            if end := ended(job):
-                return None if end == "Complete" else await _explained(jobs, end, pods)
-            state = "; ".join(describe_pod(pod) for pod in pods) or "no pod yet"
-        except ApiUnavailable as error:
-            state = str(error)
-        if full and any(full in (unschedulable(pod) or "") for pod in pods):
-            full_since = full_since or now
-            if now - full_since >= SETTLED_S:
-                return FULL
-        else:
-            full_since = None
-        if now - began > timeout + GRACE_S:
-            return f"not ended after {now - began:.0f} s; last seen: {state}"
-        if state != shown:
-            tell(f"{now - began:4.0f} s of {timeout} s: {state}")
-            shown = state
-        await asyncio.sleep(EVERY_S)
+        self.full_since = self.full_since or now
+        return now - self.full_since >= timeouts.NODE_FULL_SECONDS
+
+    async def _explain(self, outcome: str) -> str:
+        """A failed Job's reason, its pods, and the end of the log of the pod that failed last."""
+        lines = [outcome, *(describe_pod(pod) for pod in self.pods)]
+        if pod := last_failed_pod(self.pods):
+            log = await self.jobs.log(pod)
+            lines += [f"the last lines of {pod['metadata']['name']}:", *(f"  | {line}" for line in log)]
+        return "\n".join(lines)
 
 
-async def _explained(jobs: Jobs, end: str, pods: Sequence[Object]) -> str:
-    """A failed Job's reason, pods, and the last lines of what the last failed one said."""
-    lines = [end, *(describe_pod(pod) for pod in pods)]
-    if pod := failed_pod(pods):
-        log = await jobs.log(pod)
-        lines += [f"the last lines of {pod['metadata']['name']}:", *(f"  | {line}" for line in log)]
-    return "\n".join(lines)
+async def _delete_verify_jobs(jobs: JobsApi) -> None:
+    """Deletes them where the API allows it; what stays ends by itself (ttlSecondsAfterFinished)."""
 
+    async def look() -> Look[None]:
+        await jobs.delete(VERIFY_LABELS)
+        return Look(None, done=True)
 
-async def _with_retries(call: Callable[[], Any]) -> None:
-    """A few tries; what stays behind ends by itself (ttlSecondsAfterFinished)."""
-    for _ in range(3):
-        try:
-            return await call()
-        except ApiUnavailable:
-            await asyncio.sleep(EVERY_S)
-    return None
+    await poll(look, deadline=timeouts.JOB_DELETE_SECONDS, interval=timeouts.API_RETRY_INTERVAL_SECONDS)

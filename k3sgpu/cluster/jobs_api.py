@@ -1,4 +1,4 @@
-"""Jobs over the API. Every call has a deadline; what failed for the moment raises ApiUnavailable."""
+"""Requests about Jobs to the API. Each has a deadline, and raises ApiUnavailable when it fails."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,30 +11,29 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType
 
 from k3sgpu.cluster.client import ApiUnavailable, Pod, client, request_deadline
+from k3sgpu.cluster.objects import KubernetesObject
 
-_Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
 LOG_LINES = 20
-
-Object = Mapping[str, Any]
+_Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
 
 
 @dataclass(frozen=True)
-class Jobs:
+class JobsApi:
     """The Jobs of one namespace."""
 
     api: AsyncClient
     namespace: str
 
-    async def create(self, job: Object) -> str:
-        """Its name."""
+    async def create(self, job: KubernetesObject) -> str:
+        """Creates a Job, and returns its name."""
         async with request_deadline(self.api):
             create: Any = self.api.create  # its overloads do not know resources that are made at run time
             whole = _Job.from_dict({"apiVersion": "batch/v1", "kind": "Job", **job})
-            made = await create(whole, namespace=self.namespace)
-        return made["metadata"]["name"]
+            created = await create(whole, namespace=self.namespace)
+        return created["metadata"]["name"]
 
-    async def get(self, name: str) -> Object | None:
-        """The Job; None where there is none."""
+    async def get(self, name: str) -> KubernetesObject | None:
+        """Returns the Job; None when it does not exist."""
         async with request_deadline(self.api):
             try:
                 return await self.api.get(_Job, name, namespace=self.namespace)
@@ -43,21 +42,21 @@ class Jobs:
                     return None
                 raise
 
-    async def pods(self, name: str) -> list[Object]:
-        """The pods of a Job."""
+    async def pods(self, name: str) -> list[KubernetesObject]:
+        """Returns the pods of a Job."""
         async with request_deadline(self.api):
             found = self.api.list(Pod, namespace=self.namespace, labels={"job-name": name})
             return [pod async for pod in found]
 
     async def delete(self, labels: Mapping[str, str]) -> None:
-        """All Jobs with these labels, and their pods."""
+        """Deletes all Jobs that have these labels, with their pods."""
         async with request_deadline(self.api):
             found = self.api.list(_Job, namespace=self.namespace, labels=dict(labels))
             for name in [job["metadata"]["name"] async for job in found]:
                 await self.api.delete(_Job, name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
 
-    async def log(self, pod: Object) -> list[str]:
-        """The last lines that the pod has said, or one that says why they cannot be had."""
+    async def log(self, pod: KubernetesObject) -> list[str]:
+        """Returns the last lines of the pod's log, or one line that says why it cannot."""
         try:
             async with request_deadline(self.api):
                 name = pod["metadata"]["name"]
@@ -68,7 +67,7 @@ class Jobs:
 
 
 @asynccontextmanager
-async def jobs_in(config: KubeConfig, namespace: str) -> AsyncIterator[Jobs]:
-    """The Jobs of a namespace, over one connection."""
+async def jobs_api(config: KubeConfig, namespace: str) -> AsyncIterator[JobsApi]:
+    """Holds a connection to the Jobs of a namespace. Raises InputError."""
     async with client(config) as api:
-        yield Jobs(api, namespace)
+        yield JobsApi(api, namespace)

@@ -1,38 +1,69 @@
-"""The expected state: what the cluster must show once sharing is in place. It holds no secret."""
+"""The expected state: what the nodes must show in the end. It holds no secret.
+
+The program hands it to `doctor cluster` and to `drain`.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired
 
-from k3sgpu.handoff.environment import fields
-from k3sgpu.timeouts import NODES_THERE_SECONDS
-from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP, OPERATOR_NAMESPACE
+from typing_extensions import TypedDict
+
+from k3sgpu.handoff.validation import validate
+from k3sgpu.timeouts import EXISTING_NODES_SECONDS
+from k3sgpu.wellknown import CONFIG_LABEL, OPERATOR_NAMESPACE
 
 if TYPE_CHECKING:
     from k3sgpu.capacity import NodeOffer
     from k3sgpu.settings import Settings
 
+EXPECTED_STATE_VARIABLE = "K3SGPU_EXPECTED_STATE"
+"""The environment variable that it travels in."""
 
-def build_expected_state(settings: Settings, offers: Iterable[NodeOffer]) -> dict[str, Any]:
-    """What the cluster must show once sharing is in place, from what capacity says the nodes will offer."""
+
+class ExpectedNode(TypedDict):
+    """What one node must show."""
+
+    name: str
+    resources: dict[str, int]
+    """Allocatable, by resource name. Nothing is expected of resources that are not NVIDIA's."""
+    labels: dict[str, str]
+    maintenance: NotRequired[bool]
+    """The node must exist, and may be in any condition."""
+
+
+class ExpectedState(TypedDict):
+    """What the cluster must show, and how long to wait for it."""
+
+    timeoutSeconds: int
+    """The deadline of the readiness gate."""
+    drainTimeoutSeconds: int
+    """The deadline of a drain before the GPU configuration of a node changes."""
+    namespace: str
+    """Where the GPU Operator runs."""
+    nodes: list[ExpectedNode]
+
+
+def build_expected_state(settings: Settings, offers: Iterable[NodeOffer]) -> ExpectedState:
+    """Returns what nodes must show once sharing is configured, from what they will offer."""
     return {
         "timeoutSeconds": settings.gpu_operator.ready_timeout_seconds,
         "drainTimeoutSeconds": settings.k3s.drain_timeout_seconds,
         "namespace": OPERATOR_NAMESPACE,
-        "configMap": CONFIG_MAP,
         "nodes": [
-            {"name": offer.name, "resources": dict(offer.resources), "labels": _promised_labels(offer)}
+            {"name": offer.name, "resources": dict(offer.resources), "labels": _labels(offer)}
             for offer in offers
             if not offer.maintenance
         ],
     }
 
 
-def existing_nodes_state(settings: Settings) -> dict[str, Any]:
-    """That the Nodes of a cluster which is there already are there, and Ready where anything is expected."""
+def existing_nodes_state(settings: Settings) -> ExpectedState:
+    """Returns the state of existing nodes: there, and Ready unless in maintenance."""
     return {
-        "timeoutSeconds": NODES_THERE_SECONDS,
+        "timeoutSeconds": EXISTING_NODES_SECONDS,
         "drainTimeoutSeconds": 0,
         "namespace": OPERATOR_NAMESPACE,
         "nodes": [
@@ -42,16 +73,17 @@ def existing_nodes_state(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _promised_labels(offer: NodeOffer) -> dict[str, str]:
+def expected_state_json(expected: ExpectedState) -> str:
+    """Returns the value of EXPECTED_STATE_VARIABLE."""
+    return json.dumps(expected, sort_keys=True)
+
+
+def parse_expected_state(data: object) -> ExpectedState:
+    """Returns `data` as an expected state. Raises InputError where it has another shape."""
+    return validate(ExpectedState, data, "the expected state")
+
+
+def _labels(offer: NodeOffer) -> dict[str, str]:
+    """The labels that choose the configuration, and those that GPU feature discovery sets because of it."""
     chosen = {name: value for name, value in offer.labels.items() if name == CONFIG_LABEL}
     return chosen | offer.discovered_labels
-
-
-def parse_expected_state(data: object) -> dict[str, Any]:
-    """Checks a promise from outside for the fields the rules use. Raises InputError."""
-    told = fields(
-        data, "the expected state", timeoutSeconds=int, drainTimeoutSeconds=int, namespace=str, nodes=list
-    )
-    for node in told["nodes"]:
-        fields(node, "a node of the expected state", name=str, resources=dict, labels=dict)
-    return told

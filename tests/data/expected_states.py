@@ -1,14 +1,17 @@
-"""A promise, and a cluster that keeps it, as the API lists it."""
+"""An expected state, and a cluster that meets it, as the API lists it."""
 
+from collections.abc import Callable
 from typing import Any
 
+from k3sgpu.cluster.client import Snapshot
 from k3sgpu.cluster.expected_state import DAEMON_SETS
+from k3sgpu.handoff.expected_state import ExpectedState
 
 PLUGIN, DISCOVERY = DAEMON_SETS
-EXPECTED: dict[str, Any] = {
+EXPECTED: ExpectedState = {
     "timeoutSeconds": 60,
+    "drainTimeoutSeconds": 5,
     "namespace": "gpu-operator",
-    "configMap": "time-slicing-config",
     "nodes": [
         {
             "name": "gpu-1",
@@ -18,7 +21,7 @@ EXPECTED: dict[str, Any] = {
         {"name": "server-1", "resources": {}, "labels": {}},
     ],
 }
-NO_GPU = {**EXPECTED, "nodes": EXPECTED["nodes"][1:]}
+NO_GPU: ExpectedState = {**EXPECTED, "nodes": EXPECTED["nodes"][1:]}
 OPERATOR = {
     "metadata": {
         "name": "gpu-operator-5d8b7c-x2z4q",
@@ -64,7 +67,7 @@ def pod(owner: str, on: str = "gpu-1", **status: Any) -> dict[str, Any]:
 
 
 def cluster() -> dict[str, Any]:
-    """A cluster that keeps EXPECTED."""
+    """A cluster that meets EXPECTED."""
     gpu_1 = node("gpu-1", allocatable={"nvidia.com/gpu": "6", "cpu": "4"})
     gpu_1["metadata"]["labels"] = dict(EXPECTED["nodes"][0]["labels"])
     policy = {
@@ -86,3 +89,37 @@ def gpu_1(state: dict[str, Any]) -> dict[str, Any]:
 
 def fewer(state: dict[str, Any]) -> None:
     gpu_1(state)["status"]["allocatable"]["nvidia.com/gpu"] = "1"
+
+
+def snapshot(state: dict[str, Any]) -> Snapshot:
+    """The same cluster, as the client reads it."""
+    return Snapshot(
+        nodes={item["metadata"]["name"]: item for item in state["nodes"]},
+        policies=state["clusterpolicies"],
+        daemon_sets={item["metadata"]["name"]: item for item in state["daemonsets"]},
+        pods=state["pods"],
+    )
+
+
+def plugin_pod(**status: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda state: state["pods"].__setitem__(0, pod(PLUGIN, **status))
+
+
+def waiting(
+    reason: str, message: str = "", last: str = "", container: str = "nvidia-device-plugin"
+) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    ended = {"terminated": {"exitCode": 1, "message": last}} if last else {}
+    return {
+        "conditions": [],
+        "containerStatuses": [{"name": container, "state": state, "lastState": ended}],
+    }
+
+
+def in_init(container: str) -> dict[str, Any]:
+    running = [{"name": container, "state": {"running": {}}}]
+    return {"phase": "Pending", "conditions": [], "initContainerStatuses": running}
+
+
+def operator_says(state: str, ready: tuple[str, str]) -> Callable[[dict[str, Any]], object]:
+    return lambda s: s["clusterpolicies"][0]["status"].update(state=state, conditions=conditions(Ready=ready))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k3sgpu.cluster.client import LOOK_S
+from k3sgpu.timeouts import SNAPSHOT_SECONDS
 from rehearsal import __main__ as command
 from rehearsal.faults.cluster import broken_by_hand
 from rehearsal.faults.context import FaultContext
@@ -96,7 +96,7 @@ def given_up(cluster: StackFixture) -> str:
     said = cluster.expect_failure(cluster.up)
     del cluster.config["gpuOperator"]["readyTimeoutSeconds"]
     waited = re.search(r"doctor cluster after (\d+) s: ", said)
-    assert waited and SOON <= int(waited[1]) <= SOON + LOOK_S, said
+    assert waited and SOON <= int(waited[1]) <= SOON + SNAPSHOT_SECONDS, said
     return said
 
 
@@ -170,7 +170,7 @@ def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(clu
     said = given_up(cluster)
     for words in (
         "found:    0",
-        "the plugin does not start with its sharing file",
+        "the device plugin does not start with its configuration",
         "found:    nvidia-device-plugin CrashLoopBackOff",
         "number of replicas must be >= 2",
         "found:    no pod on this node",
@@ -199,7 +199,7 @@ def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
             "found:    not Ready: Kubelet stopped posting node status.",
             "expected: Ready",
             f'on {A100}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager',
-            "its machine is dead for good? Then gone: true to it in the stack file",
+            "is its machine lost for good? Then set gone: true on the host in the stack file",
         ):
             assert words in told, words
     cluster.run_on(agent, "systemctl start k3s-agent")
@@ -217,7 +217,7 @@ def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back
     for said in (told, by_hand):
         for words in (
             f"{RTX}  expected: Ready, nvidia.com/gpu 5",
-            "found:    not there",
+            "found:    no such DaemonSet",
             "see ClusterPolicy: without one the operator makes nothing on a node",
             "found:    none in the cluster, though the operator runs",
             "expected: one that is ready",
@@ -250,7 +250,7 @@ def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(cluster: StackFixture):
     profile(cluster, "box", "clients")
     said = cluster.expect_failure(cluster.up)
     assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
-    assert "their nodes are in use as before" in said
+    assert "their nodes are uncordoned again" in said
     assert not out_of_use(cluster, RTX)
     assert (untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()) == before
     assert label(cluster, RTX, "device-plugin.config") == "none"
@@ -304,7 +304,7 @@ def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(cluster:
     del cluster.config["pools"]["a100"]["gpu"]["mig"]
     profile(cluster, "a100", "none")
     said = cluster.expect_failure(cluster.up)
-    assert "after 8 s these pods still hold GPUs; their nodes are in use as before" in said
+    assert "after 8 s these pods still hold GPUs; their nodes are uncordoned again" in said
     assert f"{A100}: pod default/holder-" in said and "disruption budget" in said
     assert not out_of_use(cluster, A100)
     assert (offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)) == before
@@ -332,9 +332,9 @@ def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(clu
     for words in (
         "found:    6",
         "expected: 21",
-        f"on {A100}: nvidia-smi -L shows how its cards are cut",
+        f"on {A100}: nvidia-smi -L lists the partitions of its cards",
         "found:    1",
-        "expected: 0, the cards go by another name",
+        "expected: 0: its GPUs go by another name",
     ):
         assert words in said, words
     assert out_of_use(cluster, A100)

@@ -298,7 +298,7 @@ class Typed:
         (
             "cluster --from-graph",
             {"K3SGPU_EXPECTED_STATE": '{"nodes": 1}'},
-            "the expected state: timeoutSeconds is None",
+            "the expected state: timeoutSeconds: found nothing",
         ),
         (
             "cluster --from-graph",

@@ -1,4 +1,4 @@
-"""Jobs: what they and their pods say, and the wait against a small API of our own."""
+"""Waits for Jobs, against answers from memory in place of the API."""
 
 import asyncio
 import io
@@ -8,69 +8,21 @@ from typing import Any
 
 import pytest
 
+from k3sgpu import timeouts
 from k3sgpu.cli.main import main
-from k3sgpu.cluster import client
-from k3sgpu.cluster import jobs as run
+from k3sgpu.cluster import client, jobs
 from k3sgpu.cluster.client import ApiUnavailable
-from k3sgpu.cluster.job_status import describe_pod, ended, failed_pod
+from k3sgpu.handoff.jobs import NodeToVerify, VerifyPlan
+from tests.data.jobs import EXITED, FULL, PULLING, job, pod, unschedulable
 
-PLAN = {"namespace": "n", "image": "i:1", "timeoutSeconds": 9, "strict": False, "nodes": []}
-FULL = "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) were unschedulable."
-
-
-def pod(name: str = "p", node: str | None = "gpu-1", phase: str = "Running", **status: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "creationTimestamp": name},
-        "spec": {"nodeName": node} if node else {},
-        "status": {"phase": phase, **status},
-    }
-
-
-def container(**state: Any) -> dict[str, Any]:
-    return {"containerStatuses": [{"name": "main", "state": state}]}
-
-
-def unschedulable(message: str) -> dict[str, Any]:
-    return pod(
-        node=None,
-        phase="Pending",
-        conditions=[
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-        ],
-    )
-
-
-def job(kind: str | None = None, **more: str) -> dict[str, Any]:
-    return {"status": {"conditions": [{"type": kind, "status": "True", **more}] if kind else []}}
-
-
-EXITED = pod("p2", phase="Failed", **container(terminated={"exitCode": 244, "reason": "Error"}))
-PULLING = container(waiting={"reason": "ImagePullBackOff", "message": 'Back-off pulling image "i:1"'})
-
-
-@pytest.mark.parametrize(
-    ("one", "said"),
-    [
-        (pod(), "pod p on gpu-1: Running"),
-        (EXITED, "pod p2 on gpu-1: exit code 244 (Error)"),
-        (pod(phase="Pending", **PULLING), 'pod p on gpu-1: ImagePullBackOff: Back-off pulling image "i:1"'),
-        (unschedulable(FULL), f"pod p: {FULL}"),
-        (
-            pod(phase="Failed", reason="UnexpectedAdmissionError", message="found 2"),
-            "pod p on gpu-1: UnexpectedAdmissionError: found 2",
-        ),
-    ],
-)
-def test_a_pod_in_one_line(one: dict[str, Any], said: str) -> None:
-    assert describe_pod(one) == said
-
-
-def test_how_a_job_ended() -> None:
-    assert ended(job()) is None
-    assert ended(job("SuccessCriteriaMet")) is None
-    assert ended(job("Complete")) == "Complete"
-    assert ended(job("Failed", reason="DeadlineExceeded", message="too long")) == "DeadlineExceeded: too long"
-    assert failed_pod([pod("p1", phase="Failed"), EXITED, pod("p3")]) is EXITED
+PLAN: VerifyPlan = {
+    "namespace": "n",
+    "image": "i:1",
+    "timeoutSeconds": 9,
+    "strict": False,
+    "generation": 1,
+    "nodes": [],
+}
 
 
 class Jobs:
@@ -106,26 +58,25 @@ class Jobs:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "EVERY_S", 0)
-    monkeypatch.setattr(run, "GRACE_S", 0)
-    monkeypatch.setattr(run, "SETTLED_S", 0)
+    for name in ("JOB_INTERVAL_SECONDS", "JOB_CONTROLLER_SECONDS", "NODE_FULL_SECONDS"):
+        monkeypatch.setattr(timeouts, name, 0)
 
 
-def outcome(*answers: Any, timeout: int = 60, full: str | None = None) -> tuple[str | None, list[str]]:
-    said: list[str] = []
-    jobs: Any = Jobs(*answers)
-    return asyncio.run(run._outcome(jobs, "j", timeout, said.append, full)), said
+def wait(*answers: Any, timeout: int = 60, full: str = "") -> tuple[str | None, list[str]]:
+    lines: list[str] = []
+    api: Any = Jobs(*answers)
+    return asyncio.run(jobs.JobWait(api, "j", timeout, lines.append, full).failure()), lines
 
 
-def test_a_job_that_succeeds_after_a_while() -> None:
-    wrong, said = outcome((job(), []), ApiUnavailable("down"), (job(), [pod()]), (job("Complete"), [pod()]))
-    assert wrong is None
-    assert [line.partition(": ")[2] for line in said] == ["no pod yet", "down", "pod p on gpu-1: Running"]
+def test_job_that_succeeds_after_a_while() -> None:
+    failure, lines = wait((job(), []), ApiUnavailable("down"), (job(), [pod()]), (job("Complete"), [pod()]))
+    assert failure is None
+    assert [line.partition(": ")[2] for line in lines] == ["no pod yet", "down", "pod p on gpu-1: Running"]
 
 
-def test_a_job_that_fails_tells_pod_exit_code_and_log() -> None:
-    wrong, _ = outcome((job("Failed", reason="BackoffLimitExceeded", message="limit"), [EXITED]))
-    assert wrong == (
+def test_failed_job_names_pod_exit_code_and_log() -> None:
+    failure, _ = wait((job("Failed", reason="BackoffLimitExceeded", message="limit"), [EXITED]))
+    assert failure == (
         "BackoffLimitExceeded: limit\n"
         "pod p2 on gpu-1: exit code 244 (Error)\n"
         "the last lines of p2:\n"
@@ -134,16 +85,31 @@ def test_a_job_that_fails_tells_pod_exit_code_and_log() -> None:
     )
 
 
-def test_pods_that_the_deadline_took_away_are_remembered() -> None:
+def test_pods_that_were_deleted_at_the_deadline_are_still_named() -> None:
     over = job("Failed", reason="DeadlineExceeded", message="too long")
-    wrong, _ = outcome((job(), [pod(phase="Pending", **PULLING)]), (over, []))
-    assert wrong and "DeadlineExceeded" in wrong and "ImagePullBackOff" in wrong
+    failure, _ = wait((job(), [pod(phase="Pending", **PULLING)]), (over, []))
+    assert failure and "DeadlineExceeded" in failure and "ImagePullBackOff" in failure
 
 
-def test_no_wait_is_for_ever() -> None:
-    wrong, _ = outcome((job(), [unschedulable("no node")]), timeout=0)
-    assert wrong and "last seen: pod p: no node" in wrong
-    assert outcome((None, []))[0] == "Job j is gone: somebody has deleted it"
+def test_wait_ends_at_the_deadline_with_what_was_last_seen() -> None:
+    failure, _ = wait((job(), [unschedulable("no node")]), timeout=0)
+    assert failure and "last seen: pod p: no node" in failure
+
+
+def test_deleted_job_is_a_failure() -> None:
+    assert wait((None, []))[0] == "Job j no longer exists: somebody has deleted it"
+
+
+def test_node_counts_as_full_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeouts, "NODE_FULL_SECONDS", 60)
+    waiting, message = (job(), [unschedulable(FULL)]), "Insufficient nvidia.com/gpu"
+    assert wait(waiting, waiting, (job("Complete"), [pod()]), full=message)[0] is None
+
+
+def test_node_without_room_is_full() -> None:
+    waiting = (job(), [unschedulable(FULL)])
+    assert wait(waiting, full="Insufficient nvidia.com/gpu")[0] == "skipped: full"
+    assert "not ended" in (wait(waiting, full="Insufficient nvidia.com/other", timeout=0)[0] or "")
 
 
 @pytest.mark.parametrize(
@@ -154,27 +120,27 @@ def test_no_wait_is_for_ever() -> None:
         ([(job("Failed", reason="R", message="m"), [])], "failed: R: m"),
     ],
 )
-def test_a_nodes_verdict(answers: list[Any], verdict: str) -> None:
-    jobs: Any = Jobs(*answers)
-    node = {"name": "gpu-1", "resource": "nvidia.com/gpu"}
-    assert asyncio.run(run._verdict(jobs, PLAN, node, lambda _: None)) == verdict
+def test_node_passes_is_full_or_fails(answers: list[Any], verdict: str) -> None:
+    api: Any = Jobs(*answers)
+    node: NodeToVerify = {"name": "gpu-1", "resource": "nvidia.com/gpu"}
+    assert asyncio.run(jobs.verify_node(api, PLAN, node, lambda _: None)) == verdict
 
 
 @pytest.mark.parametrize(("strict", "status"), [(True, 1), (False, 0)])
-def test_only_strict_fails(
+def test_failed_node_fails_the_command_only_if_strict(
     strict: bool, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full", "gpu-3": "passed"}
-    monkeypatch.setattr(run, "verify_nodes", lambda *_: verdicts)
+    monkeypatch.setattr(jobs, "verify_nodes", lambda *_: verdicts)
     monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO("a kubeconfig"))
     monkeypatch.setenv("K3SGPU_VERIFY", json.dumps({**PLAN, "strict": strict}))
     assert main(["jobs", "verify"]) == status
-    told = capsys.readouterr()
-    assert '"gpu-2": "skipped: full"' in told.out
-    assert ("no slice computes on gpu-1 " in told.err) is strict
+    printed = capsys.readouterr()
+    assert '"gpu-2": "skipped: full"' in printed.out
+    assert ("no slice computes on gpu-1 " in printed.err) is strict
 
 
-def test_what_is_not_told_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_job_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "wait"]) == 2
     assert "K3SGPU_JOB" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The look at a cluster: the wait, against a small API of our own."""
+"""The readiness gate, against an API server of the test's own."""
 
 import json
 import re
@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from k3sgpu.cluster import client, readiness
+from k3sgpu import timeouts
+from k3sgpu.cluster import readiness
 from k3sgpu.cluster.client import kubeconfig
 from k3sgpu.problem import InputError
 from k3sgpu.report import as_text
 from tests.data.expected_states import EXPECTED, cluster, fewer
+from tests.data.kubeconfigs import kubeconfig_text
 
 
 class Api:
@@ -63,23 +65,12 @@ class Api:
 
     @property
     def config(self) -> Any:
-        return kubeconfig(config_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
-
-
-def config_text(server: str) -> str:
-    return json.dumps(
-        {
-            "clusters": [{"name": "c", "cluster": {"server": server}}],
-            "users": [{"name": "u", "user": {"token": "not-a-real-token"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-    )
+        return kubeconfig(kubeconfig_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
-    monkeypatch.setattr(readiness, "EVERY_S", (0.1, 0.1))
+    monkeypatch.setattr(timeouts, "READINESS_FAST_INTERVAL_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -90,7 +81,7 @@ def served() -> Iterator[Api]:
     fake.server.shutdown()
 
 
-def test_one_look(served):
+def test_check_of_a_cluster_that_is_ready(served):
     report = readiness.check_once(EXPECTED, served.config)
     assert report.exit_code == 0
     assert (
@@ -99,7 +90,7 @@ def test_one_look(served):
     )
 
 
-def test_one_look_at_less(served):
+def test_check_of_a_cluster_with_too_few_slices(served):
     fewer(served.state)
     served.state["events"] = [
         {"type": "Warning", "reason": "BackOff", "message": "why",
@@ -114,29 +105,29 @@ def test_one_look_at_less(served):
     assert text.count("event: p: BackOff: why") == 1
 
 
-def test_an_operator_that_is_not_there(served):
+def test_missing_operator_is_named_first(served):
     served.state.update(clusterpolicies=None, daemonsets=[], pods=[])
-    checks = [finding.check for finding in readiness.check_once(EXPECTED, served.config).problems]
+    checks = [problem.check for problem in readiness.check_once(EXPECTED, served.config).problems]
     assert checks[0] == "status"
 
 
-def test_waiting_until_it_is_so(served):
+def test_wait_ends_when_the_cluster_is_ready(served):
     fewer(served.state)
     served.at = {3: served.heals}
     lines: list[str] = []
     assert readiness.wait_until_ready(EXPECTED, served.config, lines.append).exit_code == 0
-    assert [line.partition(": ")[2] for line in lines] == ["gpu-1 nvidia.com/gpu found 1, want 6"]
+    assert [line.partition(": ")[2] for line in lines] == ["gpu-1: nvidia.com/gpu: found 1, expected 6"]
     assert served.looks == 3
 
 
-def test_the_deadline(served):
+def test_wait_ends_at_the_deadline_with_a_report(served):
     fewer(served.state)
     report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
     assert report.exit_code == 1
     assert re.match(r"doctor cluster after \d+ s: 1 error", as_text(report))
 
 
-def test_an_api_that_vanishes_for_a_while(served):
+def test_wait_survives_an_api_that_is_away_for_a_while(served):
     fewer(served.state)
     served.at = {2: served.breaks, 4: served.heals}
     lines: list[str] = []
@@ -144,54 +135,25 @@ def test_an_api_that_vanishes_for_a_while(served):
     assert any("refuses" in line for line in lines)
 
 
-def test_an_api_that_vanishes_and_stays_away(served):
+def test_api_that_stays_away_is_a_problem_of_its_own(served):
     fewer(served.state)
     served.at = {2: served.breaks}
     report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 2}, served.config, lambda _: None)
-    assert [finding.where for finding in report.problems] == ["gpu-1", "API server"]
+    assert [problem.where for problem in report.problems] == ["gpu-1", "API server"]
 
 
-def test_an_api_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(readiness, "PATIENCE_S", 0.2)
+def test_api_that_never_answers_ends_the_wait_early(monkeypatch):
+    monkeypatch.setattr(timeouts, "FIRST_ANSWER_SECONDS", 0.2)
     with pytest.raises(InputError, match=r"http://127.0.0.1:1: .*Is the cluster up"):
         readiness.wait_until_ready(
             {**EXPECTED, "timeoutSeconds": 900},
-            kubeconfig(config_text("http://127.0.0.1:1"), "a test"),
+            kubeconfig(kubeconfig_text("http://127.0.0.1:1"), "a test"),
             print,
         )
 
 
-def test_an_api_that_accepts_and_never_answers(served, monkeypatch):
-    monkeypatch.setattr(client, "LOOK_S", 0.4)
+def test_api_that_accepts_and_never_answers_has_a_deadline(served, monkeypatch):
+    monkeypatch.setattr(timeouts, "SNAPSHOT_SECONDS", 0.4)
     served.hangs = True
     with pytest.raises(InputError, match="did not answer within"):
         readiness.check_once(EXPECTED, served.config)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", "is empty"),
-        ("just words", "no mapping"),
-        ("a: [", "is no YAML"),
-        ("apiVersion: v1", "cannot be used"),
-        ("clusters: []\ncontexts: []\ncurrent-context: x", "Context 'x' not found"),
-        (
-            (
-                "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
-                "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x"
-            ),
-            "names no user",
-        ),
-    ],
-)
-def test_a_kubeconfig_that_cannot_be_used(text, expected):
-    with pytest.raises(InputError, match=expected):
-        kubeconfig(text, "a test")
-
-
-def test_a_kubeconfig_with_broken_certificates():
-    data = json.loads(config_text("https://127.0.0.1:1"))
-    data["clusters"][0]["cluster"]["certificate-authority-data"] = "bm90IGEgY2VydGlmaWNhdGU="
-    with pytest.raises(InputError, match="certificates cannot be used"):
-        readiness.check_once(EXPECTED, kubeconfig(json.dumps(data), "a test"))
