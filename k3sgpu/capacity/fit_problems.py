@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from k3sgpu.capacity.offers import NodeOffer
 from k3sgpu.capacity.remedies import counted, remedies_for
 from k3sgpu.capacity.scheduling import Demand, Outcome, SchedulableNode, may_run_on, pending_message, schedule
-from k3sgpu.settings import POOL_LABEL, Problem
+from k3sgpu.settings import Problem
+from k3sgpu.wellknown import POOL_LABEL
 
 
 def fit_problems(

@@ -8,9 +8,7 @@ from typing import Literal
 import yaml
 
 from k3sgpu.settings import (
-    GPU,
     NO_SHARING,
-    POOL_LABEL,
     Gpu,
     Node,
     Profile,
@@ -18,11 +16,10 @@ from k3sgpu.settings import (
     mig_resource,
     partition_memory_mib,
 )
+from k3sgpu.wellknown import ACCELERATOR_LABEL, CONFIG_LABEL, GPU_RESOURCE, HOSTNAME_LABEL, POOL_LABEL
 
 SharingStrategy = Literal["time-slicing", "mps"]
 """How feature discovery spells the two ways to share."""
-CONFIG_LABEL = "nvidia.com/device-plugin.config"
-HOSTNAME = "kubernetes.io/hostname"  # the kubelet's label
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class NodeOffer:
     @property
     def program_labels(self) -> dict[str, str]:
         """The labels that the program itself sets: which sharing file, which accelerator, which pool."""
-        return {key: value for key, value in self.labels.items() if key != HOSTNAME}
+        return {key: value for key, value in self.labels.items() if key != HOSTNAME_LABEL}
 
     @property
     def discovered_labels(self) -> dict[str, str]:
@@ -112,10 +109,10 @@ class NodeOffer:
             return {}
         labels = {
             # Cards that are cut up count as well; a share with the name of whole cards says it better.
-            f"{GPU}.product": self.product,
-            f"{GPU}.count": str(self.cards),
-            f"{GPU}.replicas": "0",
-            f"{GPU}.sharing-strategy": "none",
+            f"{GPU_RESOURCE}.product": self.product,
+            f"{GPU_RESOURCE}.count": str(self.cards),
+            f"{GPU_RESOURCE}.replicas": "0",
+            f"{GPU_RESOURCE}.sharing-strategy": "none",
             "nvidia.com/mps.capable": "true" if self.strategy == "mps" else "false",
         }
         if self.mig_strategy:
@@ -162,14 +159,14 @@ def _pool_label(node: Node, settings: Settings) -> dict[str, str]:
 
 def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer:
     if not node.gpu or not settings.gpu_operator.enabled:
-        return NodeOffer(node.name, node.pool, {HOSTNAME: node.name}, maintenance=node.maintenance)
+        return NodeOffer(node.name, node.pool, {HOSTNAME_LABEL: node.name}, maintenance=node.maintenance)
     gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
     return NodeOffer(
         name=node.name,
         pool=node.pool,
         labels={
-            HOSTNAME: node.name,
-            "accelerator": gpu.product,
+            HOSTNAME_LABEL: node.name,
+            ACCELERATOR_LABEL: gpu.product,
             CONFIG_LABEL: keys[gpu.profile],
             **_pool_label(node, settings),
         },
@@ -188,7 +185,9 @@ def _offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer
 
 def _share(resource: str, number: int, gpu: Gpu, profile: Profile) -> ResourceOffer:
     replicas = profile.shared.replicas_of(resource) if profile.shared else 1
-    kinds = [kind for kind in gpu.mig if profile.mig_strategy and resource in (GPU, mig_resource(kind))]
+    kinds = [
+        kind for kind in gpu.mig if profile.mig_strategy and resource in (GPU_RESOURCE, mig_resource(kind))
+    ]
     return ResourceOffer(
         resource=resource,
         name=profile.shared.slice_name(resource) if profile.shared and replicas > 1 else resource,

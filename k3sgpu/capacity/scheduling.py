@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from k3sgpu.capacity.packing import Group, Packing, Verdict, has_placement, pack
-from k3sgpu.settings import POOL_LABEL
+from k3sgpu.wellknown import POOL_LABEL
 
 KNOWN_LABELS = frozenset(
     {

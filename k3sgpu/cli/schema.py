@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from k3sgpu.settings.json_schema import stack_schema
+    from k3sgpu.settings.schema import stack_schema
 
     FILE.write_text(json.dumps(stack_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0

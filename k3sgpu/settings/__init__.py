@@ -1,14 +1,26 @@
-"""What a stack file may say. Strict: all mistakes at once, each with its path, and what to write instead."""
+"""The stack file: what it may contain, and what follows from it.
+
+`parse` and `read_stack_file` give Settings or raise SettingsError with all problems at once. Import from
+here; inside the package:
+
+- models/  one module per section of the stack file; sections.py lists them, resolved.py has Settings
+- rules/   what spans several keys; registry.py lists all rules
+- files/   the only I/O: stack file, SSH keys, kubeconfig, releases
+- parsing.py, pydantic_errors.py, model_paths.py  from keys to Settings or problems
+- schema.py  the JSON Schema for editors
+- node_secrets.py  the texts with secrets that hosts receive
+"""
 
 from k3sgpu.problem import Problem, SettingsError, render
 from k3sgpu.settings.files.kubeconfig import resolve_kubeconfig
 from k3sgpu.settings.files.release import ReleaseFiles, resolve_release_files
 from k3sgpu.settings.files.ssh_keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
-from k3sgpu.settings.load import parse, read_stack_file
 from k3sgpu.settings.models.names import NO_SHARING
-from k3sgpu.settings.models.sharing import GPU, MPS_CLIENTS, Profile, mig_resource, partition_memory_mib
-from k3sgpu.settings.models.stack import SECRET_KEYS, Endpoint, Gpu, Node, Settings
-from k3sgpu.settings.models.workloads import POOL_LABEL, SecurityContext, Toleration, Workload
+from k3sgpu.settings.models.nodes import Endpoint, Gpu, Node
+from k3sgpu.settings.models.resolved import Settings
+from k3sgpu.settings.models.sections import SECRET_KEYS
+from k3sgpu.settings.models.sharing import MPS_CLIENTS, Profile, mig_resource, partition_memory_mib
+from k3sgpu.settings.models.workloads import SecurityContext, Toleration, Workload
 from k3sgpu.settings.node_secrets import (
     NODE_SECRETS,
     SERVER_SECRETS,
@@ -16,14 +28,13 @@ from k3sgpu.settings.node_secrets import (
     node_secret_texts,
     server_secret_texts,
 )
+from k3sgpu.settings.parsing import parse, read_stack_file
 
 __all__ = [
-    "GPU",
     "MPS_CLIENTS",
     "NODE_SECRETS",
     "NO_SHARING",
     "PASSPHRASE",
-    "POOL_LABEL",
     "SECRET_KEYS",
     "SERVER_SECRETS",
     "Endpoint",

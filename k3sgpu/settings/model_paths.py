@@ -1,4 +1,4 @@
-"""Where a path of the stack file lies in the models: its field, its known keys, where else a key is known."""
+"""Find a path of the stack file in the models: its field, its model, and where else a key is known."""
 
 from collections.abc import Iterator
 from types import UnionType
@@ -20,12 +20,12 @@ def dotted(loc: Loc) -> str:
 
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A model's fields, by their spelling in the file."""
+    """A model's fields by their keys in the stack file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def field_at(root: type[BaseModel], loc: Loc) -> FieldInfo | None:
-    """The field a path stands for; for an entry of a mapping or list, the mapping's or list's field."""
+    """The field at a path; for an entry of a mapping or list the field of the mapping or list."""
     found = None
     annotation: Any = root
     for part in loc:
@@ -35,7 +35,7 @@ def field_at(root: type[BaseModel], loc: Loc) -> FieldInfo | None:
 
 
 def model_at(root: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
-    """The model whose keys are written at a path; None where there is no such model."""
+    """The model at a path; None where the value there is no model."""
     annotation: Any = root
     for part in loc:
         annotation, _ = _step(annotation, part)
@@ -43,7 +43,7 @@ def model_at(root: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
 
 
 def _step(annotation: Any, part: int | str) -> tuple[Any, FieldInfo | None]:
-    """The type one step down, and the field when the step went to one."""
+    """The type one step down, and its field if the step leads to one."""
     if entries := _entries(annotation):
         return entries, None
     model = _model(annotation)
@@ -51,8 +51,8 @@ def _step(annotation: Any, part: int | str) -> tuple[Any, FieldInfo | None]:
     return (field.annotation, field) if field else (None, None)
 
 
-def homes_of(root: type[BaseModel], key: str, loc: Loc) -> Iterator[Loc]:
-    """Paths at which `key` would be known: below `loc`, then beside each of its ancestors."""
+def places_for(root: type[BaseModel], key: str, loc: Loc) -> Iterator[Loc]:
+    """Paths at which `key` would be valid: below `loc`, then beside each of its ancestors."""
     if model := model_at(root, loc):
         yield from _below(model, key, loc)
     for end in range(len(loc) - 1, 0, -1):
@@ -94,7 +94,7 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """What remains of an annotation without Annotated and without unions."""
+    """The types of an annotation, without Annotated and without unions."""
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

@@ -1,4 +1,4 @@
-"""pydantic's errors in the user's words."""
+"""Translate pydantic's errors to Problems that name the key, the value and the remedy."""
 
 import difflib
 import json
@@ -11,15 +11,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from k3sgpu.problem import Problem
-from k3sgpu.settings.model_paths import Loc, dotted, field_at, fields, homes_of, model_at
+from k3sgpu.settings.model_paths import Loc, dotted, field_at, fields, model_at, places_for
 
 SHOWN = 60
-"""Characters of a value that are shown. Longer ones are cut: they may be a key that was pasted in."""
+"""The characters of a value that are shown. Longer values are cut: they may be a pasted private key."""
 
 WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/\s]*@")
 
 KINDS = {
-    "string_type": "a text",
+    "string_type": "a string",
     "int_type": "a whole number, without quotes",
     "int_from_float": "a whole number",
     "bool_type": "true or false, without quotes",
@@ -31,37 +31,40 @@ KINDS = {
 }
 
 FOREIGN = {
-    "devices": "remove it: NVIDIA's plugin reads it and then ignores it (a node's cards are shared alike)",
-    "rename": "remove it: NVIDIA's plugin reads it and then ignores it; use renameByDefault in timeSlicing",
-    "mig": "write migStrategy: single or mixed, and in the pool's gpu.mig how its cards are cut",
-    "sharing": "leave the level `sharing` out: write what is below it straight into the profile",
-    "flags": "leave the level `flags` out: migStrategy is written straight into the profile, the operator\n"
-    "sets the plugin's other flags",
-    "resources": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu). Limits\n"
-    "alone: Kubernetes takes them for the requests, and refuses a request without or unlike its limit",
+    "devices": "remove it: NVIDIA's plugin ignores it (all cards of a node are shared alike)",
+    "rename": "remove it: NVIDIA's plugin ignores it; use renameByDefault in timeSlicing",
+    "mig": "write migStrategy: single or mixed, and the cards' partitions to the pool's gpu.mig",
+    "sharing": "remove the level `sharing`: write the keys below it directly into the profile",
+    "flags": "remove the level `flags`: write migStrategy directly into the profile; the operator sets the\n"
+    "plugin's other flags",
+    "resources": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu);\n"
+    "Kubernetes sets an extended resource's request to its limit",
     "limits": "write gpus: 2 for a limit of 2 (and resource: for another than nvidia.com/gpu)",
-    "requests": "remove it: gpus is the limit, which Kubernetes takes for the request; it refuses a request\n"
-    "without or unlike its limit",
+    "requests": "remove it: gpus is the limit, and Kubernetes sets the request to the limit",
     "sshPassword": "use a key: pulumi config set --secret sshPrivateKey < KEYFILE",
-    "token": "remove it: the program makes the cluster's tokens and keeps them as secrets",
+    "token": "remove it: the program generates the cluster's tokens and keeps them as secrets",
 }
-"""Keys of NVIDIA's and k3s's own files that have no place in ours, and why."""
+"""Keys of NVIDIA's, Kubernetes' and k3s's own files that a stack file does not have, and what to write."""
 
 
 def translate(root: type[BaseModel], error: ValidationError, raw: Mapping[str, Any]) -> list[Problem]:
-    """Every error as a Problem; what only follows from another error is left out."""
+    """A Problem for each error, except errors that only follow from another one."""
     details = [one for one in error.errors(include_url=False) if one["type"] != "default_factory_not_called"]
     locs = [one["loc"] for one in details]
-    return [_one(root, one, raw) for one in details if not any(_inside(loc, one["loc"]) for loc in locs)]
+    return [
+        _translate_one(root, one, raw)
+        for one in details
+        if not any(_follows_from(loc, one["loc"]) for loc in locs)
+    ]
 
 
-def _inside(loc: Loc, place: Loc) -> bool:
-    """A list "has too few entries" also when its entries are there, but wrong."""
+def _follows_from(loc: Loc, place: Loc) -> bool:
+    """Whether the error at `place` follows from one at `loc`: a list of wrong entries is also too short."""
     return len(loc) > len(place) and loc[: len(place)] == place and loc[-1] != "[key]"
 
 
 def show(value: Any) -> str:
-    """A value as it looks in the file, short, and never a key that was pasted in."""
+    """A value as in the file, shortened; never a secret that was pasted in."""
     if value is None:
         return "nothing (the key has no value)"
     if isinstance(value, (Mapping, list, tuple)):
@@ -69,22 +72,22 @@ def show(value: Any) -> str:
         return f"a {kind}" if value else f"an empty {kind}"
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "\\n" in text or "PRIVATE KEY" in text:
-        return "a text of several lines (not shown)"
+        return "a string of several lines (not shown)"
     if WITH_PASSWORD.search(text):
-        return "an address with a password in it (not shown)"
+        return "a URL with a password in it (not shown)"
     kind = {str: "", bool: " (true/false)", int: " (a number)", float: " (a number)"}.get(type(value), "")
     return (text if len(text) <= SHOWN else f"{text[:SHOWN]}…") + kind
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like this one, if any is like it at all."""
+    """The known word most similar to this one; None if none is similar."""
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
 
 
 def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Problem:
-    """A key nobody knows. Its value is not shown: it may be a secret under a mistyped name."""
+    """The problem of an unknown key. Its value is not shown: it may be a secret under a mistyped name."""
     known = list(known)
     key = dotted(loc[-1:])
     return Problem(
@@ -97,8 +100,8 @@ def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Proble
 
 def _remedy_for_unknown(root: type[BaseModel], loc: Loc, known: list[str]) -> str:
     key, parent = dotted(loc[-1:]), loc[:-1]
-    if home := next(homes_of(root, key, parent), None):
-        return f"move it: the key belongs at {dotted(home)}"
+    if place := next(places_for(root, key, parent), None):
+        return f"move it: the key belongs at {dotted(place)}"
     if key in FOREIGN:
         return FOREIGN[key]
     if key == "version" and loc[0] == "sharing":
@@ -108,9 +111,9 @@ def _remedy_for_unknown(root: type[BaseModel], loc: Loc, known: list[str]) -> st
     return f"remove {key}"
 
 
-def _one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str, Any]) -> Problem:
+def _translate_one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str, Any]) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
-    loc, bad_key = spelled(detail["loc"], raw)
+    loc, bad_key = path_in_file(detail["loc"], raw)
     if kind == "extra_forbidden":
         model = model_at(root, loc[:-1])
         return unknown_key(root, loc, fields(model) if model else [])
@@ -124,7 +127,7 @@ def _one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str, Any]) ->
     if kind == "literal_error":
         return _not_one_of(loc, detail, str(context["expected"]).replace("'", "").replace(" or ", ", "))
     expected = f"{KINDS[kind]}: {meaning}" if kind in KINDS else meaning
-    remedy = _unquoted(loc[-1], detail["input"], kind, field) or f"write for instance {_example(field)}"
+    remedy = _fix_quotes(loc[-1], detail["input"], kind, field) or f"write for instance {_example(field)}"
     return Problem(dotted(loc), found, expected, remedy)
 
 
@@ -138,8 +141,8 @@ def _not_one_of(loc: Loc, detail: ErrorDetails, choices: str) -> Problem:
     return Problem(dotted(loc), show(detail["input"]), f"one of {choices}", remedy)
 
 
-def _unquoted(key: int | str, value: Any, kind: str, field: FieldInfo | None) -> str | None:
-    """The same value with the right quotes, where that is all there is to correct."""
+def _fix_quotes(key: int | str, value: Any, kind: str, field: FieldInfo | None) -> str | None:
+    """The remedy where only the quotes of the value are wrong; else None."""
     lead = "" if isinstance(key, int) else f"{key}: "
     if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
         return f"remove the quotes: {lead}{value.strip()}"
@@ -151,10 +154,10 @@ def _unquoted(key: int | str, value: Any, kind: str, field: FieldInfo | None) ->
     return None
 
 
-def spelled(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
-    """pydantic's location as a path of the file, and whether it is the key itself that is wrong.
+def path_in_file(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
+    """pydantic's location as a path of the file, and whether the key itself is wrong.
 
-    Cut off is what the file does not have, such as `address` of a host written as `name: address`.
+    The path ends where the file does: without `address` for a host in the short form `name: address`.
     """
     bad_key = len(loc) > 1 and loc[-1] == "[key]"
     path: list[int | str] = []
@@ -168,7 +171,7 @@ def spelled(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
 
 
 def step(here: Any, part: int | str) -> Any:
-    """One step down a path; None where there is nothing. A key that is no text counts by its text."""
+    """The value one step down a path; None where there is none. Keys are compared as strings."""
     if isinstance(here, Mapping):
         return next((value for key, value in here.items() if str(key) == str(part)), None)
     return here[part] if isinstance(here, list) and isinstance(part, int) and part < len(here) else None

@@ -155,8 +155,8 @@ UNDECIDED = {
     "slices of what no card is": changed(
         {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}},
         "sharing.profiles.six.timeSlicing.resources[1].name",
-        "nvidia.com/mig-1g.18gb, which no card of pool rtx is",
-        "what its cards are: nvidia.com/gpu",
+        "nvidia.com/mig-1g.18gb, which no card of pool rtx provides",
+        "what its cards provide: nvidia.com/gpu",
         "pools.rtx.gpu.mig",
     ),
     "an image that a driver is too old for": changed(
@@ -183,15 +183,19 @@ UNREADABLE = {
     ),
     "a control character": written("  a: \x01\n", "Pulumi.broken.yaml", "unacceptable character", "YAML", ""),
     "a mapping inside itself": written(
-        "  k3s-gpu-sharing:ssh: &a {user: *a}\n", "Pulumi.broken.yaml", "inside itself", "JSON", "write out"
+        "  k3s-gpu-sharing:ssh: &a {user: *a}\n",
+        "Pulumi.broken.yaml",
+        "contains itself",
+        "JSON",
+        "write plain",
     ),
     "a number of 5000 digits": written(
         f"  k3s-gpu-sharing:fit: {'9' * 5000}\n", "Pulumi.broken.yaml", "limit", "YAML", ""
     ),
     "brackets without end": written(
-        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deep", "Pulumi makes JSON", "plain values"
+        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deeply", "Pulumi converts", "plain values"
     ),
-    "bytes": written("  a: !!binary aaaa\n", "Pulumi.broken.yaml", "bytes", "Pulumi makes JSON", "plain"),
+    "bytes": written("  a: !!binary aaaa\n", "Pulumi.broken.yaml", "bytes", "Pulumi converts", "plain"),
     "a key without a namespace": written(
         "  fit: warn\n", "config.fit", "without a namespace", NAMESPACE, "write k3s-gpu-sharing:fit"
     ),
@@ -231,7 +235,7 @@ SECRETS = {
         text_of({"sshPrivateKey": {"secure": "AAAB"}}),
         "ssh.privateKeyFile",
         "ssh.privateKeyFile and the secret sshPrivateKey",
-        "one way to the private key",
+        "one source of the private key",
         "pulumi config rm sshPrivateKey",
     ),
 } | {
@@ -267,7 +271,12 @@ KEYS = {
         "ssh-keygen -t ed25519",
     ),
     "a key with a passphrase": changed(
-        {}, "ssh.privateKeyFile", "with a passphrase", "without a passphrase", "without one", key=LOCKED
+        {},
+        "ssh.privateKeyFile",
+        "with a passphrase",
+        "without a passphrase",
+        "create a key without",
+        key=LOCKED,
     ),
     "a key encrypted in another form": changed(
         {}, "ssh.privateKeyFile", "PKCS #8", "private key", "ssh-keygen -p -f", key=PKCS8
@@ -301,7 +310,7 @@ THERE = {
         "{rtx: {labels: {a: b}}}", "pools.rtx.nodes", "missing", "by name", "add `nodes: [gpu-1]`"
     ),
     "a node twice": there(
-        "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] has already", "once", "remove one"
+        "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] already has", "once", "remove one"
     ),
     "no kubeconfig": there(
         NODES,
@@ -315,7 +324,7 @@ THERE = {
         NODES,
         "kubeconfig.file",
         "a file and",
-        "one way",
+        "one source",
         "pulumi config rm",
         clusterKubeconfig="{secure: AAAB}",
     ),
@@ -323,7 +332,7 @@ THERE = {
         {"clusterKubeconfig": {"secure": "AAAB"}},
         "kubeconfig",
         "is missing",
-        "is there",
+        "existing cluster",
         "add `kubeconfig: {}`",
     ),
 }
@@ -342,7 +351,7 @@ RELEASES = {
         "k3s.airGap",
         "releases/v1.36.2+k3s1/k3s: No such file",
         "under their own names",
-        "put it there",
+        "download it",
     ),
 }
 """Seen by what reads the release, which is the program alone."""

@@ -9,7 +9,7 @@ REFUSALS = {
         {"sharing/profiles/none": {}},
         "sharing.profiles.none",
         "none",
-        "always there",
+        "always exists",
         "rename",
     ),
     "a profile name": (
@@ -65,14 +65,14 @@ REFUSALS = {
         {f"{RESOURCES}/0/name": "amd.com/gpu"},
         f"{SLICING}.resources[0].name",
         "amd.com/gpu",
-        "without a word",
+        "silently skips",
         "nvidia.com/gpu",
     ),
     "a resource that is none": (
         {f"{RESOURCES}/0/name": "nvidia.com/gpus"},
         f"{SLICING}.resources[0].name",
         "nvidia.com/gpus",
-        "without a word",
+        "silently skips",
         "write name: nvidia.com/gpu",
     ),
     "a part of a partition": (
@@ -86,7 +86,7 @@ REFUSALS = {
         {"sharing/profiles/six/mps": MPS, "workloads/w/gpus": 1},
         SLICING,
         "beside mps",
-        "takes mps and passes over timeSlicing",
+        "uses mps and silently ignores timeSlicing",
         "remove timeSlicing or mps",
     ),
     "mps of partitions": (
@@ -123,7 +123,7 @@ REFUSALS = {
         },
         "sharing.profiles.six.mps.failRequestsGreaterThanOne",
         "false",
-        "whatever the file says",
+        "always fails a request",
         "remove it",
     ),
     "a greater request under MPS": (
@@ -145,7 +145,7 @@ REFUSALS = {
         "sharing.profiles.six.flags",
         "",
         "",
-        "migStrategy is written straight into the profile",
+        "write migStrategy directly into the profile",
     ),
     "a MIG strategy for all pools": (
         {"gpuOperator/values": {"mig": {"strategy": "mixed"}}},
@@ -172,14 +172,14 @@ REFUSALS = {
         {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 2, "1g.18gb": 2}},
         "pools.rtx.gpu.mig",
         "2 x 3g.71gb, 2 x 1g.18gb",
-        "7 together, at most",
+        "add up to at most 7",
         "nvidia-smi -L",
     ),
     "partitions without a strategy": (
         {"pools/rtx/gpu/mig": {"1g.18gb": 7}},
         "pools.rtx.gpu.mig",
         "profile six without migStrategy",
-        "nothing runs while MIG is on",
+        "nothing can run while MIG is enabled",
         "migStrategy: mixed",
     ),
     "kinds of partitions under one name": (

@@ -16,7 +16,7 @@ REFUSALS = {
         "k3s.registrationAddress",
         "10.0.0.13, the address of server-3, which is gone",
         "leads to the servers that are up",
-        "the address of a living server",
+        "the address of a server that is up",
     ),
     # rules that span keys
     "two clusters": (
@@ -34,7 +34,7 @@ REFUSALS = {
         "write hosts",
     ),
     "no role": ({"pools/rtx/role": REMOVE}, "pools.rtx.role", "missing", "server (", "add `role: agent`"),
-    "without hosts": ({"pools/rtx/hosts": REMOVE}, "pools.rtx.hosts", "missing", "machines", "add `hosts:"),
+    "without hosts": ({"pools/rtx/hosts": REMOVE}, "pools.rtx.hosts", "missing", "the hosts", "add `hosts:"),
     "no server": ({"pools/control": REMOVE}, "pools", "no server host", "three or five", "role: server"),
     "two servers": (
         {"pools/control/hosts/server-2": "10.0.0.12", **SEVERAL},
@@ -47,7 +47,7 @@ REFUSALS = {
         {**THREE, "k3s/initialServer": REMOVE},
         "k3s.initialServer",
         "missing",
-        "whose database the others copy",
+        "whose database the others join",
         "initialServer: server-1",
     ),
     "three servers and no way to them": (
@@ -162,14 +162,14 @@ REFUSALS = {
         "gpuOperator.values.operator.upgradeCRD",
         "",
         "",
-        "the hook that refreshes the CRDs",
+        "the hook that updates the CRDs",
     ),
     "the MIG manager": (
         {"gpuOperator/values": {"migManager": {"enabled": True}}},
         "gpuOperator.values.migManager.enabled",
         "",
         "",
-        "undoes MIG that an administrator set",
+        "would undo the partitions",
     ),
     "the MIG manager's default": (
         {"gpuOperator/values": {"migManager": {"config": {"default": "all-balanced"}}}},
@@ -189,7 +189,7 @@ REFUSALS = {
         {"gpuOperator/chart": "./charts/gpu-operator", "gpuOperator/repository": "https://charts.example"},
         "gpuOperator.repository",
         "./charts/gpu-operator",
-        "bare name",
+        "only with the name of a chart",
         "remove repository",
     ),
     "a pool that is none": (
@@ -214,7 +214,7 @@ REFUSALS = {
         "workloads.w.command",
         "dcgmproftester12, on pool rtx with driver 580.126.20",
         "exits with 244",
-        "write dcgmproftester13, or leave command and args out",
+        "write dcgmproftester13, or remove command and args",
     ),
     "a driver's version as a number": (
         {"pools/rtx/gpu/driverVersion": 580},

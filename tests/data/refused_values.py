@@ -24,7 +24,7 @@ REFUSALS = {
         {"workloads/w/nodeSelector": {"accelerator": True}},
         "workloads.w.nodeSelector.accelerator",
         "true",
-        "a text",
+        "a string",
         'put it in quotes: accelerator: "true"',
     ),
     "a number as version": ({"k3s/version": 1.36}, "k3s.version", "1.36", "vX.Y.Z+k3sN", "v1.36.2+k3s1"),
@@ -49,7 +49,7 @@ REFUSALS = {
         {"k3s/config": {"data-dir": "/mnt/k3s"}},
         "k3s.config.data-dir",
         "data-dir",
-        "does not write itself",
+        "does not set itself",
         "remove it",
     ),
     "the operator's namespace": (
@@ -91,7 +91,7 @@ REFUSALS = {
         "vX.Y.Z+k3sN",
         "add `version: v1.36.2+k3s1`",
     ),
-    "no pools": ({"pools": REMOVE}, "pools", "missing", "machines", "add `pools: {"),
+    "no pools": ({"pools": REMOVE}, "pools", "missing", "the hosts", "add `pools: {"),
     "a key one level too high": (
         {"sharing/profiles/six/renameByDefault": True},
         "sharing.profiles.six.renameByDefault",
@@ -124,7 +124,7 @@ REFUSALS = {
         {"pools/empty": {"role": "agent", "hosts": {}}},
         "pools.empty.hosts",
         "an empty mapping",
-        "machines",
+        "the hosts",
         "hosts: {gpu-1: 10.0.0.21}",
     ),
     # one of a few
@@ -201,7 +201,7 @@ REFUSALS = {
         {"ssh/agent": True},
         "ssh.privateKeyFile",
         "ssh.privateKeyFile and ssh.agent: true",
-        "one way to the private key",
+        "one source of the private key",
         "remove all but one",
     ),
     "a taint without an effect": (
@@ -232,7 +232,7 @@ REFUSALS = {
         {"k3s/config": {"node-label": ["zone=a"]}},
         "k3s.config.node-label",
         "the key node-label",
-        "does not write itself",
+        "does not set itself",
         "write labels in the pools instead",
     ),
     "a check that doctor does not know": (
@@ -252,14 +252,14 @@ REFUSALS = {
     "a node address twice": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "nodeIp": "10.0.0.11"}},
         "pools.rtx.hosts.gpu-1",
-        "the address 10.0.0.11, which pools.control.hosts.server-1 has already",
+        "the address 10.0.0.11, which pools.control.hosts.server-1 already has",
         "an address of its own",
         "correct one",
     ),
     "a login twice": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.11", "nodeIp": "10.1.0.11"}},
         "pools.rtx.hosts.gpu-1",
-        "the address 10.0.0.11 port 22, which pools.control.hosts.server-1 has already",
+        "the address 10.0.0.11 port 22, which pools.control.hosts.server-1 already has",
         "an address (or a port) of its own",
         "correct one",
     ),

@@ -9,7 +9,7 @@ import yaml
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.settings.json_schema import stack_schema
+from k3sgpu.settings.schema import stack_schema
 from tools import mocked_program as g
 
 ROOT = Path(__file__).resolve().parents[2]

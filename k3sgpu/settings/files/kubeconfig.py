@@ -1,4 +1,4 @@
-"""The kubeconfig of a cluster that is there already: one context of it, complete in itself."""
+"""Read the kubeconfig of an existing cluster: one context of it, with the contents of all its files."""
 
 import base64
 from collections.abc import Mapping
@@ -9,41 +9,42 @@ import yaml
 
 from k3sgpu.problem import Problem, SettingsError
 from k3sgpu.settings.files.ssh_keys import resolve_path
-from k3sgpu.settings.models.stack import Settings
+from k3sgpu.settings.models.resolved import Settings
 
-FILES = {
+EMBEDDED_KEYS = {
     "certificate-authority": "certificate-authority-data",
     "client-certificate": "client-certificate-data",
     "client-key": "client-key-data",
 }
-"""Keys that name files, and those that hold their contents in base64."""
+"""Keys that name a file, and the keys that hold its contents in base64 instead."""
 
 
 def resolve_kubeconfig(settings: Settings, base_dir: str | Path, secret: str | None = None) -> str:
-    """The kubeconfig that the stack file names, or the text `secret`, with the chosen context alone.
+    """The kubeconfig of the stack file, or the text `secret`, reduced to the chosen context.
 
-    Files that it names are put into it: the state has it whole. Raises SettingsError, never quoting it.
+    The files that it names are embedded, because the state stores it. Raises SettingsError, whose text never
+    quotes the kubeconfig.
     """
-    given = settings.kubeconfig
-    assert given is not None
-    if given.file is None:
-        return _chosen(secret or "", given.context, None, "the secret clusterKubeconfig")
-    path = resolve_path(given.file, Path(base_dir))
+    setting = settings.kubeconfig
+    assert setting is not None
+    if setting.file is None:
+        return _reduce(secret or "", setting.context, None, "the secret clusterKubeconfig")
+    path = resolve_path(setting.file, Path(base_dir))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "no text"
-        raise _refused("file", f"{path}: {found}", "a readable kubeconfig", "name the file") from None
-    return _chosen(text, given.context, path.parent, str(path))
+        found = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise _refusal("file", f"{path}: {found}", "a readable kubeconfig", "name the file") from None
+    return _reduce(text, setting.context, path.parent, str(path))
 
 
-def _chosen(text: str, context: str | None, folder: Path | None, where: str) -> str:
+def _reduce(text: str, context: str | None, folder: Path | None, where: str) -> str:
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError:
         config = None
     if not isinstance(config, Mapping):
-        raise _refused("file", f"{where}: no kubeconfig (not shown)", "a kubeconfig", "name the file")
+        raise _refusal("file", f"{where}: no kubeconfig (not shown)", "a kubeconfig", "name the file")
     name = context or config.get("current-context")
     contexts = [str(entry.get("name")) for entry in _entries(config, "contexts")]
     if name not in contexts:
@@ -52,29 +53,29 @@ def _chosen(text: str, context: str | None, folder: Path | None, where: str) -> 
         )
         choices = ", ".join(contexts) or "none"
         example = contexts[0] if contexts else "NAME"
-        raise _refused("context", found, f"one of its contexts: {choices}", f"write context: {example}")
+        raise _refusal("context", found, f"one of its contexts: {choices}", f"write context: {example}")
     chosen = _entry(config, "contexts", "context", name, where)
     cluster = _entry(config, "clusters", "cluster", chosen.get("cluster"), where)
     user = _entry(config, "users", "user", chosen.get("user"), where)
     server = str(cluster.get("server", ""))
     if not server.startswith("https://") or cluster.get("insecure-skip-tls-verify"):
-        raise _refused(
+        raise _refusal(
             "file",
             f"{where}: {server or 'no server'}"
             + (", TLS not verified" if server.startswith("https") else ""),
-            "a server at https://… that is verified: what answers there gets the administrator's rights",
+            "a server at https://… with a verified certificate: it receives the administrator's credentials",
             "write the server's https:// address and certificate-authority-data instead of\n"
             "insecure-skip-tls-verify; k3s has both in /etc/rancher/k3s/k3s.yaml",
         )
-    alone = {
+    reduced = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": chosen["cluster"], "cluster": _whole(cluster, folder, where)}],
-        "users": [{"name": chosen["user"], "user": _whole(user, folder, where)}],
+        "clusters": [{"name": chosen["cluster"], "cluster": _embed_files(cluster, folder, where)}],
+        "users": [{"name": chosen["user"], "user": _embed_files(user, folder, where)}],
         "contexts": [{"name": name, "context": dict(chosen)}],
         "current-context": name,
     }
-    return yaml.safe_dump(alone, sort_keys=True)
+    return yaml.safe_dump(reduced, sort_keys=True)
 
 
 def _entries(config: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
@@ -82,39 +83,39 @@ def _entries(config: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
 
 
-def _entry(config: Mapping[str, Any], kind: str, matter: str, name: Any, where: str) -> Mapping[str, Any]:
+def _entry(config: Mapping[str, Any], kind: str, key: str, name: Any, where: str) -> Mapping[str, Any]:
     for entry in _entries(config, kind):
-        if entry.get("name") == name and isinstance(entry.get(matter), Mapping):
-            return entry[matter]
-    raise _refused(
-        "file", f"{where}: no {matter} {name}", f"the {matter} that its context names", "correct it"
-    )
+        if entry.get("name") == name and isinstance(entry.get(key), Mapping):
+            return entry[key]
+    raise _refusal("file", f"{where}: no {key} {name}", f"the {key} that its context names", "correct it")
 
 
-def _whole(matter: Mapping[str, Any], folder: Path | None, where: str) -> dict[str, Any]:
-    """With the contents of files instead of their names, and without what other programs have noted there."""
-    whole = {key: value for key, value in matter.items() if key != "extensions"}
-    for key, data in FILES.items():
-        if key in whole:
-            whole[data] = base64.b64encode(_bytes(whole.pop(key), key, folder, where)).decode()
-    if "tokenFile" in whole:
-        whole["token"] = _bytes(whole.pop("tokenFile"), "tokenFile", folder, where).decode().strip()
-    return whole
+def _embed_files(entry: Mapping[str, Any], folder: Path | None, where: str) -> dict[str, Any]:
+    """The entry with the contents of its files, without the extensions of other programs."""
+    embedded = {key: value for key, value in entry.items() if key != "extensions"}
+    for key, data in EMBEDDED_KEYS.items():
+        if key in embedded:
+            embedded[data] = base64.b64encode(_read_bytes(embedded.pop(key), key, folder, where)).decode()
+    if "tokenFile" in embedded:
+        embedded["token"] = (
+            _read_bytes(embedded.pop("tokenFile"), "tokenFile", folder, where).decode().strip()
+        )
+    return embedded
 
 
-def _bytes(name: Any, key: str, folder: Path | None, where: str) -> bytes:
+def _read_bytes(name: Any, key: str, folder: Path | None, where: str) -> bytes:
     try:
         if folder is None:
             raise FileNotFoundError(0, "a secret has no folder beside it")
         return (folder / str(name)).read_bytes()
     except OSError as error:
-        raise _refused(
+        raise _refusal(
             "file",
             f"{where}: {key} names {name}: {error.strerror}",
-            "a kubeconfig whose files are there",
-            "kubectl config view --raw --flatten --minify > FILE has them all in one",
+            "a kubeconfig whose files exist",
+            "kubectl config view --raw --flatten --minify > FILE writes one file with all of them",
         ) from None
 
 
-def _refused(key: str, found: str, expected: str, remedy: str) -> SettingsError:
+def _refusal(key: str, found: str, expected: str, remedy: str) -> SettingsError:
     return SettingsError([Problem(f"kubeconfig.{key}", found, expected, remedy)])

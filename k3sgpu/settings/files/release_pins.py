@@ -11,8 +11,9 @@ from urllib.request import urlopen
 from pydantic import ValidationError
 
 from k3sgpu.problem import SettingsError
-from k3sgpu.settings.models.machines import RELEASES, Architecture, K3s
-from k3sgpu.settings.models.stack import Sections, Settings
+from k3sgpu.settings.models.k3s import RELEASES, Architecture, K3s
+from k3sgpu.settings.models.resolved import Settings
+from k3sgpu.settings.models.sections import Sections
 from k3sgpu.settings.pydantic_errors import translate
 
 SECONDS = 30
@@ -23,8 +24,8 @@ LARGEST = 4 * 1024 * 1024
 BINARIES: dict[Architecture, str] = {"amd64": "k3s", "arm64": "k3s-arm64"}
 
 
-class NotRead(Exception):
-    """Why a hash could not be had. Its text is for the user."""
+class ReadError(Exception):
+    """A hash that cannot be read. Its text is for the user."""
 
 
 def release(version: str, mirror: str | None) -> K3s:
@@ -37,13 +38,13 @@ def release(version: str, mirror: str | None) -> K3s:
 
 
 def pins(k3s: K3s, read: Callable[[str], bytes]) -> tuple[str | None, dict[Architecture, str], list[str]]:
-    """The SHA-256 of install.sh and of the binary by architecture, and why those that are missing are."""
+    """The SHA-256 of install.sh, that of the binary by architecture, and why each missing one is missing."""
     unread: list[str] = []
 
     def known(look: Callable[[], str]) -> str | None:
         try:
             return look()
-        except NotRead as error:
+        except ReadError as error:
             unread.append(str(error))
             return None
 
@@ -53,13 +54,14 @@ def pins(k3s: K3s, read: Callable[[str], bytes]) -> tuple[str | None, dict[Archi
 
 
 def script_sha256(k3s: K3s, read: Callable[[str], bytes]) -> str:
-    """Of install.sh at the release's tag. Raises NotRead; also for what is no shell script, such as the page
-    of a proxy that wants a login.
+    """The SHA-256 of install.sh at the release's tag.
+
+    Raises ReadError, also for a text that is no shell script, such as the login page of a proxy.
     """
     url = k3s.install_script_url
     script = read(url)
     if not script.startswith(b"#!/bin/sh"):
-        raise NotRead(
+        raise ReadError(
             f"installScriptSha256: {url} begins with {script[:20]!r}, expected k3s's install script "
             "(#!/bin/sh): open the address in a browser"
         )
@@ -67,26 +69,26 @@ def script_sha256(k3s: K3s, read: Callable[[str], bytes]) -> str:
 
 
 def binary_sha256(k3s: K3s, architecture: Architecture, read: Callable[[str], bytes]) -> str:
-    """Of the binary, by the release's own checksum file. Raises NotRead."""
+    """The SHA-256 of the binary in the release's own checksum file. Raises ReadError."""
     version = k3s.version if k3s.mirror.startswith("file:") else quote(k3s.version)
     url = f"{k3s.mirror}/{version}/sha256sum-{architecture}.txt"
     sums = listed(read(url))
     if sha256 := sums.get(BINARIES[architecture]):
         return sha256
-    raise NotRead(
+    raise ReadError(
         f"binarySha256.{architecture}: {url} names {', '.join(sums) or 'no file'}, "
         f"expected {BINARIES[architecture]}: is {k3s.version} a release of k3s?"
     )
 
 
 def listed(sums: bytes) -> dict[str, str]:
-    """By file, what a release's own list (sha256sum-amd64.txt) says."""
+    """The SHA-256 by file name in a release's checksum list (sha256sum-amd64.txt)."""
     found = re.findall(r"^([0-9a-f]{64})[ \t]+\*?(\S+)$", sums.decode("utf-8", "replace"), re.MULTILINE)
     return {name: sha256 for sha256, name in found}
 
 
 def stack_file_lines(k3s: K3s, script: str | None, binaries: dict[Architecture, str]) -> str:
-    """What to put into the stack file."""
+    """The lines to paste into the stack file."""
     lines = ["  k3s-gpu-sharing:k3s:", f"    version: {k3s.version}"]
     if k3s.mirror != RELEASES:
         lines.append(f"    mirror: {k3s.mirror}")
@@ -98,14 +100,16 @@ def stack_file_lines(k3s: K3s, script: str | None, binaries: dict[Architecture, 
 
 
 def read(url: str) -> bytes:
-    """A file of a release, over HTTPS or from this computer. Raises NotRead."""
+    """The contents of a release's file, over HTTPS or from this computer. Raises ReadError."""
     try:
         with urlopen(url, timeout=SECONDS) as answer:
             if urlsplit(answer.url).scheme != urlsplit(url).scheme:
-                raise NotRead(f"{url} led to {answer.url}, expected an https address")
+                raise ReadError(f"{url} led to {answer.url}, expected an https address")
             content = answer.read(LARGEST + 1)
     except (OSError, HTTPException) as error:
-        raise NotRead(f"{url}: {error}; check that this computer reaches it, or name a mirror") from error
+        raise ReadError(f"{url}: {error}; check that this computer reaches it, or name a mirror") from error
     if len(content) > LARGEST:
-        raise NotRead(f"{url}: more than {LARGEST // 1024} KiB, which no file of that name in a release has")
+        raise ReadError(
+            f"{url}: more than {LARGEST // 1024} KiB, which no file of that name in a release has"
+        )
     return content

@@ -1,4 +1,4 @@
-"""SSH keys of a stack: host keys from the stack file or known_hosts, private keys from their files."""
+"""Read the SSH keys of a stack: host keys from the stack file or known_hosts, private keys from files."""
 
 import shlex
 from dataclasses import dataclass, field, replace
@@ -7,21 +7,22 @@ from pathlib import Path
 import asyncssh
 
 from k3sgpu.problem import Problem, SettingsError
-from k3sgpu.settings.models.stack import SSH_PORT, Endpoint, Settings
+from k3sgpu.settings.models.nodes import SSH_PORT, Endpoint
+from k3sgpu.settings.models.resolved import Settings
 
 PREFERENCE = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
-"""Which of a machine's known keys to expect: the first of these that is known."""
+"""The order in which a host's known keys are preferred."""
 
 PASSPHRASE = "sshPrivateKeyPassphrase"
-PKCS8 = "BEGIN ENCRYPTED PRIVATE KEY"
+PKCS8_HEADER = "BEGIN ENCRYPTED PRIVATE KEY"
 
 
 @dataclass(frozen=True)
 class SshAccess:
-    """A machine's host key, as in known_hosts ("ssh-ed25519 AAAA…"), and the text of the private key file.
+    """The keys for the login to one host: its host key ("ssh-ed25519 AAAA…") and the private key's text.
 
-    `private_key` is None where an SSH agent or the secret sshPrivateKey is used. It is not part of repr().
-    `bastion`: the same of the machine that the way leads through.
+    `private_key` is None where the SSH agent or the secret sshPrivateKey is used; it is not part of repr().
+    `bastion` has the keys of the jump host; None where the host is reached directly.
     """
 
     host_key: str
@@ -30,7 +31,7 @@ class SshAccess:
 
 
 def resolve_ssh(settings: Settings, base_dir: str | Path) -> dict[str, SshAccess]:
-    """Host key and private key of every node, by node name. Relative paths count from `base_dir`, ~ is home.
+    """The keys of every host, by node name. Relative paths start at `base_dir`, ~ at the home directory.
 
     Raises SettingsError with all problems: a host without a known key, an unusable known_hosts or key file.
     """
@@ -51,12 +52,12 @@ def resolve_ssh(settings: Settings, base_dir: str | Path) -> dict[str, SshAccess
         if reached := resolve(node):
             access[node.name] = replace(reached, bastion=bastion) if settings.jump(node) else reached
     if problems:
-        raise SettingsError(dict.fromkeys(problems))  # one file may serve many hosts: said once
+        raise SettingsError(dict.fromkeys(problems))  # several hosts may share a file: report it once
     return access
 
 
 def is_encrypted(private_key: str) -> bool:
-    """Whether the text of a private key has a passphrase; not where it is no private key at all."""
+    """Whether a private key has a passphrase. False for a text that is no private key."""
     try:
         asyncssh.import_private_key(private_key)
     except asyncssh.KeyEncryptionError:
@@ -67,12 +68,12 @@ def is_encrypted(private_key: str) -> bool:
 
 
 def resolve_path(path: str, base_dir: Path) -> Path:
-    """A path of a stack file: relative ones count from `base_dir`, ~ is home."""
+    """The path that a stack file names: relative to `base_dir`, ~ for the home directory."""
     return Path.home() / path[2:] if path.startswith("~/") else base_dir / path
 
 
 def _known_hosts(settings: Settings, base_dir: Path) -> asyncssh.SSHKnownHosts | Problem:
-    """A missing file knows nobody; nor is it read when the stack file names every host's key."""
+    """The known_hosts file. Empty where it is missing or the stack file has every host's key."""
     path = resolve_path(settings.ssh.known_hosts_file, base_dir)
     ends = [*settings.machines, *([settings.bastion] if settings.bastion else [])]
     if all(end.host_key for end in ends):
@@ -92,51 +93,51 @@ def _known_hosts(settings: Settings, base_dir: Path) -> asyncssh.SSHKnownHosts |
 
 def _host_key(end: Endpoint, settings: Settings, known: asyncssh.SSHKnownHosts | Problem) -> str | Problem:
     if end.host_key:
-        return _written_key(end, end.host_key)
+        return _key_of_stack_file(end, end.host_key)
     if isinstance(known, Problem):
         return known
     keys, _, revoked, *_ = known.match(end.address, "", None if end.port == SSH_PORT else end.port)
     trusted = {key.get_algorithm(): key for key in reversed(keys) if key not in revoked}
     for algorithm in PREFERENCE:
         if algorithm in trusted:
-            return _exported(trusted[algorithm])
+            return _export(trusted[algorithm])
     file = settings.ssh.known_hosts_file
     written = file if file.startswith("~/") else shlex.quote(file)
     return Problem(
         end.title,
         f"no host key for {end.address} port {end.port} in {file}",
-        "a host key: without it nobody knows which machine answers",
+        "a host key: without it the host's identity cannot be checked",
         f"{_scan(end, settings)} >> {written}\n"
         "compare the fingerprint first: the same scan, piped into `ssh-keygen -lf -`, must print what\n"
-        "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the machine itself",
+        "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the host itself",
     )
 
 
 def _scan(end: Endpoint, settings: Settings) -> str:
-    """The command that asks for a host key, from where the machine can be reached."""
+    """The command that prints the host key, run from a computer that reaches the host."""
     scan, jump = f"ssh-keyscan -p {end.port} -t ed25519 {end.address}", settings.jump(end)
     return f"ssh ssh://{jump} {scan}" if jump else scan
 
 
-def _written_key(end: Endpoint, text: str) -> str | Problem:
+def _key_of_stack_file(end: Endpoint, text: str) -> str | Problem:
     try:
-        return _exported(asyncssh.import_public_key(text))
+        return _export(asyncssh.import_public_key(text))
     except asyncssh.KeyImportError as error:
         return Problem(
             f"{end.place}.hostKey",
             f"no public key: {error}",
-            "the machine's public host key, ssh-ed25519 AAAA…",
-            "write the first two words of the machine's /etc/ssh/ssh_host_ed25519_key.pub",
+            "the host's public host key, ssh-ed25519 AAAA…",
+            "write the first two words of the host's /etc/ssh/ssh_host_ed25519_key.pub",
         )
 
 
-def _exported(key: asyncssh.SSHKey) -> str:
-    """Type and body, without a comment."""
+def _export(key: asyncssh.SSHKey) -> str:
+    """Type and base64 text of a public key, without its comment."""
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 
 
 def _private_key(end: Endpoint, settings: Settings, base_dir: Path) -> str | Problem | None:
-    """The text of the key file; None where the keys come from an agent or a secret."""
+    """The text of the key file; None where the key comes from an agent or a secret."""
     if not end.private_key_file:
         return None
     path = resolve_path(end.private_key_file, base_dir)
@@ -146,21 +147,21 @@ def _private_key(end: Endpoint, settings: Settings, base_dir: Path) -> str | Pro
         encrypted = is_encrypted(text) or not asyncssh.import_private_key(text)
     except OSError as error:
         found = f"{path}: {error.strerror}"
-        remedy = "name the file of a private key, or make one: ssh-keygen -t ed25519 -N '' -f FILE"
-    except ValueError:  # KeyImportError, or bytes that are no text
+        remedy = "name the file of a private key, or create one: ssh-keygen -t ed25519 -N '' -f FILE"
+    except ValueError:  # KeyImportError, or bytes that are not UTF-8
         found = f"{path}: not a private key (its contents are not shown)"
         remedy = "name the private key, not its .pub; ssh-keygen -p -f FILE rewrites an old format"
     else:
-        if not encrypted or (PASSPHRASE in settings.secrets and PKCS8 not in text):
+        if not encrypted or (PASSPHRASE in settings.secrets and PKCS8_HEADER not in text):
             return text
-        if PKCS8 in text:
+        if PKCS8_HEADER in text:
             found = f"{path}: a private key encrypted as PKCS #8, which Pulumi's plugin cannot read"
             remedy = f"rewrite it: ssh-keygen -p -f {shlex.quote(str(path))}"
         else:
-            found = f"{path}: a private key with a passphrase, which nobody is there to type"
+            found = f"{path}: a private key with a passphrase, and nobody can type it during a run"
             expected = f"a key without a passphrase, or the secret {PASSPHRASE}"
             remedy = (
-                f"pulumi config set --secret {PASSPHRASE}\nor make a key for this purpose, without one: "
+                f"pulumi config set --secret {PASSPHRASE}\nor create a key without a passphrase: "
                 f"ssh-keygen -t ed25519 -N '' -f {shlex.quote(f'{path}-deploy')}"
             )
     return Problem(end.key_place, found, expected, remedy)

@@ -1,4 +1,4 @@
-"""What all models of a stack file have in common."""
+"""The base class of all models of the stack file."""
 
 from typing import Annotated, Any
 
@@ -8,9 +8,10 @@ from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
-    """Strict (a quoted number is not a number), frozen, closed to unknown keys, spelled in camelCase.
+    """A mapping of the stack file: strictly typed, frozen, without unknown keys, spelled in camelCase.
 
-    A field's `description` and `examples` are what a user is told when the value is wrong.
+    A field's `description` and `examples` are shown to users: in error messages, in the editor and in the
+    generated reference.
     """
 
     model_config = ConfigDict(
@@ -19,12 +20,12 @@ class Model(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_null(cls, value: Any) -> Any:
-        """`gpu:` with nothing after it is a slip; taken for absent it would switch something off unseen."""
+    def _refuse_null(cls, value: Any) -> Any:
+        """Refuse a key without a value: read as absent it would silently switch something off."""
         if value is None:
             raise PydanticCustomError("null", "a value")
         return value
 
 
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of texts. (A strict tuple would refuse YAML's lists; the texts in it stay strict.)"""
+"""A list of strings. Not strict, because a strict tuple refuses YAML's lists; its items stay strict."""

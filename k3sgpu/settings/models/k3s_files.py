@@ -1,4 +1,4 @@
-"""What k3s reads beside its config.yaml: registries and proxy; and where etcd's snapshots go."""
+"""The larger keys of the section `k3s`: registries, proxy, snapshots, networks, kubelet arguments."""
 
 import ipaddress
 import re
@@ -12,19 +12,19 @@ from k3sgpu.settings.models.names import HOST_NAME, refusal
 _HOST = HOST_NAME.pattern.replace("(", "(?:")
 _PROXY = re.compile(rf"https?://(?:(?P<user>[A-Za-z0-9._~-]+)@)?{_HOST}:\d{{1,5}}")
 _WITH_PASSWORD = re.compile(r"https?://[^/@\s]*:[^/@\s]*@.*")
-_FIELD = r"[0-9*/,A-Za-z-]+"
+_CRON_FIELD = r"[0-9*/,A-Za-z-]+"
 _KUBELET_ARG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 OWNED_KUBELET_ARGS = {
     "node-labels": "write labels in the pools instead",
     "register-with-taints": "write taints in the pools instead",
-    "node-ip": "write nodeIp at the host instead",
-    "hostname-override": "remove it: a node is called as its host in the stack file",
+    "node-ip": "write nodeIp in the host instead",
+    "hostname-override": "remove it: a node has the name of its host in the stack file",
 }
-"""Arguments of the kubelet that the program decides itself, and what to write instead."""
+"""Arguments of the kubelet that the program sets itself, and what to write instead."""
 
 
 def _network(shortest: int, longest: int, example: str) -> AfterValidator:
-    """An IPv4 network whose prefix has a length in this range."""
+    """A validator for an IPv4 network whose prefix length lies in this range."""
 
     def check(text: str) -> str:
         expected = f"an IPv4 network, /{shortest} to /{longest}, such as {example}"
@@ -51,24 +51,24 @@ ServiceNetwork = Annotated[str, _network(12, 28, "10.43.0.0/16"), _looks_like_ne
 def _proxy(text: str) -> str:
     if _WITH_PASSWORD.fullmatch(text):
         raise refusal(
-            "a proxy's address without a password: a stack file can be read by many",
-            "write http://USER@HOST:PORT, and the password: pulumi config set --secret proxyPassword",
+            "the URL of a proxy without a password: others can read a stack file",
+            "write http://USER@HOST:PORT, and set the password: pulumi config set --secret proxyPassword",
         )
     if _PROXY.fullmatch(text):
         return text
     raise refusal(
-        "a proxy's address, http://HOST:PORT or http://USER@HOST:PORT",
+        "the URL of a proxy, http://HOST:PORT or http://USER@HOST:PORT",
         "write for instance http://proxy.example.org:3128",
     )
 
 
 def _kubelet_arg(text: str) -> str:
     if text in OWNED_KUBELET_ARGS:
-        raise refusal("arguments that the program does not decide itself", OWNED_KUBELET_ARGS[text])
+        raise refusal("an argument that the program does not set itself", OWNED_KUBELET_ARGS[text])
     if _KUBELET_ARG.fullmatch(text):
         return text
     raise refusal(
-        "the name of an argument of the kubelet, without dashes in front",
+        "the name of a kubelet argument, without leading dashes",
         f"write {text.strip('-').partition('=')[0] or 'max-pods'}: VALUE",
     )
 
@@ -76,7 +76,7 @@ def _kubelet_arg(text: str) -> str:
 def _kubelet_value(value: Any) -> str:
     if isinstance(value, (str, int)) and "\n" not in str(value):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    raise refusal("a text, a number, true or false", "write for instance max-pods: 200")
+    raise refusal("a string, a number, true or false", "write for instance max-pods: 200")
 
 
 ProxyUrl = Annotated[
@@ -99,112 +99,126 @@ HostPath = Annotated[str, StringConstraints(pattern=re.compile(r"^/[^\s]+$"))]
 Schedule = Annotated[
     str,
     StringConstraints(
-        pattern=re.compile(rf"^(@(hourly|daily|weekly|monthly|yearly)|{_FIELD}( {_FIELD}){{4}})$")
+        pattern=re.compile(rf"^(@(hourly|daily|weekly|monthly|yearly)|{_CRON_FIELD}( {_CRON_FIELD}){{4}})$")
     ),
 ]
 
 
 class Mirror(Model):
-    """Where the images of one registry come from instead."""
+    """The mirror of one registry."""
 
     endpoints: Annotated[tuple[RegistryUrl, ...], Field(strict=False, min_length=1)] = Field(
-        description="addresses to ask in this order, https://…", examples=["[https://mirror.example.org]"]
+        description="the URLs of the mirrors, https://…, tried in this order",
+        examples=["[https://mirror.example.org]"],
     )
     rewrites: dict[str, str] = Field(
         default={},
-        description="what becomes of an image's name there, by regular expression",
+        description="replacements of image names at the mirror, by regular expression; default: none",
         examples=['{"^library/(.*)": "docker/$1"}'],
     )
 
 
 class RegistryTls(Model):
-    """How a registry proves who it is. Files are the machines' own."""
+    """The TLS settings of one registry. Its files lie on the hosts."""
 
     ca_file: HostPath | None = Field(
         default=None,
-        description="the path, on the machines, of the authority that signed the registry's certificate",
+        description="the path on the hosts of the CA certificate that signed the registry's certificate; "
+        "default: the system's CAs",
         examples=["/etc/ssl/certs/registry-ca.pem"],
     )
     cert_file: HostPath | None = Field(
         default=None,
-        description="the path, on the machines, of a client's certificate",
+        description="the path on the hosts of a client certificate; default: none",
         examples=["/etc/ssl/certs/registry-client.pem"],
     )
     key_file: HostPath | None = Field(
         default=None,
-        description="the path, on the machines, of that certificate's key",
+        description="the path on the hosts of the client certificate's private key; default: none",
         examples=["/etc/ssl/private/registry-client.key"],
     )
     insecure_skip_verify: bool = Field(
-        default=False, description="true: whoever answers is believed", examples=[False]
+        default=False, description="true: do not verify the registry's certificate", examples=[False]
     )
 
 
 class Registries(Model):
-    """k3s's registries.yaml, on every node. Who logs in is the secret registryCredentials."""
+    """k3s's registries.yaml on every node. Credentials are in the secret registryCredentials."""
 
     mirrors: dict[RegistryName, Mirror] = Field(
         default={},
-        description="by registry, or * for all others: where its images come from",
+        description="mirrors by registry; * for all other registries",
         examples=["{docker.io: {endpoints: [https://mirror.example.org]}}"],
     )
     tls: dict[RegistryName, RegistryTls] = Field(
         default={},
-        description="by registry: how it proves who it is",
+        description="TLS settings by registry",
         examples=["{registry.example.org: {caFile: /etc/ssl/certs/registry-ca.pem}}"],
     )
 
 
 class Proxy(Model):
-    """Through which proxy k3s and containerd reach the world."""
+    """The HTTP proxy of k3s and containerd. Its password is the secret proxyPassword."""
 
     http: ProxyUrl | None = Field(
         default=None,
-        description="the proxy for http, http://HOST:PORT",
+        description="the proxy for http, http://HOST:PORT or http://USER@HOST:PORT",
         examples=["http://proxy.example.org:3128"],
     )
     https: ProxyUrl | None = Field(
         default=None,
-        description="the proxy for https, http://HOST:PORT",
+        description="the proxy for https, http://HOST:PORT or http://USER@HOST:PORT",
         examples=["http://proxy.example.org:3128"],
     )
     no_proxy: Annotated[tuple[NoProxy, ...], Field(strict=False)] = Field(
         default=(),
-        description="what is reached directly, besides all that belongs to the cluster",
+        description="domains and networks to reach without the proxy, in addition to the cluster's own",
         examples=["[.example.org, 192.0.2.0/24]"],
     )
 
 
 class SnapshotStore(Model):
-    """A bucket for etcd's snapshots. Its keys are the secrets s3AccessKey and s3SecretKey."""
+    """An S3 bucket for etcd snapshots. Its credentials are the secrets s3AccessKey and s3SecretKey."""
 
     endpoint: str | None = Field(
-        default=None, min_length=1, description="the service's HOST or HOST:PORT", examples=["s3.example.org"]
+        default=None,
+        min_length=1,
+        description="the HOST or HOST:PORT of the S3 service; default: AWS",
+        examples=["s3.example.org"],
     )
-    bucket: str = Field(min_length=3, description="the bucket, which is there already", examples=["k3s"])
+    bucket: str = Field(min_length=3, description="the name of an existing bucket", examples=["k3s"])
     region: str | None = Field(
-        default=None, min_length=1, description="the bucket's region", examples=["eu-central-1"]
+        default=None, min_length=1, description="the region of the bucket", examples=["eu-central-1"]
     )
     folder: str | None = Field(
-        default=None, min_length=1, description="a folder in the bucket", examples=["lab"]
+        default=None,
+        min_length=1,
+        description="the folder in the bucket; default: its root",
+        examples=["lab"],
     )
 
 
 class Snapshots(Model):
-    """When etcd's snapshots are taken, and where they are kept. k3s's own: 0 and 12 h, the last five."""
+    """When etcd snapshots are taken and where they are kept. k3s's defaults: at 0 and 12 h, the last five."""
 
     schedule: Schedule | None = Field(
         default=None,
-        description="when, as five fields of cron (minute hour day month weekday) or @daily",
+        description="when to take snapshots: five fields of cron (minute hour day month weekday) or @daily; "
+        "default: at 0 and 12 h",
         examples=["0 */6 * * *"],
     )
-    retention: int | None = Field(default=None, ge=1, description="how many are kept", examples=[5])
+    retention: int | None = Field(
+        default=None, ge=1, description="how many snapshots are kept; default: 5", examples=[5]
+    )
     s3: SnapshotStore | None = Field(
-        default=None, alias="s3", description="the bucket they are copied to", examples=["{bucket: k3s}"]
+        default=None,
+        alias="s3",
+        description="the S3 bucket that snapshots are copied to; default: none",
+        examples=["{bucket: k3s}"],
     )
 
 
 def proxy_user(proxy: str) -> str | None:
-    """The login name in a proxy's address."""
+    """The login name in a proxy's URL; None without one."""
     found = _PROXY.fullmatch(proxy)
     return found["user"] if found else None

@@ -1,6 +1,6 @@
-"""The keys of k3s's config.yaml: k3s starts with an unknown one all the same, and only its journal says so.
+"""The keys of k3s's config.yaml, as of k3s v1.36 (docs.k3s.io/cli/server and docs.k3s.io/cli/agent).
 
-Names as of k3s v1.36 (docs.k3s.io/cli/server and docs.k3s.io/cli/agent).
+k3s ignores an unknown key: it starts, and only its journal mentions the key.
 """
 
 NODE_KEYS = frozenset(
@@ -14,7 +14,7 @@ NODE_KEYS = frozenset(
     vpn-auth vpn-auth-file with-node-id
     """.split()
 )
-"""What server and agent understand."""
+"""Keys that servers and agents read."""
 
 SERVER_KEYS = frozenset(
     """
@@ -31,9 +31,9 @@ SERVER_KEYS = frozenset(
     write-kubeconfig-mode
     """.split()
 )
-"""What only a server understands."""
+"""Keys that only servers read."""
 
 
-def bare(key: str) -> str:
-    """A key without the `+` with which config.yaml appends to a list."""
+def key_name(key: str) -> str:
+    """The key without the trailing `+` by which config.yaml appends to a list."""
     return key.removesuffix("+")

@@ -1,4 +1,4 @@
-"""The kinds of text a stack file holds: names, labels, addresses, paths. Each refuses with a remedy."""
+"""Types of strings in a stack file: names, labels, addresses, paths. Each refuses with a remedy."""
 
 import ipaddress
 import re
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 NO_SHARING = "none"
-"""The profile that shares nothing: always there, never to be defined."""
+"""The profile that shares nothing: it always exists and must not be defined."""
 
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
@@ -20,15 +20,16 @@ TAINT = re.compile(rf"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}(=({LABEL_
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LABEL_LIMIT = 63
 PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
-"""A profile's ConfigMap key is `<profile>-<hash8>` and a node label's value: 63 characters in all."""
+"""The ConfigMap key `<profile>-<hash8>` is also a node label's value: 63 characters at most."""
 
 
 def refusal(expected: str, remedy: str) -> PydanticCustomError:
-    """An error whose expectation and remedy reach the user as they are."""
+    """An error for a validator to raise, with the text that the user reads."""
     return PydanticCustomError("refusal", "{expected}", {"expected": expected, "remedy": remedy})
 
 
 def _suggestion(text: str) -> str:
+    """A valid name that is similar to `text`."""
     return re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:LABEL_LIMIT].strip("-") or "node-1"
 
 
@@ -76,7 +77,7 @@ def _taint(text: str) -> str:
 def _profile_name(text: str) -> str:
     if text == NO_SHARING:
         raise refusal(
-            f"another name: the profile {NO_SHARING} is always there and shares nothing",
+            f"another name: the profile {NO_SHARING} always exists and shares nothing",
             f"rename the profile, or remove it and write `profile: {NO_SHARING}` in the pool",
         )
     if LABEL_VALUE.fullmatch(text) and len(text) <= PROFILE_LIMIT:
@@ -91,7 +92,7 @@ def _profile_name(text: str) -> str:
 def _product(text: str) -> str:
     if text.endswith("-SHARED"):
         raise refusal(
-            "the product without -SHARED, which NVIDIA's feature discovery adds by itself to a shared card",
+            "the product without -SHARED, which NVIDIA's feature discovery adds to shared cards",
             f"write {text.removesuffix('-SHARED')}",
         )
     if LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT:
@@ -109,10 +110,10 @@ def _address(text: str) -> str:
         address = ipaddress.IPv4Address(text)
     except ValueError:
         raise refusal(
-            "the machine's IPv4 address (k3s takes it as node-ip, so a DNS name does not do)", example
+            "the host's IPv4 address; no DNS name, because k3s uses it as node-ip", example
         ) from None
     if address.is_loopback or address.is_unspecified or address.is_multicast:
-        raise refusal("an address at which the other nodes reach this machine", example)
+        raise refusal("an address at which the other nodes reach this host", example)
     return text
 
 
@@ -151,8 +152,8 @@ def _mig_profile(text: str) -> str:
     )
 
 
-def _looks_like(pattern: str, limit: int | None = None) -> WithJsonSchema:
-    """What an editor can check of such a text."""
+def _schema(pattern: str, limit: int | None = None) -> WithJsonSchema:
+    """The part of the check that JSON Schema can express."""
     length = {"maxLength": limit} if limit else {}
     return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", **length})
 
@@ -162,32 +163,30 @@ _OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 Name = Annotated[
     str,
     AfterValidator(_kubernetes_name("a Kubernetes name", DNS_LABEL)),
-    _looks_like(DNS_LABEL.pattern, LABEL_LIMIT),
+    _schema(DNS_LABEL.pattern, LABEL_LIMIT),
 ]
 NodeName = Annotated[
     str,
     AfterValidator(_kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN)),
-    _looks_like(DNS_SUBDOMAIN.pattern, LABEL_LIMIT),
+    _schema(DNS_SUBDOMAIN.pattern, LABEL_LIMIT),
 ]
 LabelKey = Annotated[
-    str, AfterValidator(_label_key), _looks_like(f"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}")
+    str, AfterValidator(_label_key), _schema(f"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}")
 ]
-LabelValue = Annotated[
-    str, AfterValidator(_label_value), _looks_like(f"({LABEL_VALUE.pattern})?", LABEL_LIMIT)
-]
-Taint = Annotated[str, AfterValidator(_taint), _looks_like(f"{TAINT.pattern}:({'|'.join(TAINT_EFFECTS)})")]
+LabelValue = Annotated[str, AfterValidator(_label_value), _schema(f"({LABEL_VALUE.pattern})?", LABEL_LIMIT)]
+Taint = Annotated[str, AfterValidator(_taint), _schema(f"{TAINT.pattern}:({'|'.join(TAINT_EFFECTS)})")]
 ProfileName = Annotated[
     str,
     AfterValidator(_profile_name),
-    _looks_like(f"(?!{NO_SHARING}$){LABEL_VALUE.pattern}", PROFILE_LIMIT),
+    _schema(f"(?!{NO_SHARING}$){LABEL_VALUE.pattern}", PROFILE_LIMIT),
 ]
 Product = Annotated[
-    str, AfterValidator(_product), _looks_like(f"(?!.*-SHARED$){LABEL_VALUE.pattern}", LABEL_LIMIT)
+    str, AfterValidator(_product), _schema(f"(?!.*-SHARED$){LABEL_VALUE.pattern}", LABEL_LIMIT)
 ]
-MigProfile = Annotated[str, AfterValidator(_mig_profile), _looks_like(MIG_PROFILE.pattern)]
-Address = Annotated[str, AfterValidator(_address), _looks_like(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
-HostName = Annotated[str, AfterValidator(_host_name), _looks_like(HOST_NAME.pattern, 253)]
+MigProfile = Annotated[str, AfterValidator(_mig_profile), _schema(MIG_PROFILE.pattern)]
+Address = Annotated[str, AfterValidator(_address), _schema(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
+HostName = Annotated[str, AfterValidator(_host_name), _schema(HOST_NAME.pattern, 253)]
 Resource = Annotated[
-    str, AfterValidator(_resource), _looks_like(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
+    str, AfterValidator(_resource), _schema(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
 ]
-KeyPath = Annotated[str, AfterValidator(_key_path), _looks_like(r"[^\n]*[^\s][^\n]*")]
+KeyPath = Annotated[str, AfterValidator(_key_path), _schema(r"[^\n]*[^\s][^\n]*")]

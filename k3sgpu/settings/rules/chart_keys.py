@@ -1,7 +1,7 @@
-"""What the GPU Operator chart (v26.3.3) takes: Helm passes any other key over without a word."""
+"""The keys of the GPU Operator chart's values (v26.3.3). Helm silently ignores any other key."""
 
 KNOWN_FOR = "v26.3."
-"""The releases this was read from; of others it is a guess."""
+"""The prefix of the releases that the table was read from."""
 
 KEYS: dict[str, frozenset[str] | None] = {
     "ccManager": frozenset(
@@ -130,4 +130,4 @@ KEYS: dict[str, frozenset[str] | None] = {
     "global": None,
     "nameOverride": None,
 }
-"""By section of its values.yaml: the keys there and in the ClusterPolicy; None where any will do."""
+"""By section of values.yaml: its keys there and in the ClusterPolicy; None where any key is allowed."""

@@ -1,26 +1,30 @@
-"""What could be read of a stack file: the rules that span keys look at it."""
+"""What the rules check: the readable part of a stack file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from k3sgpu.settings.model_paths import Loc
-from k3sgpu.settings.models.stack import Settings
+from k3sgpu.settings.models.resolved import Settings
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What could be read. Damaged paths were left out of `settings`: there, absence proves nothing."""
+    """A stack file as far as it could be read.
+
+    Keys with a problem of their own are left out of `settings`; `damaged` holds their paths. A rule must not
+    report a key as missing that is only damaged: it asks `intact` first. `raw` is the file as written.
+    """
 
     settings: Settings
     raw: Mapping[str, Any]
     damaged: frozenset[Loc]
 
     def intact(self, *prefix: str) -> bool:
-        """Nothing at or below this path, and no key above it, was left out."""
+        """Whether no key at, below or above this path was left out."""
         return not any(loc[: len(prefix)] == prefix or prefix[: len(loc)] == loc for loc in self.damaged)
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """A section as it is written; empty where it is none."""
+        """A section as written; empty where it is missing or no mapping."""
         written = self.raw.get(name)
         return written if isinstance(written, Mapping) else {}

@@ -1,6 +1,6 @@
-"""Rules of gpuOperator: what its free values may say, and that what needs it has it."""
+"""Rules of the section `gpuOperator`: its Helm values, its chart, and the workloads that need it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from k3sgpu.problem import Problem
@@ -14,23 +14,26 @@ OWNED = {
     ("devicePlugin", "config"): "remove it and write sharing.profiles",
     ("driver", "enabled"): "remove it and write gpuOperator.driver: host or operator",
     ("toolkit", "enabled"): "remove it and write gpuOperator.toolkit: host or operator",
-    ("mig", "strategy"): "remove it and write migStrategy in the profiles: there it differs by pool",
+    ("mig", "strategy"): "remove it and write migStrategy in the profiles, where it can differ by pool",
     ("operator", "cleanupCRD"): "remove it and write gpuOperator.removeCrds: true",
-    ("operator", "upgradeCRD"): "remove it: the hook that refreshes the CRDs is part of every upgrade",
-    ("migManager", "enabled"): "remove it: the MIG manager undoes MIG that an administrator set on the host",
-    ("migManager", "config"): "remove it: cut the cards on the hosts, and write gpu.mig in their pools",
+    ("operator", "upgradeCRD"): "remove it: every upgrade runs the hook that updates the CRDs",
+    (
+        "migManager",
+        "enabled",
+    ): "remove it: the MIG manager would undo the partitions created on the host",
+    ("migManager", "config"): "remove it: partition the cards on the hosts, and write gpu.mig in their pools",
 }
-"""What the program decides, and where it is said instead."""
+"""By path: the values that the program sets itself, and what to write instead."""
 
 
-def values_are_not_ours(draft: Draft) -> Iterator[Problem]:
-    """Helm values may not set what the program sets."""
+def values_do_not_override_program(draft: Draft) -> Iterator[Problem]:
+    """Refuse Helm values that the program sets itself."""
     for path, remedy in OWNED.items():
         if _has(draft.settings.gpu_operator.values, path):
             yield Problem(
                 dotted(("gpuOperator", "values", *path)),
-                "a value of a field the program sets itself",
-                "values the program does not set",
+                "a value that the program sets itself",
+                "values that the program does not set",
                 remedy,
             )
 
@@ -42,7 +45,10 @@ def _has(values: Any, path: tuple[str, ...]) -> bool:
 
 
 def values_are_known(draft: Draft) -> Iterator[Problem]:
-    """A mistyped key changes nothing and nobody says so. Of other releases than the known it is a guess."""
+    """Refuse keys that the chart does not know: Helm silently ignores them.
+
+    Only a warning for releases other than the one that the table was read from.
+    """
     operator = draft.settings.gpu_operator
     severity = "error" if operator.version.startswith(KNOWN_FOR) else "warning"
     for path, known in _unknown(operator.values):
@@ -56,8 +62,8 @@ def values_are_known(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def sections_are_mappings(draft: Draft) -> Iterator[Problem]:
-    """What the program decides is laid over the sections, key by key."""
+def value_sections_are_mappings(draft: Draft) -> Iterator[Problem]:
+    """Refuse sections of the wrong type: the program merges its own values into them."""
     for section, value in draft.settings.gpu_operator.values.items():
         if KEYS.get(section) is not None and not isinstance(value, Mapping):
             yield Problem(
@@ -71,7 +77,7 @@ def sections_are_mappings(draft: Draft) -> Iterator[Problem]:
         yield Problem(
             f"{VALUES}.toolkit.env",
             show(toolkit["env"]),
-            "a list of names and values",
+            "a list of variables, each with name and value",
             "write env: [{name: …, value: …}]",
         )
 
@@ -86,8 +92,11 @@ def _unknown(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], froze
             yield from (((section, key), known) for key in value if key not in known)
 
 
-def k3s_keeps_its_template(draft: Draft) -> Iterator[Problem]:
-    """CONTAINERD_CONFIG as in old guides: NVIDIA's toolkit overwrites k3s's template (gpu-operator #992)."""
+def containerd_template_is_not_overwritten(draft: Draft) -> Iterator[Problem]:
+    """Refuse CONTAINERD_CONFIG=….tmpl of old guides: the toolkit overwrites k3s's template.
+
+    Source: github.com/NVIDIA/gpu-operator/issues/992.
+    """
     for index, variable in enumerate(_variables(draft)):
         if variable.get("name") != "CONTAINERD_CONFIG":
             continue
@@ -95,59 +104,48 @@ def k3s_keeps_its_template(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 f"{VALUES}.toolkit.env[{index}]",
                 f"CONTAINERD_CONFIG={variable.get('value')}",
-                "no template of k3s: the toolkit overwrites it, and k3s then starts without its network",
+                "no template of k3s: the toolkit overwrites it, and k3s then starts without a network",
                 "remove this variable: k3s finds the NVIDIA runtime by itself",
             )
 
 
-def socket_is_k3s_own(draft: Draft) -> Iterator[Problem]:
-    """The program says where k3s's containerd listens; a second one would win or lose by its place."""
+def containerd_socket_is_not_set(draft: Draft) -> Iterator[Problem]:
+    """Refuse CONTAINERD_SOCKET: the program sets it, and which of two wins depends on their order."""
     for index, variable in enumerate(_variables(draft)):
         if variable.get("name") == "CONTAINERD_SOCKET":
             yield Problem(
                 f"{VALUES}.toolkit.env[{index}]",
                 "CONTAINERD_SOCKET",
-                "variables the program does not set",
-                "remove this variable: the program writes k3s's socket",
+                "variables that the program does not set",
+                "remove this variable: the program sets it to k3s's socket",
             )
 
 
 def _variables(draft: Draft) -> list[Mapping[str, Any]]:
     toolkit = draft.settings.gpu_operator.values.get("toolkit")
     variables = toolkit.get("env") if isinstance(toolkit, dict) else None
-    given = variables if isinstance(variables, list) else []
-    return [variable if isinstance(variable, dict) else {} for variable in given]
+    entries = variables if isinstance(variables, list) else []
+    return [entry if isinstance(entry, dict) else {} for entry in entries]
 
 
-def repository_of_a_name(draft: Draft) -> Iterator[Problem]:
-    """A folder and an oci:// reference say where they are."""
+def repository_only_with_chart_name(draft: Draft) -> Iterator[Problem]:
+    """Refuse a repository beside a chart that is a folder or an oci:// reference."""
     operator = draft.settings.gpu_operator
     if operator.repository and ("/" in operator.chart or operator.chart.startswith(".")):
         yield Problem(
             "gpuOperator.repository",
             f"a repository, and the chart {operator.chart}",
-            "a repository for a chart's bare name alone: this one says itself where it is",
+            "a repository only with the name of a chart: a folder or oci://… names its place itself",
             "remove repository, or write chart: gpu-operator",
         )
 
 
-def workloads_have_an_operator(draft: Draft) -> Iterator[Problem]:
-    """Without it no node offers a GPU."""
+def workloads_need_operator(draft: Draft) -> Iterator[Problem]:
+    """Refuse workloads without the operator: no node would offer a GPU."""
     if not draft.settings.gpu_operator.enabled and draft.settings.workloads:
         yield Problem(
             "gpuOperator.enabled",
             f"false, and workloads: {', '.join(sorted(draft.settings.workloads))}",
-            "the operator, or no workloads: without it no node offers a GPU to them",
+            "the operator, or no workloads: without it no node offers a GPU",
             "write enabled: true, or remove the workloads",
         )
-
-
-OPERATOR_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
-    values_are_not_ours,
-    values_are_known,
-    sections_are_mappings,
-    k3s_keeps_its_template,
-    socket_is_k3s_own,
-    repository_of_a_name,
-    workloads_have_an_operator,
-)

@@ -1,29 +1,32 @@
-"""Rules of sharing that span keys: what NVIDIA's plugin stops at when it runs, and what it passes over."""
+"""Rules of the section `sharing`: what NVIDIA's device plugin would stop at or silently ignore."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.names import NO_SHARING
+from k3sgpu.settings.models.nodes import Gpu
+from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sharing import MIG_SLICES, Profile, partition_slices
-from k3sgpu.settings.models.stack import Gpu, Settings
 from k3sgpu.settings.models.workloads import Workload
 from k3sgpu.settings.pydantic_errors import nearest, show
 from k3sgpu.settings.rules.draft import Draft
 
 
 def profiles_exist(draft: Draft) -> Iterator[Problem]:
-    """Pools and sharing.default name profiles that are there, be it with an error of their own."""
-    sharing = draft.raw.get("sharing")
-    written = sharing.get("profiles") if isinstance(sharing, Mapping) else None
+    """Refuse a profile that is not defined, in a pool or as sharing.default.
+
+    A profile with a problem of its own counts as defined.
+    """
+    written = draft.section("sharing").get("profiles")
     names = {NO_SHARING, *(map(str, written) if isinstance(written, Mapping) else ())}
-    asked = [
+    references = [
         (f"pools.{name}.gpu.profile", pool.gpu.profile)
         for name, pool in draft.settings.pools.items()
         if pool.gpu and pool.gpu.profile
     ]
-    asked.append(("sharing.default", draft.settings.sharing.default))
-    for path, name in asked:
+    references.append(("sharing.default", draft.settings.sharing.default))
+    for path, name in references:
         if name not in names:
             like = nearest(name, names)
             yield Problem(
@@ -34,20 +37,20 @@ def profiles_exist(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def one_way(draft: Draft) -> Iterator[Problem]:
-    """mps beside timeSlicing: no error of the plugin's, it takes mps alone."""
+def mps_excludes_time_slicing(draft: Draft) -> Iterator[Problem]:
+    """Refuse mps beside timeSlicing: the plugin silently uses mps alone."""
     for name, profile in draft.settings.sharing.profiles.items():
         if profile.mps and profile.time_slicing:
             yield Problem(
                 f"sharing.profiles.{name}.timeSlicing",
                 "timeSlicing beside mps",
-                "one of the two: NVIDIA's plugin takes mps and passes over timeSlicing without a word",
+                "one of the two: NVIDIA's plugin uses mps and silently ignores timeSlicing",
                 f"remove timeSlicing or mps from sharing.profiles.{name}",
             )
 
 
-def mps_on_whole_cards(draft: Draft) -> Iterator[Problem]:
-    """The plugin's own check of its flags; with `single` the cards decide, see `partitions_named`."""
+def mps_excludes_mixed_mig(draft: Draft) -> Iterator[Problem]:
+    """Refuse mps with migStrategy: mixed, as the plugin does. For `single` see partitions_match_profile."""
     for name, profile in draft.settings.sharing.profiles.items():
         if profile.mps and profile.mig_strategy == "mixed":
             yield Problem(
@@ -59,8 +62,8 @@ def mps_on_whole_cards(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def shared_once(draft: Draft) -> Iterator[Problem]:
-    """The same resource twice: the plugin takes the larger number, feature discovery reports the first."""
+def resources_are_shared_once(draft: Draft) -> Iterator[Problem]:
+    """Refuse a resource that a profile shares twice."""
     for name, profile in draft.settings.sharing.profiles.items():
         seen: set[str] = set()
         for index, item in enumerate(profile.shared.resources if profile.shared else ()):
@@ -68,14 +71,14 @@ def shared_once(draft: Draft) -> Iterator[Problem]:
                 yield Problem(
                     f"sharing.profiles.{name}.{profile.strategy_key}.resources[{index}].name",
                     f"{item.name} a second time",
-                    "each resource once: NVIDIA's plugin takes the larger, the labels the first",
+                    "each resource once: NVIDIA's plugin uses the larger number, feature discovery the first",
                     "remove one of the two entries",
                 )
             seen.add(item.name)
 
 
-def partitions_named(draft: Draft) -> Iterator[Problem]:
-    """Cards that are cut into MIG partitions have a profile that NVIDIA's plugin can offer them by."""
+def partitions_match_profile(draft: Draft) -> Iterator[Problem]:
+    """Refuse MIG partitions that one card cannot have, or that the pool's profile cannot offer."""
     for pool_name, gpu, profile in _pools(draft.settings):
         path = f"pools.{pool_name}.gpu.mig"
         kinds = ", ".join(gpu.mig)
@@ -83,7 +86,7 @@ def partitions_named(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 path,
                 ", ".join(f"{number} x {kind}" for kind, number in gpu.mig.items()),
-                f"partitions of one card: the numbers before the g make {MIG_SLICES} together, at most",
+                f"partitions of one card: the numbers before the g add up to at most {MIG_SLICES}",
                 "write what `nvidia-smi -L` shows below one card",
             )
         if not gpu.mig:
@@ -93,7 +96,7 @@ def partitions_named(draft: Draft) -> Iterator[Problem]:
                 path,
                 f"partitions ({kinds}), and the profile {gpu.profile} without migStrategy",
                 "a profile with migStrategy: without it NVIDIA's plugin offers the whole cards, on which\n"
-                "nothing runs while MIG is on",
+                "nothing can run while MIG is enabled",
                 "name a profile with migStrategy: mixed (or single, where all partitions are alike)",
             )
         if profile.mig_strategy == "single" and len(gpu.mig) > 1:
@@ -113,8 +116,8 @@ def partitions_named(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def shared_is_offered(draft: Draft) -> Iterator[Problem]:
-    """A resource that no card of a profile's pools is: skipped by the plugin, so a warning and no more."""
+def shared_resources_exist(draft: Draft) -> Iterator[Problem]:
+    """Warn of a shared resource that no card of the profile's pools provides: the plugin skips it."""
     users: dict[str, list[tuple[str, Gpu, Profile]]] = defaultdict(list)
     for pool_name, gpu, profile in _pools(draft.settings):
         users[gpu.profile].append((pool_name, gpu, profile))
@@ -126,16 +129,19 @@ def shared_is_offered(draft: Draft) -> Iterator[Problem]:
             if item.name not in offered:
                 yield Problem(
                     f"sharing.profiles.{name}.{profile.strategy_key}.resources[{index}].name",
-                    f"{item.name}, which no card of pool {listed} is",
-                    f"what its cards are: {', '.join(sorted(offered))}; NVIDIA's plugin skips others without "
-                    "a word",
-                    f"remove the entry, or say in pools.{pools[0][0]}.gpu.mig how its cards are cut",
+                    f"{item.name}, which no card of pool {listed} provides",
+                    f"what its cards provide: {', '.join(sorted(offered))}; NVIDIA's plugin silently "
+                    "skips others",
+                    f"remove the entry, or write the cards' partitions to pools.{pools[0][0]}.gpu.mig",
                     "warning",
                 )
 
 
-def single_requests(draft: Draft) -> Iterator[Problem]:
-    """failRequestsGreaterThanOne: the kubelet fails such a pod, its Deployment makes another, without end."""
+def requests_are_allowed(draft: Draft) -> Iterator[Problem]:
+    """Refuse a workload that requests several slices where failRequestsGreaterThanOne holds.
+
+    The kubelet fails such a pod, and its Deployment creates another one, endlessly.
+    """
     for name, workload in draft.settings.workloads.items():
         for node, gpu, profile in _strict_nodes(draft.settings, workload) if workload.gpus > 1 else ():
             where = f"sharing.profiles.{gpu.profile}.{profile.strategy_key}"
@@ -148,16 +154,20 @@ def single_requests(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 f"workloads.{name}.gpus",
                 f"{workload.gpus}, on {node} with "
-                + ("mps, which fails greater requests" if profile.mps else "failRequestsGreaterThanOne"),
-                "1: the kubelet fails a pod that asks for more (UnexpectedAdmissionError), "
-                + ("the Deployment\nmakes another, without end" if deployed else "and with it the Job"),
-                f"write gpus: 1 (more slices promise a pod no more of the card), or {remove}",
+                + (
+                    "mps, which fails requests for more than one slice"
+                    if profile.mps
+                    else "failRequestsGreaterThanOne"
+                ),
+                "1: the kubelet fails a pod that requests more (UnexpectedAdmissionError), "
+                + ("the Deployment\ncreates another, endlessly" if deployed else "and with it the Job"),
+                f"write gpus: 1 (several slices give a pod no larger part of the card), or {remove}",
             )
-            break  # one node says it
+            break  # one node is enough
 
 
 def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str, Gpu, Profile]]:
-    """Nodes the workload may go to, and their profiles, that fail requests greater than one."""
+    """The nodes that may run the workload and whose profile fails requests for more than one slice."""
     for node in settings.nodes:
         profile = settings.sharing.profiles.get(node.gpu.profile) if node.gpu else None
         if not node.gpu or not profile or not profile.shared:
@@ -171,19 +181,8 @@ def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str,
 
 
 def _pools(settings: Settings) -> Iterator[tuple[str, Gpu, Profile]]:
-    """Each pool that has cards and a profile that could be read, once."""
+    """Each pool that has cards and a readable profile."""
     pools = {node.pool: node.gpu for node in settings.nodes if node.gpu}
     for name, gpu in pools.items():
         if profile := settings.sharing.profiles.get(gpu.profile):
             yield name, gpu, profile
-
-
-SHARING_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
-    profiles_exist,
-    one_way,
-    mps_on_whole_cards,
-    shared_once,
-    partitions_named,
-    shared_is_offered,
-    single_requests,
-)

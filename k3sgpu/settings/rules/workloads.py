@@ -1,12 +1,13 @@
-"""Rules of workloads that span keys: what Kubernetes would refuse, or fail only when the pod starts."""
+"""Rules of the section `workloads`: what Kubernetes would refuse, or fail only when the pod starts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.pydantic_errors import nearest
 from k3sgpu.settings.rules.draft import Draft
+from k3sgpu.wellknown import OPERATOR_NAMESPACE
 
-OF_KIND = {
+KEYS_BY_KIND = {
     "Deployment": {"replicas": "replicas"},
     "Job": {
         "completions": "completions",
@@ -15,17 +16,21 @@ OF_KIND = {
         "timeout_seconds": "timeoutSeconds",
     },
 }
-"""By kind: the keys that only it has, field and spelling."""
-INSTEAD = {"replicas": "completions (and parallelism)", "completions": "replicas", "parallelism": "replicas"}
+"""By kind: the keys that only this kind has, as field and key."""
+EQUIVALENT_KEYS = {
+    "replicas": "completions (and parallelism)",
+    "completions": "replicas",
+    "parallelism": "replicas",
+}
 
 
-def keys_of_its_kind(draft: Draft) -> Iterator[Problem]:
-    """A key that the other kind has would be passed over in silence."""
+def keys_match_kind(draft: Draft) -> Iterator[Problem]:
+    """Refuse keys of the other kind, which would silently do nothing."""
     for name, workload in draft.settings.workloads.items():
-        for kind, keys in OF_KIND.items():
+        for kind, keys in KEYS_BY_KIND.items():
             for field, key in keys.items() if kind != workload.kind else ():
                 if field in workload.model_fields_set:
-                    other = INSTEAD.get(key)
+                    other = EQUIVALENT_KEYS.get(key)
                     yield Problem(
                         f"workloads.{name}.{key}",
                         f"{key}, in a {workload.kind}",
@@ -35,7 +40,7 @@ def keys_of_its_kind(draft: Draft) -> Iterator[Problem]:
 
 
 def pools_have_cards(draft: Draft) -> Iterator[Problem]:
-    """A workload that names a pool asks for that pool's cards."""
+    """Refuse a pool that does not exist or has no cards."""
     pools = draft.settings.pools
     known = sorted(name for name, pool in pools.items() if pool.gpu)
     for name, workload in draft.settings.workloads.items():
@@ -51,21 +56,21 @@ def pools_have_cards(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def tolerations_make_sense(draft: Draft) -> Iterator[Problem]:
-    """The API server refuses it."""
+def tolerations_are_valid(draft: Draft) -> Iterator[Problem]:
+    """Refuse a value beside operator: Exists, as the API server does."""
     for name, workload in draft.settings.workloads.items():
         for index, toleration in enumerate(workload.tolerations):
             if toleration.operator == "Exists" and toleration.value:
                 yield Problem(
                     f"workloads.{name}.tolerations[{index}].value",
                     f"{toleration.value}, beside operator: Exists",
-                    "no value: Exists puts up with any",
+                    "no value: Exists tolerates any value",
                     "remove value, or write operator: Equal",
                 )
 
 
-def security_context_holds(draft: Draft) -> Iterator[Problem]:
-    """Pairs that the API server refuses, or the kubelet when it starts the container."""
+def security_contexts_are_valid(draft: Draft) -> Iterator[Problem]:
+    """Refuse pairs that the API server refuses, or the kubelet when it starts the container."""
     for name, workload in draft.settings.workloads.items():
         path, context = f"workloads.{name}.securityContext", workload.security_context
         if context.run_as_non_root and context.run_as_user == 0:
@@ -84,22 +89,25 @@ def security_context_holds(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def names_are_free(draft: Draft) -> Iterator[Problem]:
-    """A variable twice: Kubernetes would take the last one."""
+def variables_are_unique(draft: Draft) -> Iterator[Problem]:
+    """Refuse a variable in both env and secretEnv: Kubernetes would use the last one."""
     for name, workload in draft.settings.workloads.items():
         for variable in workload.env.keys() & workload.secret_env.keys():
             yield Problem(
                 f"workloads.{name}.secretEnv.{variable}",
-                f"{variable}, which env has as well",
+                f"{variable}, which env also has",
                 "each variable once",
                 f"remove {variable} from env or from secretEnv",
             )
 
 
-WORKLOAD_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
-    keys_of_its_kind,
-    pools_have_cards,
-    tolerations_make_sense,
-    security_context_holds,
-    names_are_free,
-)
+def namespaces_are_not_reserved(draft: Draft) -> Iterator[Problem]:
+    """Refuse namespaces of the operator and of Kubernetes: the program creates a workload's namespace."""
+    for name, workload in draft.settings.workloads.items():
+        if workload.namespace == OPERATOR_NAMESPACE or workload.namespace.startswith("kube-"):
+            yield Problem(
+                f"workloads.{name}.namespace",
+                workload.namespace,
+                "a namespace of its own, or default: this one belongs to the operator or to Kubernetes",
+                "write for instance namespace: gpu-tests",
+            )

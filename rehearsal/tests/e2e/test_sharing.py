@@ -132,7 +132,7 @@ def test_each_pool_gets_its_own_way_to_share(cluster: StackFixture):
     assert label(cluster, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
     assert label(cluster, A100, "mig-3g.20gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-3g.20gb-SHARED"
     said = "\n".join(cluster.output)
-    assert "nvidia.com/mig-7g.40gb, which no card of pool a100 is" in said
+    assert "nvidia.com/mig-7g.40gb, which no card of pool a100 provides" in said
 
 
 def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(cluster: StackFixture):

@@ -10,7 +10,7 @@ from k3sgpu.doctor.registry import CROSS_RULES, RULES, TOOLS, run_rules
 from k3sgpu.hosts.facts import Facts, parse
 from k3sgpu.hosts.ssh import Answer, Clock
 from k3sgpu.report import Report, as_json, as_text
-from k3sgpu.settings.models.machines import WaivableCheck
+from k3sgpu.settings.models.doctor import WaivableCheck
 from tests.data.captures import CAPTURES
 
 DEBIAN = f"""\

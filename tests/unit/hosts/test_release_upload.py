@@ -19,7 +19,7 @@ from k3sgpu.handoff.release_upload import build_upload_plans
 from k3sgpu.hosts import release_upload
 from k3sgpu.hosts.release_upload import UploadError, upload_release
 from k3sgpu.hosts.ssh import Login
-from k3sgpu.settings.models.machines import UPLOADED_RELEASES
+from k3sgpu.settings.models.k3s import UPLOADED_RELEASES
 from tests.data.stack_files import REMOVE, with_
 from tests.unit.hosts import sudo
 from tests.unit.hosts.shells import SHELLS

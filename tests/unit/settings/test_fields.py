@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from k3sgpu import settings as s
 from k3sgpu.settings import model_paths
-from k3sgpu.settings.models.stack import Sections
+from k3sgpu.settings.models.sections import Sections
 from k3sgpu.settings.pydantic_errors import FOREIGN
 
 Place = tuple[int | str, ...]

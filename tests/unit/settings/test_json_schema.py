@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from k3sgpu import settings as s
 from k3sgpu.cli.schema import FILE
 from k3sgpu.settings.files.stack_file import NAMESPACE, read_keys
-from k3sgpu.settings.json_schema import stack_schema
-from k3sgpu.settings.models.stack import Sections
+from k3sgpu.settings.models.sections import Sections
+from k3sgpu.settings.schema import stack_schema
 from tests.data import broken_files as b
 from tests.data.stack_files import with_
 from tests.unit.settings.test_fuzz import STEADY, spoilt

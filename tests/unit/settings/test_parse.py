@@ -120,7 +120,7 @@ def test_the_private_key_is_a_file_or_a_secret() -> None:
     without = {"ssh/privateKeyFile": REMOVE}
     assert s.parse(with_(without), ["sshPrivateKey"]).secrets == {"sshPrivateKey"}
     both = the_problem({}, ("sshPrivateKey",))
-    assert both.where == "ssh.privateKeyFile" and "one way" in both.expected
+    assert both.where == "ssh.privateKeyFile" and "one source" in both.expected
 
 
 @pytest.mark.parametrize(

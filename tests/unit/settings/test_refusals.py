@@ -106,7 +106,7 @@ def test_what_no_card_of_a_pool_is_gets_a_warning() -> None:
     (problem,) = s.parse(with_({f"{RESOURCES}/1": more})).warnings
     assert problem.severity == "warning"
     assert problem.where == f"{SLICING}.resources[1].name"
-    assert problem.found == "nvidia.com/mig-1g.18gb, which no card of pool rtx is"
+    assert problem.found == "nvidia.com/mig-1g.18gb, which no card of pool rtx provides"
     assert "nvidia.com/gpu" in problem.expected and "pools.rtx.gpu.mig" in problem.remedy
 
 

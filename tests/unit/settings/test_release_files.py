@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k3sgpu import settings as s
-from k3sgpu.settings.models.machines import UPLOADED_RELEASES
+from k3sgpu.settings.models.k3s import UPLOADED_RELEASES
 from tests.data.stack_files import REMOVE, the_problem, with_
 
 VERSION = "v1.36.2+k3s1"

@@ -12,7 +12,7 @@ import yaml
 
 from k3sgpu.cli.main import main
 from k3sgpu.settings.files import release_pins
-from k3sgpu.settings.models.machines import K3s
+from k3sgpu.settings.models.k3s import K3s
 
 VERSION = "v1.36.2+k3s1"
 SCRIPT = b"#!/bin/sh\necho k3s\n"
@@ -103,17 +103,20 @@ def test_an_answer_that_is_no_file_is_not_hashed():
         assert release_pins.read(url) == SCRIPT
     with (
         served(404) as url,
-        pytest.raises(release_pins.NotRead, match="HTTP Error 404: Not Found; check that"),
+        pytest.raises(release_pins.ReadError, match="HTTP Error 404: Not Found; check that"),
     ):
         release_pins.read(url)
     with (
         served(200, b"x" * (release_pins.LARGEST + 1)) as url,
-        pytest.raises(release_pins.NotRead, match="more than 4096 KiB"),
+        pytest.raises(release_pins.ReadError, match="more than 4096 KiB"),
     ):
         release_pins.read(url)
-    with pytest.raises(release_pins.NotRead, match="Connection refused"):
+    with pytest.raises(release_pins.ReadError, match="Connection refused"):
         release_pins.read(url)
-    with served(302, location=url) as other, pytest.raises(release_pins.NotRead, match="Connection refused"):
+    with (
+        served(302, location=url) as other,
+        pytest.raises(release_pins.ReadError, match="Connection refused"),
+    ):
         release_pins.read(other)
 
 
@@ -122,7 +125,7 @@ def test_addresses_of_the_release_are_those_of_its_tag():
 
     def read(url: str) -> bytes:
         asked.append(url)
-        raise release_pins.NotRead(url)
+        raise release_pins.ReadError(url)
 
     assert release_pins.pins(K3s(version=VERSION), read)[:2] == (None, {})
     assert asked == [

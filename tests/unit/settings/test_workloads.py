@@ -101,11 +101,11 @@ SAID: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "secretEnv: {HF_TOKEN: {name: NAME, key: KEY}}",
     ),
     "a variable's name": ({"env": {"A-B": "1"}}, "env.A-B", "A-B", "letters, digits", "correct"),
-    "a number for a variable": ({"env": {"EPOCHS": 3}}, "env.EPOCHS", "3", "a text", 'EPOCHS: "3"'),
+    "a number for a variable": ({"env": {"EPOCHS": 3}}, "env.EPOCHS", "3", "a string", 'EPOCHS: "3"'),
     "a variable twice": (
         {"env": {"A": "1"}, "secretEnv": {"A": {"name": "n", "key": "k"}}},
         "secretEnv.A",
-        "which env has as well",
+        "which env also has",
         "once",
         "remove A",
     ),
@@ -144,7 +144,7 @@ SAID: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         {"tolerations": [{"operator": "Exists"}]},
         "tolerations[0].key",
         "missing",
-        "the taint's key",
+        "the key of the taint",
         "key: dedicated",
     ),
     "another effect": (
@@ -172,7 +172,7 @@ SAID: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         {"securityContext": {"capabilities": {"add": ["CAP_SYS_ADMIN"]}}},
         "securityContext.capabilities.add",
         "a list",
-        "without CAP_ (here: CAP_SYS_ADMIN)",
+        "without CAP_, unlike CAP_SYS_ADMIN",
         "[SYS_ADMIN]",
     ),
     "a key of the pod's own context": (

@@ -1,0 +1,61 @@
+"""The section `doctor`: which checks of hosts to skip."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from k3sgpu.settings.models.base import Model
+
+WaivableCheck = Literal[
+    "address",
+    "cgroup",
+    "clock",
+    "containerd",
+    "cpu",
+    "disk",
+    "dns",
+    "download",
+    "driver",
+    "driver-image",
+    "fabric",
+    "firewall",
+    "gpu",
+    "headers",
+    "hostname",
+    "inodes",
+    "iptables",
+    "kernel-config",
+    "machine-id",
+    "memory",
+    "modules",
+    "mounts",
+    "networks",
+    "nm-cloud-setup",
+    "ports",
+    "product-uuid",
+    "registration",
+    "route",
+    "runtime",
+    "secure-boot",
+    "security",
+    "skew",
+    "swap",
+    "system",
+    "time-sync",
+    "toolkit",
+    "tools",
+    "version",
+]
+"""The checks of doctor that a stack file may skip: all except `owner` and `privileges`."""
+
+WaivedChecks = Annotated[tuple[WaivableCheck, ...], Field(strict=False)]
+
+
+class Doctor(Model):
+    """Settings of the checks that doctor runs on every host."""
+
+    waive: WaivedChecks = Field(
+        default=(),
+        description="checks to skip on every host, by the name that doctor reports",
+        examples=["[swap]"],
+    )

@@ -1,0 +1,29 @@
+"""The section `kubeconfig`: use an existing cluster instead of installing k3s."""
+
+from typing import Any
+
+from pydantic import Field
+
+from k3sgpu.settings.models.base import Model
+from k3sgpu.settings.models.names import KeyPath
+
+
+class Kubeconfig(Model):
+    """An existing cluster. The program never connects to its machines, only to its API server."""
+
+    file: KeyPath | None = Field(
+        default=None,
+        description="the path of the kubeconfig; left out: its text is the secret clusterKubeconfig",
+        examples=["~/.kube/config"],
+    )
+    context: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the context of the kubeconfig to use; default: its current context",
+        examples=["lab"],
+    )
+
+
+def expand_file_path(value: Any) -> Any:
+    """Expand the short form `kubeconfig: ~/.kube/config` to `kubeconfig: {file: ~/.kube/config}`."""
+    return {"file": value} if isinstance(value, str) else value
