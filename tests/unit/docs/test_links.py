@@ -52,7 +52,8 @@ def test_documents_and_headings_that_the_code_mentions_exist() -> None:
 
 
 def test_every_page_is_reachable_from_the_readme() -> None:
-    reached, queue = set(), ["README.md"]
+    reached: set[str] = set()
+    queue = ["README.md"]
     while queue:
         path = queue.pop()
         if path in reached:
