@@ -1,4 +1,4 @@
-"""A cluster that is there already: looked at, never changed as such, and left running when the stack goes."""
+"""A cluster that the stack did not create, and does not delete."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -12,41 +12,41 @@ from components.provider import provider
 
 
 class ExistingClusterArgs(TypedDict):
-    """Where the cluster is, and which of its Nodes the stack speaks of."""
+    """The cluster, and those of its Nodes that the stack file names."""
 
     kubeconfig: str
-    """With one context, complete in itself; treated as the secret that it is."""
+    """With one context and without references to files; treated as a secret."""
     nodes: Sequence[str]
     expected: str
-    """That these Nodes are there, as doctor's JSON."""
+    """That these Nodes exist, as JSON (k3sgpu.handoff.expected_state)."""
 
 
 class ExistingCluster(pulumi.ComponentResource):
-    """A Provider for a cluster that somebody else made; exists when its Nodes were seen."""
+    """A Provider for an existing cluster. Exists when the cluster has the Nodes."""
 
     kubeconfig: pulumi.Output[str]
-    """The one given, a secret."""
+    """The kubeconfig of the arguments, a secret."""
     provider: kubernetes.Provider
     """For every resource inside the cluster."""
     joined: Mapping[str, pulumi.Resource]
-    """By Node: what has seen it."""
+    """By Node: the resource after which it is known to exist."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GivenCluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(args["kubeconfig"])
-        # A Patch would create a Node that is missing, so they are looked for first.
-        seen = local_command(
+        # Before any NodePatch: a Patch would create a missing Node.
+        nodes_exist = local_command(
             f"{name}-seen",
             "doctor cluster --from-graph",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},
             self.kubeconfig,
             ResourceOptions(parent=self),
         )
-        self.joined = dict.fromkeys(args["nodes"], seen)
+        self.joined = dict.fromkeys(args["nodes"], nodes_exist)
         self.provider = provider(
             name,
             self.kubeconfig,
             "Give the stack a new kubeconfig; k3s renews its own when it restarts.",
-            ResourceOptions(parent=self, depends_on=[seen]),
+            ResourceOptions(parent=self, depends_on=[nodes_exist]),
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})

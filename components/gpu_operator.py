@@ -1,8 +1,8 @@
 """NVIDIA's GPU Operator from its Helm chart.
 
-A Release and not a Chart, because the operator's upgrades and its removal are hooks. Waited for: the
-operator's own Deployment. *Not* waited for: its operands (driver, toolkit, device plugin); a Release
-knows nothing of them, and the ClusterPolicy says `ready` too early. That is GpuSharing's gate.
+A Release and not a Chart, because the chart upgrades and removes with Helm hooks. It waits for the operator's
+own Deployment and *not* for its operands (driver, toolkit, device plugin): a Release does not know them, and
+the ClusterPolicy becomes `ready` too early. GpuSharing's gate waits for them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own container
 
 
 class GpuOperatorArgs(TypedDict):
-    """Which operator, and which parts of NVIDIA's stack it brings."""
+    """Which operator, and which parts of NVIDIA's stack it installs."""
 
     namespace: pulumi.Input[str]
     version: str
@@ -31,9 +31,9 @@ class GpuOperatorArgs(TypedDict):
     toolkit: bool
     """The operator installs the container toolkit; False: the hosts have it."""
     remove_crds: bool
-    """Its CRDs go with it."""
+    """Delete its CRDs with it."""
     values: Mapping[str, Any]
-    """Further chart values. What the program decides wins."""
+    """Further chart values. Values that the program sets win."""
     timeout_seconds: int
 
 
@@ -41,7 +41,7 @@ class GpuOperator(pulumi.ComponentResource):
     """Release of the GPU Operator."""
 
     release: kubernetes.helm.v3.Release
-    """What comes into being with it: the ClusterPolicy `cluster-policy` and its kind."""
+    """It creates the CRD of ClusterPolicy, and the ClusterPolicy `cluster-policy`."""
 
     def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuOperator", name, None, opts)
@@ -55,9 +55,9 @@ class GpuOperator(pulumi.ComponentResource):
             repository_opts={"repo": repository} if repository else None,
             values=chart_values(args),
             timeout=args["timeout_seconds"],
-            # A roll-back would destroy the evidence, and restart containerd once more with the toolkit.
+            # A roll-back would destroy the evidence, and the toolkit would restart containerd once more.
             atomic=False,
-            # The CRDs are refreshed by a hook of the upgrade itself, so the old schema must not judge.
+            # A hook of the upgrade replaces the CRDs, so the values must not be checked against the old ones.
             disable_openapi_validation=True,
             opts=child_options(self, opts, hooks=hooks()),
         )
@@ -65,25 +65,25 @@ class GpuOperator(pulumi.ComponentResource):
 
 
 def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
-    """The chart's values: the caller's, overlaid by what the program decides."""
-    decided: dict[str, Any] = {
+    """The chart's values: the caller's, overlaid by those that the program sets."""
+    program_values: dict[str, Any] = {
         "driver": {"enabled": args["driver"]},
         "toolkit": {"enabled": args["toolkit"]},
-        # Its default, single, would win over what the profiles say: differently for each pool.
+        # Its default, `single`, would override the profiles, which differ between pools.
         "mig": {"strategy": ""},
-        # Its default, all-disabled, undoes MIG that an administrator configured on the host.
+        # Its default, `all-disabled`, removes the MIG devices that an administrator has created on the host.
         "migManager": {"enabled": False},
     }
     if args["remove_crds"]:
-        decided["operator"] = {"cleanupCRD": True}
+        program_values["operator"] = {"cleanupCRD": True}
     if args["toolkit"]:
-        given = args["values"].get("toolkit", {}).get("env", [])  # lists are not joined by themselves
-        decided["toolkit"]["env"] = [*given, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
-    return overlay(args["values"], decided)
+        env = args["values"].get("toolkit", {}).get("env", [])
+        program_values["toolkit"]["env"] = [*env, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
+    return overlay(args["values"], program_values)
 
 
 def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `top` in place of its own, map by map; lists are not joined."""
+    """`base` with the keys of `top` in place of its own, map by map; a list replaces a list."""
     both = {
         key: overlay(base[key], value)
         for key, value in top.items()

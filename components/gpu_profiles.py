@@ -1,6 +1,6 @@
-"""What the operator's device plugin finds in the cluster: its namespace, and the configurations by key.
+"""The namespace of the GPU Operator, and the ConfigMap of its device plugin's configurations.
 
-It comes before the operator and goes after it: a plugin that is still running never misses its file.
+Created before the operator and deleted after it, so that a running plugin always finds its configuration.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from pulumi_command import local
 
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.wellknown import CONFIG_MAP, OPERATOR_NAMESPACE
 
-NAMESPACE = "gpu-operator"
-CONFIG_MAP = "time-slicing-config"
 FORCE = {"pulumi.com/patchForce": "true"}
+"""The annotation that takes fields over which somebody else has set by hand."""
 
 
 class GpuProfilesArgs(TypedDict):
@@ -24,17 +24,17 @@ class GpuProfilesArgs(TypedDict):
     configs: Mapping[str, str]
     """By key: a configuration file of NVIDIA's device plugin."""
     expected: str
-    """What every node must offer in the end, as doctor's JSON."""
+    """The expected state of all nodes, as JSON (k3sgpu.handoff.expected_state)."""
     kubeconfig: pulumi.Input[str]
 
 
 class GpuProfiles(pulumi.ComponentResource):
-    """Namespace and ConfigMap; before either changes, nodes whose cards change hands are vacated."""
+    """Namespace and ConfigMap. Before the ConfigMap changes, nodes whose cards must be free are drained."""
 
     namespace: pulumi.Output[str]
-    """Where the operator runs, and where its ConfigMaps have to be."""
+    """The operator's, where its ConfigMaps have to be."""
     drained: local.Command
-    """Its stdout names the nodes that are out of use, and is another one whenever there are more."""
+    """Its stdout names the drained nodes; it changes whenever nodes were drained."""
     config_map: kubernetes.core.v1.ConfigMap
 
     def __init__(self, name: str, args: GpuProfilesArgs, opts: pulumi.ResourceOptions | None = None):
@@ -42,38 +42,40 @@ class GpuProfiles(pulumi.ComponentResource):
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata={
-                "name": NAMESPACE,
-                # The operator's pods are privileged: Pod Security would refuse them otherwise.
+                "name": OPERATOR_NAMESPACE,
+                # The operator's pods are privileged, which Pod Security refuses otherwise.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
-            opts=child_options(self, opts, aliases=[_once_of("GpuOperator", "gpu-operator")]),
+            opts=child_options(self, opts, aliases=[_formerly_in("GpuOperator", "gpu-operator")]),
         )
-        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or NAMESPACE)
+        self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or OPERATOR_NAMESPACE)
         self.drained = local_command(
             f"{name}-vacated",
             "drain",
             {"K3SGPU_EXPECTED_STATE": args["expected"]},
             args["kubeconfig"],
             child_options(self, opts),
-            runs_on="update",  # at first there is nobody to move
+            runs_on="update",  # at the install there are no pods to move
         )
         self.config_map = kubernetes.core.v1.ConfigMap(
             name,
             metadata={
                 "name": CONFIG_MAP,
                 "namespace": self.namespace,
-                # What somebody has written by hand is taken back: nothing of it is anybody else's.
                 "annotations": FORCE,
             },
             data=args["configs"],
-            # Where pods stay, the old keys stay: a plugin that restarts meanwhile still finds its own.
+            # After the drain: if it is blocked, the old keys stay, and a plugin that restarts finds its own.
             opts=child_options(
-                self, opts, depends_on=[self.drained], aliases=[_once_of("GpuSharing", "gpu-sharing")]
+                self, opts, depends_on=[self.drained], aliases=[_formerly_in("GpuSharing", "gpu-sharing")]
             ),
         )
         self.register_outputs({"namespace": self.namespace})
 
 
-def _once_of(component: str, name: str) -> pulumi.Alias:
-    """Where an older state has what is here now: a namespace that is made anew takes the operator with it."""
+def _formerly_in(component: str, name: str) -> pulumi.Alias:
+    """The parent and name in the states of older versions.
+
+    Without the alias the namespace would be replaced, and the operator deleted with it.
+    """
     return pulumi.Alias(name=name, parent=pulumi.create_urn(name, f"k3sgpu:index:{component}"))

@@ -1,8 +1,8 @@
-"""Who uses which of the device plugin's configurations, and the proof.
+"""Which node uses which configuration of the device plugin, and the readiness gate.
 
-The operator does not watch the ConfigMap's content, but its config-manager watches a node's label.
-So every configuration has a key with the hash of its content: a changed profile is a new key, the
-label of the nodes that use it moves there, and no other node's plugin notices.
+The operator does not watch the ConfigMap's content, but its config-manager watches a node's label. So the key
+of a configuration has the hash of its content: a changed profile is a new key, the label of the nodes that
+use it changes, and the plugins of all other nodes go on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
-from components.gpu_profiles import CONFIG_MAP, FORCE
+from components.gpu_profiles import FORCE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.wellknown import CONFIG_MAP
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
@@ -25,36 +26,36 @@ class GpuNodeArgs(TypedDict):
 
     name: str
     labels: Mapping[str, str]
-    """What the program says of it; `nvidia.com/device-plugin.config` among them chooses its configuration."""
+    """Labels to set; `nvidia.com/device-plugin.config` selects the node's configuration."""
     joined: pulumi.Resource
-    """What has to exist before the Node does: a Patch would create a missing one."""
+    """The resource after which the Node exists: a Patch would create a missing one."""
 
 
 class GpuSharingArgs(TypedDict):
     """Nodes, and the state expected of them."""
 
     default: str
-    """The key for nodes without a label, that is: nodes that this program did not join."""
+    """The key for nodes without the label: nodes that this program did not join."""
     nodes: Sequence[GpuNodeArgs]
     lost: Sequence[str]
-    """Nodes of hosts that are dead for ever."""
+    """Nodes of hosts that are dead for good."""
     alive: GpuNodeArgs
-    """One that is there, without any labels."""
+    """A node that exists, without labels."""
     expected: str
-    """What every node must offer in the end, as doctor's JSON."""
+    """The expected state of all nodes, as JSON (k3sgpu.handoff.expected_state)."""
     drained: pulumi.Input[str]
     """Changes whenever nodes were drained: they are uncordoned once the expected state is reached."""
     kubeconfig: pulumi.Input[str]
 
 
 class GpuSharing(pulumi.ComponentResource):
-    """ClusterPolicy patch, node labels, and the gate that waits for the slices.
+    """The patch of the ClusterPolicy, node labels, and the gate that waits for the slices.
 
-    Give it `depends_on` the operator's Release: a Patch without a target would create one.
+    It needs `depends_on` the operator's Release: a Patch creates a missing target.
     """
 
     ready: local.Command
-    """Exists when every promised resource is allocatable."""
+    """Exists when every expected resource is allocatable."""
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuSharing", name, None, opts)
@@ -67,7 +68,7 @@ class GpuSharing(pulumi.ComponentResource):
             opts=child_options(self, opts),
         )
         labels = [
-            self._labelled(f"{name}-{node['name']}", node, child_options(self, opts, depends_on=[policy]))
+            self._label_node(f"{name}-{node['name']}", node, child_options(self, opts, depends_on=[policy]))
             for node in args["nodes"]
         ]
         for node in args["lost"]:
@@ -89,7 +90,7 @@ class GpuSharing(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _labelled(
+    def _label_node(
         self, name: str, node: GpuNodeArgs, opts: pulumi.ResourceOptions
     ) -> kubernetes.core.v1.NodePatch:
         after = pulumi.ResourceOptions(depends_on=[node["joined"]])
@@ -100,19 +101,21 @@ class GpuSharing(pulumi.ComponentResource):
         )
 
     def _abandon_lost_node(self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None) -> None:
-        """A dead node's patch leaves the state without a word to the API server.
+        """Keeps a lost node's patch in the state as it is, and removes it later without an API request.
 
-        The end of a Patch applies its target once more, without its fields: a Node that was just deleted
-        would be there again. What the state has of it stays as it is; where it has nothing, the patch is one
-        of no label on a node that is there.
+        The delete of a Patch applies its target once more, without the patched fields: the Node that was just
+        deleted would be created again. A patch that is not in the state is created on `alive`, without label.
         """
-        self._labelled(
+        self._label_node(
             name, alive, child_options(self, opts, ignore_changes=["metadata"], retain_on_delete=True)
         )
 
 
 def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectMetaPatchArgsDict:
-    """Metadata of a Patch on `target`. A fixed manager, so that a lost state can take its fields back."""
+    """Metadata of a Patch on `target`.
+
+    With a fixed field manager, a stack whose state is lost can own its fields again.
+    """
     return {
         "name": target,
         "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, **FORCE},

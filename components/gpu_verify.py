@@ -1,4 +1,4 @@
-"""The proof that GPUs compute: on each GPU node a Job that must compute on one slice of it."""
+"""A Job on each GPU node that has to compute on one slice."""
 
 import json
 from collections.abc import Sequence
@@ -12,37 +12,37 @@ from components.sdk_workarounds import child_options
 
 
 class VerifiedNodeArgs(TypedDict):
-    """One node, and a resource that it promises."""
+    """One node, and a resource that it is expected to offer."""
 
     name: str
     resource: str
 
 
 class GpuVerifyArgs(TypedDict):
-    """What is made where."""
+    """The Jobs, and where they run."""
 
     namespace: pulumi.Input[str]
     """Of the Jobs."""
     nodes: Sequence[VerifiedNodeArgs]
     image: str
     strict: bool
-    """A node that fails fails the update."""
+    """Whether a node that fails also fails the update."""
     timeout_seconds: int
     generation: int
-    """Another number: once more."""
+    """Another number runs all Jobs again."""
     kubeconfig: pulumi.Input[str]
 
 
 class GpuVerify(pulumi.ComponentResource):
-    """Runs when it is made and whenever the nodes, or what is asked of them, change.
+    """Runs when it is created, and again when the nodes or their resources change.
 
-    Give it `depends_on` what waits for the slices.
+    It needs `depends_on` the gate that waits for the slices.
     """
 
     ran: local.Command
     """Exists when every node has its verdict."""
     verdicts: pulumi.Output[dict[str, str]]
-    """By node: passed, `skipped: full`, or `failed:` and why."""
+    """By node: `passed`, `skipped: full`, or `failed: <reason>`."""
 
     def __init__(self, name: str, args: GpuVerifyArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuVerify", name, None, opts)

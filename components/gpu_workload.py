@@ -1,4 +1,4 @@
-"""A Deployment or a Job whose pods use slices: the proof that sharing works."""
+"""A Deployment or a Job whose pods use slices."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
@@ -8,22 +8,21 @@ import pulumi_kubernetes as kubernetes
 
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.wellknown import GPU_RESOURCE, RUNTIME_CLASS
 
-# k3s brings the RuntimeClass `nvidia` and does not make it the default (docs.k3s.io/advanced).
-RUNTIME_CLASS = "nvidia"
 TOLERATIONS: list[kubernetes.core.v1.TolerationArgsDict] = [
-    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
 ]
 
 
 class JobArgs(TypedDict):
-    """How often and how long a Job's pods run."""
+    """How many pods a Job runs, and for how long."""
 
     completions: int
     parallelism: int
     retries: int
     timeout_seconds: int
-    """For all of it, the pods' wait for room included."""
+    """For the whole Job, including the time that its pods wait for free slices."""
     kubeconfig: pulumi.Input[str]
 
 
@@ -34,7 +33,7 @@ class GpuWorkloadArgs(TypedDict):
     replicas: int
     """Of a Deployment."""
     job: JobArgs | None
-    """None: a Deployment."""
+    """None makes a Deployment."""
     gpus: int
     """Units of `resource` a pod asks for."""
     resource: str
@@ -46,12 +45,12 @@ class GpuWorkloadArgs(TypedDict):
     """By variable: a Secret of the namespace, and its key."""
     node_selector: Mapping[str, str]
     tolerations: Sequence[kubernetes.core.v1.TolerationArgsDict]
-    """Beside that of NVIDIA's own taint."""
+    """In addition to the one for NVIDIA's own taint."""
     security_context: kubernetes.core.v1.SecurityContextArgsDict
 
 
 class GpuWorkload(pulumi.ComponentResource):
-    """Pods with GPUs; exists when all pods of a Deployment run, or those of a Job have succeeded."""
+    """Pods with GPUs. Exists when all pods of a Deployment run, or those of a Job have succeeded."""
 
     def __init__(self, name: str, args: GpuWorkloadArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuWorkload", name, None, opts)
@@ -62,8 +61,8 @@ class GpuWorkload(pulumi.ComponentResource):
             "labels": labels,
         }
         if job := args["job"]:
-            # All but nothing of a Job can be changed, and its name is taken while it is there.
-            made = kubernetes.batch.v1.Job(
+            # Almost no field of a Job can change, and its name is taken until it is deleted.
+            resource = kubernetes.batch.v1.Job(
                 name,
                 metadata={
                     **metadata,
@@ -72,15 +71,17 @@ class GpuWorkload(pulumi.ComponentResource):
                 spec=_job(labels, args, job),
                 opts=child_options(self, opts, delete_before_replace=True, replace_on_changes=["spec"]),
             )
-            # The Kubernetes plugin would say that it failed, not which pod, with which exit code and log.
-            seen = {
+            # The Kubernetes plugin would report a failed Job without the pod, its exit code and its log.
+            wait = {
                 "namespace": args["namespace"],
                 "name": name,
-                "uid": made.metadata.uid,
+                "uid": resource.metadata.uid,
                 "timeoutSeconds": job["timeout_seconds"],
             }
-            told = {"K3SGPU_JOB": pulumi.Output.json_dumps(seen, sort_keys=True)}
-            local_command(f"{name}-ended", "jobs wait", told, job["kubeconfig"], child_options(self, opts))
+            environment = {"K3SGPU_JOB": pulumi.Output.json_dumps(wait, sort_keys=True)}
+            local_command(
+                f"{name}-ended", "jobs wait", environment, job["kubeconfig"], child_options(self, opts)
+            )
         else:
             kubernetes.apps.v1.Deployment(
                 name, metadata=metadata, spec=_deployment(labels, args), opts=child_options(self, opts)
@@ -94,8 +95,8 @@ def _deployment(
     return {
         "replicas": args["replicas"],
         "selector": {"match_labels": labels},
-        # A surge would ask for slices beyond the declared ones and, with all of them taken, wait for
-        # ever for the pods it is meant to replace.
+        # A surge needs more slices than declared. With all of them in use it would wait for ever for the pods
+        # that it has to replace.
         "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 0, "max_unavailable": 1}},
         "template": {"metadata": {"labels": labels}, "spec": _pod(args)},
     }
@@ -108,9 +109,9 @@ def _job(
         "completions": job["completions"],
         "parallelism": job["parallelism"],
         "backoff_limit": job["retries"],
-        # Past it the controller takes the pods away, so that a Job that hangs does not keep its slices.
+        # After it the controller deletes the pods, so that a Job that hangs does not keep its slices.
         "active_deadline_seconds": job["timeout_seconds"],
-        # Never: a pod that failed stays, with its exit code and its log.
+        # A pod that failed then stays, with its exit code and its log.
         "template": {"metadata": {"labels": labels}, "spec": {**_pod(args), "restart_policy": "Never"}},
     }
 
@@ -134,8 +135,7 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
                 "command": list(args["command"]),
                 "args": list(args["args"]),
                 "env": [*plain, *secret],
-                # Limits alone: Kubernetes takes them for requests, and for an extended resource
-                # the two may not differ.
+                # Kubernetes copies limits to requests, and for an extended resource the two must be equal.
                 "resources": {"limits": {args["resource"]: str(args["gpus"])}},
                 "security_context": args["security_context"],
             }

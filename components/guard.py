@@ -1,7 +1,7 @@
-"""What stands before everything else when a stack is destroyed.
+"""Protection of a whole stack.
 
-The engine refuses to delete a protected resource, but only when its turn comes: what waits for it is gone by
-then. The guard waits for everything, so its turn comes first.
+The engine refuses to delete a protected resource, but only after it has deleted all that depends on it. The
+guard depends on everything, so a destroy reaches it first.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a cluster is made from, in the words of its component."""
+"""The arguments of K3sCluster."""
 
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
@@ -8,29 +8,29 @@ from pulumi_command import remote
 
 
 class HostArgs(TypedDict):
-    """One machine. `name` is its key in the stack file, and the name of its Node."""
+    """One host. `name` is its key in the stack file, and the name of its Node."""
 
     name: str
     address: str
-    """Where this program, and the kubeconfig, reach it."""
+    """The address for SSH, and of the API in the kubeconfig."""
     node_ip: str
-    """Where the other nodes reach it."""
+    """The address for the other nodes."""
     external_ip: NotRequired[str | None]
     connection: remote.ConnectionArgsDict
     sudo: bool
-    """The login is not root: what runs there runs under sudo."""
+    """Whether the login is not root: scripts then run under sudo."""
     sudo_password: NotRequired[pulumi.Input[str] | None]
-    """What sudo asks for; without one it must ask for nothing."""
+    """Without one sudo must not ask for a password."""
     labels: Mapping[str, str]
-    """Of its Node; labels of others there are left alone."""
+    """Of its Node. Other labels of the Node stay."""
     taints: Sequence[str]
-    """Of its Node, as key=value:Effect or key:Effect; taints of others there are left alone."""
+    """Of its Node, as key=value:Effect or key:Effect. Other taints of the Node stay."""
     kubelet_args: Sequence[str]
     """As name=value."""
 
 
 class ReleaseArgs(TypedDict):
-    """Where k3s comes from, and what it must hash to."""
+    """Where k3s is downloaded from, and its checksums."""
 
     version: str
     mirror: str
@@ -41,53 +41,53 @@ class ReleaseArgs(TypedDict):
 
 
 class PreflightArgs(TypedDict):
-    """What doctor is told: the inventory as JSON, and the secrets."""
+    """Input of the host checks."""
 
     inventory: str
+    """The hosts, as JSON (k3sgpu.handoff.inventory)."""
     secrets: pulumi.Input[str]
-    """The stack's secrets that reaching a machine takes, as a JSON object."""
+    """The secrets that logins need, as a JSON object."""
 
 
 class LostHostArgs(TypedDict):
-    """A machine that is dead for good."""
+    """A host that is dead for good (`gone: true`)."""
 
     name: str
     role: str
 
 
 class K3sClusterArgs(TypedDict):
-    """Everything a cluster is made from."""
+    """All servers and agents, and k3s's configuration."""
 
     servers: Sequence[HostArgs]
-    """The initial one first: the others copy its database, and it is asked for tokens and kubeconfig."""
+    """The initial one first: the others copy its database, and tokens and kubeconfig are read from it."""
     agents: Sequence[HostArgs]
     lost: Sequence[LostHostArgs]
-    """Hosts that will never answer again."""
     registration_address: NotRequired[str | None]
-    """Where agents and the kubeconfig find several servers; one alone is found at its own addresses."""
+    """The address of several servers, for agents and the kubeconfig. A single one has its own addresses."""
     release: ReleaseArgs
     disable: Sequence[str]
-    """Packaged components k3s leaves out, such as traefik."""
+    """Packaged components of k3s that are not installed, such as traefik."""
     tls_san: Sequence[str]
     config: Mapping[str, object]
     """Further keys of k3s's config.yaml, for all nodes."""
     server_config: Mapping[str, object]
     """Further keys that only a server understands."""
     node_secrets: pulumi.Input[Mapping[str, str]]
-    """By name, what converge.sh takes on every node besides tokens: REGISTRIES, ENVIRONMENT."""
+    """By name, for converge.sh on every node: REGISTRIES, ENVIRONMENT."""
     server_secrets: pulumi.Input[Mapping[str, str]]
-    """By name, what it takes on servers besides: SERVER_CONFIG."""
+    """By name, for converge.sh on servers: SERVER_CONFIG."""
     preflight: PreflightArgs
     upload_plans: Mapping[str, str]
-    """By host, for `python -m k3sgpu stage`: what this computer brings to it before it converges; empty:
-    nothing."""
+    """By host, as JSON (k3sgpu.handoff.release_upload): what this computer uploads before converge. Empty
+    without a release on this computer."""
     start_timeout_seconds: int
     drain_on_patch: bool
-    """An upgrade within a minor version moves the pods away first, as one by a minor version always does."""
+    """Also drain before an upgrade within a minor version. Before one by a minor version it always drains."""
     drain_timeout_seconds: int
     max_unavailable: int
-    """How many running agents a change may touch at the same time."""
+    """How many running agents may change at the same time."""
     protect: bool
-    """Whether the engine refuses to delete a server, and what would clean its machine."""
+    """Whether the engine refuses to delete a server's converge and uninstall."""
     generation: int
-    """A number without meaning: another one makes preflight, converge and kubeconfig run again."""
+    """Another number runs preflight, converge, label-nodes and kubeconfig again."""

@@ -1,7 +1,7 @@
 """k3s's configuration file of a node, as plain values."""
 
 from components.k3s_args import HostArgs, K3sClusterArgs
-from components.kubeconfig import API_PORT
+from k3sgpu.wellknown import API_PORT
 
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
@@ -41,9 +41,10 @@ def _identity(host: HostArgs) -> dict[str, object]:
 
 
 def _at_registration(host: HostArgs) -> dict[str, object]:
-    """What a Node begins with, so that no pod comes before its taints; later the server sees to it.
+    """Labels and taints that k3s sets when it registers the Node, so that taints apply before any pod is
+    scheduled. Later changes are label-nodes.sh's.
 
-    A kubelet may not give itself labels of Kubernetes' own domains.
+    A kubelet may not set labels of Kubernetes' own domains.
     """
     labels = [
         f"{key}={value}"
@@ -55,6 +56,6 @@ def _at_registration(host: HostArgs) -> dict[str, object]:
 
 
 def _addresses(host: HostArgs, args: K3sClusterArgs) -> list[str]:
-    """Where the API is found on this server."""
+    """The addresses under which this server's API is used."""
     own = (host["address"], host["node_ip"], host.get("external_ip"))
     return [address for address in (*own, args.get("registration_address")) if address]

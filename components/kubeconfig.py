@@ -1,4 +1,4 @@
-"""k3s's kubeconfig: made to work from elsewhere, and asked how long it will work."""
+"""k3s's kubeconfig: the server's address in it, and the end of its certificate."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 import yaml
 from cryptography import x509
 
-API_PORT = 6443  # docs.k3s.io/installation/requirements: the supervisor and the Kubernetes API
-# k3s's client certificates last a year; the rest of this is the time to act in.
+from k3sgpu.wellknown import API_PORT
+
+# k3s's client certificates last a year.
 WARN_BEFORE = timedelta(days=60)
 
 
 def kubeconfig_for(text: str, address: str, cluster: str) -> str:
     """k3s's kubeconfig with the server's address instead of the loopback one, its entries named `cluster`.
 
-    Raises ValueError when `text` is no kubeconfig; the message never quotes it.
+    Raises ValueError when `text` is no kubeconfig, without quoting it.
     """
     try:
         config = yaml.safe_load(text)
@@ -29,13 +30,13 @@ def kubeconfig_for(text: str, address: str, cluster: str) -> str:
 
 
 def expiry_warning(kubeconfig: str, remedy: str, now: datetime | None = None) -> str | None:
-    """What to say when a kubeconfig's client certificate ends within 60 days; None otherwise."""
+    """A warning when a kubeconfig's client certificate ends within 60 days; None otherwise."""
     user = yaml.safe_load(kubeconfig)["users"][0]["user"]
     if "client-certificate-data" not in user:
         return None
     try:
         certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
-    except ValueError:  # no certificate at all: the first look at the cluster says so
+    except ValueError:  # no certificate: the first request to the cluster fails with a clear error
         return None
     ends = certificate.not_valid_after_utc
     if ends - (now or datetime.now(UTC)) > WARN_BEFORE:
