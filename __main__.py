@@ -1,4 +1,4 @@
-"""The stack as a table of contents: settings → fit → cluster → operator → sharing → workloads → exports."""
+"""The stack as a table of contents: settings → fit → cluster → operator → sharing → workloads → outputs."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi import ResourceOptions
 
-import stack
 from components import error_hints
 from components.existing_cluster import ExistingCluster
 from components.gpu_operator import GpuOperator
@@ -18,80 +17,63 @@ from components.guard import Guard
 from components.k3s_cluster import K3sCluster
 from components.sdk_workarounds import flush_registrations
 from k3sgpu import capacity
-from k3sgpu.handoff import expected_state, inventory
+from k3sgpu.handoff.expected_state import build_expected_state
+from stack import arguments, inputs
+from stack.outputs import outputs
 
-# What the stack file says; a mistake ends the program here, with all the others of the file.
-config = pulumi.Config()
-settings = stack.read(config)
-access = stack.ssh_access(settings, Path.cwd())
-files = stack.release_files(settings, Path.cwd())
-secrets = stack.secrets(config, settings)
-
-# Whether the workloads fit, said before anything is touched.
+# The stack file and the files that it names. A mistake ends the program here, before anything is registered.
+config, folder = pulumi.Config(), Path.cwd()
+settings = inputs.read_settings(config)
+access, files = inputs.ssh_access(settings, folder), inputs.release_files(settings, folder)
+secrets = inputs.read_secrets(config, settings)
 offers = capacity.offers(settings)
-stack.report_fit(capacity.fit(settings, offers))
+inputs.report_fit(capacity.fit(settings, offers))
 
-if settings.kubeconfig:  # a cluster is there already: what is put into it is taken out again
-    cluster = ExistingCluster("cluster", stack.existing_cluster(config, settings, Path.cwd()))
+if settings.kubeconfig:  # an existing cluster: a destroy deletes from it what the stack has created
+    kubeconfig = inputs.existing_kubeconfig(config, settings, folder)
+    cluster = ExistingCluster("cluster", arguments.existing_cluster(settings, kubeconfig))
     inside = ResourceOptions(provider=cluster.provider)
-else:  # machines that answer SSH become a k3s cluster, and what lies in it goes with it
-    inventory = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+else:  # hosts become a k3s cluster, and everything in it is deleted with it
     hooks = error_hints.hooks()
-    described = stack.cluster(settings, access, secrets, inventory, files)
-    cluster = K3sCluster("cluster", described, ResourceOptions(hooks=hooks))
+    cluster_args = arguments.cluster(settings, access, secrets, files)
+    cluster = K3sCluster("cluster", cluster_args, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
+
+def after(*resources: pulumi.Resource) -> ResourceOptions:
+    """Options of what is inside the cluster and comes after `resources`."""
+    return ResourceOptions.merge(inside, ResourceOptions(depends_on=list(resources)))
+
+
 parts: list[pulumi.Resource] = [cluster]
-if settings.gpu_operator.enabled:  # else: the bare cluster
-    # What its device plugin reads, in its namespace.
-    expected = expected_state.build_expected_state(settings, offers)
-    profiles = GpuProfiles(
-        "gpu-profiles", stack.profiles(settings, expected=expected, kubeconfig=cluster.kubeconfig), inside
-    )
-    parts.append(profiles)
-    before = ResourceOptions.merge(inside, ResourceOptions(depends_on=[profiles.config_map]))
-    operator = GpuOperator("gpu-operator", stack.operator(settings, namespace=profiles.namespace), before)
-
-    # Who shares which card how; exists when every promised slice is allocatable.
-    sharing = GpuSharing(
-        "gpu-sharing",
-        stack.sharing(
-            settings,
-            offers,
-            joined=cluster.joined,
-            expected=expected,
-            drained=profiles.drained.stdout,
-            kubeconfig=cluster.kubeconfig,
-        ),
-        ResourceOptions.merge(inside, ResourceOptions(depends_on=[operator.release])),
-    )
-
-    proven: pulumi.Resource = sharing.ready
-    parts += [operator, sharing]
-    if settings.verify.enabled:  # while the slices are still free
-        verified = stack.verify(settings, offers, namespace=profiles.namespace, kubeconfig=cluster.kubeconfig)
-        opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=[proven]))
-        verify = GpuVerify("gpu-verify", verified, opts)
+if settings.gpu_operator.enabled:
+    expected = build_expected_state(settings, offers)
+    profiles = GpuProfiles("gpu-profiles", arguments.profiles(settings, expected, cluster.kubeconfig), inside)
+    operator_args = arguments.operator(settings, profiles.namespace)
+    operator = GpuOperator("gpu-operator", operator_args, after(profiles.config_map))
+    sharing_args = arguments.sharing(settings, offers, expected, cluster.joined, profiles, cluster.kubeconfig)
+    sharing = GpuSharing("gpu-sharing", sharing_args, after(operator.release))
+    ready: pulumi.Resource = sharing.ready  # every node offers its slices
+    parts += [profiles, operator, sharing]
+    if settings.verify.enabled:  # before the workloads, while slices are free
+        verify_args = arguments.verify(settings, offers, profiles.namespace, cluster.kubeconfig)
+        verify = GpuVerify("gpu-verify", verify_args, after(ready))
+        ready = verify.ran
         parts.append(verify)
-        proven = verify.ran
         pulumi.export("verified", verify.verdicts)
 
-    # Namespaces of their own, then the workloads.
-    namespaces = {
-        name: kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
-        for name, labels in stack.namespaces(settings).items()
-    }
-    parts += namespaces.values()
-    for name, workload in stack.workloads(settings, kubeconfig=cluster.kubeconfig).items():
-        after = [proven, *namespaces.values()]
-        opts = ResourceOptions.merge(inside, ResourceOptions(depends_on=after))
-        parts.append(GpuWorkload(name, workload, opts))
+    namespaces = [
+        kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
+        for name, labels in arguments.namespaces(settings).items()
+    ]
+    parts += namespaces
+    for name, workload_args in arguments.workloads(settings, cluster.kubeconfig).items():
+        parts.append(GpuWorkload(name, workload_args, after(ready, *namespaces)))
     pulumi.export("seen", sharing.ready.stdout)
 
 Guard("guard", parts, protect=settings.k3s.protect)
-
 pulumi.export("kubeconfig", cluster.kubeconfig)
-for name, value in stack.outputs(settings, offers).items():
+for name, value in outputs(settings, offers).items():
     pulumi.export(name, value)
 
 pulumi.run(flush_registrations)

@@ -1,0 +1,218 @@
+"""The arguments of the components, from the settings. Plain values; nothing here registers a resource."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.existing_cluster import ExistingClusterArgs
+from components.gpu_operator import GpuOperatorArgs
+from components.gpu_profiles import GpuProfiles, GpuProfilesArgs
+from components.gpu_sharing import GpuSharingArgs
+from components.gpu_verify import GpuVerifyArgs
+from components.gpu_workload import GpuWorkloadArgs
+from components.k3s_args import K3sClusterArgs
+from k3sgpu import capacity
+from k3sgpu import settings as s
+from k3sgpu.handoff import expected_state, inventory, release_upload
+from stack.host_arguments import host
+from stack.inputs import Secrets
+
+POD_SECURITY = "pod-security.kubernetes.io/enforce"
+
+
+def existing_cluster(settings: s.Settings, kubeconfig: str) -> ExistingClusterArgs:
+    """Arguments of ExistingCluster."""
+    return {
+        "kubeconfig": kubeconfig,
+        "nodes": [node.name for node in settings.nodes],
+        "expected": json.dumps(expected_state.existing_nodes_state(settings), sort_keys=True),
+    }
+
+
+def cluster(
+    settings: s.Settings, access: Mapping[str, s.SshAccess], secrets: Secrets, files: s.ReleaseFiles
+) -> K3sClusterArgs:
+    """Arguments of K3sCluster."""
+    hosts = {node.name: host(node, settings, access[node.name], secrets) for node in settings.nodes}
+    machines = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+    k3s = settings.k3s
+    return {
+        "servers": [hosts[node.name] for node in settings.servers],
+        "registration_address": k3s.registration_address,
+        "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
+        "lost": [{"name": node.name, "role": node.role} for node in settings.lost if node.role],
+        "release": {
+            "version": k3s.version,
+            "mirror": k3s.mirror,
+            "install_script_url": k3s.install_script_url,
+            "install_script_sha256": k3s.install_script_sha256,
+            "binary_sha256": dict[str, str](k3s.binary_sha256.items()),
+        },
+        "disable": k3s.disable,
+        "tls_san": k3s.tls_san,
+        "config": k3s.node_config,
+        "server_config": k3s.server_config,
+        "node_secrets": _secret_texts(
+            s.NODE_SECRETS, secrets, lambda values: s.node_secret_texts(settings, values)
+        ),
+        "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.server_secret_texts),
+        "preflight": {
+            "inventory": json.dumps(machines, sort_keys=True),
+            "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
+        },
+        "upload_plans": release_upload.build_upload_plans(settings, files, machines),
+        "start_timeout_seconds": k3s.start_timeout_seconds,
+        "drain_on_patch": k3s.drain_on_patch,
+        "drain_timeout_seconds": k3s.drain_timeout_seconds,
+        "max_unavailable": k3s.max_unavailable,
+        "protect": k3s.protect,
+        "generation": k3s.generation,
+    }
+
+
+def profiles(
+    settings: s.Settings, expected: Mapping[str, Any], kubeconfig: pulumi.Input[str]
+) -> GpuProfilesArgs:
+    """Arguments of GpuProfiles."""
+    return {
+        "configs": capacity.config_map_data(settings),
+        "expected": json.dumps(expected, sort_keys=True),
+        "kubeconfig": kubeconfig,
+    }
+
+
+def operator(settings: s.Settings, namespace: pulumi.Input[str]) -> GpuOperatorArgs:
+    """Arguments of GpuOperator."""
+    operator = settings.gpu_operator
+    return {
+        "namespace": namespace,
+        "version": operator.version,
+        "chart": operator.chart,
+        "repository": operator.repository,
+        "driver": operator.driver == "operator",
+        "toolkit": operator.toolkit == "operator",
+        "remove_crds": operator.remove_crds,
+        "values": operator.values,
+        "timeout_seconds": operator.timeout_seconds,
+    }
+
+
+def sharing(
+    settings: s.Settings,
+    offers: Iterable[capacity.NodeOffer],
+    expected: Mapping[str, Any],
+    joined: Mapping[str, pulumi.Resource],
+    profiles: GpuProfiles,
+    kubeconfig: pulumi.Input[str],
+) -> GpuSharingArgs:
+    """Arguments of GpuSharing."""
+    gpu_nodes = [offer for offer in offers if offer.product]
+    default = settings.sharing.default
+    alive = settings.nodes[0].name
+    return {
+        "default": capacity.config_key(
+            default, capacity.device_plugin_config(settings.sharing.profiles[default])
+        ),
+        "nodes": [
+            {"name": offer.name, "labels": offer.program_labels, "joined": joined[offer.name]}
+            for offer in gpu_nodes
+        ],
+        "lost": [node.name for node in settings.lost if node.gpu],
+        "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
+        "expected": json.dumps(expected, sort_keys=True),
+        "drained": profiles.drained.stdout,
+        "kubeconfig": kubeconfig,
+    }
+
+
+def verify(
+    settings: s.Settings,
+    offers: Iterable[capacity.NodeOffer],
+    namespace: pulumi.Input[str],
+    kubeconfig: pulumi.Input[str],
+) -> GpuVerifyArgs:
+    """Arguments of GpuVerify."""
+    verify = settings.verify
+    return {
+        "namespace": namespace,
+        "nodes": [
+            {"name": offer.name, "resource": offer.resource_offers[0].name}
+            for offer in offers
+            if offer.resource_offers and not offer.maintenance
+        ],
+        "image": verify.image,
+        "strict": verify.strict,
+        "timeout_seconds": verify.timeout_seconds,
+        "generation": settings.k3s.generation,
+        "kubeconfig": kubeconfig,
+    }
+
+
+def workloads(settings: s.Settings, kubeconfig: pulumi.Input[str]) -> dict[str, GpuWorkloadArgs]:
+    """By name: arguments of every GpuWorkload."""
+    return {
+        name: {
+            "namespace": workload.namespace,
+            "replicas": workload.replicas,
+            "job": {
+                "completions": workload.completions,
+                "parallelism": workload.parallelism,
+                "retries": workload.retries,
+                "timeout_seconds": workload.timeout_seconds,
+                "kubeconfig": kubeconfig,
+            }
+            if workload.kind == "Job"
+            else None,
+            "gpus": workload.gpus,
+            "resource": workload.resource,
+            "image": workload.image,
+            "command": workload.command,
+            "args": workload.args,
+            "env": workload.env,
+            "secret_env": {key: (ref.name, ref.key) for key, ref in workload.secret_env.items()},
+            "node_selector": workload.selector,
+            "tolerations": [_toleration(toleration) for toleration in workload.tolerations],
+            "security_context": _security_context(workload.security_context),
+        }
+        for name, workload in sorted(settings.workloads.items())
+    }
+
+
+def namespaces(settings: s.Settings) -> dict[str, dict[str, str]]:
+    """By name: the labels of the namespaces that the workloads need, for Pod Security."""
+    labels: dict[str, dict[str, str]] = {}
+    for workload in settings.workloads.values():
+        if workload.namespace != "default":
+            own = labels.setdefault(workload.namespace, {POD_SECURITY: "baseline"})
+            if not workload.security_context.is_baseline:
+                own[POD_SECURITY] = "privileged"
+    return dict(sorted(labels.items()))
+
+
+def _toleration(toleration: s.Toleration) -> kubernetes.core.v1.TolerationArgsDict:
+    args: kubernetes.core.v1.TolerationArgsDict = {"key": toleration.key, "operator": toleration.operator}
+    if toleration.value:
+        args["value"] = toleration.value
+    if toleration.effect:
+        args["effect"] = toleration.effect
+    return args
+
+
+def _security_context(context: s.SecurityContext) -> kubernetes.core.v1.SecurityContextArgsDict:
+    """Only the fields that are set: the API server drops an empty list, which would then differ."""
+    args: dict[str, Any] = context.model_dump(exclude_none=True, exclude={"capabilities"})
+    lists = {"add": list(context.capabilities.add), "drop": list(context.capabilities.drop)}
+    if capabilities := {key: names for key, names in lists.items() if names}:
+        args["capabilities"] = capabilities
+    return cast(kubernetes.core.v1.SecurityContextArgsDict, args)
+
+
+def _secret_texts(
+    names: Iterable[str], secrets: Secrets, texts: Callable[[Mapping[str, str]], dict[str, str]]
+) -> dict[str, str] | pulumi.Output[dict[str, str]]:
+    """The texts that `texts` makes of those of `secrets` that are set."""
+    known = {name: secrets[name] for name in names if name in secrets}
+    return pulumi.Output.all(**known).apply(texts) if known else texts({})

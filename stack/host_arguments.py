@@ -1,0 +1,62 @@
+"""The arguments of a single host: its addresses, labels, and the connection to it."""
+
+import pulumi
+from pulumi_command import remote
+
+from components import ssh_connection
+from components.k3s_args import HostArgs
+from k3sgpu import settings as s
+from stack.inputs import Secrets
+
+
+def host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secrets) -> HostArgs:
+    """Arguments of one host."""
+    bastion = (
+        access.bastion
+        and settings.bastion
+        and _connection(settings.bastion, settings, access.bastion, secrets)
+    )
+    return {
+        "name": node.name,
+        "address": node.address,
+        "node_ip": node.node_ip,
+        "external_ip": node.external_ip,
+        "sudo": node.user != "root",
+        "sudo_password": secrets.get("sudoPassword"),
+        "labels": node.labels,
+        "taints": node.taints,
+        "kubelet_args": [f"{name}={value}" for name, value in sorted(node.kubelet_args.items())],
+        "connection": _connection(node, settings, access, secrets, bastion),
+    }
+
+
+def _connection(
+    endpoint: s.Endpoint,
+    settings: s.Settings,
+    access: s.SshAccess,
+    secrets: Secrets,
+    bastion: remote.ConnectionArgsDict | None = None,
+) -> remote.ConnectionArgsDict:
+    private_key = access.private_key or secrets.get("sshPrivateKey")
+    return ssh_connection.connection(
+        address=endpoint.address,
+        user=endpoint.user,
+        port=endpoint.port,
+        host_key=access.host_key,
+        private_key=private_key,
+        passphrase=_passphrase(private_key, secrets),
+        bastion=bastion,
+    )
+
+
+def _passphrase(
+    private_key: str | pulumi.Output[str] | None, secrets: Secrets
+) -> pulumi.Output[str] | pulumi.Output[str | None] | None:
+    """The passphrase, if the key is encrypted: the plugin refuses a passphrase for a key without one."""
+    passphrase = secrets.get(s.PASSPHRASE)
+    if private_key is None or passphrase is None:
+        return None
+    if isinstance(private_key, str):
+        return passphrase if s.is_encrypted(private_key) else None
+    both = pulumi.Output.all(private_key, passphrase)
+    return both.apply(lambda pair: str(pair[1]) if s.is_encrypted(pair[0]) else None)
