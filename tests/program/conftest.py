@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def key_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private key without a passphrase; its public half lies beside it."""
+    """A private key without a passphrase. Its public key is beside it."""
     path = tmp_path_factory.mktemp("ssh") / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
     return path
@@ -42,7 +42,7 @@ def in_project(tmp_path: Path, key_pair: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def dev(in_project: Path) -> g.Graph:
-    """That of the embedded default."""
+    """The graph of Pulumi.dev.yaml."""
     return g.run(stack_config("dev"))
 
 

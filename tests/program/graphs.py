@@ -1,4 +1,4 @@
-"""Stack files to draw graphs of, and what to ask of a graph."""
+"""Configurations for graphs, and queries on a graph."""
 
 import base64
 import copy
@@ -32,8 +32,8 @@ def changes(before: g.Graph, after: g.Graph) -> list[str]:
     return sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
 
 
-def given(graph: g.Graph, resource: str) -> dict[str, str]:
-    """By name: what a machine is given on its standard input."""
+def stdin_secrets(graph: g.Graph, resource: str) -> dict[str, str]:
+    """By name: the secrets on a Command's stdin."""
     lines = graph.of(resource).inputs["stdin"].value.splitlines()
     return {name: base64.b64decode(text).decode() for name, _, text in (one.partition("=") for one in lines)}
 

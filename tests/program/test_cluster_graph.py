@@ -1,4 +1,4 @@
-"""The graph of the machines: servers in turn, agents beside each other, who leaves and who is dead."""
+"""The graph of the hosts: servers one after another, agents in parallel, removed and lost hosts."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from components import sdk_workarounds
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
-from tests.program.graphs import changes, commands, given, with_agents, with_servers
+from tests.program.graphs import changes, commands, stdin_secrets, with_agents, with_servers
 from tools import mocked_program as g
 
 
@@ -21,7 +21,7 @@ def three_agents(in_project: Path) -> g.Graph:
     return g.run(with_agents(3))
 
 
-def test_servers_come_and_go_strictly_one_after_another(in_project: Path):
+def test_servers_are_added_and_removed_one_after_another(in_project: Path):
     graph = g.run(with_servers(3))
     assert graph.before(graph.of("cluster-server-server-2")) == {
         "cluster",
@@ -29,7 +29,7 @@ def test_servers_come_and_go_strictly_one_after_another(in_project: Path):
         "cluster-clean-server-2",
         "cluster-forget-server-2",
     }
-    # Of two that leave, the second moves no pod before the first has left etcd.
+    # When two are removed, the drain of the second follows the removal of the first from etcd.
     assert {"cluster-tokens", "cluster-server-server-2"} <= graph.before(graph.of("cluster-server-server-1"))
     assert {"cluster-server-server-1", "cluster-leave-server-1"} <= graph.before(
         graph.of("cluster-forget-server-3")
@@ -40,7 +40,7 @@ def test_servers_come_and_go_strictly_one_after_another(in_project: Path):
         assert "cluster-upkeep-gpu-2" not in graph.before(graph.of("cluster-agent-gpu-1"))
 
 
-def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: Path):
+def test_several_servers_share_tokens_and_one_address(in_project: Path):
     graph = g.run(with_servers(3))
     initial, other = (graph.of(f"cluster-server-server-{n}").inputs for n in (2, 1))
     assert (
@@ -63,8 +63,8 @@ def test_several_servers_share_tokens_and_are_found_at_one_address(in_project: P
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
 
 
-def test_another_initial_server_changes_no_configuration_and_lets_nobody_leave(in_project: Path):
-    """Nothing restarts for it: what is written to the machines stays the same text."""
+def test_another_initial_server_changes_no_configuration_and_removes_nothing(in_project: Path):
+    """Nothing restarts, because the hosts' configuration stays the same text."""
     config = with_servers(3)
     before = g.run(config)
     config["k3s"]["initialServer"] = "server-3"
@@ -79,14 +79,14 @@ def test_another_initial_server_changes_no_configuration_and_lets_nobody_leave(i
         assert configs[0] == configs[1]
 
 
-def test_agents_join_beside_each_other_and_change_one_after_another(three_agents: g.Graph):
+def test_agents_join_in_parallel(three_agents: g.Graph):
     for n in (1, 2, 3):
         before = three_agents.before(three_agents.of(f"cluster-agent-gpu-{n}"))
         assert not {f"cluster-agent-gpu-{m}" for m in (1, 2, 3) if m != n} & before
 
 
 @pytest.mark.parametrize(("lanes", "never"), [(1, {2, 3, 4}), (2, {3}), (3, {4})])
-def test_max_unavailable_makes_lanes_and_a_failure_ends_its_own(
+def test_failed_agent_update_ends_only_its_own_lane(
     in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, never: set[int]
 ):
     asked: list[str] = []
@@ -105,13 +105,13 @@ def test_max_unavailable_makes_lanes_and_a_failure_ends_its_own(
     assert not {f"cluster-upkeep-gpu-{n}" for n in never} & set(asked)
 
 
-def test_a_long_lane_is_no_chain_of_dependencies(in_project: Path):
-    """The SDK walks down every chain, on Python's stack: some hundred agents were too many for it."""
+def test_agent_updates_do_not_depend_on_each_other(in_project: Path):
+    """The SDK follows dependencies recursively, and some hundred agents are too many for Python's stack."""
     graph = g.run(with_agents(3))
     assert "cluster-upkeep-gpu-1" not in graph.before(graph.of("cluster-upkeep-gpu-3"))
 
 
-def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
+def test_agent_updates_and_teardown_commands_run_nothing_when_created(dev: g.Graph):
     for command in commands(dev):
         if any(word in command.name for word in ("clean", "leave", "forget")):
             returned = {"update"} if "forget" in command.name else set()
@@ -120,19 +120,19 @@ def test_upkeep_and_wards_cost_nothing_when_they_are_created(dev: g.Graph):
             assert set(command.inputs) & {"create", "update", "delete"} == {"update"}
 
 
-def test_a_running_agent_does_not_change_through_its_join(dev: g.Graph):
+def test_running_agent_is_not_changed_by_its_join(dev: g.Graph):
     join = dev.of("cluster-agent-gpu-1")
     assert list(join.options.ignoreChanges) == ["create", "stdin"]
     assert join.inputs["update"] == "true"
 
 
-def test_wards_on_a_server_are_skipped_when_everything_goes(dev: g.Graph):
+def test_teardown_commands_on_servers_are_skipped_by_a_full_destroy(dev: g.Graph):
     for name in ("cluster-leave-gpu-1", "cluster-forget-gpu-1"):
         assert dev.of(name).options.deletedWith == dev.of("cluster-preflight").urn
     assert dev.of("cluster-clean-gpu-1").options.deletedWith == ""
 
 
-def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_project: Path):
+def test_agents_get_the_agent_token_and_scripts_hold_no_secret(dev: g.Graph, in_project: Path):
     assert dev.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
         scripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
     )
@@ -146,7 +146,7 @@ def test_agents_get_the_agent_token_and_no_script_holds_any(dev: g.Graph, in_pro
             assert secret not in open_text, resource.name
 
 
-def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
+def test_changed_k3s_setting_changes_only_converge(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
     config["k3s"]["kubeletArgs"] = {"max-pods": 200}
@@ -158,7 +158,7 @@ def test_one_setting_of_k3s_changes_only_what_applies_it(in_project: Path):
     ]
 
 
-def test_how_pods_leave_before_an_upgrade_reaches_every_machine(in_project: Path):
+def test_drain_settings_reach_every_host(in_project: Path):
     config = stack_config("dev")
     config["k3s"].update(drainOnPatch=True, drainTimeoutSeconds=77)
     graph = g.run(config)
@@ -169,7 +169,7 @@ def test_how_pods_leave_before_an_upgrade_reaches_every_machine(in_project: Path
         assert "DRAIN_ON_PATCH=yes\n" in script and "DRAIN_TIMEOUT=77\n" in script
 
 
-def test_labels_and_taints_are_the_servers_business_once_a_node_is_there(in_project: Path):
+def test_changed_labels_and_taints_are_set_by_the_initial_server(in_project: Path):
     config = stack_config("dev")
     config["workloads"] = {}
     before = g.run(config)
@@ -187,7 +187,7 @@ def test_labels_and_taints_are_the_servers_business_once_a_node_is_there(in_proj
     assert f"WANTED='server-1|||{key}\n{wanted}|{key}'\n" in after.of("cluster-nodes").inputs["create"]
 
 
-def test_another_host_key_makes_room_for_the_machine_before_anything_runs_on_it(in_project: Path):
+def test_another_host_key_deletes_the_old_node_before_converge(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
@@ -199,7 +199,7 @@ def test_another_host_key_makes_room_for_the_machine_before_anything_runs_on_it(
     assert "HOST_KEY=''\n" in after.of("cluster-forget-gpu-1").inputs["delete"]
 
 
-def test_a_dead_server_leaves_without_being_asked(in_project: Path):
+def test_lost_server_is_removed_without_being_contacted(in_project: Path):
     config = with_servers(3)
     before = g.run(config)
     config["pools"]["control"]["hosts"]["server-3"] = {"address": "10.77.0.13", "gone": True}
@@ -213,12 +213,12 @@ def test_a_dead_server_leaves_without_being_asked(in_project: Path):
         assert options.retainOnDelete and not options.protect and "delete" in options.ignoreChanges
     forget = after.of("cluster-forget-server-3")
     assert forget.inputs["connection"].value["host"] == "10.77.0.12" and not forget.options.retainOnDelete
-    # etcd takes no new member beside a dead one.
+    # etcd accepts no new member beside a dead one.
     assert "cluster-forget-server-3" in after.before(after.of("cluster-server-server-2"))
     assert "10.77.0.13" not in after.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
 
 
-def test_another_generation_looks_and_reads_again(in_project: Path):
+def test_raised_generation_checks_converges_and_reads_again(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
     config["k3s"]["generation"] = 1
@@ -233,17 +233,17 @@ def test_another_generation_looks_and_reads_again(in_project: Path):
     ]
 
 
-def test_a_key_that_only_servers_understand_touches_no_agent(in_project: Path):
+def test_setting_for_servers_only_changes_no_agent(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
     config["k3s"]["config"] = {"kube-apiserver-arg": ["v=2"]}
     assert changes(before, g.run(config)) == ["cluster-server-server-1"]
-    # Doctor looks whether the machines can have it: which port and kernel module depends on it.
+    # Doctor checks the port and the kernel module that it needs.
     config["k3s"] = {**stack_config("dev")["k3s"], "flannelBackend": "host-gw"}
     assert changes(before, g.run(config)) == ["cluster-preflight", "cluster-server-server-1"]
 
 
-def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alone(in_project: Path):
+def test_registry_and_proxy_secrets_reach_all_nodes_bucket_keys_only_servers(in_project: Path):
     config = with_servers(3)
     config["k3s"].update(
         registries={"mirrors": {"docker.io": {"endpoints": ["https://mirror.example.org"]}}},
@@ -260,7 +260,8 @@ def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alon
     graph = g.run(config, secrets=secrets)
     names = {"REGISTRIES", "ENVIRONMENT"}
     initial, other, agent = (
-        given(graph, f"cluster-{one}") for one in ("server-server-2", "server-server-1", "upkeep-gpu-1")
+        stdin_secrets(graph, f"cluster-{one}")
+        for one in ("server-server-2", "server-server-1", "upkeep-gpu-1")
     )
     assert initial.keys() == names | {"SERVER_CONFIG"}
     assert other.keys() == names | {"SERVER_CONFIG", "SERVER_TOKEN", "AGENT_TOKEN"}
@@ -275,8 +276,8 @@ def test_registries_and_proxy_reach_every_node_and_keys_of_a_bucket_servers_alon
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
 
 
-def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, monkeypatch):
-    """Linux starts no program with more than 128 KiB in one: the inventory of some 350 hosts."""
+def test_long_variable_is_split_into_several(in_project: Path, monkeypatch):
+    """Linux starts no program with a variable of more than 128 KiB: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
     monkeypatch.setattr(sdk_workarounds, "VARIABLE_LENGTH", 500)
     environment = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
@@ -286,7 +287,7 @@ def test_what_is_too_long_for_one_variable_is_told_in_several(in_project: Path, 
     assert read_variable("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
 
 
-def test_a_script_about_all_nodes_stays_as_short_as_a_shell_takes_it(in_project: Path, monkeypatch):
+def test_labels_of_many_nodes_are_set_in_several_scripts(in_project: Path, monkeypatch):
     monkeypatch.setattr(sdk_workarounds, "NODES_PER_SCRIPT", 2)
     graph = g.run(with_agents(3))
     texts = [graph.of(f"cluster-{name}").inputs["create"] for name in ("nodes", "nodes-2")]
@@ -294,13 +295,13 @@ def test_a_script_about_all_nodes_stays_as_short_as_a_shell_takes_it(in_project:
     assert nodes == [["server-1", "gpu-1"], ["gpu-2", "gpu-3"]]
 
 
-def test_what_a_look_leaves_for_the_next_is_a_secret(three_agents: g.Graph):
+def test_preflight_cache_is_a_secret(three_agents: g.Graph):
     preflight = three_agents.of("cluster-preflight")
     assert preflight.inputs["addPreviousOutputInEnv"] is True and preflight.inputs["logging"] == "stderr"
     assert preflight.options.additionalSecretOutputs == ["stdout"]
 
 
-def test_a_pools_kubelets_are_its_own(in_project: Path):
+def test_kubelet_arguments_of_a_host_change_only_that_host(in_project: Path):
     before = g.run(with_agents(2))
     config = with_agents(2)
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "kubeletArgs": {"max-pods": 200}}
@@ -314,7 +315,7 @@ def test_names_are_dns_labels(three_agents: g.Graph):
         assert len(resource.name) <= 63 and resource.name == resource.name.lower()
 
 
-def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_project: Path):
+def test_lost_host_is_not_contacted_and_its_node_is_deleted(in_project: Path):
     config = with_agents(2)
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}  # no host key is known
     graph = g.run(config)
@@ -328,15 +329,15 @@ def test_a_host_that_is_gone_is_asked_nothing_and_its_node_is_forgotten(in_proje
     forget = graph.of("cluster-forget-gpu-2").inputs
     assert "create" not in forget and forget["update"] == forget["delete"]
     assert not graph.of("cluster-forget-gpu-2").options.retainOnDelete
-    told = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
-    assert "gpu-2" not in told
+    inventory = graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"]
+    assert "gpu-2" not in inventory
 
 
-def test_the_labels_of_a_dead_node_leave_the_state_without_a_word(in_project: Path):
-    """The end of a NodePatch applies its target: the Node that was just deleted would be there again."""
+def test_labels_of_a_lost_node_are_removed_without_an_api_request(in_project: Path):
+    """The delete of a NodePatch applies its target: the Node that was just deleted would be created again."""
     config = with_agents(2)
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}
-    config["pools"]["control"]["hosts"]["server-3"] = {"address": "192.0.2.13", "gone": True}  # has no GPU
+    config["pools"]["control"]["hosts"]["server-3"] = {"address": "192.0.2.13", "gone": True}  # without a GPU
     graph = g.run(config)
     patch = graph.of("gpu-sharing-gpu-2")
     assert patch.options.retainOnDelete and list(patch.options.ignoreChanges) == ["metadata"]

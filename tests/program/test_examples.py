@@ -1,4 +1,4 @@
-"""The stack files of docs/examples: accepted, their fit stated, what they render fits the CRD."""
+"""The stack files of docs/examples: valid, their workloads fit, and their ClusterPolicy fits the CRD."""
 
 from pathlib import Path
 from typing import Any
@@ -29,21 +29,21 @@ FIT = {
         "nvidia.com/mig-3g.20gb": 3,
     },
 }
-"""By example: what its nodes offer together."""
+"""By example: the resources of all its nodes."""
 SKIPPED = {"a100-40gb": {"nvidia.com/mig-7g.40gb"}}
-"""By example: what its profile shares and none of its cards is."""
+"""By example: resources that its profile shares and that no card has."""
 
 
 def file_of(example: str) -> Path:
     return EXAMPLES / f"Pulumi.{example}.yaml"
 
 
-def test_these_are_all():
+def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.iterdir()} == {file_of(name).name for name in FIT}
 
 
 @pytest.mark.parametrize("example", FIT)
-def test_it_is_accepted_and_its_fit_stated(example: str):
+def test_example_is_valid_and_its_workloads_fit(example: str):
     jsonschema.Draft7Validator(stack_schema()).validate(yaml.safe_load(file_of(example).read_text()))
     settings = s.read_stack_file(file_of(example))
     fit = capacity.fit(settings, capacity.offers(settings))
@@ -60,7 +60,7 @@ def test_it_is_accepted_and_its_fit_stated(example: str):
 
 
 @pytest.mark.parametrize("example", FIT)
-def test_what_it_renders_fits_the_crd(in_project: Path, example: str):
+def test_cluster_policy_of_an_example_fits_the_crd(in_project: Path, example: str):
     file = yaml.safe_load(file_of(example).read_text())["config"]
     config = {key.partition(":")[2]: value for key, value in file.items()}
     if "kubeconfig" in config:
@@ -79,7 +79,7 @@ def test_what_it_renders_fits_the_crd(in_project: Path, example: str):
 
 
 def unknown(value: Any, schema: dict[str, Any]) -> list[str]:
-    """Fields that the API server would drop without a word."""
+    """Fields that are not in the schema, which the API server would drop without an error."""
     if not isinstance(value, dict) or "properties" not in schema:
         return []
     known = schema["properties"]
@@ -88,7 +88,7 @@ def unknown(value: Any, schema: dict[str, Any]) -> list[str]:
 
 
 def optional(schema: Any) -> Any:
-    """Without what has to be there: a patch says only what it changes."""
+    """The schema without required fields: a patch has only the fields that it changes."""
     if isinstance(schema, dict):
         return {
             key: optional(value)

@@ -18,7 +18,7 @@ from tools.plan import violations
 STACKS = ("dev", "single")
 
 
-def test_names_and_tokens_stay_as_they_are(dev: g.Graph):
+def test_resource_types_and_names_do_not_change(dev: g.Graph):
     assert sorted((r.type, r.name) for r in dev) == sorted(
         [
             ("k3sgpu:index:K3sCluster", "cluster"),
@@ -58,19 +58,19 @@ def test_names_and_tokens_stay_as_they_are(dev: g.Graph):
         ("cluster-server-server-1", "Command", {"cluster-preflight", "cluster-clean-server-1"}),
         ("cluster-tokens", "Command", {"cluster-server-server-1"}),
         ("cluster-agent-gpu-1", "Command", {"cluster-preflight", "cluster-tokens", "cluster-clean-gpu-1"}),
-        # In the state before the join: a change after a half-failed install is a change.
+        # In the state before the join, so that after a half-failed install the next change is an update.
         ("cluster-agent-gpu-1", "Command", {"cluster-upkeep-gpu-1"}),
         ("cluster-upkeep-gpu-1", "Command", {"cluster-preflight", "cluster-tokens", "cluster-clean-gpu-1"}),
-        # What is deleted first depends on what is deleted later: pods away, k3s away, Node away.
+        # Deleted first to last: drain, uninstall, delete node.
         ("cluster-leave-gpu-1", "Command", {"cluster-agent-gpu-1", "cluster-clean-gpu-1"}),
         ("cluster-clean-gpu-1", "Command", {"cluster-forget-gpu-1"}),
         ("cluster-nodes", "Command", {"cluster-server-server-1", "cluster-agent-gpu-1"}),
         ("cluster", "kubernetes", {"cluster-kubeconfig"}),
-        # Files and labels change after the pods have gone; they come back when the slices are there.
+        # Configurations and labels change after the drain; uncordon follows when the slices are allocatable.
         ("gpu-profiles", "ConfigMap", {"gpu-profiles-vacated"}),
         ("gpu-sharing-gpu-1", "NodePatch", {"gpu-profiles-vacated"}),
         ("gpu-sharing-returned", "Command", {"gpu-sharing-ready", "gpu-profiles-vacated"}),
-        # A teardown goes the other way: labels and patch, the Release with its hooks, the plugin's files.
+        # A teardown goes the other way: labels and patch, the Release with its hooks, the configurations.
         ("gpu-operator", "Release", {"gpu-profiles", "cluster"}),
         ("gpu-sharing", "ClusterPolicyPatch", {"gpu-sharing", "gpu-operator"}),
         ("gpu-sharing-gpu-1", "NodePatch", {"cluster-agent-gpu-1", "gpu-sharing"}),
@@ -78,11 +78,11 @@ def test_names_and_tokens_stay_as_they_are(dev: g.Graph):
         ("nvidia-plugin-test-2", "Deployment", {"gpu-sharing-ready"}),
     ],
 )
-def test_order(dev: g.Graph, resource: str, kind: str, needs: set[str]):
+def test_resource_waits_for_what_it_needs(dev: g.Graph, resource: str, kind: str, needs: set[str]):
     assert needs <= dev.before(dev.of(resource, kind))
 
 
-def test_at_first_nobody_is_moved(dev: g.Graph):
+def test_nothing_is_drained_at_the_install(dev: g.Graph):
     for name in ("gpu-profiles-vacated", "gpu-sharing-returned"):
         assert "create" not in dev.of(name).inputs and "update" in dev.of(name).inputs
     assert dev.of("gpu-profiles-vacated").inputs["environment"] == {
@@ -90,7 +90,7 @@ def test_at_first_nobody_is_moved(dev: g.Graph):
     }
 
 
-def test_what_has_another_parent_today_is_known_under_its_former_one(dev: g.Graph):
+def test_moved_resources_have_aliases_of_their_former_parents(dev: g.Graph):
     formerly = {"Namespace": ("GpuOperator", "gpu-operator"), "ConfigMap": ("GpuSharing", "gpu-sharing")}
     for kind, (component, name) in formerly.items():
         (alias,) = dev.of("gpu-profiles", kind).options.aliases
@@ -98,11 +98,11 @@ def test_what_has_another_parent_today_is_known_under_its_former_one(dev: g.Grap
         assert (alias.spec.name, alias.spec.parentUrn) == (name, parent)
 
 
-def test_nothing_is_ever_replaced_by_a_trigger(dev: g.Graph):
+def test_no_resource_has_triggers(dev: g.Graph):
     assert not [r.name for r in dev if "triggers" in r.inputs]
 
 
-def test_commands_hide_what_is_secret(dev: g.Graph):
+def test_commands_mark_secrets(dev: g.Graph):
     for command in commands(dev):
         assert isinstance(command.inputs["connection"], g.Hidden), command.name
         assert command.inputs["connection"].value["hostKey"].startswith("ssh-ed25519 "), command.name
@@ -119,7 +119,7 @@ def test_commands_hide_what_is_secret(dev: g.Graph):
     assert isinstance(dev.of("cluster", "kubernetes").inputs["kubeconfig"], g.Hidden)
 
 
-def test_everything_in_the_cluster_uses_the_clusters_provider_and_goes_with_it(dev: g.Graph):
+def test_everything_inside_the_cluster_is_deleted_with_its_provider(dev: g.Graph):
     provider = dev.of("cluster", "kubernetes").urn
     inside = [r for r in dev if r.type.startswith("kubernetes:")]
     assert inside
@@ -128,7 +128,7 @@ def test_everything_in_the_cluster_uses_the_clusters_provider_and_goes_with_it(d
         assert resource.options.deletedWith == provider, resource.name
 
 
-def test_provider_survives_another_kubeconfig(dev: g.Graph):
+def test_provider_is_not_replaced_by_another_kubeconfig(dev: g.Graph):
     inputs = dev.of("cluster", "kubernetes").inputs
     assert inputs["clusterIdentifier"] == "k3s-gpu-sharing-dev-cluster"
     assert inputs["enableConfigMapMutable"] in (True, "true")
@@ -136,7 +136,7 @@ def test_provider_survives_another_kubeconfig(dev: g.Graph):
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://10.77.0.11:6443"
 
 
-def test_release_is_fixed_and_leaves_the_sharing_to_the_patch(dev: g.Graph):
+def test_operator_release_is_pinned_and_does_not_configure_sharing(dev: g.Graph):
     inputs = dev.of("gpu-operator", "Release").inputs
     assert (inputs["name"], inputs["version"]) == ("gpu-operator", "v26.3.3")
     assert inputs["disableOpenapiValidation"] is True
@@ -155,7 +155,9 @@ def test_release_is_fixed_and_leaves_the_sharing_to_the_patch(dev: g.Graph):
         ("host", "host", {"driver": False, "toolkit": False}),
     ],
 )
-def test_the_articles_three_variants(in_project: Path, driver: str, toolkit: str, values: dict):
+def test_driver_and_toolkit_come_from_operator_or_host(
+    in_project: Path, driver: str, toolkit: str, values: dict
+):
     config = stack_config("dev")
     config["gpuOperator"].update(driver=driver, toolkit=toolkit)
     chart = g.run(config).of("gpu-operator", "Release").inputs["values"]
@@ -164,7 +166,7 @@ def test_the_articles_three_variants(in_project: Path, driver: str, toolkit: str
     assert sockets == (["/run/k3s/containerd/containerd.sock"] if values["toolkit"] else [])
 
 
-def test_sharing_is_one_config_map_one_patch_and_a_label_a_node(dev: g.Graph):
+def test_sharing_is_a_config_map_a_patch_and_node_labels(dev: g.Graph):
     config_map = dev.of("gpu-profiles", "ConfigMap").inputs
     assert config_map["metadata"]["name"] == "time-slicing-config"
     assert config_map["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}
@@ -181,7 +183,7 @@ def test_sharing_is_one_config_map_one_patch_and_a_label_a_node(dev: g.Graph):
     assert labels["nvidia.com/device-plugin.config"] == keys[0]
 
 
-def test_a_changed_profile_moves_only_the_nodes_that_use_it(in_project: Path):
+def test_changed_profile_changes_only_nodes_that_use_it(in_project: Path):
     config = with_agents(2)
     config["pools"]["other"] = {
         "role": "agent",
@@ -204,7 +206,7 @@ def test_a_changed_profile_moves_only_the_nodes_that_use_it(in_project: Path):
     assert patches[0] == patches[1]
 
 
-def test_gate_waits_for_every_promised_resource(dev: g.Graph):
+def test_gate_waits_for_every_expected_resource(dev: g.Graph):
     expected = json.loads(dev.of("gpu-sharing-ready").inputs["environment"]["K3SGPU_EXPECTED_STATE"])
     nodes = {node["name"]: node for node in expected["nodes"]}
     assert nodes["gpu-1"]["resources"] == {"nvidia.com/gpu": 6}
@@ -213,7 +215,7 @@ def test_gate_waits_for_every_promised_resource(dev: g.Graph):
     assert expected["timeoutSeconds"] > 0
 
 
-def test_workload_is_the_articles_and_cannot_deadlock(dev: g.Graph):
+def test_default_workload_replaces_pods_without_a_surge(dev: g.Graph):
     spec = dev.of("nvidia-plugin-test-2", "Deployment").inputs["spec"]
     assert spec["replicas"] == 2
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
@@ -225,7 +227,7 @@ def test_workload_is_the_articles_and_cannot_deadlock(dev: g.Graph):
     assert container["securityContext"] == {"capabilities": {"add": ["SYS_ADMIN"]}}
 
 
-def test_a_workload_of_ones_own_gets_no_capability(in_project: Path):
+def test_workload_with_its_own_image_gets_no_capability(in_project: Path):
     config = stack_config("dev")
     config["workloads"]["nvidia-plugin-test-2"]["image"] = "registry.example/mine:1"
     pod = g.run(config).of("nvidia-plugin-test-2", "Deployment").inputs["spec"]["template"]["spec"]
@@ -241,28 +243,28 @@ def test_every_stack_file_builds_the_whole_graph(in_project: Path, stack: str, k
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_no_policy_is_broken(in_project: Path, stack: str):
+def test_stack_files_break_no_policy(in_project: Path, stack: str):
     config = stack_config(stack)
     config["k3s"]["protect"] = True
     graph = g.run(config, stack="lab")
     assert not violations(graph)
     graph.of("cluster-server-server-1" if stack == "dev" else "cluster-server-box-1").options.protect = False
-    assert [told.partition(":")[0] for told in violations(graph)] == ["protected-servers"]
+    assert [text.partition(":")[0] for text in violations(graph)] == ["protected-servers"]
 
 
-def test_no_policy_is_broken_by_a_password_for_sudo(in_project: Path):
+def test_sudo_password_breaks_no_policy(in_project: Path):
     config = stack_config("dev")
     config["ssh"]["user"] = "ubuntu"
     assert not violations(g.run(config, secrets={"sudoPassword": "correct horse"}))
 
 
-def test_no_policy_is_broken_by_a_host_that_is_gone(in_project: Path):
+def test_lost_host_breaks_no_policy(in_project: Path):
     config = with_agents(2)
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "192.0.2.9", "gone": True}
     assert not violations(g.run(config))
 
 
-def test_protection_covers_the_server_what_would_clean_it_and_by_the_guard_everything(in_project: Path):
+def test_protection_covers_servers_their_uninstall_and_the_guard(in_project: Path):
     config = stack_config("dev")
     assert not [r.name for r in g.run(config) if r.options.protect]
     config["k3s"]["protect"] = True
@@ -272,7 +274,7 @@ def test_protection_covers_the_server_what_would_clean_it_and_by_the_guard_every
     assert graph.before(graph.of("guard")) == {r.name for r in graph} - {"guard"}
 
 
-def test_without_the_operator_the_cluster_is_bare(in_project: Path):
+def test_disabled_operator_leaves_a_bare_cluster(in_project: Path):
     config = stack_config("dev")
     config["gpuOperator"]["enabled"] = False
     config["workloads"] = {}
@@ -300,9 +302,7 @@ def test_without_the_operator_the_cluster_is_bare(in_project: Path):
     ],
     ids=["unknown key", "replicas 1", "misfit", "host key missing", "unknown section"],
 )
-def test_a_mistake_stops_the_program_before_anything_is_registered(
-    in_project: Path, change, words: list[str]
-):
+def test_mistake_is_refused_before_anything_is_registered(in_project: Path, change, words: list[str]):
     config = copy.deepcopy(stack_config("dev"))
     change(config)
     with pytest.raises(pulumi.RunError) as refusal:
@@ -311,18 +311,18 @@ def test_a_mistake_stops_the_program_before_anything_is_registered(
         assert word in str(refusal.value)
 
 
-def test_what_a_stack_tells(dev: g.Graph):
-    told = dev.exports
-    assert set(told) == {"kubeconfig", "seen", "endpoint", "nodes", "versions", "look"}
-    assert told["endpoint"] == "https://10.77.0.11:6443"
-    assert told["nodes"]["gpu-1"] == {
+def test_stack_outputs(dev: g.Graph):
+    outputs = dev.exports
+    assert set(outputs) == {"kubeconfig", "seen", "endpoint", "nodes", "versions", "look"}
+    assert outputs["endpoint"] == "https://10.77.0.11:6443"
+    assert outputs["nodes"]["gpu-1"] == {
         "role": "agent",
         "product": "NVIDIA-GeForce-RTX-2080-Ti",
         "cards": 1,
         "profile": "2080ti-12gb",
         "promised": {"nvidia.com/gpu": 6},
     }
-    assert told["nodes"]["server-1"]["role"] == "server" and "cards" not in told["nodes"]["server-1"]
-    assert asyncio.run(told["kubeconfig"].is_secret())
-    # What writes the kubeconfig to a file lets nobody else read it.
-    assert all("umask 077" in line for line in told["look"].values() if ">" in line)
+    assert outputs["nodes"]["server-1"]["role"] == "server" and "cards" not in outputs["nodes"]["server-1"]
+    assert asyncio.run(outputs["kubeconfig"].is_secret())
+    # A command that writes the kubeconfig to a file lets no other user read it.
+    assert all("umask 077" in line for line in outputs["look"].values() if ">" in line)

@@ -1,7 +1,7 @@
-"""The graph as it was: a changed type, name, parent, dependency, option or input key has to be on purpose.
+"""Comparison of the graph with tests/data/graphs, where every resource is a line.
 
-What it is compared with is in tests/data/graphs, one resource a line. To write it anew, and then to read the
-diff: UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/program/test_graph_snapshot.py
+A changed type, name, parent, dependency, option or input key fails. After an intended change write the files
+again and read their diff: UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/program/test_graph_snapshot.py
 """
 
 import json

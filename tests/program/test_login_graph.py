@@ -1,4 +1,4 @@
-"""How the graph's Commands reach their machines."""
+"""The connections of the graph's Commands."""
 
 import json
 import shlex
@@ -7,57 +7,57 @@ from pathlib import Path
 import asyncssh
 import yaml
 
-from k3sgpu.hosts import scripts as hostscripts
+from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
 from tests.program.graphs import commands
 from tools import mocked_program as g
 
 
-def test_a_secret_key_instead_of_a_file(in_project: Path, key_pair: Path):
+def test_secret_private_key_is_used_instead_of_a_file(in_project: Path, key_pair: Path):
     config = stack_config("dev")
     del config["ssh"]["privateKeyFile"]
     graph = g.run(config, secrets={"sshPrivateKey": key_pair.read_text()})
     connection = graph.of("cluster-agent-gpu-1").inputs["connection"].value
     assert connection["privateKey"] == key_pair.read_text()
-    told = graph.of("cluster-preflight").inputs["stdin"]
-    assert json.loads(told.value) == {"sshPrivateKey": key_pair.read_text()}
+    stdin = graph.of("cluster-preflight").inputs["stdin"]
+    assert json.loads(stdin.value) == {"sshPrivateKey": key_pair.read_text()}
 
 
-def doing(command: g.Registered) -> list[str]:
-    """Its scripts. A join's update does nothing, and nobody becomes root for that: the password in its stdin
-    is the one of its day."""
+def script_texts(command: g.Registered) -> list[str]:
+    """The scripts of a Command, without the update of a join: it does nothing and needs no root, and the
+    password in its stdin may be an old one."""
     texts = {key: command.inputs[key] for key in ("create", "update", "delete") if key in command.inputs}
     if "-agent-" in command.name:
         assert texts.pop("update") == "true"
     return list(texts.values())
 
 
-def test_a_login_that_is_not_root_runs_everything_under_sudo(in_project: Path):
+def test_login_other_than_root_runs_everything_under_sudo(in_project: Path):
     config = stack_config("dev")
     config["ssh"]["user"] = "ubuntu"
     for command in commands(g.run(config)):
-        assert all(text.startswith("exec sudo -n /bin/sh -c ") for text in doing(command))
+        assert all(text.startswith("exec sudo -n /bin/sh -c ") for text in script_texts(command))
 
 
-def test_sudos_password_goes_through_secret_stdin_alone(in_project: Path):
+def test_sudo_password_is_only_in_secret_stdin(in_project: Path):
     config = stack_config("dev")
     config["pools"]["rtx"]["hosts"]["gpu-1"] = {"address": "10.77.0.21", "user": "ubuntu"}
     graph = g.run(config, secrets={"sudoPassword": "sesame"})
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {"sudoPassword": "sesame"}
     for name in ("agent-gpu-1", "upkeep-gpu-1", "clean-gpu-1"):
         command = graph.of(f"cluster-{name}")
-        token = hostscripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
+        token = scripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
         token = "" if name == "clean-gpu-1" else token
-        assert command.inputs["stdin"] == g.Hidden(f"sesame\n{hostscripts.END_OF_PASSWORD}\n{token}")
-        texts = doing(command)
+        assert command.inputs["stdin"] == g.Hidden(f"sesame\n{scripts.END_OF_PASSWORD}\n{token}")
+        texts = script_texts(command)
         assert all(text.startswith("exec sudo -k -S -p '' /bin/sh -c ") for text in texts)
         assert "sesame" not in "".join(texts)
-    # The server's login is root: it needs none, and is sent none.
+    # The server's login is root and gets no password.
     assert all("stdin" not in command.inputs for command in commands(graph) if "server" in command.name)
     assert "stdin" not in graph.of("cluster-leave-gpu-1").inputs
 
 
-def test_every_command_goes_through_the_bastion_whose_key_is_checked_too(in_project: Path, host_key: str):
+def test_every_command_uses_the_bastion_and_checks_its_key(in_project: Path, host_key: str):
     config = stack_config("dev")
     config["ssh"]["bastion"] = {"address": "bastion.example.org", "user": "me", "hostKey": host_key}
     graph = g.run(config)
@@ -66,12 +66,12 @@ def test_every_command_goes_through_the_bastion_whose_key_is_checked_too(in_proj
         proxy = connection["proxy"]
         assert (proxy["host"], proxy["user"], proxy["port"]) == ("bastion.example.org", "me", 22)
         assert proxy["hostKey"] == host_key and proxy["privateKey"] == connection["privateKey"]
-    told = json.loads(graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"])
-    assert told["bastion"]["hostKey"] == host_key
-    assert {host["jump"] for host in told["hosts"]} == {"me@bastion.example.org:22"}
+    inventory = json.loads(graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"])
+    assert inventory["bastion"]["hostKey"] == host_key
+    assert {host["jump"] for host in inventory["hosts"]} == {"me@bastion.example.org:22"}
 
 
-def test_a_passphrase_goes_along_with_a_key_that_has_one_and_with_no_other(in_project: Path, key_pair: Path):
+def test_passphrase_is_sent_only_with_an_encrypted_key(in_project: Path, key_pair: Path):
     key = asyncssh.import_private_key(key_pair.read_text())
     config = stack_config("dev")
     (in_project / "locked").write_bytes(key.export_private_key(passphrase="sesame"))
@@ -82,7 +82,7 @@ def test_a_passphrase_goes_along_with_a_key_that_has_one_and_with_no_other(in_pr
     assert "privateKeyPassword" not in graph.of("cluster-server-server-1").inputs["connection"].value
 
 
-def test_an_agents_keys_leave_nothing_in_the_connection_that_differs_tomorrow(in_project: Path, monkeypatch):
+def test_connection_does_not_contain_the_ssh_agents_socket(in_project: Path, monkeypatch):
     config = stack_config("dev")
     del config["ssh"]["privateKeyFile"]
     config["ssh"]["agent"] = True
@@ -91,7 +91,7 @@ def test_an_agents_keys_leave_nothing_in_the_connection_that_differs_tomorrow(in
     assert not {"privateKey", "privateKeyPassword", "agentSocketPath"} & set(connection)
 
 
-def test_nodes_meet_at_node_ip_and_the_world_at_address(in_project: Path):
+def test_nodes_use_node_ip_and_ssh_uses_address(in_project: Path):
     config = stack_config("dev")
     config["pools"]["control"]["hosts"]["server-1"] = {
         "address": "10.77.0.11",
@@ -101,7 +101,7 @@ def test_nodes_meet_at_node_ip_and_the_world_at_address(in_project: Path):
     graph = g.run(config)
     server = shlex.split(graph.of("cluster-server-server-1").inputs["create"], comments=True)
     text = next(word for word in server if word.startswith("CONFIG=")).removeprefix("CONFIG=")
-    told = yaml.safe_load(text)
-    assert (told["node-ip"], told["node-external-ip"]) == ("192.168.7.1", "203.0.113.1")
-    assert told["tls-san"] == ["10.77.0.11", "192.168.7.1", "203.0.113.1"]
+    server_config = yaml.safe_load(text)
+    assert (server_config["node-ip"], server_config["node-external-ip"]) == ("192.168.7.1", "203.0.113.1")
+    assert server_config["tls-san"] == ["10.77.0.11", "192.168.7.1", "203.0.113.1"]
     assert "https://192.168.7.1:6443" in graph.of("cluster-agent-gpu-1").inputs["create"]

@@ -1,4 +1,4 @@
-"""What becomes of `workloads` in the graph: Deployments, Jobs, their pods and namespaces."""
+"""The workloads in the graph: Deployments, Jobs, their pods and namespaces."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ def graph_of(**workloads: dict[str, Any]) -> g.Graph:
     return g.run({**stack_config("dev"), "workloads": workloads})
 
 
-def test_a_job_is_made_again_rather_than_changed(in_project: Path):
+def test_changed_job_is_replaced(in_project: Path):
     job = graph_of(train={"kind": "Job", "completions": 4, "parallelism": 2, "retries": 1}).of("train", "Job")
     spec = job.inputs["spec"]
     assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (4, 2, 1)
@@ -24,37 +24,37 @@ def test_a_job_is_made_again_rather_than_changed(in_project: Path):
     assert job.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.metadata.name}=train"}
 
 
-def test_a_job_is_waited_for_in_words_of_our_own(in_project: Path):
+def test_job_is_waited_for_by_a_command(in_project: Path):
     graph = graph_of(train={"kind": "Job", "timeoutSeconds": 30})
     wait = graph.of("train-ended")
-    asked = json.loads(wait.inputs["environment"]["K3SGPU_JOB"])
-    assert (asked["namespace"], asked["name"], asked["timeoutSeconds"]) == ("default", "train", 30)
+    plan = json.loads(wait.inputs["environment"]["K3SGPU_JOB"])
+    assert (plan["namespace"], plan["name"], plan["timeoutSeconds"]) == ("default", "train", 30)
     assert isinstance(wait.inputs["stdin"], g.Hidden)
-    assert "uid" in asked and "train" in {graph.resources[urn].name for urn in wait.depends_on}
+    assert "uid" in plan and "train" in {graph.resources[urn].name for urn in wait.depends_on}
 
 
 @pytest.mark.parametrize(
-    ("said", "strict"), [(True, False), ("strict", True), ({"image": "mine/vec:1"}, False)]
+    ("verify", "strict"), [(True, False), ("strict", True), ({"image": "mine/vec:1"}, False)]
 )
-def test_nodes_are_verified_before_the_workloads_come(in_project: Path, said: Any, strict: bool):
+def test_nodes_are_verified_before_workloads_are_created(in_project: Path, verify: Any, strict: bool):
     config = stack_config("dev")
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "maintenance": True}
-    graph = g.run({**config, "verify": said})
-    verify = graph.of("gpu-verify", "Command")
-    plan = json.loads(verify.inputs["environment"]["K3SGPU_VERIFY"])
+    graph = g.run({**config, "verify": verify})
+    command = graph.of("gpu-verify", "Command")
+    plan = json.loads(command.inputs["environment"]["K3SGPU_VERIFY"])
     assert plan["nodes"] == [{"name": "gpu-1", "resource": "nvidia.com/gpu"}]
     assert plan["strict"] is strict and plan["namespace"] == "gpu-operator"
-    assert isinstance(verify.inputs["stdin"], g.Hidden)
-    assert "gpu-sharing-ready" in graph.before(verify)
+    assert isinstance(command.inputs["stdin"], g.Hidden)
+    assert "gpu-sharing-ready" in graph.before(command)
     assert "gpu-verify" in graph.before(graph.of("nvidia-plugin-test-2", "Deployment"))
 
 
-def test_nothing_is_verified_unasked(in_project: Path):
+def test_nothing_is_verified_unplan(in_project: Path):
     assert not any(r.name == "gpu-verify" for r in g.run({**stack_config("dev"), "verify": False}))
 
 
-def test_a_pod_is_what_the_file_says(in_project: Path):
-    said = {
+def test_pod_has_the_fields_of_the_stack_file(in_project: Path):
+    workload = {
         "image": "registry.example/mine:1",
         "gpus": 2,
         "env": {"EPOCHS": "3"},
@@ -64,10 +64,10 @@ def test_a_pod_is_what_the_file_says(in_project: Path):
         "tolerations": [{"key": "team", "value": "red", "effect": "NoSchedule"}],
         "securityContext": {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}},
     }
-    graph = graph_of(mine=said)
+    graph = graph_of(mine=workload)
     pod = graph.of("mine", "Deployment").inputs["spec"]["template"]["spec"]
     pool = {"k3s-gpu-sharing/pool": "rtx"}
-    assert pod["nodeSelector"] == {**said["nodeSelector"], **pool}
+    assert pod["nodeSelector"] == {**workload["nodeSelector"], **pool}
     assert pool.items() <= graph.of("gpu-sharing-gpu-1").inputs["metadata"]["labels"].items()
     assert pod["tolerations"][1:] == [
         {"key": "team", "operator": "Equal", "value": "red", "effect": "NoSchedule"}
@@ -81,7 +81,7 @@ def test_a_pod_is_what_the_file_says(in_project: Path):
     assert container["securityContext"] == {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}}
 
 
-def test_a_namespace_lets_its_pods_in(in_project: Path):
+def test_namespace_has_the_pod_security_level_of_its_pods(in_project: Path):
     graph = graph_of(
         own={"image": "registry.example/mine:1", "namespace": "mine"},
         tester={"namespace": "counters"},  # asks for SYS_ADMIN

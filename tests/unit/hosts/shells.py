@@ -1,4 +1,4 @@
-"""The shells that a machine's sh may be, as far as this computer has them; .ci/run installs what it lacks."""
+"""The shells that may be /bin/sh on a host. Only those that this computer has; .ci/run installs all."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""A sudo that needs no rights: it asks for `sesame` as sudo does, and notes how it was called."""
+"""A fake sudo: it asks for the password `sesame` as sudo does, and records its arguments."""
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ exit 1
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *, free: bool) -> None:
-    """Puts it in front of PATH, with an `id` that says that nobody is root. `free`: it needs no password."""
+    """Puts the fake and an `id` of another user than root first in PATH. `free`: it asks for no password."""
     for name, text in {"sudo": SCRIPT, "id": "#!/bin/sh\necho 1000\n"}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
@@ -41,5 +41,5 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *, free: bool) -> Non
 
 
 def arguments(folder: Path) -> str:
-    """What it was called with, a line a call."""
+    """The arguments of every call, one a line."""
     return (folder / "sudo.calls").read_text()
