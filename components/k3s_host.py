@@ -16,6 +16,7 @@ After the last row, cluster-nodes (k3s_cluster.py) sets the labels and taints of
 
 * Only where another host key shows that a new machine has the name of a dead one.
 - A single server has no cluster-forget and no cluster-leave: no other server could run them.
+- cluster-upkeep updates at most maxUnavailable agents at a time, in lanes; cluster-agent only installs.
 - cluster-bring exists only where this computer has the release (k3s.airGap in the stack file).
 - forget, clean and leave are teardown commands: they are registered with the host, so that the engine can run
   their deletes when the host is no longer in the stack file. When the whole cluster is destroyed, forget and
@@ -47,7 +48,7 @@ class Server:
     converge: remote.Command
     """Exists when the server is Ready."""
     last: remote.Command
-    """The last one of it. When servers are removed, its delete runs first."""
+    """Its last Command, whose delete runs first when the server is removed."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class K3sHosts:
     def delete_dead_node(self, lost: LostHostArgs) -> remote.Command:
         """Deletes the Node of a lost host in the run that first says so.
 
-        The Command is in the state of a host that was once created, and this is its update. For a host that
-        never was, it is created without running anything.
+        If an earlier run has created the host's Commands, this is an update of one of them. Otherwise it is
+        created without running anything.
         """
         script = k3s_scripts.delete_node_script(lost["name"])
         return self._on_another_server(
