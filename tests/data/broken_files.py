@@ -1,4 +1,4 @@
-"""One broken stack file for every rule of the settings and of capacity, with what a user is told about it."""
+"""A broken stack file for each problem that settings and capacity report, with pieces of its message."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncssh
 
+from tests.data import refused_k3s, refused_sharing, refused_together, refused_values, refused_workloads
 from tests.data.stack_files import REMOVE, RESOURCES, with_
-from tests.unit.settings import test_k3s, test_refusals, test_workloads
 
 NAMESPACE = "k3s-gpu-sharing:"
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -20,7 +20,7 @@ HOST_KEY = " ".join(KEY.export_public_key().decode().split()[:2])
 
 @dataclass(frozen=True)
 class Broken:
-    """A stack file, and a piece of each of the four things that are said about it."""
+    """A stack file, and a piece of each part of its only problem."""
 
     text: str
     path: str
@@ -28,10 +28,10 @@ class Broken:
     expected: str
     remedy: str
     beside: Mapping[str, str | bytes] = field(default_factory=dict)
-    """Files in the project's folder, besides a good key and known hosts."""
+    """By name: files beside the stack file, which replace the valid key and known_hosts."""
 
     def write(self, folder: Path) -> Path:
-        """The stack file, in a folder made a project's."""
+        """Write the stack file, a private key and known_hosts to `folder`; the path of the stack file."""
         good = {"key": KEY.export_private_key(), "known": f"10.0.0.11,10.0.0.21,10.0.0.22 {HOST_KEY}\n"}
         for name, content in {**good, **self.beside}.items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -41,13 +41,13 @@ class Broken:
 
 
 def text_of(changes: Mapping[str, Any]) -> str:
-    """The good file, changed, as JSON, which is YAML."""
+    """The good file with changes, as JSON, which is YAML."""
     config = {NAMESPACE + key: value for key, value in with_(changes).items()}
     return json.dumps({"config": config}, indent=1)
 
 
-def there(pools: str, path: str, found: str, expected: str, remedy: str, **more: str) -> Broken:
-    """The stack file of a cluster that is there already; `more`: further keys, or others."""
+def existing(pools: str, path: str, found: str, expected: str, remedy: str, **more: str) -> Broken:
+    """A stack file for an existing cluster; `more` adds or replaces keys."""
     keys = {"kubeconfig": "config", "pools": pools, **more}
     return written(
         "".join(f"  {NAMESPACE}{key}: {value}\n" for key, value in keys.items()),
@@ -61,17 +61,23 @@ def there(pools: str, path: str, found: str, expected: str, remedy: str, **more:
 def changed(
     changes: Mapping[str, Any], path: str, found: str, expected: str, remedy: str, **beside: str | bytes
 ) -> Broken:
-    """The good file with values of its settings replaced. `beside` changes the files next to it."""
+    """The good file with changes. `beside` replaces files beside it."""
     return Broken(text_of({"ssh/knownHostsFile": "known", **changes}), path, found, expected, remedy, beside)
 
 
 def written(text: str, path: str, found: str, expected: str, remedy: str) -> Broken:
-    """A file as somebody has written it, below `config:` and a key that is nobody's."""
+    """A text below `config:` and a key of another namespace."""
     return Broken(f"config:\n  x:y: 1\n{text}", path, found, expected, remedy)
 
 
-REFUSALS = test_refusals.REFUSALS | test_workloads.REFUSALS | test_k3s.REFUSALS
-REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.items()} | {
+REFUSALS = (
+    refused_values.REFUSALS
+    | refused_sharing.REFUSALS
+    | refused_together.REFUSALS
+    | refused_workloads.REFUSALS
+    | refused_k3s.REFUSALS
+)
+REFUSED = {name: changed(*refusal) for name, refusal in REFUSALS.items()} | {
     "a key instead of its path": changed(
         {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
         "ssh.privateKeyFile",
@@ -80,9 +86,9 @@ REFUSED = {name: changed(change, *told) for name, (change, *told) in REFUSALS.it
         "pulumi config set --secret sshPrivateKey",
     )
 }
-"""Single keys, and rules that span keys."""
+"""Refused by `parse`."""
 
-MISFITS = {
+PENDING = {
     "too many pods": changed(
         {"workloads/w/replicas": 4},
         "workloads.w",
@@ -125,9 +131,9 @@ MISFITS = {
         "write one of these labels",
     ),
 }
-"""What would stay Pending."""
+"""Workloads that would stay Pending."""
 
-UNDECIDED = {
+WARNINGS = {
     "more memory than a card has": changed(
         {"workloads/w": {"replicas": 6, "memoryMiB": 30000}},
         "workloads.w.memoryMiB",
@@ -167,7 +173,7 @@ UNDECIDED = {
         "an older CUDA",
     ),
 }
-"""What can only be warned of."""
+"""Accepted with a warning."""
 
 UNREADABLE = {
     "no mapping": Broken("- a\n", "Pulumi.broken.yaml", "no mapping", "`config:`", "write `config:`"),
@@ -207,7 +213,7 @@ UNREADABLE = {
         "pulumi config set --secret sshPrivateKey",
     ),
 }
-"""What is no stack file, or is none that settings could be read from."""
+"""Refused while reading the file."""
 
 SECRETS = {
     "a secret in plain text": Broken(
@@ -239,10 +245,10 @@ SECRETS = {
         "pulumi config rm sshPrivateKey",
     ),
 } | {
-    name: changed({**change, secret: {"secure": "AAAB"}}, *told)
-    for name, (change, secret, *told) in test_k3s.SECRET_REFUSALS.items()
+    name: changed({**change, secret: {"secure": "AAAB"}}, *pieces)
+    for name, (change, secret, *pieces) in refused_k3s.SECRET_REFUSALS.items()
 }
-"""Secrets where they do not belong."""
+"""Refused because of a secret."""
 
 KEYS = {
     "an unknown machine": changed(
@@ -285,34 +291,34 @@ KEYS = {
         {}, "ssh.privateKeyFile", "not a private key", "private key", "not its .pub", key=HOST_KEY
     ),
 }
-"""Good settings whose SSH keys cannot be used."""
+"""Valid settings whose SSH keys cannot be used: refused by `resolve_ssh`."""
 
 NODES = "{rtx: {nodes: [gpu-1]}}"
-THERE = {
-    "machines beside it": there(
+EXISTING = {
+    "machines beside it": existing(
         NODES, "ssh", "beside kubeconfig", "never touched", "remove ssh", ssh="{user: root}"
     ),
-    "a role beside it": there(
+    "a role beside it": existing(
         "{rtx: {nodes: [gpu-1], role: agent}}",
         "pools.rtx.role",
         "beside kubeconfig",
         "names of Nodes",
         "remove role",
     ),
-    "hosts beside it": there(
+    "hosts beside it": existing(
         "{rtx: {hosts: {gpu-1: 10.0.0.21}}}",
         "pools.rtx.hosts",
         "beside",
         "names of Nodes",
         "write nodes: [gpu-1]",
     ),
-    "no nodes": there(
+    "no nodes": existing(
         "{rtx: {labels: {a: b}}}", "pools.rtx.nodes", "missing", "by name", "add `nodes: [gpu-1]`"
     ),
-    "a node twice": there(
+    "a node twice": existing(
         "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] already has", "once", "remove one"
     ),
-    "no kubeconfig": there(
+    "no kubeconfig": existing(
         NODES,
         "kubeconfig.file",
         "missing",
@@ -320,7 +326,7 @@ THERE = {
         "add `file: ~/.kube/config`",
         kubeconfig="{}",
     ),
-    "a file and a secret": there(
+    "a file and a secret": existing(
         NODES,
         "kubeconfig.file",
         "a file and",
@@ -336,14 +342,14 @@ THERE = {
         "add `kubeconfig: {}`",
     ),
 }
-"""Mistakes that only a cluster which is there already can have, and what it has beside machines."""
+"""Refused stack files of an existing cluster."""
 
 KUBECONFIGS = {
-    "no such kubeconfig": there(
+    "no such kubeconfig": existing(
         NODES, "kubeconfig.file", "No such file", "a readable kubeconfig", "name the file"
     ),
 }
-"""Seen by what reads the kubeconfig."""
+"""Refused by `resolve_kubeconfig`."""
 
 RELEASES = {
     "no such release": changed(
@@ -354,4 +360,4 @@ RELEASES = {
         "download it",
     ),
 }
-"""Seen by what reads the release, which is the program alone."""
+"""Refused by `resolve_release_files`."""

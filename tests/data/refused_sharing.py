@@ -1,9 +1,8 @@
 """Refusals of profiles, slices and partitions."""
 
-from tests.data.stack_files import MIXED, MPS, RESOURCES, SLICING
+from tests.data.stack_files import MIXED, MPS, RESOURCES, SLICING, Refusal
 
-# change, path, a piece of `found`, of `expected`, of `remedy`
-REFUSALS = {
+REFUSALS: dict[str, Refusal] = {
     # profiles and slices
     "a profile called none": (
         {"sharing/profiles/none": {}},

@@ -1,12 +1,11 @@
 """Refusals of keys that do not go together, and of what the program needs of k3s and the operator."""
 
-from tests.data.stack_files import REMOVE
+from tests.data.stack_files import REMOVE, Refusal
 
 SEVERAL = {"k3s/initialServer": "server-1", "k3s/registrationAddress": "k3s.example.org"}
 THREE = {"pools/control/hosts/server-2": "10.0.0.12", "pools/control/hosts/server-3": "10.0.0.13", **SEVERAL}
 
-# change, path, a piece of `found`, of `expected`, of `remedy`
-REFUSALS = {
+REFUSALS: dict[str, Refusal] = {
     "a way in that leads to a dead server": (
         {
             **THREE,

@@ -1,9 +1,8 @@
 """Refusals of what one key says: its type, its spelling, what it names."""
 
-from tests.data.stack_files import REMOVE, RESOURCES, SLICING
+from tests.data.stack_files import REMOVE, RESOURCES, SLICING, Refusal
 
-# change, path, a piece of `found`, of `expected`, of `remedy`
-REFUSALS = {
+REFUSALS: dict[str, Refusal] = {
     # types are strict
     "a quoted number": (
         {f"{RESOURCES}/0/replicas": "6"},

@@ -1,4 +1,4 @@
-"""A stack file that is good, and ways to spoil it: for the tests of settings and capacity."""
+"""A valid stack file and changes of it, for the tests of settings and capacity."""
 
 import copy
 from collections.abc import Mapping
@@ -29,9 +29,12 @@ RESOURCES = "sharing/profiles/six/timeSlicing/resources"
 MPS = {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
 MIXED = {"sharing/profiles/six": {"migStrategy": "mixed"}, "workloads": {}}
 
+Refusal = tuple[Mapping[str, Any], str, str, str, str]
+"""A change of GOOD, and the path, a piece of `found`, of `expected` and of `remedy` of its only problem."""
+
 
 class _Remove:
-    """Stays itself when copied."""
+    """A marker that stays the same object when copied."""
 
     def __deepcopy__(self, memo: object) -> "_Remove":
         return self
@@ -41,7 +44,7 @@ REMOVE = _Remove()
 
 
 def with_(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The good file with values put at paths such as "a/b/0/c", or removed from there."""
+    """GOOD with values set at paths such as "a/b/0/c", or removed there (REMOVE)."""
     raw = copy.deepcopy(GOOD)
     for path, value in copy.deepcopy(dict(changes)).items():
         *parents, last = path.split("/")
@@ -58,14 +61,14 @@ def with_(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def problems(changes: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> dict[str, s.Problem]:
-    """By path."""
+    """The problems of GOOD with changes, by path."""
     with pytest.raises(s.SettingsError) as refused:
         s.parse(with_(changes), secrets)
     return {problem.where: problem for problem in refused.value.problems}
 
 
 def the_problem(changes: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> s.Problem:
-    """The only one there is."""
+    """The only problem of GOOD with changes."""
     found = list(problems(changes, secrets).values())
     assert len(found) == 1, s.render(found)
     return found[0]

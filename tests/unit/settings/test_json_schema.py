@@ -1,4 +1,4 @@
-"""The schema that editors read, judged by a validator that is not ours."""
+"""The JSON Schema for editors, checked with an independent validator."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ from k3sgpu.settings.files.stack_file import NAMESPACE, read_keys
 from k3sgpu.settings.models.sections import Sections
 from k3sgpu.settings.schema import stack_schema
 from tests.data import broken_files as b
+from tests.data.accepted import ACCEPTED
 from tests.data.stack_files import with_
 from tests.unit.settings.test_fuzz import STEADY, spoilt
-from tests.unit.settings.test_refusals import ACCEPTED
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = stack_schema()
@@ -26,20 +26,20 @@ VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
 
 ALTERNATIVES = {"no k3s", "two clusters", "no role", "without hosts"}
-"""Rules of the program that the schema has as well: k3s or kubeconfig, role and hosts or nodes."""
+"""Cases of rules that the schema covers as well: k3s or kubeconfig, role and hosts or nodes."""
 
 
 def refusals(config: dict[str, Any]) -> list[str]:
-    """Where the schema refuses a stack file with this configuration."""
+    """The paths at which the schema refuses a stack file with this configuration."""
     return [error.json_path for error in VALIDATOR.iter_errors({"config": config})]
 
 
-def test_it_is_a_schema_and_current() -> None:
+def test_schema_is_valid_and_current() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert json.loads(FILE.read_text()) == SCHEMA, "run make schema"
 
 
-def test_it_accepts_every_example_and_an_editor_finds_it() -> None:
+def test_schema_accepts_every_example_that_names_it() -> None:
     files = sorted(ROOT.glob("Pulumi.*.yaml"))
     assert len(files) > 1
     for file in files:
@@ -48,13 +48,13 @@ def test_it_accepts_every_example_and_an_editor_finds_it() -> None:
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_it_accepts_what_the_program_accepts(case: str) -> None:
+def test_schema_accepts_accepted_changes(case: str) -> None:
     assert not refusals({NAMESPACE + key: value for key, value in with_(ACCEPTED[case]).items()})
 
 
 @STEADY
 @given(spoilt())
-def test_it_accepts_whatever_the_program_accepts(raw: dict[str, Any]) -> None:
+def test_schema_accepts_whatever_the_program_accepts(raw: dict[str, Any]) -> None:
     try:
         s.parse(raw)
     except s.SettingsError:
@@ -63,7 +63,7 @@ def test_it_accepts_whatever_the_program_accepts(raw: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", b.REFUSED)
-def test_it_refuses_what_can_be_seen_at_one_place(case: str, tmp_path: Path) -> None:
+def test_schema_refuses_what_one_key_can_show(case: str, tmp_path: Path) -> None:
     plain, _ = read_keys(b.REFUSED[case].write(tmp_path))
     try:
         Sections.model_validate(plain)
@@ -83,12 +83,12 @@ def test_it_refuses_what_can_be_seen_at_one_place(case: str, tmp_path: Path) -> 
         ({"sshPrivatKey": {"secure": "AAAB"}}, False),
     ],
 )
-def test_secrets(config: dict[str, Any], good: bool) -> None:
+def test_schema_requires_encrypted_secrets(config: dict[str, Any], good: bool) -> None:
     found = refusals({NAMESPACE + key: value for key, value in {**with_({}), **config}.items()})
     assert bool(found) != good
 
 
-def test_keys_of_others_are_theirs() -> None:
+def test_schema_ignores_keys_of_other_namespaces() -> None:
     config = {NAMESPACE + key: value for key, value in with_({}).items()}
     assert not refusals({**config, "aws:region": "eu", "pulumi:tags": {"a": "b"}})
     assert refusals({**config, "workloads": {}})

@@ -1,0 +1,49 @@
+"""Accepted changes of the good file that resemble refused ones."""
+
+from typing import Any
+
+from tests.data.stack_files import MIXED, MPS, REMOVE
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "k3s keys that begin like an owned one": {
+        "k3s/config": {"disable-network-policy": True, "tls-san-security": True}
+    },
+    "a request of one where greater ones fail": {
+        "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,
+        "workloads/w/gpus": 1,
+    },
+    "a greater request that goes elsewhere": {
+        "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,
+        "pools/other": {
+            "role": "agent",
+            "hosts": {"gpu-2": "10.0.0.22"},
+            "gpu": {"product": "A", "count": 2, "memoryMiB": 1},
+        },
+        "workloads/w/nodeSelector": {"accelerator": "A"},
+    },
+    "a containerd configuration that is no template": {
+        "gpuOperator/values": {
+            "toolkit": {"env": [{"name": "CONTAINERD_CONFIG", "value": "/etc/containerd/config.toml"}]}
+        }
+    },
+    "keys of hosts alone": {
+        "ssh/privateKeyFile": REMOVE,
+        "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "privateKeyFile": "a"},
+        "pools/control/hosts/server-1": {"address": "10.0.0.11", "privateKeyFile": "b"},
+    },
+    "partitions under their own names": {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 1, "1g.18gb+me": 1}},
+    "partitions under one name": {
+        "sharing/profiles/six/migStrategy": "single",
+        "pools/rtx/gpu/mig": {"1g.18gb": 7},
+    },
+    "a strategy for cards that are whole": {"sharing/profiles/six/migStrategy": "mixed"},
+    "a request of one by MPS": {"sharing/profiles/six": {"mps": MPS}, "workloads/w/gpus": 1},
+    "a chart from a registry": {"gpuOperator/chart": "oci://registry.example/charts/gpu-operator"},
+    "a bare cluster": {"gpuOperator/enabled": False, "workloads": {}},
+    "values of another chart inside the chart": {
+        "gpuOperator/values": {"node-feature-discovery": {"worker": {"tolerations": []}}}
+    },
+    "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
+    "no pods at all": {"workloads/w/replicas": 0},
+    "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},
+}
