@@ -1,4 +1,4 @@
-"""A problem as the user sees it: where, what was found, what was expected, what to change."""
+"""A problem as the user sees it: where it is, what was found, what is expected, and the remedy."""
 
 import re
 import textwrap
@@ -8,33 +8,33 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "waived"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "waived")
-"""The worst first."""
+"""All severities, the worst first."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, or should be better (warning), or that the stack file waives.
+    """An error, a warning, or a failed check that the stack file waives.
 
-    `where` is a path of the stack file (pools.rtx.gpu.profile), or the host or Node that it is about.
+    `where` is a path of the stack file (pools.rtx.gpu.profile), a host or a Node.
     """
 
     where: str
     found: str
     expected: str
     remedy: str
-    """What to change, or a command to paste; several lines are possible."""
+    """What to change, or a command to paste; one or more lines."""
     severity: Severity = "error"
     check: str = ""
-    """The name of the check that found it: of doctor's rules, or of the readiness gate."""
+    """The name of the check that found it: a rule of doctor or a condition of the readiness gate."""
 
     @property
     def title(self) -> str:
-        """Where it is, and which check says so."""
+        """`where`, and the name of the check if any."""
         return f"{self.where}: {self.check}" if self.check else self.where
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. `problems` holds every finding; the message is `render(problems)`."""
+    """Settings that cannot be used. `problems` has all of them; the message is `render(problems)`."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -46,8 +46,10 @@ class InputError(Exception):
 
 
 def render(problems: Iterable[Problem]) -> str:
-    """The text a user sees: how many, then every problem, errors first, by place. Empty when there is
-    none."""
+    """The text for the user: the number of problems, then each problem, errors first, sorted by place.
+
+    Empty without problems.
+    """
     ordered = sorted(problems, key=_place)
     if not ordered:
         return ""
@@ -55,7 +57,7 @@ def render(problems: Iterable[Problem]) -> str:
 
 
 def counts(problems: Collection[Problem]) -> str:
-    """1 error, 2 warnings."""
+    """The number of problems by severity: `1 error, 2 warnings`."""
     numbers = {kind: sum(problem.severity == kind for problem in problems) for kind in SEVERITIES}
     words = {
         kind: kind if number == 1 or kind == "waived" else f"{kind}s" for kind, number in numbers.items()
@@ -64,7 +66,7 @@ def counts(problems: Collection[Problem]) -> str:
 
 
 def block(problem: Problem, title: str) -> str:
-    """One problem under a title; a waived one is a single line."""
+    """One problem under a title, with a line or more for each part; a waived one is a single line."""
     if problem.severity == "waived":
         return f"waived: {title}: {problem.found}"
     rows = [("found", problem.found), ("expected", problem.expected), ("remedy", problem.remedy)]
@@ -75,6 +77,6 @@ def block(problem: Problem, title: str) -> str:
 
 
 def _place(problem: Problem) -> tuple[int, list[str | int]]:
-    """Sorts what belongs together side by side; resources[10] comes after resources[9]."""
+    """A sort key: by severity, then by place with numbers in numeric order."""
     parts = re.split(r"(\d+)", problem.where)
     return SEVERITIES.index(problem.severity), [int(part) if part.isdecimal() else part for part in parts]

@@ -1,4 +1,4 @@
-"""Every field of every model, found by walking them: what one may not write there is refused in its place."""
+"""For every field of every model: wrong values are refused at its path, with a remedy."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
@@ -33,7 +33,7 @@ MODELS = {place[:-1] for place, _ in FIELDS.values()}
 
 
 def refusal(place: Place, value: Any) -> s.Problem:
-    """What is said of a value at a place; what is missing around it is said as well, and left out here."""
+    """The problem of a value at a place, without the problems of missing keys around it."""
     for part in reversed(place):
         value = [value] if isinstance(part, int) else {part: value}
     with pytest.raises(s.SettingsError) as refused:
@@ -51,7 +51,7 @@ def rules(annotation: Any, metadata: list[Any]) -> list[Any]:
 
 
 def limits(field: FieldInfo) -> list[Any]:
-    """Values just outside of what a field's type allows."""
+    """Values just outside of a field's limits."""
     kinds = model_paths._alternatives(field.annotation)
     outside: list[Any] = ["".join(get_args(kind)) for kind in kinds if get_origin(kind) is Literal]
     for rule in rules(field.annotation, field.metadata):
@@ -65,9 +65,9 @@ def limits(field: FieldInfo) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_nothing_and_another_type_are_refused_with_what_to_write(name: str) -> None:
+def test_missing_value_and_wrong_type_are_refused_with_remedy(name: str) -> None:
     place, field = FIELDS[name]
-    assert field.description and field.examples, "what a user is told"
+    assert field.description and field.examples, "both are shown to users"
     for value in (None, 1.5):
         problem = refusal(place, value)
         assert problem.expected and problem.remedy
@@ -75,7 +75,7 @@ def test_nothing_and_another_type_are_refused_with_what_to_write(name: str) -> N
 
 
 @pytest.mark.parametrize("name", [name for name, (_, field) in FIELDS.items() if limits(field)])
-def test_what_is_out_of_range_is_refused_with_what_to_write(name: str) -> None:
+def test_value_out_of_range_is_refused_with_remedy(name: str) -> None:
     place, field = FIELDS[name]
     for value in limits(field):
         problem = refusal(place, value)
@@ -85,7 +85,7 @@ def test_what_is_out_of_range_is_refused_with_what_to_write(name: str) -> None:
 @pytest.mark.parametrize(
     "model", sorted(MODELS, key=str), ids=lambda place: model_paths.dotted(place) or "top"
 )
-def test_a_misspelt_key_is_refused_with_the_nearest_known_one(model: Place) -> None:
+def test_misspelt_key_is_refused_with_the_nearest_known_one(model: Place) -> None:
     known = [place[-1] for place, _ in FIELDS.values() if place[:-1] == model]
     for key in map(str, known):
         misspelt = key[:-1] + "_" + key[-1]
@@ -94,7 +94,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_known_one(model: Place) -> N
         assert problem.remedy == f"write {key} instead of {misspelt}"
 
 
-def test_required_keys_that_are_missing_are_all_named_with_what_to_add() -> None:
+def test_missing_required_keys_are_named_with_an_example() -> None:
     for model in MODELS - {()}:
         needed = [
             model_paths.dotted(place)
@@ -113,6 +113,6 @@ def test_required_keys_that_are_missing_are_all_named_with_what_to_add() -> None
 
 
 @pytest.mark.parametrize("key", FOREIGN)
-def test_keys_of_nvidias_and_k3s_own_files_are_told_where_they_belong(key: str) -> None:
+def test_keys_of_other_programs_files_get_a_special_remedy(key: str) -> None:
     remedy = refusal(("sharing", "profiles", ENTRY, key), {}).remedy
     assert remedy == FOREIGN[key] or remedy.startswith("move it: ")

@@ -1,4 +1,4 @@
-"""Whatever a stack file says: settings, or a refusal that says where; never anything else."""
+"""Any stack file gives Settings or a SettingsError with a path, never another exception."""
 
 import copy
 from pathlib import Path
@@ -42,7 +42,7 @@ VALUES = st.recursive(
 
 @st.composite
 def spoilt(draw: st.DrawFn) -> dict[str, Any]:
-    """A good file with some places of it removed, renamed, or given another value."""
+    """A valid file with some keys removed, renamed or given another value."""
     raw = copy.deepcopy(draw(st.sampled_from(START)))
     for _ in range(draw(st.integers(1, 4))):
         here: Any = raw
@@ -68,7 +68,7 @@ def spoilt(draw: st.DrawFn) -> dict[str, Any]:
 
 @STEADY
 @given(spoilt(), st.sets(KEYS, max_size=2))
-def test_any_value_gives_settings_or_a_refusal(raw: dict[str, Any], secrets: set[str]) -> None:
+def test_any_value_gives_settings_or_settings_error(raw: dict[str, Any], secrets: set[str]) -> None:
     try:
         parsed = s.parse(raw, secrets)
     except s.SettingsError as refused:
@@ -81,7 +81,7 @@ def test_any_value_gives_settings_or_a_refusal(raw: dict[str, Any], secrets: set
 
 @STEADY
 @given(st.data())
-def test_any_text_gives_settings_or_a_refusal(tmp_path_factory: Any, data: st.DataObject) -> None:
+def test_any_text_gives_settings_or_settings_error(tmp_path_factory: Any, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["dev", "single"]))
     text = (ROOT / f"Pulumi.{name}.yaml").read_text()
     for _ in range(data.draw(st.integers(1, 3))):

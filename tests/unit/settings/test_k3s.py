@@ -1,4 +1,4 @@
-"""What the `k3s` section says of networks, registries, proxy and snapshots; and the texts made of it."""
+"""What follows from the section `k3s`: config.yaml, kubelet arguments, registries.yaml, proxy environment."""
 
 import json
 
@@ -10,14 +10,14 @@ from tests.data.refused_k3s import PROXY, SEVERAL
 from tests.data.stack_files import with_
 
 
-def test_what_is_k3ss_own_choice_is_not_written() -> None:
-    """A cluster that began without the words must not be told that they cannot change."""
+def test_k3s_defaults_are_not_written_to_config() -> None:
+    """A cluster created without these keys must not get them later."""
     plain = s.parse(with_({})).k3s
     said = {"k3s/clusterCidr": "10.42.0.0/16", "k3s/flannelBackend": "vxlan", "k3s/secretsEncryption": True}
     assert s.parse(with_(said)).k3s.server_config == plain.server_config == {"secrets-encryption": True}
 
 
-def test_what_servers_are_told() -> None:
+def test_servers_get_typed_keys_and_server_keys_of_config() -> None:
     store = {"endpoint": "s3.example.org", "bucket": "k3s", "folder": "lab"}
     said = {
         **SEVERAL,
@@ -46,7 +46,7 @@ def test_what_servers_are_told() -> None:
     assert yaml.safe_load(config) == {"etcd-s3-access-key": "id", "etcd-s3-secret-key": "a: 'b'"}
 
 
-def test_the_nearest_level_decides_an_argument_of_the_kubelet() -> None:
+def test_kubelet_argument_of_host_overrides_pool_and_k3s() -> None:
     said = {
         "k3s/kubeletArgs": {"max-pods": 110, "serialize-image-pulls": False},
         "pools/rtx/kubeletArgs": {"max-pods": 200},
@@ -60,7 +60,7 @@ def test_the_nearest_level_decides_an_argument_of_the_kubelet() -> None:
     }
 
 
-def test_registries_are_k3ss_with_the_logins_of_the_secret() -> None:
+def test_registries_yaml_has_mirrors_tls_and_credentials() -> None:
     said = {
         "mirrors": {
             "docker.io": {"endpoints": ["https://m.example.org/v2"], "rewrites": {"^library/(.*)": "d/$1"}}
@@ -83,13 +83,13 @@ def test_registries_are_k3ss_with_the_logins_of_the_secret() -> None:
 
 
 @pytest.mark.parametrize("text", ["hidden", "[]", '{"a": {"username": "hidden"}}', '{"a": "hidden"}'])
-def test_logins_in_another_form_are_refused_unseen(text: str) -> None:
+def test_malformed_registry_credentials_are_refused_without_being_shown(text: str) -> None:
     with pytest.raises(s.SettingsError) as refused:
         s.check_secrets({"registryCredentials": text})
     assert "--secret registryCredentials" in str(refused.value) and "hidden" not in str(refused.value)
 
 
-def test_the_environment_never_sends_what_is_the_clusters_through_the_proxy() -> None:
+def test_no_proxy_contains_everything_of_the_cluster() -> None:
     hosts = {"gpu-1": {"address": "203.0.113.9", "nodeIp": "10.0.0.21"}, "gpu-2": "10.0.1.22"}
     changes = {"k3s/proxy": PROXY, "k3s/registrationAddress": "k3s.example.net", "pools/rtx/hosts": hosts}
     settings = s.parse(with_(changes), ("proxyPassword",))
@@ -103,7 +103,7 @@ def test_the_environment_never_sends_what_is_the_clusters_through_the_proxy() ->
     ]
 
 
-def test_another_host_beside_the_others_changes_no_environment() -> None:
+def test_further_host_in_the_same_network_keeps_the_environment() -> None:
     one, two = (
         s.parse(with_({"k3s/proxy": {"http": "http://p:1"}, "pools/rtx/hosts": hosts}))
         for hosts in ({"gpu-1": "10.0.0.21"}, {"gpu-1": "10.0.0.21", "gpu-2": "10.0.0.22"})
@@ -111,5 +111,5 @@ def test_another_host_beside_the_others_changes_no_environment() -> None:
     assert s.node_secret_texts(one, {}) == s.node_secret_texts(two, {})
 
 
-def test_nothing_said_is_nothing_given() -> None:
+def test_no_registries_and_no_proxy_give_no_texts() -> None:
     assert s.node_secret_texts(s.parse(with_({})), {}) == {}

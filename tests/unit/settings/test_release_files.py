@@ -43,11 +43,11 @@ def refused(folder: Path, **k3s: Any) -> list[s.Problem]:
     return list(refused.value.problems)
 
 
-def test_a_stack_file_without_it_brings_nothing_and_reads_nothing(tmp_path: Path):
+def test_without_air_gap_there_are_no_release_files(tmp_path: Path):
     assert s.resolve_release_files(s.parse(with_({})), tmp_path / "nowhere") == {}
 
 
-def test_machines_find_it_where_it_is_put():
+def test_mirror_of_air_gapped_hosts_is_the_upload_folder():
     k3s = s.parse(with_(AIR_GAP)).k3s
     assert (
         k3s.mirror == UPLOADED_RELEASES
@@ -55,7 +55,7 @@ def test_machines_find_it_where_it_is_put():
     )
 
 
-def test_what_is_brought(tmp_path: Path, release: Path):
+def test_release_files_have_their_sha256(tmp_path: Path, release: Path):
     plain = {name: sha256(name) for name in ("k3s", "install.sh")}
     sums = {"sha256sum-amd64.txt": sha256((release / "sha256sum-amd64.txt").read_text())}
     assert resolved(tmp_path) == {"amd64": plain | sums}
@@ -69,7 +69,7 @@ def test_what_is_brought(tmp_path: Path, release: Path):
     assert both["arm64"] == {name: sha256(name) for name in ("k3s-arm64", "install.sh")}
 
 
-def test_all_that_is_missing_is_named_with_its_path(tmp_path: Path, release: Path):
+def test_every_missing_release_file_is_named(tmp_path: Path, release: Path):
     for file in release.iterdir():
         file.unlink()
     found = [problem.found for problem in refused(tmp_path)]
@@ -89,7 +89,7 @@ def test_all_that_is_missing_is_named_with_its_path(tmp_path: Path, release: Pat
         (IMAGES, {}, "sha256sum-amd64.txt says"),
     ],
 )
-def test_a_file_that_is_not_the_releases_is_refused(
+def test_release_file_with_wrong_sha256_is_refused(
     tmp_path: Path, release: Path, file: str, pins: dict[str, Any], by: str
 ):
     (release / file).write_text("something else")
@@ -98,11 +98,11 @@ def test_a_file_that_is_not_the_releases_is_refused(
     assert problem.expected.startswith(sha256(file)) and by in problem.expected
 
 
-def test_an_archive_that_the_list_does_not_name_is_refused(tmp_path: Path, release: Path):
+def test_image_archive_missing_in_checksum_list_is_refused(tmp_path: Path, release: Path):
     (release / "k3s-airgap-images-amd64.tar").write_text("mine")
     (problem,) = refused(tmp_path)
     assert "sha256sum-amd64.txt names" in problem.expected
 
 
-def test_a_mirror_is_no_folder():
+def test_air_gap_refuses_a_url():
     assert the_problem({**AIR_GAP, "k3s/airGap": "file:///opt/k3s"}).where == "k3s.airGap"

@@ -32,7 +32,7 @@ def release(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_it_prints_is_what_the_stack_file_takes(release: Path, capsys: pytest.CaptureFixture[str]):
+def test_printed_lines_are_valid_in_a_stack_file(release: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["pins", VERSION, "--mirror", f"file://{release.parent}"]) == 0
     said = capsys.readouterr()
     k3s = K3s.model_validate(yaml.safe_load(said.out)["k3s-gpu-sharing:k3s"])
@@ -42,7 +42,7 @@ def test_what_it_prints_is_what_the_stack_file_takes(release: Path, capsys: pyte
     assert said.err == ""
 
 
-def test_what_could_not_be_read_stays_out_and_is_told(release: Path, capsys: pytest.CaptureFixture[str]):
+def test_unreadable_hash_is_left_out_with_the_reason(release: Path, capsys: pytest.CaptureFixture[str]):
     (release / "install.sh").write_text("<html>Please log in</html>")
     (release / "sha256sum-amd64.txt").unlink()
     (release / "sha256sum-arm64.txt").write_text(f"{AMD64}  k3s\n")
@@ -66,7 +66,7 @@ def test_what_could_not_be_read_stays_out_and_is_told(release: Path, capsys: pyt
         ([VERSION, "--mirror", "http://example.org"], ["k3s.mirror", "https://"]),
     ],
 )
-def test_a_wrong_argument_is_refused(
+def test_invalid_argument_is_refused(
     arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     assert main(["pins", *arguments]) == 2
@@ -98,7 +98,7 @@ def served(status: int, body: bytes = b"", location: str | None = None) -> Itera
         server.server_close()
 
 
-def test_an_answer_that_is_no_file_is_not_hashed():
+def test_response_that_is_no_release_file_is_refused():
     with served(200, SCRIPT) as url:
         assert release_pins.read(url) == SCRIPT
     with (
@@ -120,7 +120,7 @@ def test_an_answer_that_is_no_file_is_not_hashed():
         release_pins.read(other)
 
 
-def test_addresses_of_the_release_are_those_of_its_tag():
+def test_release_urls_contain_its_tag():
     asked: list[str] = []
 
     def read(url: str) -> bytes:

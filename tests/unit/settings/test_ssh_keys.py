@@ -70,21 +70,21 @@ def refused(folder: Path, known_hosts: str | None, changes: dict[str, Any] | Non
     ],
     ids=["plain", "hashed", "names", "pattern", "ed25519", "ecdsa", "revoked", "unknown-type"],
 )
-def test_the_host_key_of_known_hosts(tmp_path: Path, lines: str, expected: asyncssh.SSHKey) -> None:
+def test_host_key_comes_from_known_hosts(tmp_path: Path, lines: str, expected: asyncssh.SSHKey) -> None:
     access = resolved(tmp_path, SERVER + lines)
     assert access["gpu-1"].host_key == public(expected)
     assert access["server-1"].host_key == public(ED25519)
     assert access["gpu-1"].private_key == LOGIN_TEXT
 
 
-def test_an_rsa_key_alone_is_none(tmp_path: Path) -> None:
+def test_known_rsa_key_is_not_used(tmp_path: Path) -> None:
     """The provider would ask for its SHA-1 signatures, which today's servers refuse."""
     (problem,) = refused(tmp_path, f"{SERVER}10.0.0.21 {public(RSA)}\n")
     assert problem.where == "host gpu-1" and "ssh-keyscan -p 22 -t ed25519 10.0.0.21" in problem.remedy
 
 
 @pytest.mark.parametrize("entry", ["[10.0.0.21]:2222", hashed("[10.0.0.21]:2222")])
-def test_a_port_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
+def test_host_key_depends_on_the_port(tmp_path: Path, entry: str) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "port": 2222}}
     lines = f"{SERVER}10.0.0.21 {public(OTHER)}\n{entry} {public(ED25519)}\n"
     assert resolved(tmp_path, lines, host)["gpu-1"].host_key == public(ED25519)
@@ -92,13 +92,13 @@ def test_a_port_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
     assert problem.where == "host gpu-1"
 
 
-def test_a_host_key_in_the_stack_file_wins(tmp_path: Path) -> None:
+def test_host_key_in_stack_file_overrides_known_hosts(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": f"{public(OTHER)} root@gpu-1"}}
     access = resolved(tmp_path, f"{SERVER}10.0.0.21 {public(ED25519)}\n", host)
     assert access["gpu-1"].host_key == public(OTHER)
 
 
-def test_known_hosts_is_not_needed_when_every_host_key_is_written(tmp_path: Path) -> None:
+def test_known_hosts_is_not_read_when_stack_file_has_all_keys(tmp_path: Path) -> None:
     key = public(ED25519)
     hosts = {
         "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": key},
@@ -107,7 +107,7 @@ def test_known_hosts_is_not_needed_when_every_host_key_is_written(tmp_path: Path
     assert {access.host_key for access in resolved(tmp_path, None, hosts).values()} == {key}
 
 
-def test_a_host_nobody_knows_comes_with_the_line_to_type(tmp_path: Path) -> None:
+def test_unknown_host_gets_the_command_to_run(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "port": 2222}}
     (problem,) = refused(tmp_path, SERVER, host)
     assert problem.where == "host gpu-1"
@@ -115,22 +115,22 @@ def test_a_host_nobody_knows_comes_with_the_line_to_type(tmp_path: Path) -> None
     assert "compare the fingerprint first" in problem.remedy
 
 
-def test_a_missing_known_hosts_knows_nobody(tmp_path: Path) -> None:
+def test_missing_known_hosts_file_is_empty(tmp_path: Path) -> None:
     assert [problem.where for problem in refused(tmp_path, None)] == ["host gpu-1", "host server-1"]
 
 
-def test_a_broken_known_hosts_is_one_problem(tmp_path: Path) -> None:
+def test_unreadable_known_hosts_is_one_problem(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, "nonsense\n")
     assert problem.where == "ssh.knownHostsFile"
 
 
-def test_a_host_key_that_is_none(tmp_path: Path) -> None:
+def test_invalid_host_key_is_refused(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "hostKey": "ssh-ed25519 AAAA"}}
     (problem,) = refused(tmp_path, SERVER, host)
     assert problem.where == "pools.rtx.hosts.gpu-1.hostKey"
 
 
-def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "id").write_text(LOGIN_TEXT)
     known = f"{SERVER}10.0.0.21 {public(ED25519)}\n"
@@ -139,7 +139,7 @@ def test_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert s.resolve_ssh(s.parse(with_(changes)), "/nowhere")["gpu-1"].host_key == public(ED25519)
 
 
-def test_with_the_secret_key_there_is_no_text(tmp_path: Path) -> None:
+def test_secret_private_key_gives_no_key_text(tmp_path: Path) -> None:
     (tmp_path / "known").write_text(f"10.0.0.* {public(ED25519)}\n")
     settings = s.parse(with_({"ssh": {"knownHostsFile": "known"}}), ["sshPrivateKey"])
     assert {access.private_key for access in s.resolve_ssh(settings, tmp_path).values()} == {None}
@@ -148,7 +148,7 @@ def test_with_the_secret_key_there_is_no_text(tmp_path: Path) -> None:
 KNOWN = f"10.0.0.* {public(ED25519)}\n"
 
 
-def test_a_missing_key_file_is_said_once(tmp_path: Path) -> None:
+def test_missing_key_file_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "known").write_text(KNOWN)
     with pytest.raises(s.SettingsError) as error:
         s.resolve_ssh(s.parse(with_({"ssh/knownHostsFile": "known"})), tmp_path)
@@ -156,13 +156,13 @@ def test_a_missing_key_file_is_said_once(tmp_path: Path) -> None:
     assert problem.where == "ssh.privateKeyFile" and "No such file" in problem.found
 
 
-def test_a_key_file_that_holds_something_else_is_not_shown(tmp_path: Path) -> None:
+def test_invalid_key_file_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("hunter2")
     (problem,) = refused(tmp_path, KNOWN)
     assert "not a private key" in problem.found and "hunter2" not in repr(problem)
 
 
-def test_a_hosts_own_key_file_is_named(tmp_path: Path) -> None:
+def test_problem_names_the_hosts_own_key_file(tmp_path: Path) -> None:
     host = {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "privateKeyFile": "own"}}
     (tmp_path / "own").write_bytes(b"\xff")
     (problem,) = refused(tmp_path, KNOWN, host)
@@ -170,7 +170,7 @@ def test_a_hosts_own_key_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["pkcs1-pem", "openssh"])
-def test_a_key_with_a_passphrase_needs_the_secret_with_it(tmp_path: Path, form: str) -> None:
+def test_key_with_passphrase_needs_the_passphrase_secret(tmp_path: Path, form: str) -> None:
     (tmp_path / "key").write_bytes(ECDSA.export_private_key(form, passphrase="hunter2"))
     (problem,) = refused(tmp_path, KNOWN)
     assert "passphrase" in problem.found and "pulumi config set --secret" in problem.remedy
@@ -180,7 +180,7 @@ def test_a_key_with_a_passphrase_needs_the_secret_with_it(tmp_path: Path, form: 
     assert key and s.is_encrypted(key) and not s.is_encrypted(LOGIN_TEXT) and not s.is_encrypted("none")
 
 
-def test_a_form_of_encryption_that_the_plugin_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_key_encrypted_as_pkcs8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "known").write_text(KNOWN)
     (tmp_path / "key").write_bytes(ECDSA.export_private_key("pkcs8-pem", passphrase="hunter2"))
     settings = s.parse(with_({"ssh/knownHostsFile": "known"}), ["sshPrivateKeyPassphrase"])
@@ -189,14 +189,14 @@ def test_a_form_of_encryption_that_the_plugin_does_not_know_is_refused(tmp_path:
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen to make such a key with")
-def test_a_key_of_ssh_keygen_with_a_passphrase_is_refused(tmp_path: Path) -> None:
+def test_key_of_ssh_keygen_with_passphrase_is_refused(tmp_path: Path) -> None:
     make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "hunter2", "-f", tmp_path / "key"]
     subprocess.run(make, check=True, timeout=10)
     (problem,) = refused(tmp_path, KNOWN)
     assert "passphrase" in problem.found
 
 
-def test_a_private_key_is_not_part_of_what_is_printed(tmp_path: Path) -> None:
+def test_private_key_is_not_in_repr(tmp_path: Path) -> None:
     assert "PRIVATE KEY" not in repr(resolved(tmp_path, KNOWN))
 
 
@@ -204,32 +204,32 @@ BASTION = {"ssh/bastion": {"address": "bastion.example.org", "port": 2222, "user
 
 
 @pytest.mark.parametrize("entry", ["[bastion.example.org]:2222", hashed("[bastion.example.org]:2222")])
-def test_a_bastion_has_a_key_of_its_own(tmp_path: Path, entry: str) -> None:
+def test_bastion_has_its_own_host_key(tmp_path: Path, entry: str) -> None:
     access = resolved(tmp_path, f"{KNOWN}{entry} {public(OTHER)}\n", BASTION)
     assert access["gpu-1"].host_key == public(ED25519)
     bastion = access["gpu-1"].bastion
     assert bastion and (bastion.host_key, bastion.private_key) == (public(OTHER), LOGIN_TEXT)
 
 
-def test_a_bastion_nobody_knows(tmp_path: Path) -> None:
+def test_unknown_bastion_gets_the_command_to_run(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, KNOWN, BASTION)
     assert problem.where == "ssh.bastion"
     assert "ssh-keyscan -p 2222 -t ed25519 bastion.example.org >> known" in problem.remedy
 
 
-def test_a_host_behind_the_bastion_is_asked_for_its_key_from_there(tmp_path: Path) -> None:
+def test_unknown_host_behind_bastion_is_scanned_from_the_bastion(tmp_path: Path) -> None:
     problems = refused(tmp_path, f"[bastion.example.org]:2222 {public(OTHER)}\n", BASTION)
     assert [problem.where for problem in problems] == ["host gpu-1", "host server-1"]
     assert problems[0].remedy.startswith("ssh ssh://me@bastion.example.org:2222 ssh-keyscan -p 22 -t ed25519")
 
 
-def test_a_host_that_is_the_bastion_is_reached_directly(tmp_path: Path) -> None:
+def test_host_that_is_the_bastion_is_reached_directly(tmp_path: Path) -> None:
     access = resolved(tmp_path, KNOWN, {"ssh/bastion": {"address": "10.0.0.11"}})
     assert access["server-1"].bastion is None
     assert access["gpu-1"].bastion
 
 
-def test_what_a_host_does_not_say_comes_from_its_pool_then_from_ssh() -> None:
+def test_host_inherits_login_from_pool_then_from_ssh() -> None:
     changes = {
         "ssh": {"user": "low", "privateKeyFile": "a", "bastion": {"address": "b"}},
         "pools/rtx/user": "mid",

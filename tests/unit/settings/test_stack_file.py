@@ -1,4 +1,4 @@
-"""Stack files as Pulumi reads them: namespaces, encrypted values, YAML's traps."""
+"""Reading stack files as Pulumi does: namespaces, encrypted values, YAML 1.2."""
 
 import json
 from pathlib import Path
@@ -29,35 +29,35 @@ def refusal(file: Path) -> s.Problem:
 
 
 @pytest.mark.parametrize("name", ["dev", "single"])
-def test_the_embedded_stack_files_are_good(name: str) -> None:
+def test_example_stack_files_are_valid(name: str) -> None:
     settings = s.read_stack_file(ROOT / f"Pulumi.{name}.yaml")
     assert settings.k3s.disable == ("traefik",)
     assert settings.workloads["nvidia-plugin-test-2"].gpus == 2
     assert {node.gpu.profile for node in settings.nodes if node.gpu} == {"2080ti-12gb"}
 
 
-def test_reading_a_file_and_parsing_its_keys_is_the_same(tmp_path: Path) -> None:
+def test_file_and_its_keys_give_the_same_settings(tmp_path: Path) -> None:
     assert s.read_stack_file(written(tmp_path, "")) == s.parse(GOOD)
 
 
-def test_keys_of_other_namespaces_are_left_alone(tmp_path: Path) -> None:
+def test_keys_of_other_namespaces_are_ignored(tmp_path: Path) -> None:
     file = written(tmp_path, "  aws:region: eu\n  pulumi:tags: {a: b}\n")
     file.write_text(file.read_text() + "encryptionsalt: v1:abc\n")
     s.read_stack_file(file)
 
 
-def test_an_encrypted_key_is_a_secret_that_is_set(tmp_path: Path) -> None:
+def test_encrypted_key_counts_as_secret_that_is_set(tmp_path: Path) -> None:
     file = written(tmp_path, "  k3s-gpu-sharing:sshPrivateKey: {secure: AAAB}\n")
     file.write_text(file.read_text().replace('{"privateKeyFile": "key"}', "{}"))
     assert s.read_stack_file(file).secrets == {"sshPrivateKey"}
 
 
-def test_fit_off_is_a_text_as_it_is_for_pulumi(tmp_path: Path) -> None:
+def test_off_is_a_string(tmp_path: Path) -> None:
     assert yaml.safe_load("off") is False
     assert s.read_stack_file(written(tmp_path, "  k3s-gpu-sharing:fit: off\n")).fit == "off"
 
 
-def test_keys_of_digits_are_texts(tmp_path: Path) -> None:
+def test_keys_of_digits_are_strings(tmp_path: Path) -> None:
     hosts = "{control: {role: server, hosts: {1: 10.0.0.1}}}"
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text(written(tmp_path, "").read_text().replace(json.dumps(GOOD["pools"]), hosts))
@@ -79,7 +79,9 @@ def test_keys_of_digits_are_texts(tmp_path: Path) -> None:
         ("\tfit: warn\n", "line 8, column 1", "cannot start any token", "correct this line"),
     ],
 )
-def test_refused_with_its_place(tmp_path: Path, text: str, place: str, found: str, remedy: str) -> None:
+def test_invalid_yaml_is_refused_with_line_and_column(
+    tmp_path: Path, text: str, place: str, found: str, remedy: str
+) -> None:
     file = written(tmp_path, "  x:y: 1\n" + text)
     problem = refusal(file)
     assert place in problem.where
@@ -87,7 +89,7 @@ def test_refused_with_its_place(tmp_path: Path, text: str, place: str, found: st
     assert remedy in problem.remedy
 
 
-def test_an_encrypted_value_inside_an_object_is_refused_unseen(tmp_path: Path) -> None:
+def test_encrypted_value_inside_an_object_is_refused_without_being_shown(tmp_path: Path) -> None:
     file = written(tmp_path, "")
     file.write_text(file.read_text().replace('"privateKeyFile": "key"', '"privateKey": {"secure": "AAAB"}'))
     problem = refusal(file)
@@ -95,19 +97,19 @@ def test_an_encrypted_value_inside_an_object_is_refused_unseen(tmp_path: Path) -
     assert "AAAB" not in repr(problem)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     problem = refusal(tmp_path / "Pulumi.none.yaml")
     assert "Pulumi.none.yaml" in problem.where and "no such file" in problem.found
 
 
 @pytest.mark.parametrize("text", ["- a\n", "config: []\n", "config: x\n", "text"])
-def test_a_file_without_settings_is_refused(tmp_path: Path, text: str) -> None:
+def test_file_without_config_mapping_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text(text)
     assert "config:" in refusal(file).remedy
 
 
-def test_an_empty_file_lacks_what_is_required(tmp_path: Path) -> None:
+def test_empty_file_lacks_required_keys(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.x.yaml"
     file.write_text("")
     with pytest.raises(s.SettingsError) as refused:
@@ -115,7 +117,7 @@ def test_an_empty_file_lacks_what_is_required(tmp_path: Path) -> None:
     assert {problem.where for problem in refused.value.problems} == {"k3s", "pools"}
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.x.yaml"
     file.write_bytes(b"\xff\xfe\x00")
     assert "cannot be read" in refusal(file).found

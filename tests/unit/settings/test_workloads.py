@@ -1,4 +1,4 @@
-"""Workloads: what they run by default, the article's three by name, and what is refused."""
+"""Workloads: default images and commands, presets, and secrets that are not shown."""
 
 import subprocess
 from pathlib import Path
@@ -19,10 +19,10 @@ def workload(**said: Any) -> s.Workload:
     return s.parse(with_({"workloads": {"w": said}})).workloads["w"]
 
 
-def test_the_articles_command_runs_in_the_articles_image_only() -> None:
-    article = s.parse(GOOD).workloads["w"]
-    assert article.command == ("/bin/sh", "-c") and "dcgmproftester" in article.args[0]
-    assert article.security_context.capabilities.add == ("SYS_ADMIN",)
+def test_load_test_runs_in_the_dcgm_image_only() -> None:
+    default = s.parse(GOOD).workloads["w"]
+    assert default.command == ("/bin/sh", "-c") and "dcgmproftester" in default.args[0]
+    assert default.security_context.capabilities.add == ("SYS_ADMIN",)
     other = workload(image="mine:1")
     assert (other.command, other.args, other.security_context.capabilities.add) == ((), (), ())
     command = workload(command=["nvidia-smi"])
@@ -32,11 +32,11 @@ def test_the_articles_command_runs_in_the_articles_image_only() -> None:
 @pytest.mark.parametrize(
     "image", ["registry.example:5000/nvidia/dcgm:4.6.0-1-ubuntu24.04", f"mirror/dcgm@sha256:{'a' * 64}"]
 )
-def test_a_mirrors_copy_runs_the_same(image: str) -> None:
+def test_dcgm_image_of_a_mirror_runs_the_load_test(image: str) -> None:
     assert workload(image=image).args == workload().args
 
 
-def test_the_articles_three_by_name() -> None:
+def test_presets_apply_by_name() -> None:
     names = ("gpu-operator-test", "nvidia-plugin-test", "nvidia-plugin-test-2")
     read = s.parse(with_({"workloads": {name: {} for name in names}})).workloads
     assert [(one.kind, one.pods, one.gpus) for one in read.values()] == [
@@ -49,14 +49,16 @@ def test_the_articles_three_by_name() -> None:
     assert all("dcgm:" in one.image for one in testers)
 
 
-def test_what_the_file_says_of_them_goes_before_what_the_article_says() -> None:
+def test_keys_of_the_stack_file_override_the_preset() -> None:
     name = "nvidia-plugin-test-2"
     assert s.parse(with_({"workloads": {name: {"replicas": 3}}})).workloads[name].gpus == 2
     assert s.parse(with_({"workloads": {name: {"kind": "Job"}}})).workloads[name].gpus == 1
 
 
 @pytest.mark.parametrize(("line", "generation"), [(OPEN_580, 13), (CLOSED_575, 12), (CLOSED_610, 13)])
-def test_the_testers_generation_is_the_drivers(tmp_path: Path, line: str, generation: int) -> None:
+def test_load_test_selects_the_cuda_generation_of_the_driver(
+    tmp_path: Path, line: str, generation: int
+) -> None:
     version = tmp_path / "version"
     version.write_text(f"{line}\nGCC version:  gcc version 15.3.0 (GCC) \n")
     (script,) = workload().args
@@ -67,19 +69,19 @@ def test_the_testers_generation_is_the_drivers(tmp_path: Path, line: str, genera
     assert said.stdout == f"{generation}\n"
 
 
-def test_a_jobs_pods_at_one_time() -> None:
+def test_parallel_pods_of_a_job() -> None:
     job = {"kind": "Job", "completions": 5}
     assert workload(**job).pods == 1
     assert workload(**job, parallelism=3).pods == 3
     assert workload(**job, parallelism=9).pods == 5
 
 
-def test_a_secrets_value_is_not_repeated() -> None:
+def test_value_of_a_secret_variable_is_not_shown() -> None:
     problem = problems({"workloads/w/env": {"DB_PASSWORD": "hunter2"}})["workloads.w.env.DB_PASSWORD"]
     assert "hunter2" not in s.render([problem])
 
 
-def test_a_job_that_asks_for_more_than_one_where_that_fails() -> None:
+def test_job_that_requests_several_slices_is_refused_where_that_fails() -> None:
     changes = {
         "workloads/w": {"kind": "Job", "gpus": 2},
         "sharing/profiles/six/timeSlicing/failRequestsGreaterThanOne": True,

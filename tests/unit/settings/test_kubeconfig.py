@@ -1,4 +1,4 @@
-"""The kubeconfig of a cluster that is there already: one context, whole, and refused in words."""
+"""The kubeconfig of an existing cluster: reduced to one context, with its files embedded."""
 
 import base64
 from pathlib import Path
@@ -38,7 +38,7 @@ def resolved(folder: Path, content: Any, **given: Any) -> dict[str, Any]:
     return yaml.safe_load(s.resolve_kubeconfig(settings, folder))
 
 
-def test_one_context_is_taken_with_the_files_that_it_names(tmp_path: Path):
+def test_chosen_context_is_kept_with_its_files_embedded(tmp_path: Path):
     alone = resolved(tmp_path, kubeconfig(), context="lab")
     (cluster,), (user,) = alone["clusters"], alone["users"]
     assert cluster["cluster"] == {
@@ -50,11 +50,11 @@ def test_one_context_is_taken_with_the_files_that_it_names(tmp_path: Path):
     assert alone["current-context"] == "lab" and "theirs" not in str(alone)
 
 
-def test_without_a_name_it_is_the_current_context(tmp_path: Path):
+def test_default_is_the_current_context(tmp_path: Path):
     assert resolved(tmp_path, kubeconfig())["clusters"][0]["cluster"] == {"server": "https://x"}
 
 
-def test_a_secret_is_used_as_a_file_is():
+def test_kubeconfig_may_be_a_secret():
     settings = s.parse({"kubeconfig": {}, "pools": POOLS}, {"clusterKubeconfig"})
     alone = yaml.safe_load(s.resolve_kubeconfig(settings, ".", yaml.safe_dump(kubeconfig())))
     assert alone["users"] == [{"name": "other", "user": {"token": "theirs"}}]
@@ -72,7 +72,7 @@ def test_a_secret_is_used_as_a_file_is():
         (kubeconfig(**{"certificate-authority": "none"}), "kubeconfig.file", "names none", "--flatten"),
     ],
 )
-def test_what_cannot_be_used_is_refused(tmp_path: Path, content: Any, path: str, found: str, remedy: str):
+def test_unusable_kubeconfig_is_refused(tmp_path: Path, content: Any, path: str, found: str, remedy: str):
     with pytest.raises(s.SettingsError) as refused:
         resolved(tmp_path, content, context="lab")
     (problem,) = refused.value.problems
@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, content: Any, path: str,
     assert "theirs" not in str(refused.value)
 
 
-def test_its_nodes_have_no_machines():
+def test_nodes_of_existing_cluster_are_no_machines():
     settings = s.parse({"kubeconfig": "config", "pools": POOLS})
     assert [node.name for node in settings.nodes] == ["gpu-1"]
     assert settings.machines == () and s.resolve_ssh(settings, ".") == {}
