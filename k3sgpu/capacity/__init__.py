@@ -1,10 +1,11 @@
 """Pure arithmetic: what nodes will offer, whether the workloads fit, what the scheduler will say. No I/O."""
 
+from k3sgpu.capacity.device_plugin import config_key, config_map_data, device_plugin_config
 from k3sgpu.capacity.fit import Fit, Pending, Placement, fit
 from k3sgpu.capacity.node_usage import NodeUsage, node_usage
-from k3sgpu.capacity.offers import NodeOffer, config_key, config_map_data, device_plugin_config, offers
-from k3sgpu.capacity.slice_map import render_slice_map
-from k3sgpu.capacity.slice_map_svg import render_svg
+from k3sgpu.capacity.offers import NodeOffer, offers
+from k3sgpu.capacity.render.slice_map import render_slice_map
+from k3sgpu.capacity.render.svg import render_svg
 
 __all__ = [
     "Fit",

@@ -1,25 +1,28 @@
-"""Do the workloads fit what the nodes will offer? Known before anything is touched."""
+"""Whether the workloads fit what the nodes will offer, known before anything is changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from k3sgpu.capacity.fit_problems import fit_problems
-from k3sgpu.capacity.memory import MemoryLoad, memory_loads, memory_problems
+from k3sgpu.capacity.memory import MemoryLoad, memory_loads
+from k3sgpu.capacity.memory_problems import memory_problems
+from k3sgpu.capacity.node_filters import Demand, pending_message
+from k3sgpu.capacity.node_losses import NodeLoss, node_losses
 from k3sgpu.capacity.node_usage import NodeUsage
 from k3sgpu.capacity.offers import NodeOffer
-from k3sgpu.capacity.outlook import NodeLoss, node_losses, rollout, schedule_all, summarize
-from k3sgpu.capacity.packing import Verdict
-from k3sgpu.capacity.schedulable_nodes import excess_reservations, reserved, schedulable_nodes
-from k3sgpu.capacity.scheduling import Demand, Outcome, SchedulableNode, Toleration, pending_message
+from k3sgpu.capacity.packing.pack import Verdict
+from k3sgpu.capacity.reservations import excess_reservations, reserved_resources
+from k3sgpu.capacity.schedulable_nodes import SchedulableNode, schedulable_nodes
+from k3sgpu.capacity.scheduling import Outcome, schedule_all, summarize
 from k3sgpu.settings import Problem, Settings, Workload
 
 OUTSIDE_THE_STACK = "outside the stack"
-"""Who sits where something is reserved."""
+"""The workload of placements that stand for reserved resources."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A pod that has a node: `count` of `resource` there."""
+    """A pod and its node, where it uses `count` of `resource`."""
 
     pod: str
     workload: str
@@ -30,7 +33,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Pending:
-    """A pod without a node, and what the scheduler will say about it."""
+    """A pod without a node, and the scheduler's message about it."""
 
     pod: str
     workload: str
@@ -41,11 +44,11 @@ class Pending:
 
 @dataclass(frozen=True)
 class Fit:
-    """What is known before anything is touched.
+    """Whether the workloads fit, with one possible placement.
 
-    Seats are one placement among several: the scheduler chooses by itself; `reserved` are those of others.
-    At least `least` pods stay Pending whatever it does, and never more than `most`. The problems begin with
-    what the settings themselves are warned of.
+    The scheduler may choose another placement: at least `min_pending` and at most `max_pending` pods stay
+    Pending whatever it chooses. `reserved` stands for pods outside the stack. `memory_loads` is what declared
+    pods may use of one card's memory. `problems` begins with the warnings of the settings.
     """
 
     offers: tuple[NodeOffer, ...]
@@ -57,77 +60,69 @@ class Fit:
     verdict: Verdict
     min_pending: int
     max_pending: int
-    rollout: str
     node_losses: tuple[NodeLoss, ...]
     memory_loads: tuple[MemoryLoad, ...] = ()
-    """What declared pods may use of one card's memory, by kind of node."""
 
     @property
     def fits(self) -> bool | None:
-        """True in whatever order the pods come, False in none, None where that depends or is not decided."""
+        """True if all pods fit in any order, False if in none, None if it depends or is not decided."""
         return {"any order": True, "no order": False}.get(self.verdict)
 
     @property
     def nodes_by_pod(self) -> dict[str, str]:
-        """Pod name to node name."""
-        return {placement.pod: placement.node for placement in self.placements}
+        """The node of each placed pod, by name."""
+        return {one.pod: one.node for one in self.placements}
 
 
 def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, NodeUsage] | None = None) -> Fit:
-    """Place the workloads on the offers, or on what the `usage` of a cluster leaves of them.
+    """Place the workloads on the offers, less what pods outside the stack use.
 
-    The setting `fit` decides how a misfit is told (enforce: as error, warn: as warning, off: not at all),
-    `memory` the same of memory that may be too little.
+    `usage` describes a running cluster. The settings `fit` and `memory` decide whether a problem is an error
+    (enforce), a warning (warn) or left out (off).
     """
     offered = tuple(offer.effective for offer in offers)
     nodes = schedulable_nodes(settings, offered, usage)
     demands = [demand_of(name, workload) for name, workload in sorted(settings.workloads.items())]
     outcomes = schedule_all(nodes, demands)
-    expected = summarize(outcomes)
-    pending = tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome))
+    summary = summarize(outcomes)
     found = [*excess_reservations(settings, offered)]
-    found += [problem for one in outcomes for problem in fit_problems(offered, nodes, one)]
-    memory = memory_loads(offered, nodes, demands)
-    crowded = list(memory_problems(offered, memory))
+    found += [problem for outcome in outcomes for problem in fit_problems(offered, nodes, outcome)]
+    loads = memory_loads(offered, nodes, demands)
     return Fit(
         offers=offered,
         nodes=nodes,
         placements=tuple(placement for outcome in outcomes for placement in _placements(outcome)),
         reserved=tuple(_reserved(settings, usage or {})),
-        pending=pending,
+        pending=tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome)),
         problems=(
             *settings.warnings,
-            *_as_told(found, settings.fit),
-            *_as_told(crowded, settings.memory),
+            *_with_severity(found, settings.fit),
+            *_with_severity(memory_problems(offered, loads), settings.memory),
         ),
-        memory_loads=memory,
-        verdict=expected.verdict,
-        min_pending=expected.min_pending,
-        max_pending=expected.max_pending,
-        rollout=rollout(expected.verdict, bool(pending)),
+        verdict=summary.verdict,
+        min_pending=summary.min_pending,
+        max_pending=summary.max_pending,
         node_losses=node_losses(nodes, demands),
+        memory_loads=loads,
     )
 
 
 def demand_of(name: str, workload: Workload) -> Demand:
-    """What a workload asks of the scheduler, at most at one time."""
+    """The pods of a workload that run at one time, at most."""
     return Demand(
         workload=name,
         pods=workload.pods,
         request=workload.gpus,
         resource=workload.resource,
         selector=workload.selector,
-        tolerations=tuple(
-            Toleration(one.key, None if one.operator == "Exists" else one.value, one.effect)
-            for one in workload.tolerations
-        ),
-        counted_by="replicas" if workload.kind == "Deployment" else "parallelism",
+        tolerations=workload.tolerations,
+        pods_key="replicas" if workload.kind == "Deployment" else "parallelism",
         memory_mib=workload.memory_mib or 0,
     )
 
 
 def pod_name(workload: str, number: int) -> str:
-    """The program's name for a workload's n-th pod; Kubernetes will add letters of its own."""
+    """This program's name for the n-th pod of a workload. Kubernetes chooses other names."""
     return f"{workload}#{number}"
 
 
@@ -143,15 +138,16 @@ def _reserved(settings: Settings, usage: Mapping[str, NodeUsage]) -> list[Placem
     return [
         Placement(f"{OUTSIDE_THE_STACK}, on {node.name}", OUTSIDE_THE_STACK, node.name, resource, count)
         for node in settings.nodes
-        for resource, count in reserved(node, usage.get(node.name)).items()
+        for resource, count in reserved_resources(node, usage.get(node.name)).items()
         if count
     ]
 
 
 def _pending(nodes: Sequence[SchedulableNode], outcome: Outcome) -> list[Pending]:
-    pods = []
+    pods: list[Pending] = []
+    pending = outcome.pending
     for one in outcome.demands:
-        if left := outcome.pending.get(one.workload):
+        if left := pending.get(one.workload):
             message = pending_message(one, nodes)
             pods += [
                 Pending(pod_name(one.workload, number), one.workload, outcome.resource, one.request, message)
@@ -160,9 +156,9 @@ def _pending(nodes: Sequence[SchedulableNode], outcome: Outcome) -> list[Pending
     return pods
 
 
-def _as_told(problems: list[Problem], setting: str) -> tuple[Problem, ...]:
+def _with_severity(problems: Sequence[Problem], setting: str) -> tuple[Problem, ...]:
     if setting == "off":
         return ()
-    return tuple(
-        replace(problem, severity="warning") if setting == "warn" else problem for problem in problems
-    )
+    if setting == "warn":
+        return tuple(replace(problem, severity="warning") for problem in problems)
+    return tuple(problems)

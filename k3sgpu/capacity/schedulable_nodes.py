@@ -1,78 +1,72 @@
 """The nodes as the scheduler will see them: what the stack offers, less what others use."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from k3sgpu.capacity.node_usage import NodeUsage
 from k3sgpu.capacity.offers import NodeOffer
-from k3sgpu.capacity.scheduling import SchedulableNode, Taint
-from k3sgpu.settings import Node, Problem, Settings
+from k3sgpu.capacity.reservations import reserved_resources
+from k3sgpu.capacity.taints import Taint
+from k3sgpu.settings import Settings
+
+
+@dataclass(frozen=True)
+class SchedulableNode:
+    """A node as the scheduler sees it; `free` is what pods of the stack may use, by resource.
+
+    `all_labels_known`: the node has no labels other than these.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    free: Mapping[str, int]
+    taints: frozenset[Taint] = frozenset()
+    unschedulable: bool = False
+    all_labels_known: bool = False
 
 
 def schedulable_nodes(
-    settings: Settings, offers: Sequence[NodeOffer], seen: Mapping[str, NodeUsage] | None = None
+    settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, NodeUsage] | None = None
 ) -> tuple[SchedulableNode, ...]:
-    """A place for each node of the stack, and for each other node that was seen in the cluster."""
-    around = dict(seen or {})
-    mine = [
+    """The nodes of the stack, then the other nodes of the running cluster, if its `usage` is given."""
+    usage = usage or {}
+    own = [
         SchedulableNode(
             name=offer.name,
             labels={**node.labels, **offer.all_labels},
-            free=_left(offer.resources, reserved(node, around.get(offer.name))),
-            taints=frozenset(Taint.of(text) for text in node.taints),
+            free=_subtract(offer.resources, reserved_resources(node, usage.get(offer.name))),
+            taints=frozenset(Taint.parse(text) for text in node.taints),
         )
         for node, offer in zip(settings.nodes, offers, strict=True)
     ]
-    names = {node.name for node in mine}
-    strangers = [
-        SchedulableNode(
-            name, one.labels, _left(one.allocatable, one.used), one.taints, one.unschedulable, True
-        )
-        for name, one in sorted(around.items())
-        if name not in names
-    ]
-    return (*(_as_seen(node, around.get(node.name)) for node in mine), *strangers)
+    names = {node.name for node in own}
+    others = [_other_node(name, used) for name, used in sorted(usage.items()) if name not in names]
+    return (*(_with_usage(node, usage.get(node.name)) for node in own), *others)
 
 
-def reserved(node: Node, seen: NodeUsage | None = None) -> dict[str, int]:
-    """By resource, what things outside the stack use: as declared or as seen, whichever is more."""
-    used = seen.used if seen else {}
-    names = [*node.reserved, *(used.keys() - node.reserved.keys())]
-    return {name: max(node.reserved.get(name, 0), used.get(name, 0)) for name in names}
-
-
-def excess_reservations(settings: Settings, offers: Sequence[NodeOffer]) -> Iterator[Problem]:
-    """Reservations of what a node does not offer; each place of the stack file once."""
-    told: set[str] = set()
-    for node, offer in zip(settings.nodes, offers, strict=True):
-        host = settings.pools[node.pool].hosts.get(node.name)
-        own = host is not None and host.reserved is not None
-        path = f"pools.{node.pool}.{f'hosts.{node.name}.' if own else ''}reserved"
-        for resource, count in node.reserved.items():
-            offered = offer.resources.get(resource, 0)
-            if count > offered and f"{path}.{resource}" not in told:
-                told.add(f"{path}.{resource}")
-                has = [f"{number} {name}" for name, number in offer.resources.items() if number]
-                yield Problem(
-                    f"{path}.{resource}",
-                    f"{count}, of which {node.name} offers {offered}",
-                    f"no more than a node offers: {', '.join(has) or 'nothing'} (on {node.name})",
-                    f"write at most {offered}" if offered else "remove it, or name what the node offers",
-                )
-
-
-def _as_seen(node: SchedulableNode, seen: NodeUsage | None) -> SchedulableNode:
-    """What the stack will write stays; all else is as it is in the cluster."""
-    if seen is None:
-        return node
-    return replace(
-        node,
-        labels={**seen.labels, **node.labels},
-        taints=seen.taints,
-        unschedulable=seen.unschedulable,
-        all_known=True,
+def _other_node(name: str, usage: NodeUsage) -> SchedulableNode:
+    return SchedulableNode(
+        name=name,
+        labels=usage.labels,
+        free=_subtract(usage.allocatable, usage.used),
+        taints=usage.taints,
+        unschedulable=usage.unschedulable,
+        all_labels_known=True,
     )
 
 
-def _left(offered: Mapping[str, int], used: Mapping[str, int]) -> dict[str, int]:
+def _with_usage(node: SchedulableNode, usage: NodeUsage | None) -> SchedulableNode:
+    """The node with the cluster's labels and taints. Labels that the stack sets take precedence."""
+    if usage is None:
+        return node
+    return replace(
+        node,
+        labels={**usage.labels, **node.labels},
+        taints=usage.taints,
+        unschedulable=usage.unschedulable,
+        all_labels_known=True,
+    )
+
+
+def _subtract(offered: Mapping[str, int], used: Mapping[str, int]) -> dict[str, int]:
     return {name: max(0, count - used.get(name, 0)) for name, count in offered.items()}

@@ -70,14 +70,15 @@ def _node_usage(settings: Settings, file: str) -> Mapping[str, NodeUsage]:
 
 
 def _as_json(result: Fit) -> dict[str, object]:
-    from k3sgpu.capacity.slice_map import totals
+    from k3sgpu.capacity.render.summary import rolling_update_text
+    from k3sgpu.capacity.slice_usage import totals
 
     return {
         "fits": result.fits,
         "verdict": result.verdict,
         "pendingAtLeast": result.min_pending,
         "pendingAtMost": result.max_pending,
-        "rollingUpdate": result.rollout,
+        "rollingUpdate": rolling_update_text(result),
         "losses": [
             {
                 "anyOneOf": loss.nodes,

@@ -20,7 +20,7 @@ from components.gpu_workload import TOLERATIONS
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.capacity.fit import demand_of
-from k3sgpu.capacity.scheduling import pending_message
+from k3sgpu.capacity.node_filters import pending_message
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.controlplane import control_plane
 from rehearsal.toolchain import toolbox

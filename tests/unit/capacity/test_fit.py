@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from components import gpu_workload
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.capacity.outlook import FitSummary
-from k3sgpu.capacity.scheduling import GPU_TOLERATION
+from k3sgpu.capacity.render.summary import rolling_update_text
+from k3sgpu.capacity.scheduling import FitSummary
+from k3sgpu.capacity.taints import GPU_TOLERATION
 from tests.data.stack_files import GOOD, REMOVE, RESOURCES, with_
 from tests.unit.capacity.fits import fit_of_settings
 
@@ -387,10 +388,10 @@ def test_what_becomes_of_the_pods_when_a_node_is_lost() -> None:
 
 
 def test_what_becomes_of_the_pods_in_a_rolling_update() -> None:
-    assert "however many Deployments" in fit_of({}).rollout
+    assert "however many Deployments" in rolling_update_text(fit_of({}))
     some = {**SECOND_NODE, "workloads": {"small": {"replicas": 6}, "large": {"gpus": 6}}}
-    assert fit_of(some).rollout.startswith("one Deployment at a time")
-    assert "a Pending pod may take the seat" in fit_of({"workloads/w/replicas": 4}).rollout
+    assert rolling_update_text(fit_of(some)).startswith("one Deployment at a time")
+    assert "a Pending pod may take the seat" in rolling_update_text(fit_of({"workloads/w/replicas": 4}))
 
 
 # A cluster that is there

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.capacity.memory import memory_loads
+from k3sgpu.capacity.node_filters import Demand
 from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
-from k3sgpu.capacity.scheduling import Demand, SchedulableNode
+from k3sgpu.capacity.schedulable_nodes import SchedulableNode
 from k3sgpu.cli.main import main
 from tests.data.stack_files import RESOURCES, with_
 from tests.unit.capacity.fits import fit_of_settings

@@ -44,7 +44,7 @@ def test_what_a_gpu_node_offers(
 ) -> None:
     offer = gpu_node(changes)
     assert offer.resources == resources
-    assert offer.replicas == replicas
+    assert offer.max_replicas == replicas
     # As gpu-feature-discovery v0.19.0 labelled a real H200 with these files.
     assert offer.discovered_labels == {
         PRODUCT: product,

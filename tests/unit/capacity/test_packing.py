@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3sgpu.capacity.packing import Group, has_placement, pack
+from k3sgpu.capacity.packing.pack import Group, has_placement, pack
 
 
 def group(name: str, pods: int, request: int, candidates: str) -> Group:

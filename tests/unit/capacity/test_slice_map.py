@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.capacity.slice_map import WIDTH
+from k3sgpu.capacity.render.summary import WIDTH
 from k3sgpu.cli.main import main
 from tests.data.stack_files import GOOD, RESOURCES, with_
 from tests.unit.capacity.fits import fit_of_settings
@@ -126,6 +126,12 @@ def test_a_large_cluster_has_a_line_a_node_and_a_line_a_workload() -> None:
     assert "Without any one of gpu-1 to gpu-99 (100 alike): all pods find room again." in text
     assert "A  w  150 pods, 300 nvidia.com/gpu" in text and "300 of 600 slices taken" in text
     assert "[#############.......] 4 of 6" in text
+
+
+def test_large_cluster_shows_a_node_in_maintenance() -> None:
+    hosts = {f"gpu-{n}": {"address": f"10.1.0.{n}", "maintenance": n == 1} for n in range(1, 101)}
+    text = picture_of({"pools/rtx/hosts": hosts})
+    assert f"[{'.' * 20}] 0 of 0  1 x NVIDIA-H200, profile six, in maintenance" in text
 
 
 @settings(max_examples=50, deadline=None)

@@ -48,10 +48,12 @@ def test_what_others_use_and_a_host_in_maintenance() -> None:
 
 
 def test_many_cards_are_a_bar_a_node() -> None:
-    hosts = {f"gpu-{number}": f"10.0.1.{number}" for number in range(1, 80)}
+    hosts: dict[str, Any] = {f"gpu-{number}": f"10.0.1.{number}" for number in range(1, 80)}
+    hosts["gpu-80"] = {"address": "10.0.1.80", "maintenance": True}
     texts, _ = drawn({"pools/rtx/hosts": hosts})
     assert "gpu-79" in texts
     assert "0 of 6" in texts
+    assert texts.count("in maintenance") == 1
 
 
 def test_the_command_draws_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,51 @@
+"""The configuration of NVIDIA's device plugin: one file per profile, and the ConfigMap that holds them."""
+
+import hashlib
+
+import yaml
+
+from k3sgpu.settings import NO_SHARING, Profile, Settings
+
+
+def device_plugin_config(profile: Profile) -> str:
+    """The device plugin's configuration file for one profile, as YAML.
+
+    Profiles that mean the same give the same text. The text's hash is part of a node label, so a change
+    here makes the plugin restart on every node.
+    """
+    document: dict[str, object] = {"version": "v1"}
+    if profile.mig_strategy:
+        document["flags"] = {"migStrategy": profile.mig_strategy}
+    if shared := profile.shared:
+        options: dict[str, object] = {}
+        if shared.rename_by_default:
+            options["renameByDefault"] = True
+        if shared.fail_requests_greater_than_one:
+            options["failRequestsGreaterThanOne"] = True
+        options["resources"] = [{"name": item.name, "replicas": item.replicas} for item in shared.resources]
+        document["sharing"] = {profile.strategy_key: options}
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False)
+
+
+def config_key(name: str, text: str) -> str:
+    """The key of a profile in the ConfigMap: "<name>-<first 8 hex digits of the SHA-256>", or "none".
+
+    The node label holds this key, and a changed label is all that the plugin's config-manager watches. So a
+    changed text needs a changed key.
+    """
+    return name if name == NO_SHARING else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def config_keys(settings: Settings) -> dict[str, str]:
+    """The ConfigMap key of every profile, by the profile's name."""
+    return {
+        name: config_key(name, device_plugin_config(profile))
+        for name, profile in settings.sharing.profiles.items()
+    }
+
+
+def config_map_data(settings: Settings) -> dict[str, str]:
+    """The data of the ConfigMap: the configuration of every profile by its key, sorted by key."""
+    keys = config_keys(settings)
+    profiles = settings.sharing.profiles.items()
+    return dict(sorted((keys[name], device_plugin_config(profile)) for name, profile in profiles))

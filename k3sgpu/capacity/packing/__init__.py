@@ -1,0 +1,1 @@
+"""Packing: place pods that request one resource on nodes, and bound how many stay Pending."""

@@ -1,0 +1,123 @@
+"""Place pods that request one resource, and bound how many stay Pending whatever the scheduler does.
+
+`min_pending`: at least so many pods stay Pending in every placement. We solve the fractional relaxation
+(pods can be divided, small requests first); whole pods cannot do better.
+`max_pending`: at most so many pods stay Pending in the worst order. For each set of shapes we count how many
+of their pods can stay out while all other pods occupy as much as they can.
+
+If all pods request the same amount, both bounds are exact. The reasoning is in docs/explanation.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations, islice
+from typing import Literal
+
+from k3sgpu.capacity.packing.max_flow import max_flow
+from k3sgpu.capacity.packing.placements import best_fit, best_placement, placed_pods
+from k3sgpu.capacity.packing.shapes import Component, Group, NodeGroup, Shape, ShapeKey, components
+
+Verdict = Literal["any order", "some orders", "no order", "not decided"]
+"""In which orders of scheduling all pods get a node."""
+MAX_COMBINED_SHAPES = 8
+"""With more shapes there are too many sets of them (2^n), so each shape is looked at alone."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """`placements`: in one good placement, the nodes of the placed pods, by group. Bounds: see above."""
+
+    placements: dict[str, list[str]]
+    min_pending: int
+    max_pending: int
+
+    def pending(self, group: Group) -> int:
+        """How many pods of the group have no node in this placement."""
+        return group.pods - len(self.placements[group.name])
+
+    def verdict(self, groups: Iterable[Group]) -> Verdict:
+        """What is certain for the groups that were packed."""
+        if self.min_pending:
+            return "no order"
+        if not self.max_pending:
+            return "any order"
+        all_placed = all(not self.pending(group) for group in groups)
+        certain = all(group.certain for group in groups if group.pods)
+        return "some orders" if all_placed and certain else "not decided"
+
+
+def pack(groups: Sequence[Group], room: Mapping[str, int]) -> Packing:
+    """Place all groups on nodes with so much `room`, and bound how many pods stay Pending."""
+    nodes_by_key: dict[ShapeKey, list[str]] = {}
+    min_pending = max_pending = 0
+    for part in components(groups, room):
+        min_pending += _min_pending(part)
+        max_pending += _max_pending(part)
+        nodes_by_key |= zip(part.keys, best_placement(part), strict=True)
+    return Packing(_nodes_by_group(groups, nodes_by_key), min_pending, max_pending)
+
+
+def has_placement(groups: Sequence[Group], room: Mapping[str, int]) -> bool:
+    """Whether a placement of all pods was found. False also if one exists that the search missed."""
+    return all(_min_pending(part) == 0 and _placement_found(part) for part in components(groups, room))
+
+
+def _placement_found(part: Component) -> bool:
+    return part.uniform or placed_pods(best_fit(part.shapes, part.room)) == part.pods
+
+
+def _nodes_by_group(
+    groups: Sequence[Group], nodes_by_key: Mapping[ShapeKey, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Divide the nodes of each shape among its groups, in the order of the groups."""
+    nodes = {key: iter(some) for key, some in nodes_by_key.items()}
+    return {group.name: list(islice(nodes[group.key], group.pods)) if group.pods else [] for group in groups}
+
+
+def _min_pending(part: Component) -> int:
+    """Small requests first: in the fractional relaxation this places the most pods."""
+    flow = max_flow(range(len(part.shapes))[::-1], part.shapes, part.node_groups)
+    placed = sum(Fraction(sum(units), shape.request) for units, shape in zip(flow, part.shapes, strict=True))
+    return part.pods - int(placed)
+
+
+def _max_pending(part: Component) -> int:
+    """All pods of uncertain shapes, and of the certain ones as many as can stay out together."""
+    certain = [index for index, shape in enumerate(part.shapes) if shape.certain]
+    uncertain_pods = sum(shape.pods for shape in part.shapes if not shape.certain)
+    if len(certain) > MAX_COMBINED_SHAPES:
+        return uncertain_pods + sum(
+            _max_left_out({index}, part.shapes, part.node_groups) for index in certain
+        )
+    sets = (set(some) for size in range(1, len(certain) + 1) for some in combinations(certain, size))
+    return uncertain_pods + max(
+        (_max_left_out(some, part.shapes, part.node_groups) for some in sets), default=0
+    )
+
+
+def _max_left_out(left_out: set[int], shapes: Sequence[Shape], node_groups: Sequence[NodeGroup]) -> int:
+    """How many pods of these shapes are Pending at most while each of the shapes has a Pending pod.
+
+    Then each node that they may use has less room left than the smallest of their requests. The other shapes
+    occupy what they can of the rest; their own pods must occupy what is missing. That takes the fewest pods
+    if the largest requests come first.
+    """
+    usable = [group for group in node_groups if group.shapes & left_out]
+    occupied = sum(
+        len(group.nodes) * (group.room - min(shapes[index].request for index in group.shapes & left_out) + 1)
+        for group in usable
+    )
+    others = [index for index in range(len(shapes)) if index not in left_out]
+    flow = max_flow([*others, *sorted(left_out)], shapes, usable)
+    if sum(map(sum, flow)) < occupied:
+        return 0
+    missing = occupied - sum(sum(flow[index]) for index in others)
+    pods = sum(shapes[index].pods for index in left_out)
+    for index in sorted(left_out):  # largest requests first
+        if missing <= 0:
+            break
+        needed = min(shapes[index].pods, -(-missing // shapes[index].request))
+        missing -= needed * shapes[index].request
+        pods -= needed
+    return pods

@@ -1,0 +1,1 @@
+"""The fit as text and as a drawing."""
