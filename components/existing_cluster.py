@@ -9,6 +9,7 @@ from pulumi import ResourceOptions
 
 from components.local_command import local_command
 from components.provider import provider
+from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState, expected_state_json
 
 
 class ExistingClusterArgs(TypedDict):
@@ -17,8 +18,8 @@ class ExistingClusterArgs(TypedDict):
     kubeconfig: str
     """With one context and without references to files; treated as a secret."""
     nodes: Sequence[str]
-    expected: str
-    """That these Nodes exist, as JSON (k3sgpu.handoff.expected_state)."""
+    expected: ExpectedState
+    """That these Nodes exist."""
 
 
 class ExistingCluster(pulumi.ComponentResource):
@@ -38,7 +39,7 @@ class ExistingCluster(pulumi.ComponentResource):
         nodes_exist = local_command(
             f"{name}-seen",
             "doctor cluster --from-graph",
-            {"K3SGPU_EXPECTED_STATE": args["expected"]},
+            {EXPECTED_STATE_VARIABLE: expected_state_json(args["expected"])},
             self.kubeconfig,
             ResourceOptions(parent=self),
         )

@@ -12,6 +12,7 @@ from pulumi_command import local
 
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState, expected_state_json
 from k3sgpu.wellknown import CONFIG_MAP, OPERATOR_NAMESPACE
 
 FORCE = {"pulumi.com/patchForce": "true"}
@@ -23,8 +24,8 @@ class GpuProfilesArgs(TypedDict):
 
     configs: Mapping[str, str]
     """By key: a configuration file of NVIDIA's device plugin."""
-    expected: str
-    """The expected state of all nodes, as JSON (k3sgpu.handoff.expected_state)."""
+    expected: ExpectedState
+    """The expected state of all nodes."""
     kubeconfig: pulumi.Input[str]
 
 
@@ -52,7 +53,7 @@ class GpuProfiles(pulumi.ComponentResource):
         self.drained = local_command(
             f"{name}-vacated",
             "drain",
-            {"K3SGPU_EXPECTED_STATE": args["expected"]},
+            {EXPECTED_STATE_VARIABLE: expected_state_json(args["expected"])},
             args["kubeconfig"],
             child_options(self, opts),
             runs_on="update",  # at the install there are no pods to move

@@ -15,6 +15,7 @@ from pulumi_command import local
 from components.gpu_profiles import FORCE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState, expected_state_json
 from k3sgpu.wellknown import CONFIG_MAP
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
@@ -41,8 +42,8 @@ class GpuSharingArgs(TypedDict):
     """Nodes of hosts that are dead for good."""
     alive: GpuNodeArgs
     """A node that exists, without labels."""
-    expected: str
-    """The expected state of all nodes, as JSON (k3sgpu.handoff.expected_state)."""
+    expected: ExpectedState
+    """The expected state of all nodes."""
     drained: pulumi.Input[str]
     """Changes whenever nodes were drained: they are uncordoned once the expected state is reached."""
     kubeconfig: pulumi.Input[str]
@@ -76,7 +77,7 @@ class GpuSharing(pulumi.ComponentResource):
         self.ready = local_command(
             f"{name}-ready",
             "doctor cluster --from-graph",
-            {"K3SGPU_EXPECTED_STATE": args["expected"]},
+            {EXPECTED_STATE_VARIABLE: expected_state_json(args["expected"])},
             args["kubeconfig"],
             child_options(self, opts, depends_on=[policy, *labels]),
         )

@@ -9,13 +9,7 @@ from pulumi_command import local
 
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
-
-
-class VerifiedNodeArgs(TypedDict):
-    """One node, and a resource that it is expected to offer."""
-
-    name: str
-    resource: str
+from k3sgpu.handoff.jobs import VERIFY_VARIABLE, NodeToVerify, VerifyPlan
 
 
 class GpuVerifyArgs(TypedDict):
@@ -23,7 +17,7 @@ class GpuVerifyArgs(TypedDict):
 
     namespace: pulumi.Input[str]
     """Of the Jobs."""
-    nodes: Sequence[VerifiedNodeArgs]
+    nodes: Sequence[NodeToVerify]
     image: str
     strict: bool
     """Whether a node that fails also fails the update."""
@@ -46,20 +40,24 @@ class GpuVerify(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuVerifyArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuVerify", name, None, opts)
-        plan = {
-            "namespace": args["namespace"],
-            "nodes": args["nodes"],
-            "image": args["image"],
-            "strict": args["strict"],
-            "timeoutSeconds": args["timeout_seconds"],
-            "generation": args["generation"],
-        }
+        plan = pulumi.Output.from_input(args["namespace"]).apply(lambda namespace: _plan(namespace, args))
         self.ran = local_command(
             name,
             "jobs verify",
-            {"K3SGPU_VERIFY": pulumi.Output.json_dumps(plan, sort_keys=True)},
+            {VERIFY_VARIABLE: pulumi.Output.json_dumps(plan, sort_keys=True)},
             args["kubeconfig"],
             child_options(self, opts),
         )
         self.verdicts = self.ran.stdout.apply(json.loads)
         self.register_outputs({"verdicts": self.verdicts})
+
+
+def _plan(namespace: str, args: GpuVerifyArgs) -> VerifyPlan:
+    return {
+        "namespace": namespace,
+        "nodes": list(args["nodes"]),
+        "image": args["image"],
+        "strict": args["strict"],
+        "timeoutSeconds": args["timeout_seconds"],
+        "generation": args["generation"],
+    }

@@ -8,6 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.handoff.jobs import JOB_VARIABLE, JobToWaitFor
 from k3sgpu.wellknown import GPU_RESOURCE, RUNTIME_CLASS
 
 TOLERATIONS: list[kubernetes.core.v1.TolerationArgsDict] = [
@@ -72,13 +73,8 @@ class GpuWorkload(pulumi.ComponentResource):
                 opts=child_options(self, opts, delete_before_replace=True, replace_on_changes=["spec"]),
             )
             # The Kubernetes plugin would report a failed Job without the pod, its exit code and its log.
-            wait = {
-                "namespace": args["namespace"],
-                "name": name,
-                "uid": resource.metadata.uid,
-                "timeoutSeconds": job["timeout_seconds"],
-            }
-            environment = {"K3SGPU_JOB": pulumi.Output.json_dumps(wait, sort_keys=True)}
+            waited_for = resource.metadata.uid.apply(lambda uid: _job_to_wait_for(name, uid or "", args, job))
+            environment = {JOB_VARIABLE: pulumi.Output.json_dumps(waited_for, sort_keys=True)}
             local_command(
                 f"{name}-ended", "jobs wait", environment, job["kubeconfig"], child_options(self, opts)
             )
@@ -113,6 +109,15 @@ def _job(
         "active_deadline_seconds": job["timeout_seconds"],
         # A pod that failed then stays, with its exit code and its log.
         "template": {"metadata": {"labels": labels}, "spec": {**_pod(args), "restart_policy": "Never"}},
+    }
+
+
+def _job_to_wait_for(name: str, uid: str, args: GpuWorkloadArgs, job: JobArgs) -> JobToWaitFor:
+    return {
+        "namespace": args["namespace"],
+        "name": name,
+        "uid": uid,
+        "timeoutSeconds": job["timeout_seconds"],
     }
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from k3sgpu.cluster import kubeconfig
+from k3sgpu.cluster.kubeconfig.entries import KubeconfigError, remove_stack
+from k3sgpu.cluster.kubeconfig.file import kubeconfig_path
 from k3sgpu.settings import SettingsError
 from rehearsal.lab import machine_records, machines
 from rehearsal.lab.engine import ROOT, EngineFailed
@@ -89,10 +90,10 @@ def down(stack: RehearsedStack, progress: Progress) -> int:
 def kubeconfig_reminder(stack: str) -> str:
     """That the person's own kubeconfig still leads to the stack, and how it forgets it. Not done here: a
     stack of that name may be real as well."""
-    path = kubeconfig.path_of(os.environ, Path.home())
+    path = kubeconfig_path(os.environ, Path.home())
     try:
-        _, there = kubeconfig.removed(path.read_text(encoding="utf-8"), stack)
-    except (OSError, ValueError, kubeconfig.Unusable):
+        _, there = remove_stack(path.read_text(encoding="utf-8"), stack)
+    except (OSError, ValueError, KubeconfigError):
         return ""
     return f"\nin {path} it is still there: make kubeconfig STACK={stack} REMOVE=1" if there else ""
 

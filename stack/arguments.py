@@ -28,7 +28,7 @@ def existing_cluster(settings: s.Settings, kubeconfig: str) -> ExistingClusterAr
     return {
         "kubeconfig": kubeconfig,
         "nodes": [node.name for node in settings.nodes],
-        "expected": json.dumps(expected_state.existing_nodes_state(settings), sort_keys=True),
+        "expected": expected_state.existing_nodes_state(settings),
     }
 
 
@@ -63,10 +63,7 @@ def cluster(
             "inventory": json.dumps(machines, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
         },
-        "upload_plans": {
-            name: json.dumps(plan, sort_keys=True)
-            for name, plan in release_upload.build_upload_plans(settings, files, machines).items()
-        },
+        "upload_plans": release_upload.build_upload_plans(settings, files, machines),
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,
@@ -77,12 +74,12 @@ def cluster(
 
 
 def profiles(
-    settings: s.Settings, expected: Mapping[str, Any], kubeconfig: pulumi.Input[str]
+    settings: s.Settings, expected: expected_state.ExpectedState, kubeconfig: pulumi.Input[str]
 ) -> GpuProfilesArgs:
     """Arguments of GpuProfiles."""
     return {
         "configs": capacity.config_map_data(settings),
-        "expected": json.dumps(expected, sort_keys=True),
+        "expected": expected,
         "kubeconfig": kubeconfig,
     }
 
@@ -106,7 +103,7 @@ def operator(settings: s.Settings, namespace: pulumi.Input[str]) -> GpuOperatorA
 def sharing(
     settings: s.Settings,
     offers: Iterable[capacity.NodeOffer],
-    expected: Mapping[str, Any],
+    expected: expected_state.ExpectedState,
     joined: Mapping[str, pulumi.Resource],
     profiles: GpuProfiles,
     kubeconfig: pulumi.Input[str],
@@ -125,7 +122,7 @@ def sharing(
         ],
         "lost": [node.name for node in settings.lost if node.gpu],
         "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
-        "expected": json.dumps(expected, sort_keys=True),
+        "expected": expected,
         "drained": profiles.drained.stdout,
         "kubeconfig": kubeconfig,
     }

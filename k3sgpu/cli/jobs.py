@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def wait(options: argparse.Namespace) -> int:
     """Waits for a Job. It returns 1 when the Job has failed."""
     from k3sgpu.cluster import jobs
-    from k3sgpu.cluster.client import kubeconfig
+    from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.handoff.jobs import JOB_VARIABLE, parse_job
 
     job = parse_job(read_json_variable(JOB_VARIABLE))
-    failure = jobs.wait_for_job(job, kubeconfig(sys.stdin.read(), STDIN), print_progress)
+    failure = jobs.wait_for_job(job, parse_kubeconfig(sys.stdin.read(), STDIN), print_progress)
     name = f"{job['namespace']}/{job['name']}"
     if failure:
         print_progress(
@@ -42,11 +42,11 @@ def wait(options: argparse.Namespace) -> int:
 def verify(options: argparse.Namespace) -> int:
     """Verifies nodes. It returns 1 when a node has failed and verification is strict."""
     from k3sgpu.cluster import jobs
-    from k3sgpu.cluster.client import kubeconfig
+    from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.handoff.jobs import VERIFY_VARIABLE, parse_verify_plan
 
     plan = parse_verify_plan(read_json_variable(VERIFY_VARIABLE))
-    verdicts = jobs.verify_nodes(plan, kubeconfig(sys.stdin.read(), STDIN), print_progress)
+    verdicts = jobs.verify_nodes(plan, parse_kubeconfig(sys.stdin.read(), STDIN), print_progress)
     print(json.dumps(verdicts, indent=2, sort_keys=True))
     failed = [node for node, verdict in verdicts.items() if verdict.startswith(jobs.FAILED)]
     if failed and plan["strict"]:

@@ -29,23 +29,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Raises InputError when one of the two files cannot be used."""
-    from k3sgpu.cluster.kubeconfig import FileRefused, Unusable, path_of
+    from k3sgpu.cluster.kubeconfig.entries import KubeconfigError
+    from k3sgpu.cluster.kubeconfig.file import KubeconfigFileError, kubeconfig_path
 
-    path = path_of(os.environ, Path.home())
+    path = kubeconfig_path(os.environ, Path.home())
     try:
         print(_remove(path, options.stack) if options.remove else _add(path, options))
-    except Unusable as error:
+    except KubeconfigError as error:
         raise InputError(f"{path}: {error}") from None
-    except FileRefused as error:
+    except KubeconfigFileError as error:
         raise InputError(str(error)) from None
     return 0
 
 
 def _add(path: Path, options: argparse.Namespace) -> str:
-    from k3sgpu.cluster.kubeconfig import edit, merged
+    from k3sgpu.cluster.kubeconfig.entries import add_stack
+    from k3sgpu.cluster.kubeconfig.file import edit_file
 
     stack, added = options.stack, _stack_kubeconfig(options.source, options.stack)
-    changed = edit(path, lambda text: merged(text, added, stack, use=options.use))
+    changed = edit_file(path, lambda text: add_stack(text, added, stack, use=options.use))
     result = "added" if changed else "were there already"
     hint = "kubectl get nodes" if options.use else f"kubectl --context {stack} get nodes"
     return f"{path}: cluster, user and context {stack} {result}\n  {hint}"
@@ -62,14 +64,15 @@ def _stack_kubeconfig(source: str, stack: str) -> str:
 
 
 def _remove(path: Path, stack: str) -> str:
-    from k3sgpu.cluster.kubeconfig import edit, removed
+    from k3sgpu.cluster.kubeconfig.entries import remove_stack
+    from k3sgpu.cluster.kubeconfig.file import edit_file
 
     names: list[str] = []
 
     def change(text: str) -> str:
-        rest, names[:] = removed(text, stack)
+        rest, names[:] = remove_stack(text, stack)
         return rest
 
     if path.exists():
-        edit(path, change)
+        edit_file(path, change)
     return f"{path}: " + (f"removed {', '.join(names)}" if names else f"has no entries of stack {stack}")

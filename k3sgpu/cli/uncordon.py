@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Uncordons the nodes. It returns 1 when a node could not be uncordoned."""
-    from k3sgpu.cluster.client import kubeconfig
+    from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.cluster.drain import DrainBlocked, uncordon_drained_nodes
 
-    config = kubeconfig(sys.stdin.read(), STDIN)
+    config = parse_kubeconfig(sys.stdin.read(), STDIN)
     try:
         sys.stdout.write(uncordon_drained_nodes(config))
     except DrainBlocked as reason:

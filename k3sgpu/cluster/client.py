@@ -43,7 +43,7 @@ class Snapshot:
     pods: list[dict[str, Any]] = field(default_factory=list)
 
 
-def kubeconfig(text: str, where: str) -> KubeConfig:
+def parse_kubeconfig(text: str, where: str) -> KubeConfig:
     """Parses a kubeconfig.
 
     Raises InputError, which names `where` the text came from and never quotes it.
@@ -108,7 +108,7 @@ async def request_deadline(api: AsyncClient) -> AsyncIterator[None]:
         raise ApiUnavailable(f"{api_address(api)} did not answer within {seconds} s") from None
 
 
-async def snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
+async def take_snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapshot:
     """Reads the nodes, and with `gpus` the operator's objects in `namespace` as well.
 
     It takes SNAPSHOT_SECONDS at most. Raises ApiUnavailable.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lightkube import AsyncClient, KubeConfig
 
 from k3sgpu import timeouts
-from k3sgpu.cluster.client import Snapshot, client, snapshot, warning_events
+from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_events
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
 from k3sgpu.cluster.expected_state import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.handoff.expected_state import ExpectedState
@@ -37,7 +37,7 @@ async def _check(
     async with client(config) as api:
 
         async def look() -> Look[Snapshot]:
-            cluster = await snapshot(api, expected["namespace"], has_gpus(expected))
+            cluster = await take_snapshot(api, expected["namespace"], has_gpus(expected))
             unmet = unmet_expectations(expected, cluster)
             return Look(cluster, _summary(unmet), done=not unmet)
 

@@ -1,1 +1,1 @@
-"""Checks hosts before an installation: the facts of machines, the rules about them, one report."""
+"""Host facts, and the rules that judge them."""

@@ -43,7 +43,7 @@ def checksum_wrong(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*error: download\n\s*found: +https://10\.77\.0\.219/release/\S+ cannot be reached: ",
+    r"gpu-1 .*\n(.*\n)*?.*error: download\n\s*found: +https://10\.77\.0\.219/release/\S+ is not reached: ",
     r"mirror: https://\.\.\.\}, or \{airGap: FOLDER\}",
     max_seconds=90,
     remedy="the stack file gets a mirror that is there",

@@ -206,7 +206,7 @@ def slow(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: facts\n\s*found: +logged in, but facts.sh did not finish",
+    r"gpu-1 .*\n.*error: facts\n\s*found: +logged in, but the questions were not answered",
     r'ssh root@10\.77\.0\.212 "id; uptime" must answer at once',
     max_seconds=120,
     remedy="what held it up is taken away",

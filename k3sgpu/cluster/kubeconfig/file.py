@@ -1,4 +1,4 @@
-"""The file that kubectl reads and writes: found and locked as kubectl does it, never half written."""
+"""The kubeconfig file of a person: found and locked as kubectl does it, and replaced in one step."""
 
 import contextlib
 import os
@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 
-class FileRefused(Exception):
+class KubeconfigFileError(Exception):
     """The file could not be read or written; the text says why, and what to do."""
 
 
-def path_of(environment: Mapping[str, str], home: Path) -> Path:
-    """The first file that KUBECONFIG names, else ~/.kube/config."""
+def kubeconfig_path(environment: Mapping[str, str], home: Path) -> Path:
+    """Returns the first file that KUBECONFIG names, else ~/.kube/config."""
     named = [name for name in environment.get("KUBECONFIG", "").split(os.pathsep) if name]
     return Path(named[0]) if named else home / ".kube" / "config"
 
 
-def edit(path: Path, change: Callable[[str], str]) -> bool:
-    """Writes what `change` makes of the text (empty where there is no file), and says whether it is another.
+def edit_file(path: Path, change: Callable[[str], str]) -> bool:
+    """Replaces the file's text with what `change` returns for it; returns whether they differ.
 
-    The file is replaced in one step, readable by its owner alone; one that is a link stays one.
-    Raises FileRefused, and what `change` raises.
+    A missing file counts as empty. The new file is readable only by its owner; a link stays a link.
+    Raises KubeconfigFileError, and what `change` raises.
     """
     path = path.resolve()
     try:
@@ -35,9 +35,9 @@ def edit(path: Path, change: Callable[[str], str]) -> bool:
                 path.chmod(0o600)
             return new != old
     except UnicodeDecodeError:
-        raise FileRefused(f"{path}: found bytes that are no text; expected a kubeconfig") from None
+        raise KubeconfigFileError(f"{path}: found bytes that are not text; expected a kubeconfig") from None
     except OSError as error:
-        raise FileRefused(f"{path}: {error.strerror or error}") from None
+        raise KubeconfigFileError(f"{path}: {error.strerror or error}") from None
 
 
 @contextlib.contextmanager
@@ -46,9 +46,9 @@ def _lock(path: Path) -> Iterator[None]:
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        raise FileRefused(
-            f"{path}: another program is changing it just now (it holds {lock}).\n"
-            f"Try again; if none is, rm {lock}"
+        raise KubeconfigFileError(
+            f"{path}: another program is changing it (lock file {lock}).\n"
+            f"Try again; if no program is running, rm {lock}"
         ) from None
     try:
         yield
@@ -63,7 +63,7 @@ def _replace(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():  # root may write into the file of somebody else: it stays theirs
+        if path.exists():  # root may write another user's file, which stays theirs
             there = path.stat()
             os.chown(name, there.st_uid, there.st_gid)
         Path(name).replace(path)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k3sgpu.cluster.client import client, kubeconfig
+from k3sgpu.cluster.client import client, parse_kubeconfig
 from k3sgpu.problem import InputError
 from tests.data.kubeconfigs import kubeconfig_text
 
@@ -28,11 +28,11 @@ from tests.data.kubeconfigs import kubeconfig_text
 )
 def test_kubeconfig_that_cannot_be_used_is_refused(text, expected):
     with pytest.raises(InputError, match=expected):
-        kubeconfig(text, "a test")
+        parse_kubeconfig(text, "a test")
 
 
 def test_kubeconfig_with_broken_certificates_is_refused():
     data = json.loads(kubeconfig_text("https://127.0.0.1:1"))
     data["clusters"][0]["cluster"]["certificate-authority-data"] = "bm90IGEgY2VydGlmaWNhdGU="
     with pytest.raises(InputError, match="certificates cannot be used"):
-        client(kubeconfig(json.dumps(data), "a test"))
+        client(parse_kubeconfig(json.dumps(data), "a test"))

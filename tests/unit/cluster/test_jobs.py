@@ -132,7 +132,7 @@ def test_failed_node_fails_the_command_only_if_strict(
 ) -> None:
     verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full", "gpu-3": "passed"}
     monkeypatch.setattr(jobs, "verify_nodes", lambda *_: verdicts)
-    monkeypatch.setattr(client, "kubeconfig", lambda text, where: None)
+    monkeypatch.setattr(client, "parse_kubeconfig", lambda text, where: None)
     monkeypatch.setattr(sys, "stdin", io.StringIO("a kubeconfig"))
     monkeypatch.setenv("K3SGPU_VERIFY", json.dumps({**PLAN, "strict": strict}))
     assert main(["jobs", "verify"]) == status

@@ -1,4 +1,4 @@
-"""A stack's entries in a person's kubeconfig: on the files that people have, and on those that are broken."""
+"""A stack's entries in a person's kubeconfig, in files as other programs write them and in broken ones."""
 
 import os
 import stat
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k3sgpu.cluster import kubeconfig
+from k3sgpu.cluster.kubeconfig.entries import KubeconfigError, add_stack, remove_stack
+from k3sgpu.cluster.kubeconfig.file import kubeconfig_path
 from rehearsal.__main__ import kubeconfig_reminder
 
 ROOT = Path(__file__).resolve().parents[3]
-GIVEN = """\
+STACK_KUBECONFIG = """\
 apiVersion: v1
 kind: Config
 clusters: [{name: p-lab-cluster, cluster: {server: "https://10.0.0.1:6443", proxy-url: "socks5://x"}}]
@@ -22,7 +23,7 @@ contexts: [{name: p-lab-cluster, context: {cluster: p-lab-cluster, user: p-lab-c
 current-context: p-lab-cluster
 """
 # As kubectl, minikube and gcloud leave it: keys that nobody here knows, texts that look like other things.
-PEOPLES = """\
+PERSONAL_KUBECONFIG = """\
 apiVersion: v1
 clusters:
 - cluster:
@@ -61,11 +62,11 @@ x-of-mine: {a: 1}
 """
 
 
-def test_a_new_file_has_the_stack_alone_and_no_current_context():
-    made = yaml.safe_load(kubeconfig.merged("", GIVEN, "lab"))
-    for kind, matter in {"clusters": "cluster", "users": "user", "contexts": "context"}.items():
+def test_new_file_has_only_the_stack_and_no_current_context():
+    made = yaml.safe_load(add_stack("", STACK_KUBECONFIG, "lab"))
+    for kind, body in {"clusters": "cluster", "users": "user", "contexts": "context"}.items():
         (entry,) = made[kind]
-        assert entry["name"] == "lab" and set(entry) == {"name", matter}
+        assert entry["name"] == "lab" and set(entry) == {"name", body}
     context = made["contexts"][0]["context"]
     assert (context["cluster"], context["user"]) == ("lab", "lab")
     assert made["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
@@ -73,50 +74,48 @@ def test_a_new_file_has_the_stack_alone_and_no_current_context():
     assert not made.get("current-context")
 
 
-def test_what_others_wrote_stays_letter_by_letter():
-    made = kubeconfig.merged(PEOPLES, GIVEN, "lab")
-    assert [line for line in PEOPLES.splitlines() if line not in made.splitlines()] == []
-    assert kubeconfig.removed(made, "lab") == (PEOPLES, ["cluster lab", "user lab", "context lab"])
+def test_other_entries_keep_their_spelling():
+    made = add_stack(PERSONAL_KUBECONFIG, STACK_KUBECONFIG, "lab")
+    assert [line for line in PERSONAL_KUBECONFIG.splitlines() if line not in made.splitlines()] == []
+    assert remove_stack(made, "lab") == (PERSONAL_KUBECONFIG, ["cluster lab", "user lab", "context lab"])
 
 
-def test_again_changes_nothing_and_a_new_cluster_takes_the_place_of_the_old():
-    made = kubeconfig.merged(PEOPLES, GIVEN, "lab")
-    assert kubeconfig.merged(made, GIVEN, "lab") == made
-    other = kubeconfig.merged(made, GIVEN.replace("10.0.0.1", "10.0.0.9").replace("Qw==", "RA=="), "lab")
+def test_second_time_changes_nothing_and_new_cluster_replaces_old():
+    made = add_stack(PERSONAL_KUBECONFIG, STACK_KUBECONFIG, "lab")
+    assert add_stack(made, STACK_KUBECONFIG, "lab") == made
+    other = add_stack(made, STACK_KUBECONFIG.replace("10.0.0.1", "10.0.0.9").replace("Qw==", "RA=="), "lab")
     assert "10.0.0.1" not in other and "Qw==" not in other
     assert [entry["name"] for entry in yaml.safe_load(other)["clusters"]] == ["minikube", "lab"]
 
 
-def test_the_namespace_that_a_person_chose_stays():
-    made = yaml.safe_load(kubeconfig.merged(PEOPLES, GIVEN, "lab"))
+def test_namespace_of_the_context_stays():
+    made = yaml.safe_load(add_stack(PERSONAL_KUBECONFIG, STACK_KUBECONFIG, "lab"))
     made["contexts"][1]["context"]["namespace"] = "mine"
-    again = yaml.safe_load(kubeconfig.merged(yaml.safe_dump(made), GIVEN, "lab"))
+    again = yaml.safe_load(add_stack(yaml.safe_dump(made), STACK_KUBECONFIG, "lab"))
     assert again["contexts"][1]["context"]["namespace"] == "mine"
 
 
-def test_the_current_context_changes_only_when_asked_and_never_leads_nowhere():
-    made = kubeconfig.merged(PEOPLES, GIVEN, "lab", use=True)
+def test_current_context_changes_only_with_use():
+    made = add_stack(PERSONAL_KUBECONFIG, STACK_KUBECONFIG, "lab", use=True)
     assert yaml.safe_load(made)["current-context"] == "lab"
-    rest, gone = kubeconfig.removed(made, "lab")
+    rest, removed = remove_stack(made, "lab")
     assert "current-context" not in yaml.safe_load(rest)
-    assert gone[-1] == "the current context"
+    assert removed[-1] == "the current context"
 
 
 @pytest.mark.parametrize("kind", ["clusters", "users", "contexts"])
-def test_an_entry_of_that_name_that_somebody_else_wrote_is_refused_and_stays(kind: str):
-    matter = kind.removesuffix("s")
-    theirs = f"{kind}:\n- name: lab\n  {matter}: {{a: b}}\n"
-    with pytest.raises(
-        kubeconfig.Unusable, match=rf"(?s){kind}: found the {matter} lab.*delete-{matter} lab"
-    ):
-        kubeconfig.merged(theirs, GIVEN, "lab")
-    assert kubeconfig.removed(theirs, "lab") == (theirs, [])
+def test_entry_of_somebody_else_with_that_name_is_refused(kind: str):
+    body = kind.removesuffix("s")
+    theirs = f"{kind}:\n- name: lab\n  {body}: {{a: b}}\n"
+    with pytest.raises(KubeconfigError, match=rf"(?s){kind}: found the {body} lab.*delete-{body} lab"):
+        add_stack(theirs, STACK_KUBECONFIG, "lab")
+    assert remove_stack(theirs, "lab") == (theirs, [])
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("clusters: [", "no YAML"),
+        ("clusters: [", "not YAML"),
         ("- a\n", "no mapping"),
         ("clusters: 5\n", "clusters: found no list"),
         ("users:\n- 5\n", r"users\[0\]: found no name"),
@@ -124,36 +123,38 @@ def test_an_entry_of_that_name_that_somebody_else_wrote_is_refused_and_stays(kin
         ("clusters:\n- name: lab\n", "clusters: found the cluster lab"),
     ],
 )
-def test_a_broken_file_is_refused(text: str, said: str):
-    with pytest.raises(kubeconfig.Unusable, match=said):
-        kubeconfig.merged(text, GIVEN, "lab")
+def test_broken_file_is_refused(text: str, said: str):
+    with pytest.raises(KubeconfigError, match=said):
+        add_stack(text, STACK_KUBECONFIG, "lab")
 
 
-def test_the_same_name_twice_is_refused():
-    twice = yaml.safe_load(kubeconfig.merged("", GIVEN, "lab"))
+def test_same_name_twice_is_refused():
+    twice = yaml.safe_load(add_stack("", STACK_KUBECONFIG, "lab"))
     twice["users"] *= 2
-    with pytest.raises(kubeconfig.Unusable, match="users: found 2 entries called lab"):
-        kubeconfig.merged(yaml.safe_dump(twice), GIVEN, "lab")
+    with pytest.raises(KubeconfigError, match="users: found 2 entries called lab"):
+        add_stack(yaml.safe_dump(twice), STACK_KUBECONFIG, "lab")
 
 
-def test_the_null_that_kubectl_writes_for_an_empty_list_is_one():
-    made = kubeconfig.merged("clusters: null\nusers: null\ncontexts: null\n", GIVEN, "lab")
+def test_null_counts_as_an_empty_list():
+    made = add_stack("clusters: null\nusers: null\ncontexts: null\n", STACK_KUBECONFIG, "lab")
     assert len(yaml.safe_load(made)["users"]) == 1
 
 
 @pytest.mark.parametrize("given", ["Just a text", "{}", "current-context: a\ncontexts: [{name: a}]\n"])
-def test_what_is_no_kubeconfig_is_not_quoted(given: str):
-    with pytest.raises(kubeconfig.Unusable, match="the stack's kubeconfig") as refused:
-        kubeconfig.merged("", given, "lab")
+def test_what_is_not_a_kubeconfig_is_not_quoted(given: str):
+    with pytest.raises(KubeconfigError, match="the stack's kubeconfig") as refused:
+        add_stack("", given, "lab")
     assert "Just" not in str(refused.value)
 
 
-def test_the_file_is_the_first_of_kubeconfig(tmp_path: Path):
-    assert kubeconfig.path_of({}, tmp_path) == tmp_path / ".kube" / "config"
-    assert kubeconfig.path_of({"KUBECONFIG": ":/a:/b"}, tmp_path) == Path("/a")
+def test_file_is_the_first_that_kubeconfig_names(tmp_path: Path):
+    assert kubeconfig_path({}, tmp_path) == tmp_path / ".kube" / "config"
+    assert kubeconfig_path({"KUBECONFIG": ":/a:/b"}, tmp_path) == Path("/a")
 
 
-def command(file: Path, *words: str, given: str | None = GIVEN) -> subprocess.CompletedProcess[str]:
+def command(
+    file: Path, *words: str, given: str | None = STACK_KUBECONFIG
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "k3sgpu", "kubeconfig", "--stack", "lab", *words],
         cwd=ROOT,
@@ -165,9 +166,9 @@ def command(file: Path, *words: str, given: str | None = GIVEN) -> subprocess.Co
     )
 
 
-def test_the_command_puts_in_and_takes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_command_adds_and_removes_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     real, link = tmp_path / "real", tmp_path / "link"
-    real.write_text(PEOPLES)
+    real.write_text(PERSONAL_KUBECONFIG)
     real.chmod(0o644)
     link.symlink_to(real)
     assert "kubectl --context lab" in command(link).stdout
@@ -176,12 +177,12 @@ def test_the_command_puts_in_and_takes_out(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("KUBECONFIG", str(link))
     assert "make kubeconfig STACK=lab REMOVE=1" in kubeconfig_reminder("lab")
     assert "removed cluster lab" in command(link, "--remove", given=None).stdout
-    assert real.read_text() == PEOPLES and kubeconfig_reminder("lab") == ""
+    assert real.read_text() == PERSONAL_KUBECONFIG and kubeconfig_reminder("lab") == ""
     assert "no entries of stack lab" in command(link, "--remove", given=None).stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
-def test_a_first_file_and_its_folder_are_its_owners_alone(tmp_path: Path):
+def test_new_file_and_folder_are_readable_only_by_their_owner(tmp_path: Path):
     file = tmp_path / ".kube" / "config"
     assert "no entries of stack lab" in command(file, "--remove").stdout
     assert not file.parent.exists()
@@ -189,11 +190,11 @@ def test_a_first_file_and_its_folder_are_its_owners_alone(tmp_path: Path):
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
 
 
-def test_a_kubeconfig_that_cannot_be_used_is_refused(tmp_path: Path):
+def test_kubeconfig_that_cannot_be_used_is_refused(tmp_path: Path):
     file = tmp_path / "config"
     file.write_text("clusters: [")
     for done, said in {
-        "broken": (command(file), "no YAML"),
+        "broken": (command(file), "not YAML"),
         "nothing": (command(file, given=""), "found nothing; expected the kubeconfig of stack lab"),
         "absent": (
             command(file, "--from", str(tmp_path / "none")),

@@ -12,7 +12,7 @@ import pytest
 
 from k3sgpu import timeouts
 from k3sgpu.cluster import readiness
-from k3sgpu.cluster.client import kubeconfig
+from k3sgpu.cluster.client import parse_kubeconfig
 from k3sgpu.problem import InputError
 from k3sgpu.report import as_text
 from tests.data.expected_states import EXPECTED, cluster, fewer
@@ -65,7 +65,7 @@ class Api:
 
     @property
     def config(self) -> Any:
-        return kubeconfig(kubeconfig_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
+        return parse_kubeconfig(kubeconfig_text(f"http://127.0.0.1:{self.server.server_port}"), "a test")
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_check_of_a_cluster_that_is_ready(served):
     assert report.exit_code == 0
     assert (
         as_text(report)
-        == "doctor cluster: no problems\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
+        == "doctor cluster: all in order\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
     )
 
 
@@ -147,7 +147,7 @@ def test_api_that_never_answers_ends_the_wait_early(monkeypatch):
     with pytest.raises(InputError, match=r"http://127.0.0.1:1: .*Is the cluster up"):
         readiness.wait_until_ready(
             {**EXPECTED, "timeoutSeconds": 900},
-            kubeconfig(kubeconfig_text("http://127.0.0.1:1"), "a test"),
+            parse_kubeconfig(kubeconfig_text("http://127.0.0.1:1"), "a test"),
             print,
         )
 
