@@ -1,7 +1,7 @@
-"""Faults put into machines, networks and clusters of the rehearsal on purpose, and what comes of them.
+"""Faults that are injected into machines, networks and clusters of the rehearsal while the real engine runs.
 
-`catalogue` has one entry a fault, `run` runs them under the real engine, `lanes` both settings beside each
-other, `leaks` looks for secrets after each, `table` writes rehearsal/reports/faults.md. `python -m
-rehearsal.faults NAME|all …`;
-`make faults` calls it.
+The modules with an AREA hold one entry for each fault; `catalogue` collects them. `run` runs entries,
+`parallel` both scopes at the same time, `leaks` looks for secrets after each one, `table` writes
+rehearsal/reports/faults.md.
+`make faults` calls `python -m rehearsal.faults NAME,AREA,…|all`.
 """

@@ -1,5 +1,4 @@
-"""`python -m rehearsal.faults [all|NAME,AREA,…]`, which `make faults` calls: runs them and writes
-rehearsal/reports/faults.md."""
+"""`python -m rehearsal.faults [all|NAME,AREA,…]`, for `make faults`: runs faults and writes the report."""
 
 import os
 import signal
@@ -14,12 +13,12 @@ from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
 
 
-def main(words: str) -> int:
-    """Exit status 0, 1 when an entry failed, 2 when one could not be run."""
+def main(names: str) -> int:
+    """Returns 0, 1 when an entry failed, or 2 when one could not be run."""
     os.chdir(ROOT)  # a stack file's paths are relative to the project
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # machines are taken away then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that machines are removed then as well
     try:
-        chosen = select(words, CATALOGUE, SAMPLE)
+        chosen = select(names, CATALOGUE, SAMPLE)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,38 @@ from rehearsal.faults.context import FaultContext
 When = Literal["preview", "first up", "change", "refresh", "upgrade", "destroy"]
 Scope = Literal["k3s", "full"]
 Injection = Callable[[FaultContext], Iterator[None]]
+
+
+# Between a line and a later one of the same block there are other lines, and no empty one.
+_MORE_LINES = r"\n(?:.+\n)*? *"
+_FOUND = r"\n *found: +"
+_READABLE = {
+    _MORE_LINES: " … ",
+    _FOUND: ": ",
+    r"\n\s*": " ",
+    r"\S+": "…",
+    r"\d+": "…",
+    r"\d": "…",
+    ".+": "",
+    ".*": "…",
+}
+
+
+def problem(name: str, found: str, remedy: str = "") -> str:
+    """A regular expression for a problem of a resource or check; `found` and `remedy` are expressions too."""
+    return f"{name}{_FOUND}{found}" + (f".*{_MORE_LINES}remedy: +{remedy}" if remedy else "")
+
+
+def host_problem(host: str, check: str, found: str) -> str:
+    """A regular expression for a problem that a check of doctor or of the readiness gate found on `host`."""
+    return rf"{host}  .+{_MORE_LINES}error: {problem(check, found)}"
+
+
+def readable(pattern: str) -> str:
+    """A regular expression of an entry as people read it: … stands for what varies."""
+    for part, text in _READABLE.items():
+        pattern = pattern.replace(part, text)
+    return re.sub(r"\\(.)", r"\1", re.sub(r" +", " ", pattern))
 
 
 @dataclass(frozen=True)

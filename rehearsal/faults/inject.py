@@ -1,4 +1,4 @@
-"""What can be done to a rehearsal's machine from outside, also while SSH does not answer there."""
+"""Injections: what can be done to a machine from outside, even while SSH does not answer there."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
 
 SECONDS = 60
-# Every SSH connection that is open to the machine breaks; what runs there runs on.
+# Breaks every open SSH connection to the machine; programs that run there continue.
 CUT_LOGINS = 'pkill -9 --parent "$(systemctl show --property MainPID --value ssh)" || :'
 
 
 def leader(machine: RunningMachine) -> int:
-    """The process that is the machine's init. Raises RehearsalError where none runs."""
+    """The process id of the machine's init. Raises RehearsalError when it is off."""
     for pid in cgroups.processes(machine.name):
-        if namespaced(pid) == 1:
+        if id_in_namespace(pid) == 1:
             return pid
     raise RehearsalError(f"{machine.host}: found no init, expected a running machine; see its console.log")
 
 
-def namespaced(pid: int) -> int | None:
-    """The number that `pid` has in a namespace of its own; None where it has none, or is gone."""
+def id_in_namespace(pid: int) -> int | None:
+    """The id of process `pid` in its innermost PID namespace; None without one, or when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -36,7 +36,7 @@ def namespaced(pid: int) -> int | None:
 
 
 def inside(machine: RunningMachine, command: str, stdin: str | None = None) -> str:
-    """Runs a shell command in the machine's namespaces, past its network and its sshd: its stdout."""
+    """Runs a shell command in the machine's namespaces, without network and sshd, and returns its stdout."""
     words = ["nsenter", "--target", str(leader(machine)), "--all", "sh", "-c", command]
     return process.run(
         words, timeout=SECONDS, stdin=stdin, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"}
@@ -46,19 +46,19 @@ def inside(machine: RunningMachine, command: str, stdin: str | None = None) -> s
 def filter_port(
     machine: RunningMachine, port: int, verdict: str, *, chain: str = "INPUT", peer: str = ""
 ) -> None:
-    """A firewall on the machine: what comes to (or, OUTPUT, goes to) `port` is dropped or rejected."""
+    """Adds a firewall rule on the machine: packets to `port` get `verdict`, DROP or REJECT."""
     host = f"{'-s' if chain == 'INPUT' else '-d'} {peer}" if peer else ""
     inside(machine, f"iptables --wait -A {chain} {host} -p tcp --dport {port} -j {verdict}")
 
 
-def no_filter(machine: RunningMachine) -> None:
-    """No firewall rules of ours any more."""
+def remove_filters(machine: RunningMachine) -> None:
+    """Removes all firewall rules of INPUT and OUTPUT."""
     inside(machine, "iptables --wait -F INPUT; iptables --wait -F OUTPUT")
 
 
 @contextlib.contextmanager
 def small_disk(machine: RunningMachine, path: str, options: str) -> Iterator[None]:
-    """Meanwhile a file system of its own is at `path`, with options such as size=64k or nr_inodes=4."""
+    """Mounts a tmpfs at `path` within the block, with options such as size=64k or nr_inodes=4."""
     inside(machine, f"mkdir -p {path} && mount -t tmpfs -o mode=755,{options} small {path}")
     yield
     inside(machine, f"umount -l {path}")
@@ -66,7 +66,7 @@ def small_disk(machine: RunningMachine, path: str, options: str) -> Iterator[Non
 
 @contextlib.contextmanager
 def remounted(machine: RunningMachine, path: str, options: str) -> Iterator[None]:
-    """Meanwhile `path` is a mount with `options`, such as ro or noexec; what is there stays."""
+    """Remounts `path` with `options`, such as ro or noexec, within the block."""
     inside(
         machine, f"mkdir -p {path} && mount --bind {path} {path} && mount -o remount,bind,{options} {path}"
     )
@@ -76,7 +76,7 @@ def remounted(machine: RunningMachine, path: str, options: str) -> Iterator[None
 
 @contextlib.contextmanager
 def wrapped(machine: RunningMachine, program: str, script: str) -> Iterator[None]:
-    """Meanwhile `program` is found as this script first."""
+    """Puts a script in front of `program` on PATH within the block."""
     put(machine, f"/usr/local/sbin/{program}", f"#!/bin/sh\n{script}\n", "755")
     yield
     inside(machine, f"rm -f /usr/local/sbin/{program}")
@@ -84,7 +84,7 @@ def wrapped(machine: RunningMachine, program: str, script: str) -> Iterator[None
 
 @contextlib.contextmanager
 def drop_in(machine: RunningMachine, unit: str, service: str) -> Iterator[None]:
-    """Meanwhile these lines are in the section Service of `unit`, over what its file says."""
+    """Adds these lines to the section Service of `unit` within the block."""
     put(machine, f"/etc/systemd/system/{unit}.service.d/fault.conf", f"[Service]\n{service}\n", "644")
     inside(machine, "systemctl daemon-reload")
     yield
@@ -98,4 +98,5 @@ def put(machine: RunningMachine, path: str, text: str, mode: str) -> None:
 
 
 def exists(machine: RunningMachine, path: str) -> bool:
+    """Whether a file exists on the machine."""
     return inside(machine, f"test -e {path} && echo yes || echo no") == "yes"

@@ -1,25 +1,25 @@
-"""k3s on a machine: its download, its unit, its way into the cluster."""
+"""Faults of installing k3s: its download, its start, its upgrade, its join."""
 
 from collections.abc import Iterator
 
 from rehearsal.faults import inject
 from rehearsal.faults.context import AGENT, K3S_CONFIG, SERVER, FaultContext
-from rehearsal.faults.fault import fault
+from rehearsal.faults.fault import fault, host_problem
 from rehearsal.lab.machines import power_cut
 
 AREA = "install"
 SECOND, SECOND_ADDRESS = "gpu-2", "10.77.0.215"
-NOBODYS_MIRROR = "https://10.77.0.219/release"
+MISSING_MIRROR = "https://10.77.0.219/release"
 
 
-def from_a_mirror(context: FaultContext) -> None:
-    """k3s comes from a mirror in the network."""
-    context.config["k3s"] |= {"mirror": NOBODYS_MIRROR, "installScriptUrl": f"{NOBODYS_MIRROR}/install.sh"}
+def use_missing_mirror(context: FaultContext) -> None:
+    """Takes k3s from a mirror that does not exist."""
+    context.config["k3s"] |= {"mirror": MISSING_MIRROR, "installScriptUrl": f"{MISSING_MIRROR}/install.sh"}
     context.config["k3s"]["installScriptSha256"] = "0" * 64
 
 
-def from_files(context: FaultContext) -> None:
-    """k3s comes from the machines' own files again."""
+def use_local_files(context: FaultContext) -> None:
+    """Takes k3s from the machines' own files again."""
     context.config["k3s"]["mirror"] = "file:///opt/standin/release"
     del context.config["k3s"]["installScriptUrl"], context.config["k3s"]["installScriptSha256"]
 
@@ -30,29 +30,29 @@ def from_files(context: FaultContext) -> None:
     r"server-1: the k3s binary of v1\.36\.2\+k3s1 has sha256 [0-9a-f]{64}, expected 0{63}1",
     r"the pin in the stack file belongs to another version",
     max_seconds=90,
-    remedy="the stack file gets the right checksum",
+    remedy="the checksum in the stack file is corrected",
 )
 def checksum_wrong(context: FaultContext) -> Iterator[None]:
-    """the binary is not the one that the stack file pins"""
+    """the binary has another checksum than the stack file pins"""
     context.config["k3s"]["binarySha256"] = {"amd64": f"{'0' * 63}1"}
     yield
-    assert not inject.exists(context[SERVER], "/usr/local/bin/k3s"), "it was installed all the same"
+    assert not inject.exists(context[SERVER], "/usr/local/bin/k3s"), "it was installed nevertheless"
     del context.config["k3s"]["binarySha256"]
 
 
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*error: download\n\s*found: +https://10\.77\.0\.219/release/\S+ is not reached: ",
+    host_problem("gpu-1", "download", r"https://10\.77\.0\.219/release/\S+ is not reached: "),
     r"mirror: https://\.\.\.\}, or \{airGap: FOLDER\}",
     max_seconds=90,
-    remedy="the stack file gets a mirror that is there",
+    remedy="the stack file gets a mirror that exists",
 )
 def mirror_down(context: FaultContext) -> Iterator[None]:
-    """nobody answers where k3s is to come from"""
-    from_a_mirror(context)
+    """the mirror for k3s does not answer"""
+    use_missing_mirror(context)
     yield
-    from_files(context)
+    use_local_files(context)
 
 
 @fault(
@@ -61,11 +61,11 @@ def mirror_down(context: FaultContext) -> Iterator[None]:
     r"server-1: could not download https://10\.77\.0\.219/release/v1\.36\.2%2Bk3s1/k3s",
     r"check that this machine reaches it, or set k3s\.mirror or k3s\.proxy",
     max_seconds=90,
-    remedy="the stack file gets a mirror that delivers",
+    remedy="the stack file gets a mirror that works",
 )
 def download_cut(context: FaultContext) -> Iterator[None]:
-    """k3s is there to be fetched, and its download ends before its end"""
-    from_a_mirror(context)
+    """the download of k3s breaks off"""
+    use_missing_mirror(context)
     curl = (
         'case "$*" in *http_code*) echo 200; exit ;; esac\n'
         'echo "curl: (18) end of response with 61341696 bytes missing" >&2; exit 18'
@@ -74,18 +74,18 @@ def download_cut(context: FaultContext) -> Iterator[None]:
         yield
     for host in (SERVER, AGENT):
         assert not inject.exists(context[host], "/usr/local/bin/k3s"), (
-            f"it was installed on {host} all the same"
+            f"it was installed on {host} nevertheless"
         )
-    from_files(context)
+    use_local_files(context)
 
 
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n(.*\n)*?.*error: owner\n\s*found: +k3s v1\.30\.0\+k3s1 that this program did not install",
+    host_problem("gpu-1", "owner", r"k3s v1\.30\.0\+k3s1 that this program did not install"),
     r"k3s-uninstall\.sh",
     max_seconds=60,
-    remedy="a destroy leaves it alone; its owner takes it away",
+    remedy="a destroy does not touch it; its owner removes it",
 )
 def somebody_elses_k3s(context: FaultContext) -> Iterator[None]:
     """a machine has a k3s that this program did not install"""
@@ -93,7 +93,7 @@ def somebody_elses_k3s(context: FaultContext) -> Iterator[None]:
     inject.put(context[AGENT], "/usr/local/bin/k3s", theirs, "755")
     yield
     context.cluster.destroy()
-    assert inject.exists(context[AGENT], "/usr/local/bin/k3s"), "it was taken away"
+    assert inject.exists(context[AGENT], "/usr/local/bin/k3s"), "it was removed"
     context.run_on(AGENT, "rm /usr/local/bin/k3s")
 
 
@@ -103,10 +103,10 @@ def somebody_elses_k3s(context: FaultContext) -> Iterator[None]:
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
     r"journalctl -u k3s-agent",
     max_seconds=120,
-    remedy="what stopped it is taken away",
+    remedy="what stopped it is removed",
 )
 def crash_loop(context: FaultContext) -> Iterator[None]:
-    """k3s ends as soon as it is started, again and again"""
+    """k3s exits immediately after every start"""
     with context.replaced_command(AGENT, "k3s-agent", "/bin/false"):
         yield
 
@@ -117,10 +117,10 @@ def crash_loop(context: FaultContext) -> Iterator[None]:
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
     r"journalctl -u k3s-agent",
     max_seconds=120,
-    remedy="what held it up is taken away",
+    remedy="what blocked it is removed",
 )
 def hangs_at_start(context: FaultContext) -> Iterator[None]:
-    """k3s is started and never says that it is ready"""
+    """k3s starts and never reports that it is ready"""
     with context.replaced_command(AGENT, "k3s-agent", "/bin/sleep infinity"):
         yield
 
@@ -131,10 +131,10 @@ def hangs_at_start(context: FaultContext) -> Iterator[None]:
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: (unit k3s-agent|node gpu-1) is",
     r"journalctl -u k3s-agent",
     max_seconds=120,
-    remedy="what ended it is taken away",
+    remedy="what stopped it is removed",
 )
 def dies_after_start(context: FaultContext) -> Iterator[None]:
-    """k3s says that it is ready and ends a moment later, again and again"""
+    """k3s reports that it is ready and exits a moment later, after every start"""
     with context.replaced_command(AGENT, "k3s-agent", "/bin/sh -c 'systemd-notify --ready; sleep 1; exit 1'"):
         yield
 
@@ -145,7 +145,7 @@ def dies_after_start(context: FaultContext) -> Iterator[None]:
     r"gpu-1: k3s \(agent\) was not ready after 15 s",
     r"port 6443 of the server is not reachable from here: look at firewalls",
     max_seconds=150,
-    remedy="the server has its power again",
+    remedy="the server is switched on again",
 )
 def server_gone(context: FaultContext) -> Iterator[None]:
     """the server's power fails while an agent joins"""
@@ -165,14 +165,14 @@ def server_gone(context: FaultContext) -> Iterator[None]:
     r"server-1: k3s \(server\) was not ready after 15 s; last seen: unit k3s is activating",
     r"journalctl -u k3s",
     max_seconds=150,
-    remedy="what stopped it is taken away, and the roll-out goes on",
+    remedy="what stopped it is removed, and the roll-out continues",
 )
 def upgrade_stops(context: FaultContext) -> Iterator[None]:
-    """the server does not start with the next release: no agent is touched"""
+    """the server does not start with the next release: no agent is upgraded"""
     before = context.run_on(AGENT, "k3s --version")
     with context.replaced_command(SERVER, "k3s", "/bin/false"):
         yield
-    assert context.run_on(AGENT, "k3s --version") == before, "the agent was upgraded all the same"
+    assert context.run_on(AGENT, "k3s --version") == before, "the agent was upgraded nevertheless"
 
 
 @fault(
@@ -181,10 +181,10 @@ def upgrade_stops(context: FaultContext) -> Iterator[None]:
     r"gpu-1: k3s \(agent\) was not ready after 15 s; last seen: unit k3s-agent is activating",
     r"journalctl -u k3s-agent",
     max_seconds=150,
-    remedy="what stopped it is taken away, and the roll-out goes on",
+    remedy="what stopped it is removed, and the roll-out continues",
 )
 def roll_out_stops(context: FaultContext) -> Iterator[None]:
-    """the first of two agents does not start with the next release: the second one is not touched"""
+    """the first of two agents does not start with the next release: the second is not upgraded"""
     wanted, present = context.config["k3s"]["version"], context.run_on(AGENT, "k3s --version")
     context.config["pools"]["rtx"]["hosts"][SECOND] = SECOND_ADDRESS
     context.config["k3s"]["version"] = present.split()[2]
@@ -194,9 +194,9 @@ def roll_out_stops(context: FaultContext) -> Iterator[None]:
     with context.replaced_command(AGENT, "k3s-agent", "/bin/false"):
         yield
     assert context.run_on(SERVER, "k3s --version") != present, "the server was not upgraded first"
-    assert context.run_on(SECOND, "k3s --version") == present, "the second agent was upgraded all the same"
+    assert context.run_on(SECOND, "k3s --version") == present, "the second agent was upgraded nevertheless"
     context.cluster.up()
-    assert wanted in context.run_on(SECOND, "k3s --version"), "the roll-out did not go on"
+    assert wanted in context.run_on(SECOND, "k3s --version"), "the roll-out did not continue"
     del context.config["pools"]["rtx"]["hosts"][SECOND]
 
 
@@ -204,7 +204,7 @@ def roll_out_stops(context: FaultContext) -> Iterator[None]:
     AREA,
     "destroy",
     max_seconds=120,
-    remedy="the machines are cleaned, as far as they had come",
+    remedy="the destroy cleans the machines, the half-joined one as well",
     fails=False,
 )
 def destroyed_half_way(context: FaultContext) -> Iterator[None]:
@@ -215,18 +215,18 @@ def destroyed_half_way(context: FaultContext) -> Iterator[None]:
     with context.short_timeouts():
         context.cluster.expect_failure(context.cluster.up)
     yield
-    inject.no_filter(context[AGENT])
+    inject.remove_filters(context[AGENT])
 
 
 @fault(
     AREA,
     "change",
     max_seconds=120,
-    remedy="the next `up` gives it the right one and starts it anew",
+    remedy="the next `up` writes the right token and restarts k3s",
     fails=False,
 )
 def wrong_token(context: FaultContext) -> Iterator[None]:
-    """an agent has another cluster's token, and tries with it for ever"""
+    """an agent has another cluster's token and retries with it forever"""
     context.run_on(
         AGENT,
         "cd /etc/rancher/k3s; printf 'K10%064d::node:wrong\\n' 0 >agent-token; "
@@ -245,7 +245,7 @@ def wrong_token(context: FaultContext) -> Iterator[None]:
     remedy="`kubectl delete node gpu-1`",
 )
 def stale_node_password(context: FaultContext) -> Iterator[None]:
-    """a machine has lost its node's password, as after a new installation"""
+    """a machine has another node password than before, as after a reinstallation"""
     context.run_on(AGENT, "systemctl stop k3s-agent; echo another >/etc/rancher/node/password")
     with context.short_timeouts():
         yield
@@ -258,10 +258,10 @@ def stale_node_password(context: FaultContext) -> Iterator[None]:
     r"gpu-1: another run has been at work here for 15 s",
     r"wait for it; it holds /run/lock/k3s-gpu-sharing\.lock",
     max_seconds=120,
-    remedy="the other run has ended",
+    remedy="the other run ends",
 )
 def lock_held(context: FaultContext) -> Iterator[None]:
-    """another run is at work on a machine, and does not end"""
+    """another run works on a machine and does not end"""
     context.run_on(AGENT, "systemd-run --unit holder flock /run/lock/k3s-gpu-sharing.lock sleep infinity")
     with context.short_timeouts():
         yield

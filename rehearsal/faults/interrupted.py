@@ -1,4 +1,4 @@
-"""Runs that are broken off: the engine killed, the power cut, the connection lost, at several points."""
+"""Faults that interrupt a run: the engine killed, a machine rebooted, the connection lost."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,17 @@ from rehearsal.faults.context import (
     FaultContext,
     none_on_error,
 )
-from rehearsal.faults.fault import fault
+from rehearsal.faults.fault import fault, problem
 from rehearsal.lab.fixture import wait_until
 from rehearsal.lab.machines import boot_id
 
-AREA = "broken off"
-AGAIN = r"cluster-agent-gpu-1\n\s*found: +there was no connection to its host(.*\n)+?\s*remedy: +up again"
-LOST = r"connection lost|without exit status"
+AREA = "interrupted"
+UP_AGAIN = problem("cluster-agent-gpu-1", "there was no connection to its host, or it broke", "up again")
+CONNECTION_LOST = r"connection lost|without exit status"
 
 
-def ready_by_itself(context: FaultContext) -> None:
-    """The machine finishes what it had begun, deaf to the hang-up."""
+def wait_for_agent(context: FaultContext) -> None:
+    """Waits until the agent is Ready: its script continues after the connection is lost."""
     ready = f"k3s kubectl wait --for condition=Ready --timeout 1s node/{AGENT} 2>/dev/null || :"
     wait_until("the agent to become ready by itself", lambda: context.run_on(SERVER, ready))
 
@@ -29,13 +29,13 @@ def ready_by_itself(context: FaultContext) -> None:
 @fault(
     AREA,
     "first up",
-    AGAIN,
+    UP_AGAIN,
     r"dial tcp 10\.77\.0\.212:22: connect: connection refused",
     max_seconds=120,
     remedy="sshd is started",
 )
 def cut_before_a_script(context: FaultContext) -> Iterator[None]:
-    """a machine's sshd ends after the look at all machines and before its script is sent"""
+    """a machine's sshd stops after the preflight and before its script is sent"""
     context.during_operation(
         "the server's configuration",
         context.file_exists(SERVER, K3S_CONFIG),
@@ -48,10 +48,10 @@ def cut_before_a_script(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    AGAIN,
-    LOST,
+    UP_AGAIN,
+    CONNECTION_LOST,
     max_seconds=120,
-    remedy="the machine finishes its work by itself, and the next `up` finds it done",
+    remedy="the script on the machine finishes by itself, and the next `up` finds it done",
 )
 def cut_in_a_script(context: FaultContext) -> Iterator[None]:
     """the connection breaks while a machine joins"""
@@ -61,33 +61,33 @@ def cut_in_a_script(context: FaultContext) -> Iterator[None]:
         lambda: context.run_on(AGENT, inject.CUT_LOGINS),
     )
     yield
-    ready_by_itself(context)
+    wait_for_agent(context)
 
 
 @fault(
     AREA,
     "first up",
-    AGAIN,
-    LOST,
+    UP_AGAIN,
+    CONNECTION_LOST,
     max_seconds=120,
     remedy="the next `up` finds the work done",
 )
 def cut_after_a_script(context: FaultContext) -> Iterator[None]:
-    """the connection breaks when a machine has joined, and before it can say so"""
-    # The script's last deed takes its words' file away.
+    """the connection breaks after a machine has joined and before its script returns"""
+    # The script's last command removes the file with its output.
     cut = f'case "$*" in *k3s-gpu-sharing/converge.*) {inject.CUT_LOGINS} ;; esac'
     with inject.wrapped(context[AGENT], "rm", f'{cut}\nexec /usr/bin/rm "$@"'):
         yield
-    ready_by_itself(context)
+    wait_for_agent(context)
 
 
 @fault(
     AREA,
     "first up",
-    AGAIN,
-    LOST,
+    UP_AGAIN,
+    CONNECTION_LOST,
     max_seconds=120,
-    remedy="the machine is there again",
+    remedy="the machine is up again",
 )
 def rebooted_in_a_script(context: FaultContext) -> Iterator[None]:
     """a machine reboots while it joins"""
@@ -106,7 +106,7 @@ def rebooted_in_a_script(context: FaultContext) -> Iterator[None]:
     "first up",
     STALE_LOCK_MESSAGE,
     max_seconds=120,
-    remedy="the next `up` goes on from there",
+    remedy="the next `up` continues from there",
     fails=False,
 )
 def killed_twice(context: FaultContext) -> Iterator[None]:
@@ -121,11 +121,11 @@ def killed_twice(context: FaultContext) -> Iterator[None]:
     "upgrade",
     STALE_LOCK_MESSAGE,
     max_seconds=150,
-    remedy="the next `up` goes on from there",
+    remedy="the next `up` continues from there",
     fails=False,
 )
 def killed_in_an_upgrade(context: FaultContext) -> Iterator[None]:
-    """the engine is killed when the server has the next release and the agent has not"""
+    """the engine is killed when the server has the next release and the agent does not"""
     wanted = context.config["k3s"]["version"]
     context.kill_run_when(
         f"{wanted} on the server", lambda: wanted in context.run_on(SERVER, "k3s --version")
@@ -138,7 +138,7 @@ def killed_in_an_upgrade(context: FaultContext) -> Iterator[None]:
     "destroy",
     STALE_LOCK_MESSAGE,
     max_seconds=120,
-    remedy="the next `destroy` goes on from there",
+    remedy="the next `destroy` continues from there",
     fails=False,
 )
 def killed_in_a_destroy(context: FaultContext) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Between this computer and a machine: network, host keys, logins, connections that break."""
+"""Faults between this computer and a machine: network, host keys, logins, sudo."""
 
 import re
 import secrets
@@ -8,19 +8,20 @@ from collections.abc import Iterator
 
 from rehearsal.faults import inject
 from rehearsal.faults.context import AGENT, SERVER, FaultContext
-from rehearsal.faults.fault import fault
+from rehearsal.faults.fault import fault, host_problem
 
-AREA = "reaching"
-NOBODY = "10.77.0.219"
-LOGGED_IN = "/etc/ssh/sshrc"  # what sshd runs at every login, before what was asked for
+AREA = "ssh"
+UNUSED_ADDRESS = "10.77.0.219"
+SSHRC = "/etc/ssh/sshrc"  # sshd runs it at every login, before the requested command
 
 
 def own_key(context: FaultContext, host: str) -> str:
-    """A machine's host key, as known_hosts and stack files have it."""
+    """A machine's public host key in the form of known_hosts and stack files."""
     return " ".join(context.run_on(host, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
 
 
 def address(context: FaultContext, host: str) -> str:
+    """A machine's address."""
     return context[host].address
 
 
@@ -31,7 +32,7 @@ def address(context: FaultContext, host: str) -> str:
     r"no host key for 10\.77\.0\.212 port 22",
     r"ssh-keyscan -p 22 -t ed25519 10\.77\.0\.212 >>",
     max_seconds=30,
-    remedy="the line is put in again",
+    remedy="the line is restored",
 )
 def host_key_missing(context: FaultContext) -> Iterator[None]:
     """known_hosts has no line for a machine"""
@@ -45,7 +46,7 @@ def host_key_missing(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: host-key\n\s*found: +10\.77\.0\.212 shows SHA256:",
+    host_problem("gpu-1", "host-key", r"10\.77\.0\.212 shows SHA256:"),
     r"compare on the machine's console first",
     r"ssh-keygen -R '10\.77\.0\.212'",
     max_seconds=60,
@@ -67,7 +68,7 @@ def host_key_changed(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: host-key\n\s*found: +10\.77\.0\.212 shows SHA256:",
+    host_problem("gpu-1", "host-key", r"10\.77\.0\.212 shows SHA256:"),
     r'hostKey: "ssh-ed25519 ',
     max_seconds=60,
     remedy="the stack file gets the right key",
@@ -83,20 +84,20 @@ def host_key_wrong(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.212: Permission denied",
+    host_problem("gpu-1", "login", r"root@10\.77\.0\.212: Permission denied"),
     r"ssh-copy-id -i \S+id_ed25519\.pub root@10\.77\.0\.212",
     max_seconds=60,
-    remedy="the key is put in again",
+    remedy="the key is authorized again",
 )
-def key_without_rights(context: FaultContext) -> Iterator[None]:
-    """a machine does not know our key"""
+def key_not_authorized(context: FaultContext) -> Iterator[None]:
+    """a machine does not accept our key"""
     context.run_on(AGENT, "mv /root/.ssh/authorized_keys /root/.ssh/kept")
     yield
     context.run_on(AGENT, "mv /root/.ssh/kept /root/.ssh/authorized_keys")
 
 
-def with_ops(context: FaultContext) -> None:
-    """The agent is reached as `ops`, who is not root."""
+def use_login_ops(context: FaultContext) -> None:
+    """Logs in on the agent as `ops`, who is not root."""
     context.run_on(
         AGENT,
         "id ops >/dev/null 2>&1 || useradd --create-home --shell /bin/sh ops; "
@@ -109,15 +110,15 @@ def with_ops(context: FaultContext) -> None:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: privileges\n\s*found: +ops is not root, and sudo wants a password or refuses",
+    host_problem("gpu-1", "privileges", r"ops is not root, and sudo wants a password or refuses"),
     r"pulumi config set --secret sudoPassword",
     r"NOPASSWD: ALL",
     max_seconds=60,
-    remedy="sudo lets the login in without a password",
+    remedy="sudoers allows the login without a password",
 )
 def sudo_refused(context: FaultContext) -> Iterator[None]:
-    """the login is not root, and sudo does not know it"""
-    with_ops(context)
+    """the login is not root, and sudo does not allow it"""
+    use_login_ops(context)
     yield
     inject.put(context[AGENT], "/etc/sudoers.d/ops", "ops ALL=(ALL) NOPASSWD: ALL\n", "440")
 
@@ -125,15 +126,15 @@ def sudo_refused(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: privileges\n\s*found: +ops is not root, and sudo refused the secret sudoPassword",
+    host_problem("gpu-1", "privileges", r"ops is not root, and sudo refused the secret sudoPassword"),
     r"pulumi config set --secret sudoPassword",
     max_seconds=60,
-    remedy="the secret gets the right password",
+    remedy="the secret sudoPassword is corrected",
 )
 def password_wrong(context: FaultContext) -> Iterator[None]:
-    """sudo asks for a password, and the stack has another"""
+    """sudo asks for a password, and the stack's secret is a wrong one"""
     right = secrets.token_urlsafe(16)
-    with_ops(context)
+    use_login_ops(context)
     context.run_on(AGENT, "rm -f /etc/sudoers.d/ops; usermod --append --groups sudo ops")
     inject.inside(context[AGENT], "chpasswd", stdin=f"ops:{right}\n")
     context.secrets["sudoPassword"] = secrets.token_urlsafe(16)
@@ -144,7 +145,7 @@ def password_wrong(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: connection refused",
+    host_problem("gpu-1", "connection", r"10\.77\.0\.212 port 22: connection refused"),
     r"is sshd running there, on that port\? systemctl status ssh",
     max_seconds=60,
     remedy="sshd is started",
@@ -159,28 +160,28 @@ def sshd_stopped(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: timed out \(no answer on the network",
+    host_problem("gpu-1", "connection", r"10\.77\.0\.212 port 22: timed out \(no answer on the network"),
     r"ssh root@10\.77\.0\.212 -v shows how far it gets",
     max_seconds=90,
-    remedy="the firewall lets SSH through",
+    remedy="the firewall allows SSH",
 )
-def black_hole(context: FaultContext) -> Iterator[None]:
-    """a firewall drops what comes to a machine's SSH port"""
+def ssh_packets_dropped(context: FaultContext) -> Iterator[None]:
+    """a firewall drops packets to a machine's SSH port"""
     inject.filter_port(context[AGENT], 22, "DROP")
     yield
-    inject.no_filter(context[AGENT])
+    inject.remove_filters(context[AGENT])
 
 
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.212 port 22: no usable SSH server",
+    host_problem("gpu-1", "connection", r"10\.77\.0\.212 port 22: no usable SSH server"),
     r"if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config",
     max_seconds=60,
-    remedy="the others have logged in or gone",
+    remedy="the other logins end",
 )
 def too_many_logins(context: FaultContext) -> Iterator[None]:
-    """so many are about to log in on a machine that its sshd turns others away"""
+    """so many logins are in progress on a machine that its sshd refuses more"""
     limit = "/etc/ssh/sshd_config.d/fault.conf"
     inject.put(context[AGENT], limit, "MaxStartups 1\n", "644")
     context.run_on(AGENT, "systemctl restart ssh")
@@ -193,48 +194,48 @@ def too_many_logins(context: FaultContext) -> Iterator[None]:
     AREA,
     "change",
     max_seconds=150,
-    remedy="it is waited for",
+    remedy="the run waits for it",
     fails=False,
 )
-def slow(context: FaultContext) -> Iterator[None]:
+def slow_logins(context: FaultContext) -> Iterator[None]:
     """every login on a machine takes three seconds"""
-    inject.put(context[AGENT], LOGGED_IN, "sleep 3\n", "644")
+    inject.put(context[AGENT], SSHRC, "sleep 3\n", "644")
     yield
-    context.run_on(AGENT, f"rm {LOGGED_IN}")
+    context.run_on(AGENT, f"rm {SSHRC}")
 
 
 @fault(
     AREA,
     "change",
-    r"gpu-1 .*\n.*error: facts\n\s*found: +logged in, but the questions were not answered",
+    host_problem("gpu-1", "facts", r"logged in, but the questions were not answered"),
     r'ssh root@10\.77\.0\.212 "id; uptime" must answer at once',
     max_seconds=120,
-    remedy="what held it up is taken away",
+    remedy="what blocked it is removed",
 )
-def never_answers(context: FaultContext) -> Iterator[None]:
-    """a machine takes logins and never runs what is asked of it"""
-    inject.put(context[AGENT], LOGGED_IN, "sleep infinity\n", "644")
+def commands_hang(context: FaultContext) -> Iterator[None]:
+    """a machine accepts logins and never runs a command"""
+    inject.put(context[AGENT], SSHRC, "sleep infinity\n", "644")
     yield
-    context.run_on(AGENT, f"rm {LOGGED_IN}; {inject.CUT_LOGINS}")
+    context.run_on(AGENT, f"rm {SSHRC}; {inject.CUT_LOGINS}")
 
 
 @fault(
     AREA,
     "first up",
-    r"gpu-1 .*\n.*error: connection\n\s*found: +10\.77\.0\.219 port 22: not reachable \(No route",
-    r"server-1 .*\n.*error: login\n\s*found: +root@10\.77\.0\.211",
+    host_problem("gpu-1", "connection", r"10\.77\.0\.219 port 22: not reachable \(No route"),
+    host_problem("server-1", "login", r"root@10\.77\.0\.211"),
     max_seconds=60,
-    remedy="the stack file is corrected; nothing had been touched",
+    remedy="the stack file is corrected; no machine was changed",
 )
 def several_at_once(context: FaultContext) -> Iterator[None]:
-    """nobody at one machine's address, and a key that another does not know: one report"""
+    """no machine at one address, and a key that another machine does not accept: one report"""
     pools = context.config["pools"]
     other = context.cluster.stack.folder / "other-key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
-    pools["rtx"]["hosts"][AGENT] = {"address": NOBODY, "hostKey": own_key(context, AGENT)}
+    pools["rtx"]["hosts"][AGENT] = {"address": UNUSED_ADDRESS, "hostKey": own_key(context, AGENT)}
     pools["control"]["hosts"][SERVER] = {"address": address(context, SERVER), "privateKeyFile": str(other)}
     yield
     for host in (SERVER, AGENT):
-        assert not inject.exists(context[host], "/etc/k3s-gpu-sharing"), f"{host} was touched"
+        assert not inject.exists(context[host], "/etc/k3s-gpu-sharing"), f"{host} was changed"
     pools["rtx"]["hosts"][AGENT] = address(context, AGENT)
     pools["control"]["hosts"][SERVER] = address(context, SERVER)

@@ -1,4 +1,4 @@
-"""rehearsal/reports/faults.md: what every fault looked like when it was last run."""
+"""Writes rehearsal/reports/faults.md: the last result of every fault."""
 
 from __future__ import annotations
 
@@ -8,40 +8,47 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rehearsal.faults.fault import Fault
+from rehearsal.faults.fault import Fault, readable
 from rehearsal.faults.run import Result
 
-HEAD = """# Faults that were survived
+HEAD = """# Faults
 
-Written by `make faults`: every fault of the catalogue (`faults/`) is put into the rehearsal's machines,
-network or cluster while the real engine runs, and taken away as the message asks for. An entry passes when
-the message names host, cause and remedy, the verdict came in time, the next run heals, a further one finds
-nothing to do (or, after a destroy, clean machines), and no secret lies open: in what the engine said, its
-events and state, journals, process lists and environments sampled all the time, temporary files, and files
-on machines, in plain text, base64 and URL-encoded. Entries that were not run keep the result of the last run
-of the same entry.
+Written by `make faults`. Every fault of the [catalogue](../README.md#faults) is injected into the rehearsal's
+machines, network or cluster while the real engine runs, and then remedied as the message says. An entry
+passes when
 
-`make faults FAULTS=all` runs all, `FAULTS=name,area` some, `make faults` a sample, which CI runs every time.
+- the message names host, cause and remedy (column "expected output"), and the operation ends in time,
+- the same operation succeeds after the remedy,
+- a preview then changes nothing or, after a destroy, the machines are clean,
+- no secret is exposed: not in the engine's output, events and state, in journals, in process lists and
+  environments (sampled all the time), in temporary files or in files on machines; in plain text, base64 or
+  URL encoding.
+
+`make faults FAULTS=all` runs all entries, `FAULTS=name,area` some, `make faults` a sample that CI runs every
+time. An entry that was not run keeps its last result until its text changes; then it says "not run".
 """
-COLUMNS = "| fault | when | seen | verdict within | healed by | result |\n|---|---|---|---|---|---|"
+COLUMNS = (
+    "| fault | when: what happens | expected output | took | remedy | result |\n|---|---|---|---|---|---|"
+)
 STAMP = re.compile(r"^\| (\S+) \|.*<!-- (\w+) -->$")
 
 
 def write(path: Path, results: Sequence[Result], catalogue: Mapping[str, Fault], date: str) -> None:
-    """Writes the page: `results`, and of the page that is there the rows of other entries that are still
-    the same."""
-    kept = rows_of(path.read_text() if path.exists() else "", catalogue)
-    told = {result.fault.name: row(result, date) for result in results}
-    rows = {name: told.get(name) or kept.get(name) or unrun(entry) for name, entry in catalogue.items()}
-    parts = [HEAD, f"Last run {date}, on {machine()}.\n"]
+    """Writes the page: rows of `results`, and the page's present rows of entries that have not changed."""
+    kept = current_rows(path.read_text() if path.exists() else "", catalogue)
+    new = {result.fault.name: row(result, date) for result in results}
+    rows = {name: new.get(name) or kept.get(name) or row_of_unrun(entry) for name, entry in catalogue.items()}
+    parts = [HEAD]
+    if results:
+        parts.append(f"Last run {date}, on {machine()}.\n")
     for area in dict.fromkeys(entry.area for entry in catalogue.values()):
         mine = [rows[name] for name, entry in catalogue.items() if entry.area == area]
-        parts.append("\n".join([f"## {area.capitalize()}\n", COLUMNS, *mine, ""]))
+        parts.append("\n".join([f"## Area {area}\n", COLUMNS, *mine, ""]))
     path.write_text("\n".join(parts))
 
 
-def rows_of(text: str, catalogue: Mapping[str, Fault]) -> dict[str, str]:
-    """By fault: rows of a page that belong to the entries of now."""
+def current_rows(text: str, catalogue: Mapping[str, Fault]) -> dict[str, str]:
+    """By fault: the rows of a page whose stamp is that of the present entry."""
     found = (STAMP.match(line) for line in text.splitlines())
     return {
         match[1]: match[0]
@@ -51,47 +58,41 @@ def rows_of(text: str, catalogue: Mapping[str, Fault]) -> dict[str, str]:
 
 
 def row(result: Result, date: str) -> str:
-    """One entry's row, with the stamp of the entry."""
+    """The row of a result."""
     fault = result.fault
     outcome = f"passed, {date}" if result.passed else f"**failed**, {date}: {cell(result.failure)}"
     return cells(fault, f"{result.seconds:.0f} s (at most {fault.max_seconds})", outcome)
 
 
-def unrun(fault: Fault) -> str:
-    """The row of an entry that was not run as it is."""
+def row_of_unrun(fault: Fault) -> str:
+    """The row of an entry without a result."""
     return cells(fault, f"(at most {fault.max_seconds} s)", "not run")
 
 
-def cells(fault: Fault, within: str, outcome: str) -> str:
-    seen = (
+def cells(fault: Fault, took: str, outcome: str) -> str:
+    """A row of the table, with the entry's stamp in a comment."""
+    expected = (
         "<br>".join(f"`{cell(readable(words))}`" for words in fault.expected_output)
-        or "nothing: it goes through"
+        or "none: the operation succeeds"
     )
     parts = [
         fault.name,
         f"{fault.when}: {cell(fault.description)}",
-        seen,
-        within,
+        expected,
+        took,
         cell(fault.remedy),
         outcome,
     ]
     return f"| {' | '.join(parts)} | <!-- {fault.stamp} -->"
 
 
-def readable(pattern: str) -> str:
-    """A regular expression as people read it."""
-    return re.sub(
-        r"\\(.)", r"\1", pattern.replace(r".*\n.*", " … ").replace(r"\S+", "…").replace(r"\d+", "…")
-    )
-
-
 def cell(text: str) -> str:
-    """A text that breaks no table."""
+    """A text in one line, safe in a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def machine() -> str:
-    """This computer, in a few words."""
+    """This computer: processors, memory and kernel."""
     model = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     name = model[1] if model else platform.machine()

@@ -56,7 +56,7 @@ def prepare(settings: s.Settings, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True)
     for path in (path for built in programs for path in built.iterdir()):
         shutil.copy2(path, folder)
-    source = golang.GO_FOLDER / golang.PROOF.module
+    source = golang.PROOF.source
     shutil.copy2(source / "run.sh", folder / "run")
     shutil.copy2(source / "cost.cu", folder)
     (folder / "plan.json").write_text(json.dumps(promised, indent=1))

