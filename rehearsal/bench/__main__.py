@@ -23,7 +23,7 @@ from rehearsal.bench.svg_chart import chart
 from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.process import RehearsalError
 
-DOCS = ROOT / "docs"
+REPORTS = ROOT / "rehearsal" / "reports"
 REMARKS = Path(__file__).parent / "remarks.md"
 ADDRESSES = [f"10.77.0.{last}" for last in range(220, 240)]
 
@@ -49,14 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
             before = os.getloadavg()[0]
             part = PARTS[letter](options)
             when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-            keep(DOCS, replace(part, when=when, load=(before, os.getloadavg()[0])))
+            save_part(REPORTS, replace(part, when=when, load=(before, os.getloadavg()[0])))
     except (RehearsalError, EngineFailed, single_run.RunFailed) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
 
-def keep(folder: Path, part: Part) -> None:
+def save_part(folder: Path, part: Part) -> None:
     """Puts a part that was measured beside the others, and writes all three files anew."""
     data = folder / "bench.json"
     parts = {**results.load(data), part.letter: part}

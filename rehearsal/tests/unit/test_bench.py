@@ -76,7 +76,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None:
     for part in (PART, replace(PART, letter="f", title="Fit"), replace(PART, title="Cold again")):
-        command.keep(tmp_path, part)
+        command.save_part(tmp_path, part)
     assert [part.title for part in results.load(tmp_path / "bench.json").values()] == ["Cold again", "Fit"]
     text = (tmp_path / "bench.md").read_text()
     assert "## (a) Cold again" in text and "## (f) Fit" in text and "Cold <up>" not in text
