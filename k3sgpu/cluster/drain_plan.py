@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from k3sgpu.cluster.expected_state import GPU_RESOURCE
+from k3sgpu.cluster.expected_state import GPU_RESOURCE_PATTERN
 from k3sgpu.cluster.objects import KubernetesObject, labels_of, status_of
 from k3sgpu.handoff.expected_state import ExpectedState
-from k3sgpu.wellknown import CONFIG_LABEL
+from k3sgpu.wellknown import CONFIG_LABEL, MIG_STRATEGY_LABEL, MPS_CAPABLE_LABEL
 
-MPS_LABEL, MIG_LABEL = "nvidia.com/mps.capable", "nvidia.com/mig.strategy"
 DRAINED_ANNOTATION = "k3s-gpu-sharing/vacated"
 """Annotation of a node that this program has cordoned: when it did."""
 
@@ -23,13 +22,13 @@ def nodes_to_drain(expected: ExpectedState, nodes: Mapping[str, KubernetesObject
         current, wanted = labels_of(nodes.get(node["name"], {})), node["labels"]
         if current.get(CONFIG_LABEL) in (None, wanted.get(CONFIG_LABEL)):
             continue
-        if _mps_and_mig(current) != _mps_and_mig(wanted) or wanted.get(MPS_LABEL) == "true":
+        if _mps_and_mig(current) != _mps_and_mig(wanted) or wanted.get(MPS_CAPABLE_LABEL) == "true":
             found.append(node["name"])
     return found
 
 
 def _mps_and_mig(labels: Mapping[str, str]) -> tuple[bool, str | None]:
-    return labels.get(MPS_LABEL) == "true", labels.get(MIG_LABEL)
+    return labels.get(MPS_CAPABLE_LABEL) == "true", labels.get(MIG_STRATEGY_LABEL)
 
 
 def pods_holding_gpus(nodes: Sequence[str], pods: Sequence[KubernetesObject]) -> list[KubernetesObject]:
@@ -39,7 +38,7 @@ def pods_holding_gpus(nodes: Sequence[str], pods: Sequence[KubernetesObject]) ->
         for pod in pods
         if pod["spec"].get("nodeName") in nodes
         and status_of(pod).get("phase") not in ("Succeeded", "Failed")
-        and any(GPU_RESOURCE.fullmatch(name) for name in _limits(pod))
+        and any(GPU_RESOURCE_PATTERN.fullmatch(name) for name in _limits(pod))
     ]
 
 

@@ -20,11 +20,12 @@ from k3sgpu.cluster.objects import (
     status_of,
 )
 from k3sgpu.handoff.expected_state import ExpectedNode, ExpectedState
+from k3sgpu.wellknown import MPS_CAPABLE_LABEL
 
 # Their names are fixed in the operator's manifests (NVIDIA/gpu-operator assets/).
 DAEMON_SETS = ("nvidia-device-plugin-daemonset", "gpu-feature-discovery")
 MPS_DAEMON_SET = "nvidia-device-plugin-mps-control-daemon"
-GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-.+)(\.shared)?")
+GPU_RESOURCE_PATTERN = re.compile(r"nvidia\.com/(gpu|mig-.+)(\.shared)?")
 """Resources of NVIDIA's device plugin. Other names under nvidia.com/ belong to other programs."""
 POLICY = "ClusterPolicy"
 
@@ -100,7 +101,7 @@ def _check_node(expected: ExpectedNode, snapshot: Snapshot) -> Iterator[UnmetExp
         if labels.get(label) != value:
             yield UnmetExpectation(name, f"label {label}", labels.get(label, "not set"), value)
     if _has_gpus(expected):
-        mps = expected["labels"].get("nvidia.com/mps.capable") == "true"
+        mps = expected["labels"].get(MPS_CAPABLE_LABEL) == "true"
         yield from _check_daemon_sets(name, (*DAEMON_SETS, MPS_DAEMON_SET) if mps else DAEMON_SETS, snapshot)
 
 
@@ -112,7 +113,7 @@ def _check_resources(expected: ExpectedNode, allocatable: Mapping[str, object]) 
             yield UnmetExpectation(name, resource, found, str(count))
     if _has_gpus(expected):
         for resource, count in sorted(allocatable.items()):
-            if resource not in resources and GPU_RESOURCE.fullmatch(resource) and str(count) != "0":
+            if resource not in resources and GPU_RESOURCE_PATTERN.fullmatch(resource) and str(count) != "0":
                 yield UnmetExpectation(name, resource, str(count), "0: its GPUs go by another name")
 
 

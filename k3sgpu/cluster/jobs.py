@@ -20,6 +20,7 @@ from k3sgpu.cluster.jobs_api import JobsApi, jobs_api
 from k3sgpu.cluster.objects import KubernetesObject
 from k3sgpu.handoff.jobs import JobToWaitFor, NodeToVerify, VerifyPlan
 from k3sgpu.polling import Look, poll, progress_line
+from k3sgpu.wellknown import HOSTNAME_LABEL, RUNTIME_CLASS
 
 VERIFY_LABELS = {"app": "gpu-verify"}
 PASSED, FULL, FAILED = "passed", "skipped: full", "failed: "
@@ -89,8 +90,8 @@ def verify_job(plan: VerifyPlan, node: NodeToVerify) -> KubernetesObject:
                 "metadata": {"labels": VERIFY_LABELS},
                 "spec": {
                     "restartPolicy": "Never",
-                    "runtimeClassName": "nvidia",
-                    "nodeSelector": {"kubernetes.io/hostname": node["name"]},
+                    "runtimeClassName": RUNTIME_CLASS,
+                    "nodeSelector": {HOSTNAME_LABEL: node["name"]},
                     "tolerations": [{"operator": "Exists"}],
                     "containers": [container],
                 },

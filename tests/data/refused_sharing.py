@@ -1,4 +1,4 @@
-"""Refusals of profiles, slices and partitions."""
+"""Refused profiles, slices and MIG partitions."""
 
 from tests.data.stack_files import MIXED, MPS, RESOURCES, SLICING, Refusal
 

@@ -1,4 +1,4 @@
-"""Refusals of keys that do not go together, and of what the program needs of k3s and the operator."""
+"""Refused combinations of keys, and values that the program relies on in k3s and the operator."""
 
 from tests.data.stack_files import REMOVE, Refusal
 

@@ -1,4 +1,4 @@
-"""Refusals of what one key says: its type, its spelling, what it names."""
+"""Refused values of single keys: wrong type, wrong spelling, unknown name."""
 
 from tests.data.stack_files import REMOVE, RESOURCES, SLICING, Refusal
 

@@ -1,4 +1,4 @@
-"""A release on this computer: what of it is brought, and what is refused before anything is."""
+"""The release files of k3s.airGap: which are uploaded, and which are refused."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ def sha256(text: str) -> str:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A release for amd64 as k3s names its files, each holding its own name; the list has images as well."""
+    """A release for amd64; each file contains its own name, and the checksum list includes images."""
     folder = tmp_path / "releases" / VERSION
     folder.mkdir(parents=True)
     for name in ("k3s", "install.sh"):
