@@ -77,7 +77,7 @@ check: venv ## ruff, pyright, import-linter, shellcheck
 	@$(PYTHON) -m pyright
 	@$(BIN)lint-imports
 	@$(BIN)shellcheck --severity style --shell sh $$(git ls-files '*.sh')
-	@$(BIN)shellcheck --severity style .ci/run .ci/stacks .ci/told
+	@$(BIN)shellcheck --severity style .ci/run .ci/stacks .ci/plan-summary
 
 LOCK = $(BIN)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 lock: venv ## resolve requirements*.in into the lock files that pip reads (UPGRADE=1: newest versions of what is not pinned)

@@ -1,6 +1,7 @@
-"""Runs the whole program under Pulumi's mocks and records every resource as it was registered.
+"""Runs the whole program under Pulumi's mocks and records every resource that it registers.
 
-Mocks show the shape of the graph: edges, options, names, secrets. That it works is the rehearsal's word.
+Mocks show the shape of the graph: dependencies, options, names, secrets. Only the rehearsal shows that it
+works.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ TOKENS = json.dumps({"server": "K10aa::server:server-secret", "agent": "K10aa::n
 
 @dataclass
 class Registered:
-    """One resource as the engine would have seen it."""
+    """A resource as the engine would have received it."""
 
     urn: str
     type: str
@@ -45,9 +46,9 @@ class Registered:
     parent: str
     provider: str
     depends_on: set[str]
-    """URNs, from options and from inputs."""
+    """URNs, from the options and from the inputs."""
     options: Any
-    """The request itself, for the rarer options."""
+    """The request itself, for options without a field here."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,17 @@ class Hidden:
 
 @dataclass
 class Graph:
-    """What a run of the program registered."""
+    """The resources and the outputs of one run of the program."""
 
     resources: dict[str, Registered] = field(default_factory=dict)
     exports: dict[str, Any] = field(default_factory=dict)
-    """By name: a value, or an Output where a resource gives it."""
+    """By name: a value, or an Output where it comes from a resource."""
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(self.resources.values())
 
     def of(self, name: str, kind: str | None = None) -> Registered:
-        """The one resource of that name (and type ending)."""
+        """The one resource of that name, and of a type that ends with `kind`."""
         found = [r for r in self if r.name == name and (kind is None or r.type.endswith(kind))]
         assert len(found) == 1, (
             f"{name} ({kind}): {[r.urn for r in found]}; there are {sorted(r.name for r in self)}"
@@ -77,7 +78,7 @@ class Graph:
         return found[0]
 
     def before(self, resource: Registered) -> set[str]:
-        """Names of all resources that must exist before this one, through any number of edges."""
+        """The names of all resources that this one depends on, directly or not."""
         seen: set[str] = set()
         todo = [resource.urn]
         while todo:
@@ -89,8 +90,8 @@ class Graph:
         return {self.resources[urn].name for urn in seen}
 
 
-class Machines(mocks.Mocks):
-    """Answers of machines that do not exist."""
+class MockedMachines(mocks.Mocks):
+    """Answers in place of the machines."""
 
     def __init__(self, kubeconfig_known: bool, tokens: str):
         self._known, self._tokens = kubeconfig_known, tokens
@@ -115,8 +116,8 @@ class Machines(mocks.Mocks):
         return {}
 
 
-class Recorder(mocks.MockMonitor):
-    """The mock monitor, with a memory and without duplicates."""
+class RecordingMonitor(mocks.MockMonitor):
+    """The mock monitor, which records every resource and refuses a second one of the same URN."""
 
     def __init__(self, mocks_: mocks.Mocks, graph: Graph):
         super().__init__(mocks_)
@@ -149,17 +150,17 @@ def run(
     tokens: str = TOKENS,
 ) -> Graph:
     """Runs `__main__.py` on a configuration (un-namespaced keys). Raises what the program raises."""
-    # The SDK wants a current event loop; whoever used asyncio.run before has closed theirs.
+    # The SDK needs a current event loop, and asyncio.run closes the one that it used.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     graph = Graph()
-    machines = Machines(kubeconfig_known, tokens)
+    machines = MockedMachines(kubeconfig_known, tokens)
     mocks.set_mocks(
         machines,
         project="k3s-gpu-sharing",
         stack=stack,
         preview=not kubeconfig_known,
-        monitor=Recorder(machines, graph),
+        monitor=RecordingMonitor(machines, graph),
     )
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     pulumi.runtime.set_all_config(
@@ -172,8 +173,8 @@ def run(
         root: Any = runtime.get_root_resource()
         graph.exports = dict(root.outputs)
 
-    # The mocks begin a stack, which the program does itself; and what a program that failed has left behind
-    # would be waited for.
+    # The mocks register a root stack, which the program does itself. Without this, the SDK would wait for
+    # registrations that a failed program has left behind.
     sdk: Any = runtime.SETTINGS
     no_root: Any = None
     runtime.set_root_resource(no_root)

@@ -34,16 +34,18 @@ def planned(file: Path, stack: str) -> Graph:
             there = Path(folder, "kubeconfig")
             there.write_text(KUBECONFIG)
             return run({**plain, "kubeconfig": {"file": str(there)}}, stack=stack)
-        made_up: dict[str, Any] = {"privateKeyFile": str(key), "knownHostsFile": str(known)}
-        if settings.k3s.air_gap:  # nor need the release be at hand, and its hashes are no longer those
-            made_up["airGap"] = str(a_release(Path(folder), settings.k3s.version))
-            made_up |= {"binarySha256": {}, "installScriptSha256": None}
-        config = with_files({**plain, "ssh": {"knownHostsFile": "", **_mapping(plain.get("ssh"))}}, made_up)
+        generated: dict[str, Any] = {"privateKeyFile": str(key), "knownHostsFile": str(known)}
+        if settings.k3s.air_gap:  # a generated release, whose hashes differ from those of the stack file
+            generated["airGap"] = str(make_release(Path(folder), settings.k3s.version))
+            generated |= {"binarySha256": {}, "installScriptSha256": None}
+        config = replace_paths(
+            {**plain, "ssh": {"knownHostsFile": "", **_mapping(plain.get("ssh"))}}, generated
+        )
         return run(config, stack=stack, secrets=dict.fromkeys(secrets, key.read_text()))
 
 
-def a_release(folder: Path, version: str) -> Path:
-    """A folder for `k3s.airGap`, with a release of small files."""
+def make_release(folder: Path, version: str) -> Path:
+    """Makes a release of small files below `folder`: the path for `k3s.airGap`."""
     place = folder / "releases" / version
     place.mkdir(parents=True)
     for name in ("k3s", "install.sh"):
@@ -57,16 +59,20 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def with_files(value: Any, files: Mapping[str, str]) -> Any:
-    """A configuration with other paths wherever it names one of `files`."""
+def replace_paths(value: Any, files: Mapping[str, str]) -> Any:
+    """A configuration with the value of every key that is in `files` replaced."""
     if isinstance(value, Mapping):
-        return {key: files[key] if key in files else with_files(item, files) for key, item in value.items()}
-    return [with_files(item, files) for item in value] if isinstance(value, list) else value
+        return {
+            key: files[key] if key in files else replace_paths(item, files) for key, item in value.items()
+        }
+    return [replace_paths(item, files) for item in value] if isinstance(value, list) else value
 
 
 def ordered(graph: Graph) -> list[Registered]:
-    """What has to exist stands before what waits for it, the same way in every run; a component begins with
-    the first of its resources."""
+    """The resources with dependencies first, in the same order in every run.
+
+    A component stands where the first of its resources does.
+    """
     waits = {one.urn: len(graph.before(one)) for one in graph}
     frames = {parent: [waits[one.urn] for one in graph if one.parent == parent] for parent in waits}
     waits |= {parent: min(inside) for parent, inside in frames.items() if inside}
@@ -74,7 +80,7 @@ def ordered(graph: Graph) -> list[Registered]:
 
 
 def tree(graph: Graph) -> str:
-    """Every resource below its parent, with its type."""
+    """A text with every resource below its parent, with its type."""
     width = max(len(one.name) for one in graph) + 4
     rows: list[str] = []
 
@@ -89,7 +95,7 @@ def tree(graph: Graph) -> str:
 
 
 def kind(one: Registered) -> str:
-    """`command:remote:Command` as people say it: remote Command."""
+    """The short name of a type: `remote Command` for `command:remote:Command`."""
     package, module, name = one.type.split(":")
     if package == "pulumi":
         return f"Provider ({name})"
@@ -125,24 +131,24 @@ def _masked(value: Any) -> Any:
 
 
 def violations(graph: Graph) -> list[str]:
-    """What the policies say of every resource."""
+    """The policies that the resources break, each as a text."""
     return [
         f"{rule.name}: {one.name} {wrong}.\n  {rule.reason}"
         for one in graph
         for rule in RULES
-        for wrong in rule.check(as_planned(one))
+        for wrong in rule.check(policy_input(one))
     ]
 
 
-def as_planned(one: Registered) -> Planned:
-    """A resource as policies see it."""
+def policy_input(one: Registered) -> Planned:
+    """A resource in the form that the policies check."""
     provider = one.provider.rsplit("::", 2)[-2] if one.provider else None
     ignored = list(one.options.ignoreChanges)
     return Planned(one.urn, one.type, one.name, _open(one.inputs), one.options.protect, provider, ignored)
 
 
 def _open(value: Any) -> Any:
-    """Secrets as policies see them: in plain text."""
+    """A value with its secrets in plain text, as policies get them."""
     if isinstance(value, Hidden):
         return _open(value.value)
     if isinstance(value, dict):

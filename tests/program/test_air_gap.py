@@ -9,7 +9,7 @@ import yaml
 
 from tests.program.conftest import stack_config
 from tools import mocked_program as g
-from tools.plan import a_release, planned, violations
+from tools.plan import make_release, planned, violations
 
 VERSION = "v1.36.2+k3s1"
 CHANGED = {"cluster-preflight", "cluster-server-server-1", "cluster-upkeep-gpu-1", "cluster-agent-gpu-1"}
@@ -24,7 +24,7 @@ def with_air_gap() -> dict:
 
 @pytest.fixture
 def uploaded(in_project: Path) -> g.Graph:
-    a_release(in_project, VERSION)
+    make_release(in_project, VERSION)
     return g.run(with_air_gap())
 
 
@@ -75,7 +75,7 @@ def test_lost_host_has_no_upload(in_project: Path, uploaded: g.Graph):
 
 
 def test_missing_release_file_is_refused_before_anything_is_registered(in_project: Path):
-    a_release(in_project, VERSION)
+    make_release(in_project, VERSION)
     (in_project / "releases" / VERSION / "install.sh").unlink()
     with pytest.raises(pulumi.RunError, match=rf"{in_project}/releases/.*/install\.sh: No such file"):
         g.run(with_air_gap())

@@ -90,15 +90,15 @@ def test_failed_agent_update_ends_only_its_own_lane(
     in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, never: set[int]
 ):
     asked: list[str] = []
-    register = g.Recorder.RegisterResource
+    register = g.RecordingMonitor.RegisterResource
 
-    def fails(self: g.Recorder, request):
+    def fails(self: g.RecordingMonitor, request):
         asked.append(request.name)
         if request.name == "cluster-upkeep-gpu-1":
             raise RuntimeError("gpu-1 has failed")
         return register(self, request)
 
-    monkeypatch.setattr(g.Recorder, "RegisterResource", fails)
+    monkeypatch.setattr(g.RecordingMonitor, "RegisterResource", fails)
     with pytest.raises(RuntimeError, match="gpu-1 has failed"):
         g.run(with_agents(4, maxUnavailable=lanes))
     assert "cluster-upkeep-gpu-1" in asked
