@@ -45,7 +45,7 @@ def _not_enough_room(
     offered = sum(offer.resources.get(outcome.resource, 0) for offer in offers)
     free = sum(node.free.get(outcome.resource, 0) for node in nodes)
     left = f"{free}" if free >= offered else f"{offered}, of which others leave {free}"
-    apart = "" if wanted > free else ", but not where these pods may go or not together on one node"
+    apart = "" if wanted > free else ", but not on nodes that these pods may use, or not enough on one node"
     remedies = remedies_for(offers, nodes, outcome) or [
         "change several of replicas, gpus, hosts: no single one is enough"
     ]
@@ -92,7 +92,9 @@ def _no_usable_node(offers: Sequence[NodeOffer], nodes: Sequence[SchedulableNode
     return Problem(
         where=where,
         found=found + _all_pending(nodes, demand),
-        expected="\n".join(["a node that offers it and lets these pods in; there are:", *listed]),
+        expected="\n".join(
+            ["a node that offers it and admits these pods; the nodes that offer it:", *listed]
+        ),
         remedy=remedy,
     )
 
@@ -101,9 +103,9 @@ def _repelled(demand: Demand) -> tuple[str, str, str]:
     """Where, found, remedy: each node that offers the resource is cordoned or tainted."""
     return (
         f"workloads.{demand.workload}",
-        f"no node with {demand.resource} lets these pods in. ",
+        f"no node with {demand.resource} admits these pods. ",
         (
-            "take the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon) away,\n"
+            "remove the taint (the pool's taints, kubectl taint) or the cordon (kubectl uncordon),\n"
             f"or write workloads.{demand.workload}.tolerations"
         ),
     )
@@ -143,14 +145,12 @@ def _undecided(outcome: Outcome) -> Problem:
     bounds = pending_phrase(outcome.packing.min_pending, outcome.packing.max_pending, outcome.pods)
     if unknown := outcome.unknown_selector_keys:
         listed = "; ".join(f"{workload} selects on {', '.join(keys)}" for workload, keys in unknown.items())
-        found = f"{listed}: not a label whose nodes are known beforehand; {bounds}"
-        remedy = "see to it that enough nodes carry the label, or select on accelerator"
+        found = f"{listed}: it is not known before the run which nodes have this label; {bounds}"
+        remedy = "make sure that enough nodes have the label, or select on accelerator"
     elif outcome.verdict == "some orders":
-        found = (
-            f"the pods fit {outcome.resource} in some order, the scheduler may take them in another: {bounds}"
-        )
+        found = f"all pods fit {outcome.resource} in some orders, but the scheduler may use another: {bounds}"
         remedy = "leave more room, make all requests equal, or keep workloads apart with nodeSelector"
     else:
-        found = f"requests of {outcome.resource} for which no placement was found or ruled out: {bounds}"
+        found = f"a placement of all {outcome.resource} requests was neither found nor ruled out: {bounds}"
         remedy = "leave more room, or make all requests equal"
-    return Problem("workloads", found, "room for all, in whatever order they come", remedy, "warning")
+    return Problem("workloads", found, "room for all pods, in any order", remedy, "warning")

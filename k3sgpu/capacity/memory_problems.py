@@ -21,10 +21,10 @@ def memory_problems(offers: Sequence[NodeOffer], loads: Sequence[MemoryLoad]) ->
 
 
 def _pod_too_large(load: MemoryLoad, workload: str, mib: int, profile: str) -> Problem:
-    limit, fewer_slices = "it has no more", ""
+    limit, fewer_slices = "the card has no more", ""
     if load.strategy == "mps":
         replicas = load.memory_mib // load.mib_each
-        limit = f"MPS lets each client have its part ({load.memory_mib} MiB / {replicas})"
+        limit = f"MPS limits each client to its part ({load.memory_mib} MiB / {replicas})"
         fewer_slices = f", or fewer replicas in sharing.profiles.{profile}"
     return Problem(
         where=f"workloads.{workload}.memoryMiB",
@@ -43,7 +43,7 @@ def _card_overcommitted(load: MemoryLoad, profile: str) -> Problem:
         where=f"workloads.{names[0]}.memoryMiB" if len(names) == 1 else "workloads",
         found=f"up to {load.most_mib} MiB {device_phrase(load)}, where {pods} may meet",
         expected=f"at most {load.memory_mib}, which is all it has: slices share memory without a limit,\n"
-        "and a pod that finds none left fails, whichever took it",
+        "and a pod that finds none left fails",
         remedy=f"write memoryMiB: {equal_part} or less, fewer replicas in sharing.profiles.{profile}, "
         "or keep pods apart (nodeSelector)",
     )

@@ -12,8 +12,8 @@ from k3sgpu.settings import NO_SHARING
 MAX_LISTED = 3
 """Remedies are worked out for so many workloads, and so many pools; more would hide the useful ones."""
 MEASURED_COST = {
-    "time-slicing": "busy ones take turns, on an H200 for 17 % less in all",
-    "mps": "busy ones share the processors, on an H200 without loss",
+    "time-slicing": "busy pods take turns (measured on an H200: 17 % less in total)",
+    "mps": "busy pods share the processors (measured on an H200: no loss)",
 }
 """Measured: 2 to 6 processes that keep one H200 busy, against one process alone."""
 
@@ -55,7 +55,7 @@ def _sharing_cost(offers: Sequence[NodeOffer], resource: str, now: int, needed: 
     sizes = sorted({one.memory_mib for offer in offers if (one := offer.resource_offer(resource))})
     each = ", ".join(f"{size // now} -> {size // needed}" for size in sizes)
     strategy = offers[0].strategy
-    limit = "MPS holds each to it" if strategy == "mps" else "nothing holds a pod to it"
+    limit = "MPS enforces it" if strategy == "mps" else "nothing enforces it"
     cost = MEASURED_COST[strategy]
     return f"{each} MiB a slice, {limit}; {needed} sharers of a card instead of {now}: {cost}"
 
@@ -74,7 +74,7 @@ def _smaller_requests(
     for demand in search.pending_demands(outcome)[:MAX_LISTED]:
         if less := search.request_reduction(demand, nodes, outcome):
             cost = (
-                "costs no compute: of a card in turns, two slices promise a pod no more than one"
+                "costs no compute: two slices of a shared card give a pod no more than one does"
                 if shared
                 else f"{count_noun(less, 'card')} fewer for each pod"
             )

@@ -120,7 +120,7 @@ PENDING = {
         },
         "workloads.w.pool",
         "rtx, of which no node offers nvidia.com/gpu",
-        "a node that offers it and lets these pods in",
+        "a node that offers it and admits these pods",
         "write pool: control, or remove it",
     ),
     "a selector for no node": changed(
@@ -156,7 +156,7 @@ WARNINGS = {
         "workloads",
         "w selects on rack",
         "room for all",
-        "see to it that enough nodes carry the label",
+        "make sure that enough nodes have the label",
     ),
     "slices of what no card is": changed(
         {f"{RESOURCES}/1": {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}},

@@ -17,8 +17,8 @@ WIDTH = 100
 MAX_DRAWN_CARDS = 64
 """With more cards than this, a picture has a bar per node instead of a row per card."""
 MEMORY_NOTES = {
-    "time-slicing": "Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.",
-    "mps": "MPS lets each slice have its MiB and no more; a fault of one can still end others on its card.",
+    "time-slicing": "Time-slicing does not limit memory: the MiB per slice assume equal use by all pods.",
+    "mps": "MPS limits each slice to its MiB; a fault in one pod can still end the others on its card.",
 }
 
 
@@ -72,8 +72,8 @@ def rolling_update_text(fit: Fit) -> str:
     if fit.verdict == "any order":
         return "every new pod finds room, however many Deployments are updated at once"
     if fit.pending:
-        return "a Pending pod may take the seat of a pod that is being replaced, which then waits instead"
-    return "one Deployment at a time, every new pod finds room; several at once may take each other's"
+        return "a Pending pod may take the slices of a pod that is being replaced; the new pod then waits"
+    return "one Deployment at a time, every new pod finds room; with several, a new pod may have to wait"
 
 
 def slice_facts(resource: ResourceOffer, taken: int) -> tuple[str, str]:

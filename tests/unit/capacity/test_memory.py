@@ -1,12 +1,9 @@
 """Declared memory against the card's, as each way to share has it."""
 
 import itertools
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +13,6 @@ from k3sgpu.capacity.memory import memory_loads
 from k3sgpu.capacity.node_filters import Demand
 from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
-from k3sgpu.cli.main import main
 from tests.data.stack_files import RESOURCES, with_
 from tests.unit.capacity.fits import fit_of_settings
 
@@ -30,16 +26,16 @@ def fit_of(*workloads: dict[str, Any], **changes: Any) -> capacity.Fit:
     return fit_of_settings(s.parse(with_({"workloads": named, **changes})))
 
 
-def told(fit: capacity.Fit) -> list[tuple[str, str, str]]:
+def reported(fit: capacity.Fit) -> list[tuple[str, str, str]]:
     return [(problem.severity, problem.where, problem.found) for problem in fit.problems]
 
 
-def test_nothing_declared_nothing_reckoned() -> None:
+def test_undeclared_memory_is_not_counted() -> None:
     fit = fit_of({"replicas": 6})
     assert fit.memory_loads == () and "declared" not in capacity.render_slice_map(fit)
 
 
-def test_what_meets_fits() -> None:
+def test_pods_that_fit_one_card_are_no_problem() -> None:
     fit = fit_of({"replicas": 6, "memoryMiB": CARD // 6})
     assert not fit.problems
     assert f"up to {CARD // 6 * 6} of {CARD} MiB declared on one card of gpu-1" in capacity.render_slice_map(
@@ -47,9 +43,9 @@ def test_what_meets_fits() -> None:
     )
 
 
-def test_what_may_meet_is_too_much() -> None:
+def test_overcommitted_card_is_a_warning() -> None:
     fit = fit_of({"replicas": 6, "memoryMiB": 30000})
-    assert told(fit) == [
+    assert reported(fit) == [
         ("warning", "workloads.a.memoryMiB", "up to 180000 MiB on one card of gpu-1, where 6 of a may meet")
     ]
     (problem,) = fit.problems
@@ -57,7 +53,7 @@ def test_what_may_meet_is_too_much() -> None:
     assert fit.fits is True  # the scheduler does not look at it
 
 
-def test_the_hungriest_that_fit_into_the_slices_meet() -> None:
+def test_load_counts_the_pods_with_the_most_memory() -> None:
     fit = fit_of(
         {"replicas": 4, "memoryMiB": 1000},
         {"replicas": 2, "gpus": 2, "memoryMiB": 40000},
@@ -71,27 +67,29 @@ def test_the_hungriest_that_fit_into_the_slices_meet() -> None:
 @pytest.mark.parametrize(
     ("setting", "severity"), [("enforce", ["error"]), ("warn", ["warning"]), ("off", [])]
 )
-def test_it_is_told_as_the_stack_file_wants(setting: str, severity: list[str]) -> None:
+def test_memory_setting_changes_only_the_severity(setting: str, severity: list[str]) -> None:
     fit = fit_of({"replicas": 6, "memoryMiB": 30000}, memory=setting)
     assert [problem.severity for problem in fit.problems] == severity
     assert not fit.memory_loads[0].fits
 
 
-def test_mps_gives_each_client_its_part() -> None:
+def test_mps_limits_each_client_to_its_part() -> None:
     assert not fit_of({"replicas": 4, "memoryMiB": CARD // 4}, **{"sharing/profiles/six": MPS}).problems
     fit = fit_of({"memoryMiB": CARD // 4 + 1}, **{"sharing/profiles/six": MPS})
-    assert told(fit) == [("warning", "workloads.a.memoryMiB", f"{CARD // 4 + 1} MiB on one card of gpu-1")]
+    assert reported(fit) == [
+        ("warning", "workloads.a.memoryMiB", f"{CARD // 4 + 1} MiB on one card of gpu-1")
+    ]
     assert f"({CARD} MiB / 4)" in fit.problems[0].expected
 
 
-def test_whole_cards_divide_a_pods_need() -> None:
+def test_whole_cards_divide_a_pods_memory() -> None:
     whole = {"sharing/profiles/six": {}, "pools/rtx/gpu/count": 2}
     assert not fit_of({"gpus": 2, "memoryMiB": 2 * CARD}, **whole).problems
     fit = fit_of({"memoryMiB": CARD + 1}, **whole)
-    assert f"at most {CARD}: it has no more" in fit.problems[0].expected
+    assert f"at most {CARD}: the card has no more" in fit.problems[0].expected
 
 
-def test_a_partition_is_a_card_of_its_own() -> None:
+def test_partition_counts_as_its_own_card() -> None:
     cut = {
         "pools/rtx/gpu/mig": {"1g.18gb": 2},
         "sharing/profiles/six": {
@@ -102,10 +100,10 @@ def test_a_partition_is_a_card_of_its_own() -> None:
     pods = {"replicas": 4, "resource": "nvidia.com/mig-1g.18gb"}
     assert not fit_of({**pods, "memoryMiB": 8100}, **cut).problems
     fit = fit_of({**pods, "memoryMiB": 8101}, **cut)
-    assert told(fit)[0][2] == "up to 16202 MiB on one partition of gpu-1, where 2 of a may meet"
+    assert reported(fit)[0][2] == "up to 16202 MiB on one partition of gpu-1, where 2 of a may meet"
 
 
-def test_who_may_not_come_does_not_count_and_nodes_alike_are_told_once() -> None:
+def test_equal_nodes_are_reported_once() -> None:
     many = {"pools/rtx/hosts": {f"gpu-{n}": f"10.0.0.2{n}" for n in range(1, 4)}}
     fit = fit_of(
         {"replicas": 6, "memoryMiB": 30000, "nodeSelector": {"kubernetes.io/hostname": "gpu-2"}}, **many
@@ -117,19 +115,10 @@ def test_who_may_not_come_does_not_count_and_nodes_alike_are_told_once() -> None
 
 
 @pytest.mark.parametrize(("slices", "meeting"), [(6, 4), (5, 3)])
-def test_what_others_use_is_not_there(slices: int, meeting: int) -> None:
+def test_reserved_slices_reduce_the_load(slices: int, meeting: int) -> None:
     changes = {f"{RESOURCES}/0/replicas": slices, "pools/rtx/reserved": {"nvidia.com/gpu": 2}, "fit": "off"}
     fit = fit_of({"replicas": 4, "memoryMiB": 30000}, **changes)
     assert fit.memory_loads[0].meeting == {"a": meeting}
-
-
-def test_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    raw = with_({"workloads": {"a": {"replicas": 6, "memoryMiB": 30000}}, "memory": "enforce"})
-    file = tmp_path / "Pulumi.x.yaml"
-    file.write_text(yaml.safe_dump({"config": {f"k3s-gpu-sharing:{key}": raw[key] for key in raw}}))
-    assert main(["fit", "--file", str(file), "--json"]) == 1
-    (load,) = json.loads(capsys.readouterr().out)["memory"]
-    assert (load["most_mib"], load["memory_mib"], load["fits"]) == (180000, CARD, False)
 
 
 @settings(deadline=None)
@@ -138,7 +127,9 @@ def test_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     replicas=st.integers(2, 3),
     pods=st.lists(st.tuples(st.integers(1, 2), st.integers(1, 9)), min_size=1, max_size=3),
 )
-def test_nothing_that_can_meet_uses_more(devices: int, replicas: int, pods: list[tuple[int, int]]) -> None:
+def test_load_is_the_worst_of_all_allocations(
+    devices: int, replicas: int, pods: list[tuple[int, int]]
+) -> None:
     """Against every way to hand out the slices, one pod a workload."""
     share = ResourceOffer("r", "r", devices, replicas, 100)
     offer = NodeOffer("n", "p", {}, product="P", cards=devices, resource_offers=(share,))

@@ -53,7 +53,7 @@ ANY, SOME, NO, OPEN = "any order", "some orders", "no order", "not decided"
         ([Group("w", 7, 1, frozenset("a"), certain=False)], {"a": 6}, NO, 1, 7),
     ],
 )
-def test_packing(
+def test_verdict_and_bounds(
     groups: list[Group], room: dict[str, int], verdict: str, min_pending: int, max_pending: int
 ) -> None:
     packing = pack(groups, room)
@@ -110,7 +110,7 @@ def groups_of(requests: st.SearchStrategy[int]) -> st.SearchStrategy[list[Group]
 
 @settings(max_examples=200, deadline=None)
 @given(groups_of(st.integers(1, 4)), ROOMS)
-def test_no_answer_is_wrong(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_hold_for_all_orders(groups: list[Group], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
     assert packing.min_pending <= min(outcomes) and max(outcomes) <= packing.max_pending
     assert packing.verdict(groups) != "some orders" or 0 in outcomes
@@ -119,7 +119,7 @@ def test_no_answer_is_wrong(groups: list[Group], room: dict[str, int]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 3).flatmap(lambda request: groups_of(st.just(request))), ROOMS)
-def test_equal_requests_are_decided(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_are_exact_for_equal_requests(groups: list[Group], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
     assert (packing.min_pending, packing.max_pending) == (min(outcomes), max(outcomes))
     assert packing.verdict(groups) != "not decided"
@@ -127,7 +127,7 @@ def test_equal_requests_are_decided(groups: list[Group], room: dict[str, int]) -
     assert sum(packing.pending(one) for one in groups) == packing.min_pending
 
 
-def test_shapes_too_many_for_their_sets_are_still_bounded() -> None:
+def test_many_shapes_are_still_bounded() -> None:
     letters = "abcdefghijkl"
     groups = [group(f"w{first}{second}", 2, 1, first + second) for first, second in pairwise(letters)]
     packing = pack(groups, dict.fromkeys(letters, 1))
@@ -136,7 +136,7 @@ def test_shapes_too_many_for_their_sets_are_still_bounded() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(groups_of(st.integers(1, 3)), ROOMS)
-def test_uncertain_pods_may_be_anywhere_or_nowhere(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_hold_for_uncertain_candidates(groups: list[Group], room: dict[str, int]) -> None:
     first, *others = groups
     packing = pack([replace(first, certain=False), *others], room)
     for truth in (frozenset[str](), first.candidates, frozenset(sorted(first.candidates)[:1])):
@@ -146,7 +146,7 @@ def test_uncertain_pods_may_be_anywhere_or_nowhere(groups: list[Group], room: di
 
 @settings(deadline=None)
 @given(groups_of(st.integers(1, 4)), ROOMS)
-def test_no_seat_is_taken_twice_nor_against_a_selector(groups: list[Group], room: dict[str, int]) -> None:
+def test_placement_respects_room_and_candidates(groups: list[Group], room: dict[str, int]) -> None:
     packing = pack(groups, room)
     for node, amount in room.items():
         assert sum(one.request * packing.placements[one.name].count(node) for one in groups) <= amount

@@ -1,20 +1,14 @@
 """The slice map, and the command that prints it."""
 
-import io
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.capacity.render.summary import WIDTH
-from k3sgpu.cli.main import main
 from tests.data.stack_files import GOOD, RESOURCES, with_
 from tests.unit.capacity.fits import fit_of_settings
 
@@ -26,7 +20,7 @@ def picture_of(changes: dict[str, Any]) -> str:
     return capacity.render_slice_map(fit_of_settings(s.parse(with_(changes))))
 
 
-def test_the_map_of_the_article() -> None:
+def test_map_of_the_article() -> None:
     fit = fit_of_settings(s.read_stack_file(ROOT / "Pulumi.dev.yaml"))
     assert capacity.render_slice_map(fit) == (
         """\
@@ -40,7 +34,7 @@ A1  nvidia-plugin-test-2#1  2 nvidia.com/gpu on gpu-1
 A2  nvidia-plugin-test-2#2  2 nvidia.com/gpu on gpu-1
 
 4 of 6 slices taken (nvidia.com/gpu)
-Time-slicing does not divide memory: a slice's MiB are what is left if all take alike.
+Time-slicing does not limit memory: the MiB per slice assume equal use by all pods.
 
 The pods fit in any order.
 Rolling update: every new pod finds room, however many Deployments are updated at once.
@@ -54,13 +48,13 @@ def test_slices_go_to_the_emptiest_card() -> None:
     assert "card 0  [A1][A2][  ]" in text and "card 1  [A1][A2][  ]" in text
 
 
-def test_what_others_use_is_on_the_map() -> None:
+def test_reserved_slices_are_shown() -> None:
     text = picture_of({"pools/rtx/reserved": {"nvidia.com/gpu": 1}})
     assert "[x ][A1][A1][A2][A2][  ]" in text and "5 of 6 slices taken" in text
     assert "x   outside the stack, on gpu-1  1 nvidia.com/gpu on gpu-1" in text
 
 
-def test_a_whole_card_is_a_card() -> None:
+def test_unshared_card_is_one_cell() -> None:
     text = picture_of({"pools/rtx/gpu/profile": "none", "workloads/w": {}})
     assert "[A1]\n          taken; 143771 MiB, not shared" in text
     assert "1 of 1 cards taken (nvidia.com/gpu)" in text and "Time-slicing" not in text
@@ -85,25 +79,25 @@ def test_partitions_are_shown_apart() -> None:
     assert "0 of 1 partitions taken (nvidia.com/mig-3g.71gb)" in text
 
 
-def test_mps_is_not_told_as_time_slicing() -> None:
+def test_mps_has_its_own_memory_note() -> None:
     profile = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
     text = picture_of({"sharing/profiles/six": profile, "workloads/w/gpus": 1})
     assert "Time-slicing" not in text and "MPS" in text
 
 
-def test_who_is_pending_is_told() -> None:
+def test_pending_pods_are_listed_with_messages() -> None:
     text = picture_of({"workloads/w/replicas": 4})
     assert "Pending (1):\n  w#4  0/2 nodes are available: 2 Insufficient nvidia.com/gpu." in text
 
 
-def test_no_gpu_at_all() -> None:
+def test_map_without_gpus() -> None:
     pools = {"control": GOOD["pools"]["control"]}
     assert (
         picture_of({"pools": pools, "workloads": {}}) == "no GPU: server-1\n\nno slices: no node has a GPU\n"
     )
 
 
-def test_other_seats_than_the_planned_can_be_shown() -> None:
+def test_placements_of_a_running_cluster_can_be_shown() -> None:
     fit = fit_of_settings(s.parse(with_({"workloads/w/replicas": 9})))
     text = capacity.render_slice_map(
         fit, [capacity.Placement("w-5d9c-x7k2p", "w", "gpu-1", "nvidia.com/gpu", 3)]
@@ -112,14 +106,14 @@ def test_other_seats_than_the_planned_can_be_shown() -> None:
     assert "3 of 6 slices taken" in text and "Pending" not in text
 
 
-def test_more_taken_than_there_is_can_be_shown() -> None:
+def test_more_slices_taken_than_offered_can_be_shown() -> None:
     """After 6 slices became 2, running pods keep what they have."""
     fit = fit_of_settings(s.parse(with_({f"{RESOURCES}/0/replicas": 2, "workloads": {}})))
     text = capacity.render_slice_map(fit, [capacity.Placement("p", "w", "gpu-1", "nvidia.com/gpu", 4)])
     assert "[A1][A1][A1][A1]" in text and "4 of 2 slices taken, 0 free" in text
 
 
-def test_a_large_cluster_has_a_line_a_node_and_a_line_a_workload() -> None:
+def test_large_cluster_has_one_line_per_node_and_workload() -> None:
     hosts = {f"gpu-{n}": f"10.1.0.{n}" for n in range(1, 101)}
     text = picture_of({"pools/rtx/hosts": hosts, "workloads/w/replicas": 150})
     assert len(text.splitlines()) < 115
@@ -139,7 +133,7 @@ def test_large_cluster_shows_a_node_in_maintenance() -> None:
     st.integers(1, 80), st.integers(2, 200), st.integers(0, 60), st.integers(1, 9),
     st.text("ab", min_size=1, max_size=63),
 )  # fmt: skip
-def test_no_line_is_too_long_and_every_slice_is_drawn(
+def test_lines_are_short_and_every_slice_is_drawn(
     cards: int, replicas: int, pods: int, gpus: int, name: str
 ) -> None:
     changes = {"pools/rtx/gpu/count": cards, f"{RESOURCES}/0/replicas": replicas,
@@ -150,85 +144,3 @@ def test_no_line_is_too_long_and_every_slice_is_drawn(
     if cards <= 64:
         assert text.count("[") == cards * replicas
     assert text.isascii()
-
-
-def written(folder: Path, changes: dict[str, Any]) -> str:
-    """A stack file with the good settings, changed."""
-    config = {f"k3s-gpu-sharing:{key}": value for key, value in with_(changes).items()}
-    file = folder / "Pulumi.x.yaml"
-    file.write_text(json.dumps({"config": config}))
-    return str(file)
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "out", "err"),
-    [
-        ({}, 0, "4 of 6 slices taken", ""),
-        ({"workloads/w/replicas": 4}, 1, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.", ""),
-        ({"workloads/w/replicas": 4, "fit": "off"}, 1, "Pending (1)", ""),
-        ({"workloads/w/nodeSelector": {"zone": "a"}}, 0, "1 warning", ""),
-        ({f"{RESOURCES}/0/replicas": 1}, 2, "", "number of replicas must be >= 2"),
-    ],
-    ids=["fits", "misfit", "misfit, fit off", "undecided", "refused"],
-)
-def test_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any], status: int, out: str, err: str,
-) -> None:  # fmt: skip
-    assert main(["fit", "--file", written(tmp_path, changes)]) == status
-    printed = capsys.readouterr()
-    assert out in printed.out and err in printed.err
-    assert bool(printed.out) == bool(out) and bool(printed.err) == bool(err)
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "fits"),
-    [({}, 0, True), ({"workloads/w/replicas": 4}, 1, False), ({"fit": "x"}, 2, None)],
-)
-def test_the_command_for_machines(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any], status: int, fits: bool | None,
-) -> None:  # fmt: skip
-    assert main(["fit", "--file", written(tmp_path, changes), "--json"]) == status
-    told = json.loads(capsys.readouterr().out)
-    assert told.get("fits") is fits
-    assert bool(told["problems"]) == bool(status)
-    if status == 0:
-        assert told["totals"] == {"nvidia.com/gpu": {"taken": 4, "offered": 6}}
-        assert told["placements"] == {"w#1": "gpu-1", "w#2": "gpu-1"}
-
-
-def test_what_runs_in_a_cluster_is_taken_into_account(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    node = {"kind": "Node", "metadata": {"name": "gpu-1"}, "status": {"allocatable": {"nvidia.com/gpu": "6"}}}
-    asks = {"resources": {"requests": {"nvidia.com/gpu": "3"}}}
-    pod = {
-        "kind": "Pod",
-        "metadata": {"name": "other", "namespace": "default"},
-        "spec": {"nodeName": "gpu-1", "containers": [asks]},
-    }
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"items": [node, pod]})))
-    assert main(["fit", "--file", written(tmp_path, {}), "--cluster", "-"]) == 1
-    assert "1 of 2 pods stays Pending" in capsys.readouterr().out
-    objects = tmp_path / "objects.json"
-    objects.write_text(json.dumps({"items": [node]}))
-    assert main(["fit", "--file", written(tmp_path, {}), "--cluster", str(objects)]) == 0
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"items": [1]}', None])
-def test_what_is_no_list_of_a_clusters_objects_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None
-) -> None:
-    file = tmp_path / "objects.json"
-    if text is not None:
-        file.write_text(text)
-    assert main(["fit", "--file", written(tmp_path, {}), "--cluster", str(file)]) == 2
-    assert "kubectl get nodes,pods" in capsys.readouterr().err
-
-
-def test_the_command_runs_as_a_module() -> None:
-    command = [sys.executable, "-m", "k3sgpu", "fit", "--file", "Pulumi.single.yaml"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert "4 of 6 slices taken" in ran.stdout

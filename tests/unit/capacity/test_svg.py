@@ -4,11 +4,8 @@ import xml.etree.ElementTree as tree
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from k3sgpu import capacity
 from k3sgpu import settings as s
-from k3sgpu.cli.main import main
 from tests.data.stack_files import with_
 from tests.unit.capacity.fits import fit_of_settings
 
@@ -24,7 +21,7 @@ def drawn(changes: dict[str, Any]) -> tuple[list[str], list[tree.Element]]:
     return texts, list(document.iter(f"{space}rect"))
 
 
-def test_who_sits_where_and_what_is_free() -> None:
+def test_drawing_shows_placements_and_free_slices() -> None:
     texts, fields = drawn({})
     assert "A1" in texts and "A2" in texts
     assert "4 of 6 slices taken, 2 free" in texts
@@ -33,21 +30,21 @@ def test_who_sits_where_and_what_is_free() -> None:
     assert "no GPU: server-1" in texts
 
 
-def test_what_waits_and_why() -> None:
+def test_drawing_shows_pending_pods_with_messages() -> None:
     texts, _ = drawn({"workloads/w/replicas": 4})
     assert "Pending: 1" in texts
     assert "w1 pod, 2 nvidia.com/gpu each" in texts
     assert "0/2 nodes are available: 2 Insufficient nvidia.com/gpu." in texts
 
 
-def test_what_others_use_and_a_host_in_maintenance() -> None:
+def test_drawing_shows_reserved_slices_and_maintenance() -> None:
     host = {"address": "10.0.0.22", "maintenance": True}
     texts, _ = drawn({"pools/rtx/reserved": {"nvidia.com/gpu": 1}, "pools/rtx/hosts/gpu-2": host})
     assert "x" in texts
     assert any(text.endswith("in maintenance") for text in texts)
 
 
-def test_many_cards_are_a_bar_a_node() -> None:
+def test_many_cards_are_drawn_as_bars() -> None:
     hosts: dict[str, Any] = {f"gpu-{number}": f"10.0.1.{number}" for number in range(1, 80)}
     hosts["gpu-80"] = {"address": "10.0.1.80", "maintenance": True}
     texts, _ = drawn({"pools/rtx/hosts": hosts})
@@ -56,13 +53,6 @@ def test_many_cards_are_a_bar_a_node() -> None:
     assert texts.count("in maintenance") == 1
 
 
-def test_the_command_draws_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    target = tmp_path / "fit.svg"
-    assert main(["fit", "--file", "Pulumi.dev.yaml", "--svg", str(target)]) == 0
-    assert tree.fromstring(target.read_text()).tag.endswith("svg")
-
-
-def test_the_drawing_in_the_docs_is_current() -> None:
+def test_drawing_in_the_docs_is_current() -> None:
     fresh = capacity.render_svg(fit_of_settings(s.read_stack_file(ROOT / "Pulumi.dev.yaml")))
     assert (ROOT / CURRENT).read_text() == fresh, f"make fit SVG={CURRENT}"

@@ -1,0 +1,92 @@
+"""The device plugin's configuration: its text, its keys, its ConfigMap."""
+
+import re
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k3sgpu import capacity
+from k3sgpu import settings as s
+from tests.data.stack_files import RESOURCES, with_
+
+SLICING = "sharing/profiles/six/timeSlicing"
+
+
+def text_of(changes: dict[str, Any]) -> str:
+    """The plugin's file for the profile six."""
+    return capacity.device_plugin_config(s.parse(with_({"workloads": {}, **changes})).sharing.profiles["six"])
+
+
+def test_configuration_text_of_time_slicing() -> None:
+    assert text_of({}) == (
+        "version: v1\nsharing:\n  timeSlicing:\n"
+        "    resources:\n    - name: nvidia.com/gpu\n      replicas: 6\n"
+    )
+    assert text_of({"sharing/profiles/six": {}}) == "version: v1\n"
+    flags = {f"{SLICING}/renameByDefault": True, f"{SLICING}/failRequestsGreaterThanOne": True}
+    slicing = yaml.safe_load(text_of(flags))["sharing"]["timeSlicing"]
+    assert slicing["renameByDefault"] is True and slicing["failRequestsGreaterThanOne"] is True
+
+
+def test_mps_profile_is_written_under_mps() -> None:
+    profile = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
+    assert yaml.safe_load(text_of({"sharing/profiles/six": profile})) == {
+        "version": "v1",
+        "sharing": {
+            "mps": {
+                "failRequestsGreaterThanOne": True,
+                "resources": [{"name": "nvidia.com/gpu", "replicas": 4}],
+            }
+        },
+    }
+
+
+def test_mig_strategy_is_written_as_a_flag() -> None:
+    assert text_of({"sharing/profiles/six": {"migStrategy": "single"}}) == (
+        "version: v1\nflags:\n  migStrategy: single\n"
+    )
+
+
+def test_equal_profiles_give_equal_texts() -> None:
+    spelled = {f"{SLICING}/renameByDefault": False, f"{SLICING}/failRequestsGreaterThanOne": False}
+    assert text_of(spelled) == text_of({}) == text_of({f"{RESOURCES}/0/name": "gpu"})
+
+
+def test_key_changes_only_with_the_text() -> None:
+    six, eight = text_of({}), text_of({f"{RESOURCES}/0/replicas": 8})
+    assert capacity.config_key("a", six) == capacity.config_key("a", six) != capacity.config_key("a", eight)
+    assert capacity.config_key("none", "version: v1\n") == "none"
+
+
+def test_config_map_holds_every_profile() -> None:
+    data = capacity.config_map_data(s.parse(with_({"sharing/profiles/idle": {}})))
+    assert [key.rpartition("-")[0] or key for key in data] == ["idle", "none", "six"]
+    assert data["none"] == "version: v1\n"
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?", fullmatch=True).filter(
+    lambda name: name != "none"
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NAMES, st.integers(2, 10_000), st.integers(1, 16))
+def test_any_profile_gives_a_valid_key_and_text(name: str, replicas: int, cards: int) -> None:
+    profile = {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": replicas}]}}
+    parsed = s.parse(
+        with_(
+            {
+                "sharing": {"profiles": {name: profile}},
+                "pools/rtx/gpu/profile": name,
+                "pools/rtx/gpu/count": cards,
+            }
+        )
+    )
+    offer = next(offer for offer in capacity.offers(parsed) if offer.cards)
+    key = offer.labels["nvidia.com/device-plugin.config"]
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", key)
+    (shared,) = yaml.safe_load(capacity.config_map_data(parsed)[key])["sharing"]["timeSlicing"]["resources"]
+    assert shared == {"name": "nvidia.com/gpu", "replicas": replicas}
+    assert offer.resources == {"nvidia.com/gpu": cards * replicas}
