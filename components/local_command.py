@@ -6,7 +6,7 @@ from typing import Literal
 import pulumi
 from pulumi_command import local
 
-from components.sdk_workarounds import split_variable
+from k3sgpu.handoff.environment import split_variable
 
 
 def local_command(
@@ -32,11 +32,17 @@ def local_command(
         name,
         create=command if runs_on == "create" else None,
         update=command if runs_on == "update" else None,
-        environment={
-            key: part for variable in environment.items() for key, part in split_variable(*variable)
-        },
+        environment=_split_long_texts(environment),
         stdin=pulumi.Output.secret(stdin),
         add_previous_output_in_env=remembers,
         logging=local.Logging.STDERR if remembers else None,
         opts=pulumi.ResourceOptions.merge(opts, secret),
     )
+
+
+def _split_long_texts(environment: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """Splits texts that are too long for one variable. An Output, whose length is not known, stays whole."""
+    variables: dict[str, pulumi.Input[str]] = {}
+    for name, value in environment.items():
+        variables.update(split_variable(name, value) if isinstance(value, str) else {name: value})
+    return variables

@@ -18,9 +18,6 @@ T = TypeVar("T")
 
 NODES_PER_SCRIPT = 200
 """A script is one argument of the shell that sshd starts, and Linux allows 128 KiB for one (execve(2))."""
-VARIABLE_LENGTH = 100_000
-"""Characters of one environment variable. Linux starts no program with a longer one than 128 KiB (execve(2)),
-and the inventory of some 350 hosts is longer."""
 
 
 def child_options(parent: pulumi.Resource, opts: ResourceOptions | None, **more) -> ResourceOptions:
@@ -73,16 +70,3 @@ def node_batches(nodes: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
     """The nodes in batches that fit into one script, each with the position of its first node."""
     for start in range(0, len(nodes), NODES_PER_SCRIPT):
         yield start, nodes[start : start + NODES_PER_SCRIPT]
-
-
-def split_variable(name: str, value: pulumi.Input[str]) -> Iterator[tuple[str, pulumi.Input[str]]]:
-    """An environment variable as NAME, NAME_2, NAME_3, …, each short enough for Linux.
-
-    `k3sgpu.handoff.environment.read_variable` joins them. An Output, whose length is not known, stays whole.
-    """
-    if not isinstance(value, str):
-        yield name, value
-        return
-    yield name, value[:VARIABLE_LENGTH]
-    for number, start in enumerate(range(VARIABLE_LENGTH, len(value), VARIABLE_LENGTH), 2):
-        yield f"{name}_{number}", value[start : start + VARIABLE_LENGTH]

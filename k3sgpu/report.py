@@ -1,4 +1,4 @@
-"""What was looked at and what was found there, as one text or as JSON."""
+"""The report of a check: what was checked and which problems were found, as text or as JSON."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -7,53 +7,55 @@ from typing import Any
 
 from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
-QUIET_ABOVE = 20  # with more machines than this, those in order share one line
+MAX_LISTED = 20
+"""Above this number, subjects without a problem share one line."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict of one look: what was looked at (name → one line about it), what was found."""
+    """The result of one check."""
 
     title: str
     subjects: Mapping[str, str]
+    """What was checked: name → one line about it."""
     problems: Sequence[Problem]
     notes: Sequence[str] = ()
-    """What stands beside the problems: words of others that help to understand them."""
+    """Further lines, for instance events of the cluster that help to understand a problem."""
 
     @property
     def errors(self) -> int:
+        """How many problems are errors."""
         return sum(problem.severity == "error" for problem in self.problems)
 
     @property
     def warnings(self) -> int:
+        """How many problems are warnings."""
         return sum(problem.severity == "warning" for problem in self.problems)
 
     @property
     def waived(self) -> int:
+        """How many problems the stack file waives."""
         return sum(problem.severity == "waived" for problem in self.problems)
 
     @property
     def exit_code(self) -> int:
-        """0: fine, warnings allowed. 1: errors."""
+        """0 without errors, warnings allowed; 1 with errors."""
         return 1 if self.errors else 0
 
 
 def as_text(report: Report) -> str:
-    """The report for people: what has errors first, one line for what is in order."""
-    groups = _groups(report)
-    lines = [f"{report.title}: {counts(report.problems) or 'all in order'}"]
+    """The report for people: subjects with errors first, one line for each without a problem."""
+    groups = _problems_by_subject(report)
+    lines = [f"{report.title}: {counts(report.problems) or 'no problems'}"]
     for name, problems in groups:
         if problems:
-            lines += [
-                "",
-                _subject(report, name),
-                *(textwrap.indent(block(one, one.check), "  ") for one in problems),
-            ]
+            blocks = [textwrap.indent(block(problem, problem.check), "  ") for problem in problems]
+            lines += ["", _subject(report, name), *blocks]
     fine = [name for name, problems in groups if not problems]
-    if fine and any(problems for _, problems in groups):
+    if fine and len(fine) < len(groups):
         lines.append("")
-    if len(fine) > QUIET_ABOVE:
-        lines.append(f"in order: {names(fine)}")
+    if len(fine) > MAX_LISTED:
+        lines.append(f"ok: {names(fine)}")
     else:
         lines += [f"ok  {_subject(report, name)}" for name in fine]
     if report.notes:
@@ -62,12 +64,12 @@ def as_text(report: Report) -> str:
 
 
 def names(hosts: Sequence[str]) -> str:
-    """Hosts in a line: all of them, or how many and the first and last."""
-    return ", ".join(hosts) if len(hosts) <= QUIET_ABOVE else f"{len(hosts)} ({hosts[0]} … {hosts[-1]})"
+    """Host names in a line: all of them, or with many how many, the first and the last."""
+    return ", ".join(hosts) if len(hosts) <= MAX_LISTED else f"{len(hosts)} ({hosts[0]} … {hosts[-1]})"
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report for programs: flat, one entry a problem."""
+    """The report for programs: flat, with one entry for each problem."""
     return {
         "title": report.title,
         "ok": report.errors == 0,
@@ -80,18 +82,14 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _groups(report: Report) -> list[tuple[str, list[Problem]]]:
-    names = list(dict.fromkeys([*report.subjects, *(problem.where for problem in report.problems)]))
-    groups = [
-        (
-            name,
-            sorted(
-                (f for f in report.problems if f.where == name), key=lambda f: SEVERITIES.index(f.severity)
-            ),
-        )
-        for name in names
-    ]
-    return sorted(groups, key=lambda group: -sum(f.severity == "error" for f in group[1]))
+def _problems_by_subject(report: Report) -> list[tuple[str, list[Problem]]]:
+    """The problems of each subject, the worst first; the subject with most errors comes first."""
+    groups: dict[str, list[Problem]] = {name: [] for name in report.subjects}
+    for problem in report.problems:
+        groups.setdefault(problem.where, []).append(problem)
+    for problems in groups.values():
+        problems.sort(key=lambda problem: SEVERITIES.index(problem.severity))
+    return sorted(groups.items(), key=lambda group: -sum(one.severity == "error" for one in group[1]))
 
 
 def _subject(report: Report, name: str) -> str:

@@ -34,6 +34,18 @@ its slices a moment ago."""
 
 # SSH, and what is run over it.
 
+SSH_CONNECT_SECONDS = 15
+"""TCP connection, key exchange and login together. A hundred machines are tried at once, so dead ones among
+them cost this time once."""
+FACTS_SECONDS = 30
+"""facts.sh on one machine, from the request to its last line. Its slowest command is nvidia-smi, which has
+20 s: with eight cards without persistence mode it takes more than ten."""
+UPLOAD_STALL_SECONDS = 60
+"""How long a machine may accept nothing of a file that is sent to it. A slow network is no error, so the
+whole transfer has no deadline."""
+UPLOAD_ANSWER_SECONDS = 120
+"""How long a machine may take to hash the files that it has, or the one that arrived."""
+
 # Scripts on hosts.
 
 SCRIPT_TIMEOUTS = {

@@ -63,7 +63,10 @@ def cluster(
             "inventory": json.dumps(machines, sort_keys=True),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
         },
-        "upload_plans": release_upload.build_upload_plans(settings, files, machines),
+        "upload_plans": {
+            name: json.dumps(plan, sort_keys=True)
+            for name, plan in release_upload.build_upload_plans(settings, files, machines).items()
+        },
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
         "drain_timeout_seconds": k3s.drain_timeout_seconds,

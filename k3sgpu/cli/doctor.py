@@ -20,7 +20,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k3sgpu.cli.arguments import add_file, add_json
 from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable, read_text, stack_name
@@ -29,6 +29,7 @@ from k3sgpu.report import Report, as_json, as_text
 
 if TYPE_CHECKING:
     from k3sgpu.handoff.expected_state import ExpectedState
+    from k3sgpu.handoff.inventory import Inventory
     from k3sgpu.hosts.facts import Facts
 
 AGENT_SECONDS = 5
@@ -77,7 +78,7 @@ def _check_hosts_from_graph(options: argparse.Namespace) -> int:
     by_hand = "python -m k3sgpu doctor hosts --file Pulumi.dev.yaml"
     inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY", by_hand))
     secrets = sys.stdin.read()
-    _check_ssh_agent(required=inventory.get("agent", False))
+    _check_ssh_agent(required=inventory["agent"])
     digests = preflight_cache.host_digests(inventory, secrets, os.environ.get("K3SGPU_GENERATION", ""))
     # Servers are always checked: nodes join them, and the rules for joining compare with them.
     agents = {host["name"]: digests[host["name"]] for host in inventory["hosts"] if host["role"] == "agent"}
@@ -90,14 +91,14 @@ def _check_hosts_from_graph(options: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _look(
-    inventory: Mapping[str, Any], secrets: str, known: Mapping[str, Facts]
-) -> tuple[Report, dict[str, Facts]]:
+def _look(inventory: Inventory, secrets: str, known: Mapping[str, Facts]) -> tuple[Report, dict[str, Facts]]:
     """Checks the hosts that are not `known`: the report, and the facts of every host."""
     from k3sgpu.doctor.host_check import check_hosts
+    from k3sgpu.handoff.inventory import ssh_targets
     from k3sgpu.hosts.logins import logins_for, read_secrets
 
-    logins = logins_for(inventory, read_secrets(secrets), os.environ.get("SSH_AUTH_SOCK", ""))
+    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if inventory["agent"] else None
+    logins = logins_for(ssh_targets(inventory), read_secrets(secrets), agent_socket)
     return check_hosts(inventory, logins, known)
 
 
@@ -154,7 +155,7 @@ def _print_report(report: Report, options: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _inventory(file: str) -> dict[str, Any]:
+def _inventory(file: str) -> Inventory:
     """The inventory of a stack file. Raises InputError and SettingsError."""
     from k3sgpu.handoff.inventory import build_inventory
     from k3sgpu.settings import read_stack_file, resolve_ssh

@@ -1,7 +1,7 @@
 """For the Pulumi program: put the files of a k3s release on one host that cannot download them.
 
 Reads the upload plan as JSON from K3SGPU_UPLOAD_PLAN, and the login secrets as a JSON object from stdin.
-Exit status 1: the host has not got all files.
+Exit status 1: the host does not have all files.
 """
 
 import argparse
@@ -18,16 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """1 when the host has not got all files."""
+    """Returns 1 when the host does not have all files."""
+    from k3sgpu.handoff.release_upload import parse_upload_plan
     from k3sgpu.hosts.logins import logins_for, read_secrets
     from k3sgpu.hosts.release_upload import UploadError, upload_release
 
-    plan = read_json_variable("K3SGPU_UPLOAD_PLAN")
-    ends = {"hosts": [plan["host"]], "bastion": plan["bastion"], "agent": plan["agent"]}
-    logins = logins_for(ends, read_secrets(sys.stdin.read()), os.environ.get("SSH_AUTH_SOCK", ""))
+    plan = parse_upload_plan(read_json_variable("K3SGPU_UPLOAD_PLAN"))
+    bastion = plan["bastion"]
+    targets = [plan["host"], *([bastion] if bastion else [])]
+    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if plan["agent"] else None
+    logins = logins_for(targets, read_secrets(sys.stdin.read()), agent_socket)
+    folder = Path(plan["release"]["folder"]).expanduser()
     try:
-        print(asyncio.run(upload_release(plan, logins, Path(plan["release"]["folder"]).expanduser())))
-    except UploadError as reason:
-        print_progress(str(reason))
+        print(asyncio.run(upload_release(plan, logins, folder)))
+    except UploadError as error:
+        print_progress(str(error))
         return 1
     return 0

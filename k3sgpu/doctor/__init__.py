@@ -1,1 +1,1 @@
-"""Host facts, and the rules that judge them."""
+"""Checks hosts before an installation: the facts of machines, the rules about them, one report."""

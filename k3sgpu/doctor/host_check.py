@@ -1,80 +1,114 @@
-"""The check of machines over SSH: collect their facts, run the rules, build one report."""
+"""The check of hosts over SSH: collects the facts of their machines, runs the rules, builds one report."""
 
 import asyncio
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.doctor.registry import gib, run_rules
-from k3sgpu.hosts import facts
-from k3sgpu.hosts.facts import Facts
-from k3sgpu.hosts.ssh import Answer, Failure, Login, collect_facts
+from k3sgpu.doctor.machine import Machine, Plan, gib
+from k3sgpu.doctor.registry import CROSS_CHECKS, MACHINE_CHECKS
+from k3sgpu.handoff.inventory import Inventory
+from k3sgpu.hosts.facts import Answer, Facts, collect_facts, facts_script
+from k3sgpu.hosts.ssh import Failure, Login
 from k3sgpu.hosts.ssh_errors import connection_problem
+from k3sgpu.problem import Problem
 from k3sgpu.report import Report, names
-
-NOBODY: Mapping[str, Facts] = MappingProxyType({})
 
 
 def check_hosts(
-    inventory: Mapping[str, Any], logins: Mapping[str, Login], known: Mapping[str, Facts] = NOBODY
+    inventory: Inventory, logins: Mapping[str, Login], known: Mapping[str, Facts] | None = None
 ) -> tuple[Report, dict[str, Facts]]:
-    """Asks the machines of the inventory at one moment and judges them together: the verdict, and what is
-    known of every machine now.
+    """Checks the hosts of the inventory, all at once. Returns the report, and the facts of every machine by
+    host name.
 
-    `logins`: how to log in, by host name. `known`: machines that are not asked, and what they said before.
-    Takes at most CONNECT_S + FACTS_S a hundred machines, however dead they are. Raises InputError when the
-    inventory's host keys cannot be read.
+    `logins`: how to log in, by name of host or bastion. `known`: by host name, facts of an earlier check;
+    these machines are not asked again. Takes at most SSH_CONNECT_SECONDS + FACTS_SECONDS for each hundred
+    machines. Raises InputError when a host key of the inventory cannot be read.
     """
-    asked = [host for host in inventory["hosts"] if host["name"] not in known]
-    question = facts.facts_script(inventory)
-    answers = asyncio.run(collect_facts(asked, logins, inventory.get("bastion"), question))
-    verdict = build_report(
-        inventory, answers, {name: login.public_key for name, login in logins.items()}, known
-    )
-    said = {name: answer.facts for name, answer in answers.items() if isinstance(answer, Answer)}
-    return verdict, {**known, **said}
+    known = known or {}
+    hosts = [host for host in inventory["hosts"] if host["name"] not in known]
+    script = facts_script(inventory["downloads"], inventory["registration"])
+    answers = asyncio.run(collect_facts(hosts, logins, inventory["bastion"], script))
+    public_keys = {name: login.public_key for name, login in logins.items()}
+    report = build_report(inventory, answers, public_keys, known)
+    collected = {name: answer.facts for name, answer in answers.items() if isinstance(answer, Answer)}
+    return report, {**known, **collected}
 
 
 def build_report(
-    inventory: Mapping[str, Any],
+    inventory: Inventory,
     answers: Mapping[str, Answer | Failure],
     public_keys: Mapping[str, str],
-    known: Mapping[str, Facts] = NOBODY,
+    known: Mapping[str, Facts] | None = None,
 ) -> Report:
-    """The verdict over what the machines said, beside those that are `known` and were not asked."""
-    plan = Plan.of(inventory)
-    findings, machines, subjects, behind = [], [], {}, []
-    bastion = inventory.get("bastion")
-    for spec in [*([bastion] if bastion else []), *inventory["hosts"]]:
-        answer = answers.get(spec["name"])
-        if answer is None:  # one that is known, or a bastion that let us through
-            continue
-        if isinstance(answer, Failure) and answer.kind == "bastion":
-            behind.append(spec["name"])
-        elif isinstance(answer, Failure):
-            findings.append(connection_problem(spec, answer, public_keys[spec["name"]]))
-            subjects[spec["name"]] = spec["address"]
-        else:
-            machine = Machine(spec, answer.facts, answer.clock, answer.peer)
+    """The report about the hosts that were asked, compared with those that are `known` from before.
+
+    `public_keys`: by name of host or bastion, the public key of its login.
+    """
+    plan, known = Plan.from_inventory(inventory), known or {}
+    problems: list[Problem] = []
+    machines, subjects, behind_bastion = [], {}, []
+    bastion = inventory["bastion"]
+    if bastion and isinstance(failure := answers.get(bastion["name"]), Failure):
+        problems.append(connection_problem(bastion, failure, public_keys[bastion["name"]]))
+        subjects[bastion["name"]] = bastion["address"]
+    for host in inventory["hosts"]:
+        name, answer = host["name"], answers.get(host["name"])
+        if isinstance(answer, Answer):
+            machine = Machine(host, answer.facts, answer.clock, answer.peer)
             machines.append(machine)
-            subjects[machine.name] = _about(machine, plan)
-    others = [Machine(spec, known[spec["name"]]) for spec in inventory["hosts"] if spec["name"] in known]
-    notes = [f"not looked at, because the bastion was not reached: {', '.join(behind)}"] if behind else []
-    if others:
-        notes.append(f"looked at before, and nothing is new about them: {names(sorted(known))}")
-    return Report("doctor hosts", subjects, [*findings, *run_rules(machines, plan, others)], notes)
+            subjects[name] = _summary(machine, plan)
+        elif answer and answer.kind == "bastion":
+            behind_bastion.append(name)
+        elif answer:
+            problems.append(connection_problem(host, answer, public_keys[name]))
+            subjects[name] = host["address"]
+    others = [Machine(host, known[host["name"]]) for host in inventory["hosts"] if host["name"] in known]
+    problems += run_rules(machines, plan, others)
+    return Report("doctor hosts", subjects, problems, _notes(behind_bastion, sorted(known) if others else []))
 
 
-def _about(machine: Machine, plan: Plan) -> str:
-    said = machine.facts
-    memory = said.number("memory-kib")
-    k3s = said.one("k3s-version")
+def run_rules(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine] = ()) -> list[Problem]:
+    """Runs all rules on `machines` and marks as waived what the stack file waives.
+
+    `others` are machines that were checked before, with the few facts that are still known: `machines` are
+    compared with them, and no problem is reported about them.
+    """
+    waived = {machine.name: machine.spec["waive"] for machine in machines}
+    problems = [
+        replace(problem, check=check.name)
+        for machine in machines
+        for check in MACHINE_CHECKS
+        for problem in check.rule(machine, plan)
+    ]
+    problems += [
+        replace(problem, check=check.name)
+        for check in CROSS_CHECKS
+        for problem in check.rule([*machines, *others], plan)
+        if problem.where in waived
+    ]
+    return [
+        replace(problem, severity="waived") if problem.check in waived[problem.where] else problem
+        for problem in problems
+    ]
+
+
+def _notes(behind_bastion: Sequence[str], unchanged: Sequence[str]) -> list[str]:
+    notes = []
+    if behind_bastion:
+        notes.append(f"not checked, because the bastion could not be reached: {', '.join(behind_bastion)}")
+    if unchanged:
+        notes.append(f"checked before, and nothing has changed since: {names(unchanged)}")
+    return notes
+
+
+def _summary(machine: Machine, plan: Plan) -> str:
+    facts = machine.facts
+    memory, k3s = facts.number("memory-kib"), facts.one("k3s-version")
     parts = [
         machine.spec["address"],
-        said.one("os"),
-        said.one("arch"),
-        f"{said.one('cpus')} CPUs" if said.one("cpus") else "",
+        facts.one("os"),
+        facts.one("arch"),
+        f"{cpus} CPUs" if (cpus := facts.one("cpus")) else "",
         gib(memory) if memory else "",
         f"{machine.gpu['count']} × {machine.gpu['product']}" if machine.gpu else "",
         f"k3s {k3s}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",

@@ -1,82 +1,89 @@
-"""What the rules for machines talk about: one machine, and the plan it is judged by."""
+"""What a rule gets: a machine with its facts, and the plan for the cluster that it is for."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from k3sgpu.hosts.facts import Facts
-from k3sgpu.hosts.ssh import Clock
+from k3sgpu.handoff.inventory import GpuEntry, HostEntry, Inventory
+from k3sgpu.hosts.facts import Clock, Facts
 from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem, Severity
 
-_RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-\S*)?\+k3s(\d+)")
+KIB_PER_GIB = 1024 * 1024
 
-# States of a unit in which k3s may hold its ports.
-_ALIVE = ("active", "activating", "reloading", "deactivating")
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-\S*)?\+k3s(\d+)")
+
+_K3S_RUNS = ("active", "activating", "reloading", "deactivating")
+"""The states of its unit in which k3s may hold its ports."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the machines are for."""
+    """What the stack file plans for the cluster, as far as the rules need it."""
 
     project: str
     stack: str
     k3s_version: str
     mirror: str
     driver: str
-    """host or operator: who brings NVIDIA's driver."""
+    """host or operator: who installs NVIDIA's driver."""
     toolkit: str
-    """host or operator: who brings NVIDIA's container toolkit."""
+    """host or operator: who installs NVIDIA's container toolkit."""
     networks: Mapping[str, str] = field(default_factory=dict)
-    """The cluster's own: clusterCidr and serviceCidr."""
+    """The cluster's own networks: clusterCidr and serviceCidr."""
     servers: int = 1
+    """How many servers the cluster has."""
     flannel: str = "vxlan"
-    """k3s's flannel-backend: how the pods' network crosses from node to node."""
+    """k3s's flannel-backend: how packets of pods cross from node to node."""
     embedded_registry: bool = False
     registration: str = ""
-    """Where the cluster's API is found."""
+    """The address of the cluster's API."""
 
     @classmethod
-    def of(cls, inventory: Mapping[str, Any]) -> "Plan":
-        owner = inventory["owner"]
+    def from_inventory(cls, inventory: Inventory) -> "Plan":
+        """The plan that an inventory describes."""
         return cls(
-            project=owner["project"],
-            stack=owner["stack"],
+            project=inventory["owner"]["project"],
+            stack=inventory["owner"]["stack"],
             k3s_version=inventory["k3sVersion"],
-            mirror=inventory.get("mirror", ""),
+            mirror=inventory["mirror"],
             driver=inventory["driver"],
             toolkit=inventory["toolkit"],
-            networks=inventory.get("networks", {}),
+            networks={
+                "clusterCidr": inventory["networks"]["clusterCidr"],
+                "serviceCidr": inventory["networks"]["serviceCidr"],
+            },
             servers=sum(host["role"] == "server" for host in inventory["hosts"]),
-            flannel=inventory.get("flannel", "vxlan"),
-            embedded_registry=inventory.get("embeddedRegistry", False),
-            registration=inventory.get("registration", ""),
+            flannel=inventory["flannel"],
+            embedded_registry=inventory["embeddedRegistry"],
+            registration=inventory["registration"],
         )
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One host of the inventory together with what it said."""
+    """One host of the inventory with the facts of its machine."""
 
-    spec: Mapping[str, Any]
+    spec: HostEntry
     facts: Facts
     clock: Clock | None = None
     peer: str = ""
-    """The address that was connected to, when the inventory's is a name."""
+    """The address that was connected to, which the inventory may give as a name."""
 
     @property
     def name(self) -> str:
+        """The host's key in the stack file."""
         return self.spec["name"]
 
     @property
     def role(self) -> str:
+        """server or agent."""
         return self.spec["role"]
 
     @property
-    def gpu(self) -> Mapping[str, Any] | None:
-        """What the stack file declares: count and product."""
-        return self.spec.get("gpu")
+    def gpu(self) -> GpuEntry | None:
+        """The cards that the stack file declares."""
+        return self.spec["gpu"]
 
     @property
     def ssh(self) -> str:
@@ -84,33 +91,36 @@ class Machine:
         return ssh_command(self.spec)
 
     def problem(self, found: str, expected: str, remedy: str, severity: Severity = "error") -> Problem:
-        """A problem of this machine; the registry adds the name of the check."""
+        """A problem of this machine; `run_rules` adds the name of the check."""
         return Problem(self.name, found, expected, remedy, severity)
 
     @property
     def marker(self) -> dict[str, str]:
-        """The owner that this program wrote down on the machine: project, stack, host, machine-id."""
+        """The owner marker on the machine: project, stack, host, machine-id. Empty when there is none."""
         return dict(line.split(" ", 1) for line in self.facts.all("owner") if " " in line)
 
     def belongs_to(self, plan: Plan) -> bool:
-        """The marker says this very stack and host key."""
+        """Whether the owner marker names this very stack and host."""
         marker = self.marker
-        return (marker.get("project"), marker.get("stack"), marker.get("host")) == (
-            plan.project,
-            plan.stack,
-            self.name,
-        )
+        owner = (marker.get("project"), marker.get("stack"), marker.get("host"))
+        return owner == (plan.project, plan.stack, self.name)
 
     def installed(self, plan: Plan) -> bool:
-        """The plan's k3s is here already, and by us."""
+        """Whether this program has already installed the planned version of k3s here."""
         return self.belongs_to(plan) and self.facts.one("k3s-version") == plan.k3s_version
 
     @property
-    def k3s_alive(self) -> bool:
-        return any(unit.split()[-1] in _ALIVE for unit in self.facts.all("k3s-unit"))
+    def k3s_runs(self) -> bool:
+        """Whether a k3s may hold its ports, whoever installed it."""
+        return any(unit.split()[-1] in _K3S_RUNS for unit in self.facts.all("k3s-unit"))
 
 
-def release(version: str) -> tuple[int, ...] | None:
+def parse_version(version: str) -> tuple[int, ...] | None:
     """v1.36.2+k3s1 → (1, 36, 2, 1); None for anything else."""
-    match = _RELEASE.fullmatch(version)
+    match = _VERSION.fullmatch(version)
     return tuple(int(part) for part in match.groups()) if match else None
+
+
+def gib(kib: int) -> str:
+    """A number of KiB as text in GiB, with one decimal."""
+    return f"{kib / KIB_PER_GIB:.1f} GiB"

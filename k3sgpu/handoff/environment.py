@@ -1,24 +1,24 @@
-"""What the program hands to a subprocess in environment variables."""
+"""Passes texts to a subprocess in environment variables, a long text in several: NAME, NAME_2, NAME_3, …"""
 
 import os
-from typing import Any
 
-from k3sgpu.problem import InputError
+MAX_CHARACTERS = 100_000
+"""The longest text of one variable. Linux starts no program with a string of more than 128 KiB in its
+environment (execve(2), MAX_ARG_STRLEN), and a cluster of some hundred nodes needs more. The same limits what
+a Command passes to its next run: its output comes back as PULUMI_COMMAND_STDOUT and PULUMI_COMMAND_STDERR."""
 
 
-def read_variable(variable: str) -> str:
-    """What the Pulumi program says in `variable`, and in `variable`_2 and so on where one is too short for it
-    (components/local_program.py); "" where it says nothing."""
-    parts = [os.environ.get(variable, "")]
-    while more := os.environ.get(f"{variable}_{len(parts) + 1}"):
+def split_variable(name: str, text: str) -> dict[str, str]:
+    """The variables that hold `text`: `name`, and `name`_2 and so on where one is too short for it."""
+    variables = {name: text[:MAX_CHARACTERS]}
+    for number, start in enumerate(range(MAX_CHARACTERS, len(text), MAX_CHARACTERS), 2):
+        variables[f"{name}_{number}"] = text[start : start + MAX_CHARACTERS]
+    return variables
+
+
+def read_variable(name: str) -> str:
+    """The text that `split_variable` put into the environment; "" when `name` is not set."""
+    parts = [os.environ.get(name, "")]
+    while more := os.environ.get(f"{name}_{len(parts) + 1}"):
         parts.append(more)
     return "".join(parts)
-
-
-def fields(data: object, what: str, **wanted: type) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise InputError(f"{what} is {type(data).__name__}; a JSON object was expected")
-    for name, kind in wanted.items():
-        if not isinstance(data.get(name), kind):
-            raise InputError(f"{what}: {name} is {data.get(name)!r}; expected: {kind.__name__}")
-    return data

@@ -1,104 +1,180 @@
 """The inventory: the hosts of a stack, as the preflight and the release upload get them. It holds no
 secret."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired
 from urllib.parse import quote
 
-from k3sgpu.handoff.environment import fields
+from typing_extensions import TypedDict
+
+from k3sgpu.handoff.validation import validate
 from k3sgpu.problem import InputError
 
 if TYPE_CHECKING:
-    from k3sgpu.settings import Endpoint, Settings, SshAccess
+    from k3sgpu.settings import Endpoint, Gpu, Node, Settings, SshAccess
 
 BASTION = "the bastion"
-"""Its name in reports; no host can be called so."""
+"""The bastion's name in reports. No host can have this name."""
+
+
+class Owner(TypedDict):
+    """Whose machines these are; the owner marker on a machine says the same."""
+
+    project: str
+    stack: str
+
+
+class GpuEntry(TypedDict):
+    """The cards that the stack file declares for one host."""
+
+    count: int
+    product: str
+    """As feature discovery writes it, for instance Tesla-T4."""
+    driver: NotRequired[str]
+    """The declared version of NVIDIA's driver, or the beginning of it."""
+
+
+class SshTarget(TypedDict):
+    """A host or the bastion: how to log in there."""
+
+    name: str
+    address: str
+    port: int
+    user: str
+    hostKey: str
+    """The only host key that is accepted, as a public key line."""
+    knownHostsFile: str | None
+    """The file that the host key was read from; null when it stands in the stack file. Remedies name it."""
+    privateKeyFile: str | None
+    """Null: the SSH agent's keys or the secret sshPrivateKey."""
+    jump: NotRequired[str | None]
+    """The bastion in front of a host, as ssh -J takes it. Null: none. Absent for the bastion itself."""
+    sudoPassword: NotRequired[bool]
+    """Whether the secret sudoPassword is for this host's sudo. Absent for the bastion."""
+
+
+class HostEntry(SshTarget):
+    """A host of the stack file."""
+
+    role: str
+    """server or agent."""
+    nodeIp: str
+    """The address that k3s gets as the node's own."""
+    waive: list[str]
+    """The checks that the stack file waives for this host."""
+    gpu: GpuEntry | None
+    """Null: no cards are declared, or the host is under maintenance."""
+
+
+class Networks(TypedDict):
+    """The networks of pods and services, each as a list of CIDRs with commas."""
+
+    clusterCidr: str
+    serviceCidr: str
+
+
+class Inventory(TypedDict):
+    """The hosts of a stack, and what the checks have to know about the cluster."""
+
+    owner: Owner
+    k3sVersion: str
+    mirror: str
+    """Where k3s is downloaded from; file:// for local files."""
+    driver: str
+    """host or operator: who installs NVIDIA's driver."""
+    toolkit: str
+    """host or operator: who installs NVIDIA's container toolkit."""
+    networks: Networks
+    flannel: str
+    """k3s's flannel-backend."""
+    embeddedRegistry: bool
+    downloads: list[str]
+    """The URLs that an installation downloads from; none when all files are local."""
+    registration: str
+    """The address of the cluster's API; "" when there is no server."""
+    secrets: list[str]
+    """The names of the secrets that logging in takes."""
+    agent: bool
+    """Whether hosts without a privateKeyFile use the SSH agent's keys."""
+    bastion: SshTarget | None
+    hosts: list[HostEntry]
+    """Sorted by name."""
 
 
 def build_inventory(
-    settings: Settings, ssh_access: Mapping[str, SshAccess], project: str, stack: str
-) -> dict[str, Any]:
-    """The machines of a stack as doctor is told about them, sorted by name.
-
-    `ssh_access` is what `settings.resolve_ssh` found out: the host key that each machine must show.
-    `knownHostsFile` is where that key stands, null when it stands in the stack file itself: remedies name it.
-    `downloads` are the addresses that an installation fetches from, `registration` is where the API is found.
-    `jump` is the bastion that the way leads through, as ssh -J takes it; `agent`: logins without a
-    privateKeyFile use the SSH agent's keys. `sudoPassword`: the stack has one for this host's sudo.
-    """
-    bastion, through = settings.bastion, next((a.bastion for a in ssh_access.values() if a.bastion), None)
+    settings: "Settings", ssh_access: Mapping[str, "SshAccess"], project: str, stack: str
+) -> Inventory:
+    """Builds the inventory of a stack. `ssh_access` is what `settings.resolve_ssh` returned."""
+    bastion, access = settings.bastion, next((a.bastion for a in ssh_access.values() if a.bastion), None)
+    k3s = settings.k3s
     return {
         "owner": {"project": project, "stack": stack},
-        "k3sVersion": settings.k3s.version,
-        "mirror": settings.k3s.mirror,
+        "k3sVersion": k3s.version,
+        "mirror": k3s.mirror,
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
-        "networks": {
-            "clusterCidr": settings.k3s.cluster_cidr,
-            "serviceCidr": settings.k3s.service_cidr,
-        },
-        "flannel": settings.k3s.flannel_backend,
-        "embeddedRegistry": bool(settings.k3s.config.get("embedded-registry")),
+        "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
+        "flannel": k3s.flannel_backend,
+        "embeddedRegistry": bool(k3s.config.get("embedded-registry")),
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
-        "registration": settings.k3s.registration_address
-        or next((server.node_ip for server in settings.servers), ""),
+        "registration": k3s.registration_address or next((server.node_ip for server in settings.servers), ""),
         "secrets": sorted(settings.login_secrets),
         "agent": settings.ssh.agent,
-        "bastion": _end(BASTION, bastion, settings, through) if bastion and through else None,
-        "hosts": [
-            {
-                **_end(node.name, node, settings, ssh_access[node.name]),
-                "role": node.role,
-                "nodeIp": node.node_ip,
-                "waive": sorted({*settings.doctor.waive, *node.waive}),
-                "jump": settings.jump(node),
-                "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
-                "gpu": {
-                    "count": node.gpu.count,
-                    "product": node.gpu.product,
-                    **({"driver": node.gpu.driver} if node.gpu.driver else {}),
-                }
-                if node.gpu and not node.maintenance
-                else None,
-            }
-            for node in settings.machines
-        ],
+        "bastion": _ssh_target(BASTION, bastion, settings, access) if bastion and access else None,
+        "hosts": [_host_entry(node, settings, ssh_access[node.name]) for node in settings.machines],
     }
 
 
-def _downloads(settings: Settings) -> tuple[str, str]:
+def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> HostEntry:
+    waived: set[str] = {*settings.doctor.waive, *node.waive}
+    return {
+        **_ssh_target(node.name, node, settings, access),
+        "role": node.role or "",  # never empty: only Nodes of an existing cluster have none
+        "nodeIp": node.node_ip,
+        "waive": sorted(waived),
+        "jump": settings.jump(node),
+        "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
+        "gpu": _gpu_entry(node.gpu) if node.gpu and not node.maintenance else None,
+    }
+
+
+def _gpu_entry(gpu: "Gpu") -> GpuEntry:
+    entry: GpuEntry = {"count": gpu.count, "product": gpu.product}
+    if gpu.driver:
+        entry["driver"] = gpu.driver
+    return entry
+
+
+def _downloads(settings: "Settings") -> tuple[str, str]:
     k3s = settings.k3s
-    # As converge.sh writes the version: some mirrors read a '+' as a blank.
+    # converge.sh writes the version in this form too: some mirrors read a '+' as a blank.
     return f"{k3s.mirror}/{quote(k3s.version, safe='')}/k3s", k3s.install_script_url
 
 
-def _end(name: str, end: Endpoint, settings: Settings, access: SshAccess) -> dict[str, Any]:
+def _ssh_target(name: str, endpoint: "Endpoint", settings: "Settings", access: "SshAccess") -> SshTarget:
     return {
         "name": name,
-        "address": end.address,
-        "port": end.port,
-        "user": end.user,
+        "address": endpoint.address,
+        "port": endpoint.port,
+        "user": endpoint.user,
         "hostKey": access.host_key,
-        "knownHostsFile": None if end.host_key else settings.ssh.known_hosts_file,
-        "privateKeyFile": end.private_key_file,
+        "knownHostsFile": None if endpoint.host_key else settings.ssh.known_hosts_file,
+        "privateKeyFile": endpoint.private_key_file,
     }
 
 
-def parse_inventory(data: object) -> dict[str, Any]:
-    """Checks an inventory from outside for the fields the rules use. Raises InputError."""
-    told = fields(data, "the inventory", owner=dict, k3sVersion=str, hosts=list, driver=str, toolkit=str)
-    fields(told["owner"], "the inventory's owner", project=str, stack=str)
-    if not told["hosts"]:
-        raise InputError("the inventory names no host; there is nothing to look at")
-    texts = dict.fromkeys(("name", "address", "user", "hostKey"), str)
-    if told.get("bastion"):
-        fields(told["bastion"], "the inventory's bastion", port=int, **texts)
-    for host in told["hosts"]:
-        fields(host, "a host of the inventory", port=int, role=str, **texts)
-        if host.get("jump") and not told.get("bastion"):
-            raise InputError(f"host {host['name']} of the inventory is behind a bastion, and none is named")
-        if host.get("gpu"):
-            fields(host["gpu"], f"gpu of host {host['name']} in the inventory", count=int, product=str)
-    return told
+def ssh_targets(inventory: Inventory) -> list[SshTarget]:
+    """Everything of the inventory to log in to: the hosts, then the bastion where there is one."""
+    bastion = inventory["bastion"]
+    return [*inventory["hosts"], *([bastion] if bastion else [])]
+
+
+def parse_inventory(data: object) -> Inventory:
+    """Checks an inventory that came as JSON. Raises InputError with one line that names the place."""
+    inventory = validate(Inventory, data, "the inventory")
+    if not inventory["hosts"]:
+        raise InputError("the inventory names no host; there is nothing to check")
+    for host in inventory["hosts"]:
+        if host.get("jump") and not inventory["bastion"]:
+            raise InputError(f"the inventory: host {host['name']} is behind a bastion, and bastion is null")
+    return inventory

@@ -10,21 +10,23 @@ LONGEST_VALUE = 60
 
 
 def validate(shape: type[T], data: object, what: str) -> T:
-    """Returns `data` as the TypedDict `shape`, without keys that the shape does not have.
+    """Returns `data` as the TypedDict `shape`.
 
-    Values are not converted: "5" is not a number. Raises InputError, one line that names `what`, the place,
-    what was found and what is expected.
+    Unknown keys are refused, and values are not converted: "5" is not a number. Raises InputError, one line
+    that names `what`, the place, what was found and what is expected.
     """
     from pydantic import TypeAdapter, ValidationError  # imported here: it takes 50 ms
 
     try:
-        return TypeAdapter(shape).validate_python(data, strict=True)
+        return TypeAdapter(shape).validate_python(data, strict=True, extra="forbid")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         where = f"{what}: {place}" if place else what
         if first["type"] == "missing":
             raise InputError(f"{where}: found nothing") from None
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key") from None
         found = repr(first["input"])
         found = found if len(found) <= LONGEST_VALUE else f"{found[:LONGEST_VALUE]}…"
         wanted = first["msg"].removeprefix("Input should be ")

@@ -1,56 +1,199 @@
-"""What a machine said about itself, as facts.sh prints it."""
+"""Collects the facts of machines: runs facts.sh over SSH on all of them at once and reads what it prints."""
 
+import asyncio
 import re
 import shlex
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+import asyncssh
+
+from k3sgpu.handoff.inventory import HostEntry, SshTarget
+from k3sgpu.hosts.ssh import Failure, Login, connect
+from k3sgpu.timeouts import FACTS_SECONDS
+
 SCRIPT = Path(__file__).parent / "scripts" / "facts.sh"
+MAX_CONNECTIONS = 100
+"""Machines that are asked at the same time; each is one open connection on this computer."""
+MAX_OUTPUT = 256 * 1024
+"""Characters. facts.sh prints some 10 KiB; a machine that prints more runs something else."""
 
 _LINE = re.compile(r"([a-z][a-z0-9-]*)\t(.*)")
 
-
-def facts_script(inventory: Mapping[str, Any]) -> str:
-    """facts.sh, told what the machines of an inventory have to reach."""
-    downloads, server = inventory.get("downloads", []), inventory.get("registration", "")
-    hosts = [urlsplit(url).hostname or "" for url in downloads] + [server]
-    # An address needs no name service.
-    names = dict.fromkeys(name for name in hosts if re.search("[a-z]", name, re.IGNORECASE))
-    told = {"downloads": " ".join(downloads), "server": server, "names": " ".join(names)}
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in told.items()) + SCRIPT.read_text()
+# The login's own shell may be any; this is for sh, and becomes root where it can. The first line on stdin is
+# sudo's password, or empty. A wrong one is tried once: some systems lock a login out.
+_AS_ROOT = """\
+IFS= read -r password
+if [ "$(id -u)" = 0 ]; then exec sh -s root ""; fi
+if said=$(sudo -k -n sh -c : 2>&1 </dev/null); then exec sudo -n sh -s sudo ""; fi
+[ -n "$password" ] || exec sh -s none "" "$said"
+said=$(printf '%s\\n' "$password" | sudo -k -S -p '' sh -c : 2>&1) || exec sh -s wrong-password "" "$said"
+{ printf '%s\\n' "$password"; exec cat; } | sudo -k -S -p '' sh -s sudo ""
+"""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Values by name, in the order they came. An empty value counts as not said."""
+    """Values by name, in the order of facts.sh. An empty value counts as absent."""
 
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def all(self, name: str) -> tuple[str, ...]:
+        """All values of `name`; none when the fact is absent."""
         return self.values.get(name, ())
 
     def one(self, name: str) -> str:
-        """The first value of `name`, "" when the machine did not say."""
+        """The first value of `name`, "" when the fact is absent."""
         return next(iter(self.all(name)), "")
 
     def number(self, name: str) -> int | None:
-        """The first value of `name` as a number, None when it is none."""
+        """The first value of `name` as a number, None when it is absent or no number."""
         value = self.one(name)
         return int(value) if value.isdecimal() else None
 
     @property
     def complete(self) -> bool:
-        """facts.sh got to its end."""
+        """Whether facts.sh ran to its end."""
         return self.one("end") == "ok"
 
 
-def parse(text: str) -> Facts:
-    """Reads the lines of facts.sh; what a login shell prints around them is passed over."""
+@dataclass(frozen=True)
+class Clock:
+    """How many seconds a machine's clock is ahead of ours: between `earliest` and `latest`.
+
+    It was read between our request and the arrival of its answer, so a slow connection widens the range and
+    does not move it.
+    """
+
+    earliest: float
+    latest: float
+
+    def distance(self, offset: float) -> float:
+        """The least number of seconds by which this clock differs from one that is `offset` ahead of ours."""
+        return max(self.earliest - offset, offset - self.latest, 0.0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The facts of one machine, its clock, and `peer`, the address that was connected to."""
+
+    facts: Facts
+    clock: Clock | None
+    peer: str
+
+
+def parse_facts(text: str) -> Facts:
+    """Reads the lines of facts.sh and ignores what a login shell prints around them."""
     values: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         if (match := _LINE.fullmatch(line)) and match[2].strip():
             values[match[1]] = (*values.get(match[1], ()), match[2].strip())
     return Facts(values)
+
+
+def facts_script(downloads: Sequence[str] = (), registration: str = "") -> str:
+    """The text of facts.sh, with what the machine must be able to reach set in front.
+
+    `downloads`: the URLs that an installation downloads from. `registration`: the address of the cluster's
+    API, "" when there is none.
+    """
+    hosts = [urlsplit(url).hostname or "" for url in downloads] + [registration]
+    # An address needs no name resolution.
+    names = dict.fromkeys(name for name in hosts if re.search("[a-z]", name, re.IGNORECASE))
+    variables = {"downloads": " ".join(downloads), "server": registration, "names": " ".join(names)}
+    header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    return header + SCRIPT.read_text()
+
+
+async def collect_facts(
+    hosts: Sequence[HostEntry], logins: Mapping[str, Login], bastion: SshTarget | None, script: str
+) -> dict[str, Answer | Failure]:
+    """Runs `script` on every host, at most MAX_CONNECTIONS at once, and returns the answers by name.
+
+    Hosts with `jump` are reached through `bastion`, with one login there for all. When that login fails, its
+    failure stands under the bastion's name, and these hosts have the failure `bastion`. Raises InputError for
+    a host key that cannot be read.
+    """
+    slots = asyncio.Semaphore(MAX_CONNECTIONS)
+    tunnel = await connect(bastion, logins[bastion["name"]]) if bastion else None
+
+    async def one(host: HostEntry) -> Answer | Failure:
+        through = tunnel if host.get("jump") else None
+        if isinstance(through, Failure):
+            return Failure("bastion", "not checked: no connection to the bastion")
+        async with slots:
+            return await collect_facts_from(host, logins[host["name"]], through, script)
+
+    try:
+        answers = await asyncio.gather(*(one(host) for host in hosts))
+    finally:
+        if isinstance(tunnel, asyncssh.SSHClientConnection):
+            tunnel.abort()
+    by_name = {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
+    return {bastion["name"]: tunnel, **by_name} if bastion and isinstance(tunnel, Failure) else by_name
+
+
+async def collect_facts_from(
+    host: HostEntry, login: Login, tunnel: asyncssh.SSHClientConnection | None, script: str
+) -> Answer | Failure:
+    """Connects to one host, through `tunnel` where it is given, and runs `script` there."""
+    connection = await connect(host, login, tunnel)
+    if isinstance(connection, Failure):
+        return connection
+    try:
+        return await _run(connection, login.sudo_password, script)
+    finally:
+        connection.abort()
+
+
+async def _run(connection: asyncssh.SSHClientConnection, password: str, script: str) -> Answer | Failure:
+    lines: list[str] = []
+    clock = None
+    status: int | None = None
+    try:
+        async with asyncio.timeout(FACTS_SECONDS):
+            process = await connection.create_process(
+                f"sh -c {shlex.quote(_AS_ROOT)}", stderr=asyncssh.STDOUT, errors="replace"
+            )
+            started = time.time()
+            # A login that runs no commands has closed its input already; its output is read below.
+            with suppress(OSError):
+                process.stdin.write(f"{password.rstrip()}\n{script}")
+                process.stdin.write_eof()
+            size = 0
+            async for line in process.stdout:
+                clock = clock or _clock(line, started)
+                size += len(line)
+                if size > MAX_OUTPUT:
+                    return Failure("facts", f"more than {MAX_OUTPUT} characters of output")
+                lines.append(line)
+            status = (await process.wait()).exit_status
+    except TimeoutError:
+        return Failure("facts", f"not finished after {FACTS_SECONDS} s; its last line was {_last(lines)}")
+    except (asyncssh.Error, OSError) as error:
+        return Failure("facts", f"the connection broke ({error}); its last line was {_last(lines)}")
+    facts = parse_facts("".join(lines))
+    if not facts.complete:
+        return Failure("facts", f"exit status {status}; its last line was {_last(lines)}")
+    peer = ""
+    with suppress(TypeError, IndexError):
+        peer = str(connection.get_extra_info("peername")[0])
+    return Answer(facts, clock, peer)
+
+
+def _clock(line: str, started: float) -> Clock | None:
+    """The machine's clock from the first line of facts.sh, which arrives now; it was asked for at
+    `started`."""
+    if not line.startswith("time\t") or not line[5:].strip().isdecimal():
+        return None
+    shown = int(line[5:])
+    return Clock(earliest=shown - time.time(), latest=shown + 1 - started)
+
+
+def _last(lines: Sequence[str]) -> str:
+    printed = [line.strip() for line in lines if line.strip()]
+    return repr(printed[-1][:120].replace("\t", " ")) if printed else "empty"

@@ -1,64 +1,69 @@
-"""What to say about a machine that could not be asked: which step failed, and the line that helps."""
+"""Makes a problem of a connection that failed: which step failed, and what helps.
 
-from collections.abc import Mapping
-from typing import Any
+Each function here is one check of the doctor, listed in `doctor.registry`.
+"""
+
+from collections.abc import Callable
 
 import asyncssh
 
+from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.hosts.ssh import Failure
 from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem
 
 
-def connection_problem(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
-    """The finding for a failed look. `public_key` is the half of our key that the machine should know."""
-    makers = {"host-key": _host_key, "login": lambda s, f: _login(s, f, public_key), "facts": _facts}
-    return makers.get(failure.kind, _reach)(spec, failure)
+def connection_problem(target: SshTarget, failure: Failure, public_key: str) -> Problem:
+    """The problem of a target that could not be reached or asked.
+
+    `public_key` is the public half of the key that the target must accept, "" for an SSH agent's.
+    """
+    check, make = _BY_KIND.get(failure.kind, ("connection", connection))
+    return Problem(target["name"], *make(target, failure, public_key), check=check)
 
 
-def _reach(spec: Mapping[str, Any], failure: Failure) -> Problem:
-    where = f"{spec['address']} port {spec['port']}"
+Texts = tuple[str, str, str]
+"""Found, expected, remedy."""
+
+
+def connection(target: SshTarget, failure: Failure, public_key: str) -> Texts:
+    """An SSH server answers at the host's address and port."""
     found, remedy = {
-        "name": ("the name is not known", "correct the address in the stack file, or the name service"),
+        "name": ("the name is unknown", "correct the address in the stack file, or the name server"),
         "refused": ("connection refused", "is sshd running there, on that port? systemctl status ssh"),
-        "unreachable": ("not reachable", "is the machine on, and the address right? ping it"),
-        "timeout": ("timed out", f"{ssh_command(spec)} -v shows how far it gets"),
+        "unreachable": ("unreachable", "is the machine on, and the address right? ping it"),
+        "timeout": ("timed out", f"{ssh_command(target)} -v shows how far it gets"),
         "forwarding": (
-            "no way there",
+            "the bastion refused the connection",
             "let the bastion's sshd forward: AllowTcpForwarding yes, and no `restrict` before our key",
         ),
         "not-ssh": (
             "no usable SSH server",
             (
-                f"{ssh_command(spec)} -v shows what answers there\n"
+                f"{ssh_command(target)} -v shows what answers there\n"
                 "if it is `Exceeded MaxStartups`, too many log in at once: raise it in its sshd_config"
             ),
         ),
     }[failure.kind]
-    return Problem(
-        spec["name"],
-        f"{where}: {found} ({failure.detail})",
-        "an SSH server that answers",
-        remedy,
-        check="connection",
-    )
+    where = f"{target['address']} port {target['port']}"
+    return f"{where}: {found} ({failure.detail})", "an SSH server that answers", remedy
 
 
-def _host_key(spec: Mapping[str, Any], failure: Failure) -> Problem:
-    expected = asyncssh.import_public_key(spec["hostKey"]).get_fingerprint()
+def host_key(target: SshTarget, failure: Failure, public_key: str) -> Texts:
+    """The host shows the host key that the stack file or known_hosts has for it."""
+    expected = asyncssh.import_public_key(target["hostKey"]).get_fingerprint()
     kind = failure.found_key.split()[0]
     kind = "ecdsa" if kind.startswith("ecdsa") else kind.removeprefix("ssh-")
-    address, port, file = spec["address"], spec["port"], spec.get("knownHostsFile")
+    address, port, file = target["address"], target["port"], target["knownHostsFile"]
     scan = f"ssh-keyscan -p {port} -t {kind} {address}"
-    if spec.get("jump"):
-        scan = f"ssh ssh://{spec['jump']} {scan}"
+    if jump := target.get("jump"):
+        scan = f"ssh ssh://{jump} {scan}"
     if file:
         entry = address if port == 22 else f"[{address}]:{port}"
         change = f"ssh-keygen -R '{entry}' -f {file}; {scan} >> {file}"
     else:
-        change = f'hostKey: "{failure.found_key}"  for {spec["name"]} in the stack file'
-    return Problem(
-        spec["name"],
+        change = f'hostKey: "{failure.found_key}"  for {target["name"]} in the stack file'
+    return (
         f"{address} shows {failure.detail}",
         f"{expected}, from {file or 'hostKey in the stack file'}",
         (
@@ -66,36 +71,36 @@ def _host_key(spec: Mapping[str, Any], failure: Failure) -> Problem:
             f"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub\n"
             f"only if it shows the same (the machine was installed anew):\n{change}"
         ),
-        check="host-key",
     )
 
 
-def _login(spec: Mapping[str, Any], failure: Failure, public_key: str) -> Problem:
-    port = "" if spec["port"] == 22 else f"-p {spec['port']} "
-    jump = f"-o ProxyJump={spec['jump']} " if spec.get("jump") else ""
-    target = f"{spec['user']}@{spec['address']}"
-    if file := spec.get("privateKeyFile"):
-        remedy = f"ssh-copy-id -i {file}.pub {jump}{port}{target}"
+def login(target: SshTarget, failure: Failure, public_key: str) -> Texts:
+    """The host accepts our key for the user of the stack file."""
+    port = "" if target["port"] == 22 else f"-p {target['port']} "
+    jump = f"-o ProxyJump={jump} " if (jump := target.get("jump")) else ""
+    user = f"{target['user']}@{target['address']}"
+    if file := target["privateKeyFile"]:
+        remedy = f"ssh-copy-id -i {file}.pub {jump}{port}{user}"
     elif not public_key:
-        remedy = f"ssh-add -l must list a key that {target} accepts, among the first few (MaxAuthTries)"
+        remedy = f"ssh-add -l must list a key that {user} accepts, among the first few (MaxAuthTries)"
     else:
-        remedy = f"put this line into ~{spec['user']}/.ssh/authorized_keys there:\n{public_key}"
-    if spec["user"] == "root":
+        remedy = f"put this line into ~{target['user']}/.ssh/authorized_keys there:\n{public_key}"
+    if target["user"] == "root":
         remedy += "\n(sshd must allow root by key: PermitRootLogin prohibit-password)"
-    return Problem(
-        spec["name"],
-        f"{target}: {failure.detail}",
-        f"our key accepted for {spec['user']}",
-        remedy,
-        check="login",
-    )
+    return f"{user}: {failure.detail}", f"our key accepted for {target['user']}", remedy
 
 
-def _facts(spec: Mapping[str, Any], failure: Failure) -> Problem:
-    return Problem(
-        spec["name"],
-        f"logged in, but the questions were not answered: {failure.detail}",
+def facts(target: SshTarget, failure: Failure, public_key: str) -> Texts:
+    """The login runs commands, and facts.sh comes to its end in time."""
+    return (
+        f"logged in, but facts.sh did not finish: {failure.detail}",
         "a shell that runs commands, and a machine that is not overloaded",
-        f'{ssh_command(spec)} "id; uptime" must answer at once, without a question or a menu',
-        check="facts",
+        f'{ssh_command(target)} "id; uptime" must answer at once, without a question or a menu',
     )
+
+
+_BY_KIND: dict[str, tuple[str, Callable[[SshTarget, Failure, str], Texts]]] = {
+    "host-key": ("host-key", host_key),
+    "login": ("login", login),
+    "facts": ("facts", facts),
+}

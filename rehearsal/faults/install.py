@@ -43,7 +43,7 @@ def checksum_wrong(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    host_problem("gpu-1", "download", r"https://10\.77\.0\.219/release/\S+ is not reached: "),
+    host_problem("gpu-1", "download", r"https://10\.77\.0\.219/release/\S+ cannot be reached: "),
     r"mirror: https://\.\.\.\}, or \{airGap: FOLDER\}",
     max_seconds=90,
     remedy="the stack file gets a mirror that exists",

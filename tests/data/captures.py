@@ -1,8 +1,8 @@
-"""What facts.sh prints on machines of several distributions.
+"""The output of facts.sh on machines of several distributions.
 
-CAPTURES are written by hand, in the form of facts.sh and with values as such machines have them: none of
-them was printed by a machine. Each of these machines is in order. Compared with what people and projects show
-of such machines (2026-11-28):
+CAPTURES are written by hand, in the form of facts.sh and with values that such machines have; no machine
+printed them. None of these machines has a problem. The values were compared with what people and projects
+show of such machines (2026-11-28):
 
 - RHEL 9: XFS's mount options, with logbsize=32k (RedHatInsights/insights-core, its tests of ProcMounts);
   iptables 1.8.10 since 9.4 (cilium/cilium#37749), on nf_tables alone.
@@ -11,20 +11,20 @@ of such machines (2026-11-28):
   iptables on the old tables unless iptables-backend-nft is installed
   (os-autoinst/os-autoinst-distri-opensuse#23326).
 
-USERLANDS were printed by facts.sh, in the userlands of Debian 11, 12 and 13: Debian's own packages in a
-folder, chroot into it, on one computer, without a network and with no systemd running. What they say of
-kernel and disk is therefore that computer's; what they say of programs is the distribution's.
+USERLANDS were printed by facts.sh in the userlands of Debian 11, 12 and 13: Debian's own packages in a folder
+and a chroot into it, on one computer, without a network and without systemd. The facts about kernel and disk
+are therefore that computer's; the facts about programs are the distribution's.
 """
 
 from pathlib import Path
 
-from k3sgpu.doctor.registry import TOOLS
+from k3sgpu.doctor.rules.system import TOOLS
 
 _TOOLS = (*TOOLS, "curl")
 
 
 def _capture(*lines: str) -> str:
-    same = [
+    common = [
         "privileges root",
         "kernel Linux",
         "systemd running",
@@ -39,7 +39,7 @@ def _capture(*lines: str) -> str:
         "lockdown none",
         "end ok",
     ]
-    return "\n".join(line.replace(" ", "\t", 1) for line in [*lines, *same]) + "\n"
+    return "\n".join(line.replace(" ", "\t", 1) for line in [*lines, *common]) + "\n"
 
 
 CAPTURES = {

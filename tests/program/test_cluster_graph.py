@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from components import sdk_workarounds
-from k3sgpu.handoff.environment import read_variable
+from k3sgpu.handoff import environment
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
 from tests.program.graphs import changes, commands, stdin_secrets, with_agents, with_servers
@@ -279,12 +279,12 @@ def test_registry_and_proxy_secrets_reach_all_nodes_bucket_keys_only_servers(in_
 def test_long_variable_is_split_into_several(in_project: Path, monkeypatch):
     """Linux starts no program with a variable of more than 128 KiB: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
-    monkeypatch.setattr(sdk_workarounds, "VARIABLE_LENGTH", 500)
-    environment = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
-    assert len(environment) > len(whole) and max(map(len, environment.values())) <= 500
-    for name, text in environment.items():
+    monkeypatch.setattr(environment, "MAX_CHARACTERS", 500)
+    variables = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]
+    assert len(variables) > len(whole) and max(map(len, variables.values())) <= 500
+    for name, text in variables.items():
         monkeypatch.setenv(name, text)
-    assert read_variable("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
+    assert environment.read_variable("K3SGPU_INVENTORY") == whole["K3SGPU_INVENTORY"]
 
 
 def test_labels_of_many_nodes_are_set_in_several_scripts(in_project: Path, monkeypatch):

@@ -1,143 +1,148 @@
-"""The rules that compare machines with each other."""
+"""Rules that compare the machines of a stack with each other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median_high, median_low
 
-from k3sgpu.doctor.machine import Machine, Plan, release
+from k3sgpu.doctor.machine import Machine, Plan, parse_version
 from k3sgpu.problem import Problem
 
-CLOCK_S = 30
+MAX_CLOCK_DIFFERENCE_SECONDS = 30
+
+COMPARED_FACTS = ("machine-id", "product-uuid", "hostname")
+"""The facts that must differ between machines. The preflight cache keeps them, so that a new machine can be
+compared with one that is not asked again."""
 
 
-def identity(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """Every machine-id once: a cloned disk, or one machine under two names, breaks a cluster later."""
-    for found, names in _same(machines, "machine-id").items():
+def machine_id(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """Every machine has a machine-id of its own.
+
+    A cloned disk, or one machine under two names, breaks a cluster later.
+    """
+    for value, names in _shared(machines, "machine-id").items():
         for name in names:
             yield Problem(
                 name,
-                f"machine-id {found}, the same as {_others(names, name)}",
-                "another one on every machine",
-                (
-                    "if the disk was cloned: sudo rm /etc/machine-id /var/lib/dbus/machine-id; "
-                    "sudo systemd-machine-id-setup; sudo reboot\n"
-                    "if both are one machine: keep one of them in the stack file"
-                ),
+                f"machine-id {value}, the same as {_others(names, name)}",
+                "a different one on every machine",
+                "if the disk was cloned: sudo rm /etc/machine-id /var/lib/dbus/machine-id; "
+                "sudo systemd-machine-id-setup; sudo reboot\n"
+                "if both are one machine: keep one of them in the stack file",
             )
 
 
-def products(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """Kubernetes tells machines apart by it as well; virtual machines that were copied may share it."""
-    for found, names in _same(machines, "product-uuid").items():
+def product_uuid(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """Every machine has a product_uuid of its own.
+
+    Kubernetes tells machines apart by it as well; copies of a virtual machine may share it.
+    """
+    for value, names in _shared(machines, "product-uuid").items():
         for name in names:
             yield Problem(
                 name,
-                f"product_uuid {found}, the same as {_others(names, name)}",
-                "another one on every machine: the Nodes' systemUUID is made of it",
-                (
-                    "give the virtual machine a UUID of its own (libvirt: virt-clone does; "
-                    "else change <uuid> with virsh edit)\nsome boards have none of their own: waive it then"
-                ),
+                f"product_uuid {value}, the same as {_others(names, name)}",
+                "a different one on every machine: it becomes the Node's systemUUID",
+                "give the virtual machine a UUID of its own (libvirt: virt-clone does; "
+                "else change <uuid> with virsh edit)\nsome boards have none of their own: then waive it",
                 "warning",
             )
 
 
-def clocks(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """Within CLOCK_S of the median of all machines and this computer; certificates start to count now."""
-    timed = [(machine, machine.clock) for machine in machines if machine.clock]
-    ahead = [clock.latest for _, clock in timed] + [0.0]
-    median = min(median_low(ahead), median_high(ahead), key=abs)
-    for machine, clock in timed:
-        if clock.distance(median) > CLOCK_S:
-            off = clock.latest - median
-            yield Problem(
-                machine.name,
-                f"the clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}",
-                f"within {CLOCK_S} s of the other machines: certificates and joins depend on it",
-                f'{machine.ssh} "sudo timedatectl set-ntp true; timedatectl"',
-            )
+def hostname(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """Every machine has a hostname of its own.
 
-
-def hostnames(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """Nodes have names of their own; people and logs have only these."""
-    for found, names in _same(machines, "hostname").items():
+    Nodes are named by the stack file; people and logs use the hostname.
+    """
+    for value, names in _shared(machines, "hostname").items():
         for name in names:
             yield Problem(
                 name,
-                f"its hostname is {found}, the same as that of {_others(names, name)}",
-                "another one on every machine, or logs cannot be told apart",
+                f"its hostname is {value}, the same as that of {_others(names, name)}",
+                "a different one on every machine, so that logs can be told apart",
                 f"sudo hostnamectl set-hostname {name}",
                 "warning",
             )
 
 
-def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """Where a server of this cluster runs, everybody else must find it, and find it and no other."""
-    alive = [m for m in machines if m.role == "server" and m.belongs_to(plan) and m.k3s_alive]
-    known = {ca: m.name for m in alive if (ca := m.facts.one("own-ca"))}
-    where = f"https://{plan.registration}:6443"
-    for machine in machines if alive and plan.registration else ():
-        if machine in alive or plan.registration in machine.facts.all("unknown-name"):
-            continue
-        if not (seen := machine.facts.one("api")):
+def clock(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """The clock is at most 30 s from the others: certificates and joins depend on it.
+
+    It is compared with the median of all machines and this computer.
+    """
+    timed = [(machine, machine.clock) for machine in machines if machine.clock]
+    offsets = [clock.latest for _, clock in timed] + [0.0]
+    median = min(median_low(offsets), median_high(offsets), key=abs)
+    for machine, clock in timed:
+        if clock.distance(median) > MAX_CLOCK_DIFFERENCE_SECONDS:
+            offset = clock.latest - median
             yield Problem(
                 machine.name,
-                f"no k3s server answers at {where} from here, and {alive[0].name} runs one",
-                "a way to 6443/tcp: nodes join there, and stay joined by it",
-                f"{machine.ssh} curl -k {where}/ping   # look at firewalls and load balancers",
+                f"the clock is {abs(offset):.0f} s {'ahead' if offset > 0 else 'behind'}",
+                f"at most {MAX_CLOCK_DIFFERENCE_SECONDS} s from the other machines: "
+                "certificates and joins depend on it",
+                f'{machine.ssh} "sudo timedatectl set-ntp true; timedatectl"',
+            )
+
+
+def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """This cluster's API answers at its address, and no other cluster's; checked once a server runs."""
+    running = [m for m in machines if m.role == "server" and m.belongs_to(plan) and m.k3s_runs]
+    if not running or not plan.registration:
+        return
+    servers = {ca: m.name for m in running if (ca := m.facts.one("own-ca"))}
+    url = f"https://{plan.registration}:6443"
+    for machine in machines:
+        # The check `dns` reports a name that cannot be resolved.
+        if machine in running or plan.registration in machine.facts.all("unknown-name"):
+            continue
+        if not (answered := machine.facts.one("api")):
+            # A running node that lost its way to the servers must not block a change that may help it.
+            yield Problem(
+                machine.name,
+                f"no k3s server answers at {url} from here, and {running[0].name} runs one",
+                "access to 6443/tcp: nodes join there, and stay joined by it",
+                f"{machine.ssh} curl -k {url}/ping   # look at firewalls and load balancers",
                 "warning" if machine.belongs_to(plan) else "error",
             )
-        elif known and seen not in known:
+        elif servers and answered not in servers:
             yield Problem(
                 machine.name,
-                f"another cluster answers at {where}: its CA is {seen[:16]}…",
-                f"that of {', '.join(known.values())}: {', '.join(ca[:16] for ca in known)}…",
-                "correct k3s.registrationAddress in the stack file, or what it leads to",
+                f"another cluster answers at {url}: its CA is {answered[:16]}…",
+                f"the CA of {', '.join(servers.values())}: {', '.join(ca[:16] for ca in servers)}…",
+                "correct k3s.registrationAddress in the stack file, or where it leads to",
             )
 
 
 def skew(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """An agent must not be newer than a server (k3s-io/k3s#2996)."""
-    runs = [(m, v) for m in machines if m.belongs_to(plan) and (v := release(m.facts.one("k3s-version")))]
-    servers = [(v, m) for m, v in runs if m.role == "server"]
+    """No agent runs a newer minor version of k3s than a server (k3s-io/k3s#2996)."""
+    installed = [
+        (machine, version)
+        for machine in machines
+        if machine.belongs_to(plan) and (version := parse_version(machine.facts.one("k3s-version")))
+    ]
+    servers = [(version, machine) for machine, version in installed if machine.role == "server"]
     if not servers:
         return
     oldest, server = min(servers, key=lambda one: one[0])
-    for machine, runs_here in runs:
-        if machine.role == "agent" and runs_here[:2] > oldest[:2]:
+    for machine, version in installed:
+        if machine.role == "agent" and version[:2] > oldest[:2]:
+            text = machine.facts.one("k3s-version")
             yield Problem(
                 machine.name,
-                (
-                    f"k3s {machine.facts.one('k3s-version')}, and server {server.name} runs "
-                    f"{server.facts.one('k3s-version')}"
-                ),
+                f"k3s {text}, and server {server.name} runs {server.facts.one('k3s-version')}",
                 "no agent of a newer minor version than a server",
-                (
-                    f"k3s: {{version: {machine.facts.one('k3s-version')}}} in the stack file, then "
-                    "pulumi up: servers go first"
-                ),
+                f"k3s: {{version: {text}}} in the stack file, then pulumi up: servers are upgraded first",
                 "warning",
             )
 
 
-def _same(machines: Sequence[Machine], fact: str) -> dict[str, list[str]]:
-    """By value: names of machines that share it."""
-    seen: dict[str, list[str]] = {}
+def _shared(machines: Sequence[Machine], fact: str) -> dict[str, list[str]]:
+    """The values of `fact` that several machines have, with the names of these machines."""
+    names_by_value: dict[str, list[str]] = {}
     for machine in machines:
-        if found := machine.facts.one(fact):
-            seen.setdefault(found, []).append(machine.name)
-    return {found: names for found, names in seen.items() if len(names) > 1}
+        if value := machine.facts.one(fact):
+            names_by_value.setdefault(value, []).append(machine.name)
+    return {value: names for value, names in names_by_value.items() if len(names) > 1}
 
 
 def _others(names: Sequence[str], name: str) -> str:
     return ", ".join(other for other in names if other != name)
-
-
-CrossRule = Callable[[Sequence[Machine], Plan], Iterator[Problem]]
-CROSS_RULES: dict[str, CrossRule] = {
-    "machine-id": identity,
-    "product-uuid": products,
-    "hostname": hostnames,
-    "clock": clocks,
-    "registration": registration,
-    "skew": skew,
-}

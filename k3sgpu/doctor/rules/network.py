@@ -1,43 +1,98 @@
-"""The rules about what a machine has to reach, and by which way."""
+"""Rules about a machine's network: its addresses, routes and ports, and what it must be able to reach."""
 
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.problem import Problem
 
-_DOWNLOAD = re.compile(r"(?P<url>https://(?P<host>[^/:\s]+)\S*) (?P<status>\d{3}) (?P<asked>\w+ \d+)")
+# docs.k3s.io/installation/requirements, and the ports that Kubernetes' own parts listen on.
+AGENT_PORTS = {
+    6444: "the agent's load balancer of API servers",
+    10010: "containerd",
+    10248: "the kubelet's health",
+    10249: "kube-proxy's metrics",
+    10250: "the kubelet",
+    10256: "kube-proxy's health",
+}
+SERVER_PORTS = AGENT_PORTS | {
+    6443: "the API server",
+    10257: "the controller manager",
+    10258: "the cloud controller",
+    10259: "the scheduler",
+}
+ETCD_PORTS = {2379: "etcd's clients", 2380: "etcd's members"}
+REGISTRY_PORTS = {5001: "the embedded registry"}
+FLANNEL_UDP_PORTS = {"vxlan": 8472, "wireguard-native": 51820}
 
-# What the exit status of curl or wget says, as far as the way is concerned (their manuals, EXIT STATUS).
-_WHY = {
-    "curl 6": "its name is not known here",
-    "curl 7": "connection refused or no way there",
+_DOWNLOAD = re.compile(r"(?P<url>https://(?P<host>[^/:\s]+)\S*) (?P<status>\d{3}) (?P<exit>\w+ \d+)")
+
+# What the exit status of curl or wget says about the connection (their manuals, EXIT STATUS).
+_EXIT_STATUS = {
+    "curl 6": "its name cannot be resolved there",
+    "curl 7": "connection refused or no route",
     "curl 28": "no answer in time",
     "curl 35": "no TLS connection",
-    "curl 60": "its certificate is not trusted here",
+    "curl 60": "its certificate is not trusted there",
     "wget 4": "no connection",
-    "wget 5": "its certificate is not trusted here",
+    "wget 5": "its certificate is not trusted there",
 }
 
 
+def ports(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """The ports that k3s listens on are free.
+
+    Not checked where any Kubernetes runs, which holds them; whose it is, is the check `owner`.
+    """
+    if machine.k3s_runs or machine.facts.all("kubernetes"):
+        return
+    uses = _ports(machine, plan)
+    taken = {int(port, 16) for port in machine.facts.all("listens")}
+    holders = dict(line.split(" ", 1) for line in machine.facts.all("listener") if " " in line)
+    udp = FLANNEL_UDP_PORTS.get(plan.flannel)
+    taken_udp = {int(port, 16) for port in machine.facts.all("listens-udp")}
+    if udp in taken_udp and not machine.facts.one("k3s-binary"):
+        yield machine.problem(
+            f"taken: {udp}/udp",
+            f"free: {udp}/udp for the pods' network ({plan.flannel})",
+            f"{machine.ssh} \"sudo ss -lnup 'sport = :{udp}'\", then stop or move what listens there",
+        )
+    if held := sorted(taken & uses.keys()):
+        yield machine.problem(
+            "taken: " + ", ".join(f"{port} (by {holders.get(str(port), 'something')})" for port in held),
+            "free: " + ", ".join(f"{port} for {uses[port]}" for port in held),
+            f"{machine.ssh} \"sudo ss -ltnp 'sport = :{held[0]}'\", then stop or move what listens there",
+        )
+
+
+def _ports(machine: Machine, plan: Plan) -> dict[int, str]:
+    uses = SERVER_PORTS if machine.role == "server" else AGENT_PORTS
+    if machine.role == "server" and plan.servers > 1:
+        uses = uses | ETCD_PORTS
+    return uses | REGISTRY_PORTS if plan.embedded_registry else uses
+
+
 def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """k3s is told this address as the node's own, so an interface of the machine must have it."""
+    """The node's address is on an interface of the machine, and is the one that packets to the API come from.
+
+    k3s gets this address as the node's own.
+    """
     own = {parsed for text in machine.facts.all("address") if (parsed := _ip(text))}
-    told = _ip(machine.spec.get("nodeIp", machine.spec["address"])) or _ip(machine.peer)
+    node = _ip(machine.spec["nodeIp"]) or _ip(machine.peer)
     source = _ip(machine.facts.one("source"))
-    if own and told and told not in own:
+    if own and node and node not in own:
         usable = sorted(str(ip) for ip in own if not (ip.is_loopback or ip.is_link_local))
         yield machine.problem(
-            f"{told} is on no interface of the machine; it has {', '.join(usable) or 'none but loopback'}",
+            f"{node} is on no interface of the machine; it has {', '.join(usable) or 'only loopback'}",
             "an address of the machine itself: nodes talk to each other on it",
             f"nodeIp: {usable[0] if usable else '<its own address>'} for {machine.name} in the stack file",
         )
-    elif source and told and source != told and not source.is_loopback:
+    elif source and node and source != node and not source.is_loopback:
         yield machine.problem(
-            f"its way to {plan.registration} begins at {source}, and its node address is {told}",
+            f"its packets to {plan.registration} come from {source}, and its node address is {node}",
             "one network for all nodes: firewalls and flannel see the other address",
-            f"nodeIp: {source} for {machine.name} in the stack file, or a route that uses {told}\n"
+            f"nodeIp: {source} for {machine.name} in the stack file, or a route that uses {node}\n"
             f"{machine.ssh} ip route get {plan.registration}",
             "warning",
         )
@@ -51,16 +106,20 @@ def _ip(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def route(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """There is a default route: k3s finds the node's interface by it."""
     if not machine.facts.all("default-route"):
         yield machine.problem(
             "no default route",
-            "one: k3s finds the node's interface by it, a dummy will do",
-            f'{machine.ssh} "sudo ip route add default via <gateway>", and put it into the network settings',
+            "a default route: k3s finds the node's interface by it; a dummy is enough",
+            f'{machine.ssh} "sudo ip route add default via <gateway>", and add it to the network settings',
         )
 
 
-def names(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """Only names that are used: those of downloads no more when k3s is here."""
+def dns(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """The names of the API and of the downloads can be resolved.
+
+    The names of downloads only where k3s is not yet installed: a node that has it downloads nothing.
+    """
     unknown = [
         name
         for name in machine.facts.all("unknown-name")
@@ -68,8 +127,8 @@ def names(machine: Machine, plan: Plan) -> Iterator[Problem]:
     ]
     if unknown:
         yield machine.problem(
-            f"not known here: {', '.join(unknown)}",
-            "a name service that knows where k3s comes from and where the cluster is",
+            f"names that cannot be resolved: {', '.join(unknown)}",
+            "a name server that knows the cluster's address and where k3s is downloaded from",
             f'{machine.ssh} "cat /etc/resolv.conf; getent ahosts {unknown[0]}", then correct its servers\n'
             "or, for air-gapped hosts, k3s: {airGap: FOLDER} in the stack file "
             "(docs/guides/air-gapped-hosts.md)",
@@ -77,7 +136,10 @@ def names(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 
 def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """What an installation fetches. A node that has it already needs no way there."""
+    """The files of k3s's release can be downloaded.
+
+    Only where k3s is not yet installed: a node that has it downloads nothing.
+    """
     if machine.installed(plan):
         return
     for line in machine.facts.all("download"):
@@ -86,17 +148,70 @@ def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
             continue
         url, status = match["url"], match["status"]
         if status == "000":
-            why = _WHY.get(match["asked"], f"status {match['asked']}")
+            program, _, exit_status = match["exit"].partition(" ")
+            reason = _EXIT_STATUS.get(match["exit"], f"{program} ended with exit status {exit_status}")
             yield machine.problem(
-                f"{url} is not reached: {why}",
-                "a way to where k3s comes from, or a mirror",
+                f"{url} cannot be reached: {reason}",
+                "access to the server that k3s is downloaded from, or a mirror",
                 f"{machine.ssh} curl -sSIL {url}   # look at firewalls and proxies\n"
                 "or k3s: {mirror: https://...}, or {airGap: FOLDER}, in the stack file "
                 "(docs/guides/air-gapped-hosts.md)",
             )
         elif status in ("404", "410"):
             yield machine.problem(
-                f"{url} is not there (HTTP {status})",
+                f"{url} does not exist (HTTP {status})",
                 f"the files of {plan.k3s_version}",
                 "correct k3s.version, or k3s.mirror and k3s.installScriptUrl, in the stack file",
             )
+
+
+def networks(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """No route of the machine overlaps the networks of pods and services.
+
+    Pods cannot reach a host in such a network, and the host cannot reach them. Not checked where k3s is
+    installed: the routes may be its own, and it is too late to choose others.
+    """
+    if machine.facts.one("k3s-binary"):
+        return
+    for line in machine.facts.all("route"):
+        target, _, interface = line.partition(" ")
+        for key, cidrs in plan.networks.items():
+            for cidr in cidrs.split(","):
+                if _overlap(target, cidr):
+                    yield machine.problem(
+                        f"the route to {target} by {interface} overlaps k3s.{key} {cidr}",
+                        "networks for pods and services that no machine has a route to",
+                        f"k3s: {{{key}: 172.30.0.0/16}} in the stack file, or another free one",
+                    )
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two IPv4 networks overlap; false where one of them is none."""
+    try:
+        return IPv4Network(one, strict=False).overlaps(IPv4Network(other, strict=False))
+    except ValueError:
+        return False
+
+
+def firewall(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """No firewall is active, or it lets the nodes talk to each other.
+
+    Whether it does cannot be seen from the machine, so an active one is always a warning.
+    """
+    networks = plan.networks.values()
+    commands = {
+        "ufw": "sudo ufw allow 6443/tcp; sudo ufw allow 10250/tcp; sudo ufw allow 8472/udp; "
+        + "; ".join(f"sudo ufw allow from {network}" for network in networks),
+        "firewalld": "sudo firewall-cmd --permanent --add-port={6443/tcp,10250/tcp,8472/udp}; "
+        + "; ".join(
+            f"sudo firewall-cmd --permanent --zone=trusted --add-source={network}" for network in networks
+        )
+        + "; sudo firewall-cmd --reload",
+    }
+    for name in machine.facts.all("firewall"):
+        yield machine.problem(
+            f"{name} is active",
+            "6443/tcp, 10250/tcp and 8472/udp open between the nodes, pod and service networks trusted",
+            commands.get(name, "open these ports"),
+            "warning",
+        )

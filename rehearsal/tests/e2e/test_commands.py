@@ -51,7 +51,7 @@ def test_preview_up_up_doctor_down(cluster: StackFixture, capfd: pytest.CaptureF
 
     assert command.doctor(cluster.stack, Progress()) == 0
     said = capfd.readouterr().out
-    assert "doctor hosts: 0 errors" in said and "doctor cluster: all in order" in said
+    assert "doctor hosts: 0 errors" in said and "doctor cluster: no problems" in said
 
     assert command.down(cluster.stack, Progress()) == 0
     assert "nothing left behind" in capfd.readouterr().out

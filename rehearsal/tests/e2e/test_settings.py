@@ -136,7 +136,7 @@ def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_
     assert restarted(cluster, machines) == SERVERS.keys()
     assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
     said = "\n".join(cluster.output[begin:])
-    assert all(f"{name}: {VERSION}: has it all" in said for name in machines), "each was asked what it lacks"
+    assert all(f"{name}: {VERSION}: has all files" in said for name in machines), "all were asked"
 
 
 def test_one_hosts_kubelet_restarts_alone(cluster: StackFixture, machines: Machines):

@@ -86,7 +86,7 @@ def test_check_of_a_cluster_that_is_ready(served):
     assert report.exit_code == 0
     assert (
         as_text(report)
-        == "doctor cluster: all in order\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
+        == "doctor cluster: no problems\nok  gpu-1  Ready, nvidia.com/gpu 6\nok  server-1  Ready"
     )
 
 

@@ -1,243 +1,244 @@
-"""facts.sh under a folder that looks like a machine, with stand-ins for the commands it asks."""
+"""Facts collected over SSH, from servers in this process that run facts.sh on this computer."""
 
-import re
-import shutil
-import subprocess
-from pathlib import Path
+import asyncio
+import contextlib
+import time
+from typing import Any
 
+import asyncssh
 import pytest
+from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
-from k3sgpu.hosts.facts import SCRIPT, Facts, facts_script, parse
-from tests.unit.hosts.shells import SHELLS
-
-FILES = {
-    "etc/os-release": 'ID=ubuntu\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
-    "etc/machine-id": "3f1c\n",
-    "etc/k3s-gpu-sharing/owner": "project=k3s-gpu-sharing\nstack=dev\nhost=gpu-1\nmachine-id=3f1c\n",
-    "etc/systemd/system/k3s-agent.service": "[Unit]\n",
-    "etc/ufw/ufw.conf": "ENABLED=yes\n",
-    "etc/kubernetes/kubelet.conf": "",
-    "proc/cpuinfo": "processor\t: 0\nprocessor\t: 1\n",
-    "proc/meminfo": "MemTotal:        2028536 kB\nMemFree: 1 kB\n",
-    "proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
-    "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n"
-    "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
-    "proc/net/udp": "  sl  local_address\n   1: 00000000:2118 00000000:0000 07 0\n",
-    "proc/swaps": "Filename Type Size Used Priority\n/swap.img file 8388604 0 -2\n",
-    "proc/filesystems": "nodev\tproc\n\text4\nnodev\toverlay\n",
-    "sys/fs/selinux/enforce": "1",
-    "usr/share/selinux/packages/k3s.pp": "",
-    "sys/class/dmi/id/product_uuid": "4c4c4544\n",
-    "var/lib/rancher/k3s/server/tls/server-ca.crt": "certificates\n",
-    "var/lib/rancher/k3s/agent/etc/containerd/config.toml": "version = 3\n",
-    "sys/module/apparmor/parameters/enabled": "Y\n",
-    "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
-    "sys/firmware/efi/efivars/SecureBoot-8be4df61": "\x06\x00\x00\x00\x01",
-    "sys/bus/pci/devices/0000:04:00.0/vendor": "0x10de\n",
-    "sys/bus/pci/devices/0000:04:00.0/class": "0x068000\n",
-    "proc/net/tcp": "  sl  local_address rem_address   st\n"
-    "   0: 0100007F:192C 00000000:0000 0A 0\n   1: 0A00000A:D431 0B00000A:192B 01 0\n",
-    "proc/net/tcp6": "  sl  local_address\n   0: 00000000000000000000000000000000:192B 0:0000 0A 0\n",
-    "sys/module/nouveau/version": "1",
-    "sys/module/nvidia/version": "580.126.20\n",
-    "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
-    "sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
-    "sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n",
-    "sys/bus/pci/devices/0000:01:00.0/device": "0x1e04\n",
-    "sys/bus/pci/devices/0000:01:00.1/vendor": "0x10de\n",
-    "sys/bus/pci/devices/0000:01:00.1/class": "0x040300\n",
-    "sys/bus/pci/devices/0000:02:00.0/vendor": "0x10de\n",
-    "sys/bus/pci/devices/0000:02:00.0/class": "0x030200\n",
-    "sys/bus/pci/devices/0000:02:00.0/device": "0x2330\n",
-    "sys/bus/pci/devices/0000:03:00.0/vendor": "0x8086\n",
-    "sys/bus/pci/devices/0000:03:00.0/class": "0x030000\n",
-}
-PROGRAMS = {
-    "usr/local/bin/k3s": 'case $1 in check-config) echo "- CONFIG_VETH: enabled"; '
-    'echo "- CONFIG_VXLAN: missing (fail)" ;; '
-    '*) echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26" ;; esac',
-    "usr/bin/nvidia-container-runtime": "exit 0",
-    "bin/nvidia-smi": 'echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14',
-    # The API's own words, a release that is there, another that has no way.
-    "bin/curl": 'case "$*" in *:6443/cacerts) echo certificates ;; *k3s) printf 200 ;; '
-    "*) printf 000; exit 28 ;; esac",
-    "bin/getent": '[ "$2" != nowhere.example ]',
-    "bin/systemctl": 'case "$*" in *docker) ;; "is-active k3s-agent.service") echo active ;; '
-    "*nm-cloud-setup*) echo enabled ;; *) exit 3 ;; esac",
-    "bin/ip": 'case "$*" in *"route show"*) echo "default via 10.0.0.1 dev eth0"; '
-    'echo "10.0.0.0/24 dev eth0 proto kernel scope link" ;; '
-    '*"get 10.0.0.1"*) echo "10.0.0.1 dev eth0 src 10.0.0.10 uid 0" ;; '
-    '*) echo "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0" ;; esac',
-    "bin/modprobe": '[ "$3" != vxlan ]',
-    "bin/iptables": 'echo "iptables v1.8.4 (nf_tables)"',
-    "bin/timedatectl": "echo no",
-    "bin/ss": 'printf "LISTEN 0 128 *:6443 *:* users:((\\"kube-apiserver\\",pid=7,fd=3))\\n"',
-}
+from k3sgpu.hosts import facts
+from k3sgpu.hosts.facts import Answer, Clock, collect_facts, collect_facts_from, facts_script, parse_facts
+from k3sgpu.hosts.ssh import Failure, Login
+from k3sgpu.hosts.ssh_errors import connection_problem
+from tests.unit.hosts import sudo
+from tests.unit.hosts.sshd import HOST_KEY, LOGIN_KEY, OTHER_HOST_KEY, host_at, public_line, real_shell, sshd
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    for name, text in PROGRAMS.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    (tmp_path / "sys/bus/pci/devices/0000:01:00.0/driver").symlink_to("../../drivers/nouveau")
-    (tmp_path / "sys/bus/pci/drivers/nouveau").mkdir(parents=True)
-    (tmp_path / "run/systemd/system").mkdir(parents=True)
-    return tmp_path
+def answer_of(password: str = "", changes: dict[str, Any] | None = None, **server: Any) -> Answer | Failure:
+    """Asks one machine. `changes`: of the host's entry."""
+
+    async def run() -> Answer | Failure:
+        async with sshd(**server) as port:
+            host, login = host_at(port, **(changes or {})), Login(LOGIN_KEY, password)
+            return await collect_facts_from(host, login, None, facts_script())
+
+    return asyncio.run(run())
 
 
-def look(root: Path, shell: str = "sh", how: str = "root", said: str = "", **told: object) -> Facts:
-    program, *applet = shell.split()
-    command = [shutil.which(program) or program, *applet]
-    ran = subprocess.run(
-        [*command, "-s", how, str(root), said],
-        input=facts_script(told), capture_output=True, text=True, timeout=30, check=True,
-        env={"PATH": f"{root}/bin:/usr/bin:/bin", "LANG": "de_DE.UTF-8"},
-    )  # fmt: skip
-    assert ran.stderr == ""
-    return parse(ran.stdout)
+def failure_of(shell) -> Failure:
+    answer = answer_of(shell=shell)
+    assert isinstance(answer, Failure) and answer.kind == "facts"
+    return answer
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_what_a_machine_says(machine, shell):
-    facts = look(machine, shell)
-    assert facts.complete
-    said = {name: facts.all(name) for name in facts.values}
-    for name, value in {
-        "privileges": ("root",),
-        "os": ("Ubuntu 24.04.2 LTS",),
-        "os-id": ("ubuntu",),
-        "product-uuid": ("4c4c4544",),
-        "check-config": ("CONFIG_VXLAN",),
-        "containerd-config": ("plain",),
-        "service": ("docker",),
-        "systemd": ("running",),
-        "machine-id": ("3f1c",),
-        "cpus": ("2",),
-        "memory-kib": ("2028536",),
-        "address": ("10.0.0.10",),
-        "default-route": ("eth0",),
-        "listens": ("192B", "192C"),
-        "listener": ("6443 kube-apiserver",),
-        "owner": ("project k3s-gpu-sharing", "stack dev", "host gpu-1", "machine-id 3f1c"),
-        "k3s-binary": ("/usr/local/bin/k3s",),
-        "k3s-version": ("v1.36.2+k3s1",),
-        "k3s-unit": ("k3s-agent.service active",),
-        "kubernetes": ("/etc/kubernetes/kubelet.conf",),
-        "firewall": ("ufw",),
-        "listens-udp": ("2118",),
-        "swap": ("/swap.img",),
-        "kernel-lacks": ("vxlan",),
-        "selinux": ("enforcing",),
-        "selinux-policy": ("k3s",),
-        "apparmor": ("enabled",),
-        "lockdown": ("integrity",),
-        "secure-boot": ("enabled",),
-        "iptables": ("iptables v1.8.4 (nf_tables)",),
-        "clock-synchronized": ("no",),
-        "nm-cloud-setup": ("enabled",),
-        "route": ("10.0.0.0/24 eth0",),
-        "nvswitch": ("0000:04:00.0",),
-        "pci-driver": ("nouveau",),
-        "pci-gpu": ("0000:01:00.0 0x1e04", "0000:02:00.0 0x2330"),
-        "nouveau": ("loaded",),
-        "nvidia-module": ("580.126.20",),
-        "nvidia-smi-status": ("14",),
-        "nvidia-smi": ("NVIDIA GeForce RTX 2080 Ti, 11264 MiB", "WARNING: infoROM"),
-        "toolkit": ("/usr/bin/nvidia-container-runtime",),
-        "cgroup-controllers": ("cpuset cpu io memory pids",),
-    }.items():
-        assert said.get(name) == value, name
-    assert {"awk", "sed", "sha256sum"} <= set(facts.all("tool"))
-    assert facts.number("disk-free-kib") and facts.number("program-free-kib")
-    assert not facts.all("download") + facts.all("api") + facts.all("source")  # nobody asked
+def test_machine_answers_with_complete_facts_and_its_clock():
+    before = time.time()
+    answer = answer_of()
+    assert isinstance(answer, Answer)
+    assert answer.facts.complete
+    assert answer.facts.one("kernel") == "Linux"
+    assert answer.facts.one("privileges") in ("root", "sudo", "none")
+    assert answer.peer == "127.0.0.1"
+    assert answer.clock
+    assert answer.clock.earliest <= 0.0 <= answer.clock.latest
+    assert answer.clock.latest - answer.clock.earliest <= time.time() - before + 1
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_what_a_machine_reaches(machine, shell):
-    there, away = "https://release.example/v1/k3s", "https://nowhere.example/install.sh"
-    facts = look(machine, shell, downloads=[there, away], registration="10.0.0.1")
-    assert facts.complete
-    there += "-arm64" if facts.one("arch") == "aarch64" else ""
-    assert sorted(facts.all("download")) == [f"{away} 000 curl 28", f"{there} 200 curl 0"]
-    assert facts.all("unknown-name") == ("nowhere.example",)
-    assert facts.one("api") == facts.one("own-ca") != ""
-    assert facts.all("source") == ("10.0.0.10",)
+@pytest.mark.parametrize(
+    ("password", "free", "privileges", "message"),
+    [
+        ("sesame", False, "sudo", ""),
+        ("sesame", True, "sudo", ""),
+        ("", True, "sudo", ""),
+        ("", False, "none", "sudo: a password is required"),
+        ("wrong", False, "wrong-password", "sudo: 1 incorrect password attempt"),
+    ],
+)
+def test_login_becomes_root_with_sudo(tmp_path, monkeypatch, password, free, privileges, message):
+    sudo.install(tmp_path, monkeypatch, free=free)
+    answer = answer_of(password, {"user": "me"})
+    assert isinstance(answer, Answer)
+    assert answer.facts.complete
+    assert answer.facts.one("privileges") == privileges
+    assert answer.facts.one("sudo-said") == message
+    assert "sesame" not in sudo.arguments(tmp_path)
 
 
-def test_questions_are_no_commands(machine):
-    facts = look(machine, downloads=["https://a.example/$(id);id"], registration="'; id #")
-    assert facts.complete and not any("uid=" in value for all in facts.values.values() for value in all)
+def test_slow_login_does_not_count_as_a_wrong_clock():
+    async def slow(process):
+        await asyncio.sleep(0.3)
+        process.stdout.write("Welcome!\n")
+        await real_shell(process)
+
+    answer = answer_of(shell=slow)
+    assert isinstance(answer, Answer)
+    assert answer.clock
+    assert answer.clock.distance(0.0) == 0.0
 
 
-def test_a_container_shows_no_product_uuid(machine):
-    (machine / "run/systemd/container").write_text("systemd-nspawn\n")
-    assert look(machine).all("product-uuid") == ()
+def test_clock_distance_is_measured_from_the_nearest_end():
+    assert Clock(earliest=40, latest=60).distance(50) == 0
+    assert Clock(earliest=40, latest=60).distance(0) == 40
+    assert Clock(earliest=-60, latest=-40).distance(0) == 40
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_a_machine_with_nothing_on_it(tmp_path, shell):
-    facts = look(tmp_path, shell, how="none", said="sudo: a password\tis required\n")
-    assert facts.complete
-    assert facts.one("sudo-said") == "sudo: a password is required"
-    for name in (
-        "owner",
-        "k3s-binary",
-        "pci-gpu",
-        "systemd",
-        "default-route",
-        "nvidia-smi-status",
-        "toolkit",
-    ):
-        assert facts.all(name) == (), name
+def test_nothing_is_sent_to_a_machine_with_another_host_key():
+    commands = []
+
+    async def shell(process):
+        commands.append(process.command)
+        process.exit(0)
+
+    assert isinstance(answer_of(shell=shell, host_keys=[OTHER_HOST_KEY]), Failure)
+    assert commands == []
 
 
-def test_it_changes_nothing(machine):
-    def state():
-        return {path: path.stat().st_mtime_ns for path in sorted(machine.rglob("*"))}
+def test_shell_that_never_ends_is_reported_with_its_last_line(monkeypatch):
+    async def stuck(process):
+        process.stdout.write("time\t1\nkernel\tLinux\n")
+        await asyncio.sleep(60)
 
-    before = state()
-    look(machine)
-    assert state() == before
-
-
-def test_the_time_comes_first(machine):
-    assert next(iter(look(machine).values)) == "time"
+    monkeypatch.setattr(facts, "FACTS_SECONDS", 0.4)
+    assert "its last line was 'kernel Linux'" in failure_of(stuck).detail
 
 
-def test_a_program_that_reads_the_standard_input_does_not_eat_the_script(machine):
-    (machine / "bin/nvidia-smi").write_text("#!/bin/sh\ncat >/dev/null\nexit 0\n")
-    facts = look(machine)
-    assert facts.complete
-    assert facts.number("nvidia-smi-status") == 0
+def test_login_that_runs_no_commands_is_reported_with_its_message():
+    async def menu(process):
+        process.stdout.write("This account is currently not available.\n")
+        process.exit(1)
+
+    failure = failure_of(menu)
+    assert "exit status 1" in failure.detail
+    assert "currently not available" in failure.detail
 
 
-def test_lines_of_a_login_shell_are_passed_over():
-    facts = parse("Last login: Mon\nkernel\tLinux\n\nNot a fact\tx\nos\t \ntool\ta\ntool\tb\n")
-    assert facts.values == {"kernel": ("Linux",), "tool": ("a", "b")}
-    assert not facts.complete
-    assert facts.number("kernel") is None
-    assert facts.one("os") == ""
+def test_endless_output_is_cut_off(monkeypatch):
+    async def chatter(process):
+        with contextlib.suppress(Exception):
+            while True:
+                process.stdout.write("word " * 1000 + "\n")
+                await process.stdout.drain()
+
+    monkeypatch.setattr(facts, "MAX_OUTPUT", 10_000)
+    assert "more than 10000 characters" in failure_of(chatter).detail
 
 
-def test_shellcheck():
-    checked = subprocess.run(
-        [shutil.which("shellcheck", path=f"{Path('.venv/bin').resolve()}:/usr/bin") or "shellcheck",
-         "--severity", "style", "--shell", "sh", str(SCRIPT)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert checked.returncode == 0, checked.stdout
+def test_broken_connection_is_reported():
+    async def broken(process):
+        process.stdout.write("time\t1\n")
+        process.channel.get_connection().abort()
+
+    assert failure_of(broken)
 
 
-def test_the_scripts_look_for_a_toolkit_where_k3s_does():
-    """And so does the stand-in, in this order: the first one found is taken."""
-    places = re.compile(r"for dir in (/usr/local/nvidia/\S+ \S+); do")
-    converge = (SCRIPT.parent / "parts/service.sh").read_text()
-    found = places.findall(SCRIPT.read_text()) + places.findall(converge)
-    assert found == ["/usr/local/nvidia/toolkit /usr/bin"] * 2
-    standin = SCRIPT.parents[3] / "rehearsal/simulators/go/standin/cmd/k3s/containerd.go"
-    assert 'runtimeFolders = []string{"/usr/local/nvidia/toolkit", "/usr/bin"}' in standin.read_text()
+def test_all_machines_are_asked_at_the_same_time():
+    together = 0
+
+    async def shell(process):
+        nonlocal together
+        together += 1
+        deadline = time.monotonic() + 5
+        while together < 8 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        process.stdout.write(f"seen\t{together}\nend\tok\n")
+        process.exit(0)
+
+    async def run():
+        async with sshd(shell=shell) as port:
+            hosts = [host_at(port, f"gpu-{number}") for number in range(8)]
+            return await collect_facts(hosts, {host["name"]: Login(LOGIN_KEY) for host in hosts}, None, "")
+
+    answers = asyncio.run(run())
+    assert {answer.facts.one("seen") for answer in answers.values() if isinstance(answer, Answer)} == {"8"}
+
+
+def test_dead_machine_does_not_hide_the_others():
+    async def run():
+        async with sshd() as port:
+            hosts = [host_at(port, "gpu-1"), host_at(1, "gpu-2")]
+            logins = {host["name"]: Login(LOGIN_KEY) for host in hosts}
+            return await collect_facts(hosts, logins, None, facts_script())
+
+    answers = asyncio.run(run())
+    assert isinstance(answers["gpu-1"], Answer)
+    assert isinstance(answers["gpu-2"], Failure) and answers["gpu-2"].kind == "refused"
+
+
+class Bastion(asyncssh.SSHServer):
+    """Forwards connections."""
+
+    def connection_requested(self, *_) -> bool:
+        return True
+
+
+class ClosedBastion(Bastion):
+    """Refuses to forward."""
+
+    def connection_requested(self, *_) -> bool:
+        raise asyncssh.ChannelOpenError(OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
+
+
+def answers_through_bastion(server: type[Bastion] = Bastion, key: asyncssh.SSHKey = OTHER_HOST_KEY):
+    """Entries and answers of three hosts behind a bastion, of which one answers, one has another host key and
+    one is not there; the bastion's own entry is the last. `key`: what is pinned for the bastion."""
+
+    async def run():
+        async with (
+            sshd(host_keys=[OTHER_HOST_KEY], server_factory=server) as bastion_port,
+            sshd() as port,
+            sshd(host_keys=[OTHER_HOST_KEY]) as other_port,
+        ):
+            jump = f"me@127.0.0.1:{bastion_port}"
+            ports = {"gpu-1": port, "gpu-2": other_port, "gpu-3": 1}
+            hosts = [host_at(port, name, jump=jump) for name, port in ports.items()]
+            bastion = host_at(bastion_port, "the bastion", user="me", hostKey=public_line(key))
+            targets = [*hosts, bastion]
+            logins = {target["name"]: Login(LOGIN_KEY) for target in targets}
+            answers = await collect_facts(hosts, logins, bastion, facts_script())
+            return {target["name"]: target for target in targets}, answers
+
+    return asyncio.run(run())
+
+
+def test_bastion_is_passed_through_and_failures_behind_it_are_told_apart():
+    hosts, answers = answers_through_bastion()
+    assert answers.keys() == {"gpu-1", "gpu-2", "gpu-3"}
+    assert isinstance(answers["gpu-1"], Answer)
+    other_key, closed = (
+        connection_problem(hosts[name], answer, "")
+        for name in ("gpu-2", "gpu-3")
+        if isinstance(answer := answers[name], Failure)
+    )
+    assert other_key.check == "host-key"
+    assert "; ssh ssh://me@127.0.0.1:" in other_key.remedy
+    assert closed.check == "connection" and "says the bastion" in closed.found
+
+
+def test_no_host_behind_a_bastion_with_another_key_is_asked():
+    _, answers = answers_through_bastion(key=HOST_KEY)
+    kinds = {name: answer.kind for name, answer in answers.items() if isinstance(answer, Failure)}
+    assert kinds == {"the bastion": "host-key", "gpu-1": "bastion", "gpu-2": "bastion", "gpu-3": "bastion"}
+
+
+def test_bastion_that_refuses_to_forward_is_reported_for_each_host():
+    hosts, answers = answers_through_bastion(ClosedBastion)
+    failure = answers["gpu-1"]
+    assert isinstance(failure, Failure)
+    problem = connection_problem(hosts["gpu-1"], failure, "")
+    assert "the bastion does not forward" in problem.found and "AllowTcpForwarding" in problem.remedy
+
+
+def test_lines_of_a_login_shell_are_ignored():
+    parsed = parse_facts("Last login: Mon\nkernel\tLinux\n\nNot a fact\tx\nos\t \ntool\ta\ntool\tb\n")
+    assert parsed.values == {"kernel": ("Linux",), "tool": ("a", "b")}
+    assert not parsed.complete
+    assert parsed.number("kernel") is None
+    assert parsed.one("os") == ""
+
+
+def test_urls_and_addresses_are_quoted_for_sh():
+    script = facts_script(["https://a.example/$(id)"], "10.0.0.1")
+    assert script.startswith("downloads='https://a.example/$(id)'\nserver=10.0.0.1\nnames=a.example\n")

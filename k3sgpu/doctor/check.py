@@ -1,0 +1,34 @@
+"""A row of the registry: a check, its rule, and what `python -m k3sgpu doctor checks` prints about it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.problem import Problem, Severity
+
+Rule = Callable[[Machine, Plan], Iterator[Problem]]
+"""Yields the problems of one machine."""
+CrossRule = Callable[[Sequence[Machine], Plan], Iterator[Problem]]
+"""Yields the problems that show when machines are compared with each other."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that doctor checks on hosts."""
+
+    name: str
+    """Its name in reports and in the stack file's `waive`."""
+    rule: Callable[..., Any]
+    """The function that finds the problems. The first line of its docstring is what it expects of a host."""
+    severities: frozenset[Severity]
+    """The severities that its problems may have."""
+    remedy: str
+    """A typical remedy; the problem's own names the host and the values."""
+    waivable: bool = True
+    """Whether the stack file may waive it."""
+
+    @property
+    def description(self) -> str:
+        """What it expects of a host, in one line."""
+        return (self.rule.__doc__ or "").partition("\n")[0]

@@ -1,0 +1,82 @@
+"""Rules about CPU, memory and disk: whether there is enough for k3s and its images, without workloads."""
+
+from collections.abc import Iterator
+
+from k3sgpu.doctor.machine import KIB_PER_GIB, Machine, Plan, gib
+from k3sgpu.problem import Problem
+
+MIN_MEMORY_KIB = {"server": 1_800_000, "agent": 900_000}
+"""By role. Less than 2 and 1 GiB: a machine with "2 GB" shows some 1.9 GiB."""
+MIN_MEMORY_GPU_KIB = 3_700_000
+MIN_PROGRAM_KIB = 200_000
+"""k3s's program twice: an upgrade is written beside the old one."""
+MIN_DISK_GIB = 5
+"""k3s with its images, before any workload."""
+ENOUGH_DISK_GIB = 10
+ENOUGH_DISK_GPU_GIB = 40
+"""What NVIDIA asks for on the root disk of a GPU node: CUDA images are large."""
+MIN_INODES = 100_000
+"""An image of many small files takes tens of thousands."""
+
+
+def cpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """A server and a GPU node have at least two CPUs."""
+    if machine.facts.number("cpus") == 1 and (machine.role == "server" or machine.gpu):
+        yield machine.problem(
+            "one CPU",
+            f"2 for a {'k3s server' if machine.role == 'server' else 'GPU node'}, without workloads",
+            "give the machine another CPU, or let another one have this role",
+            "warning",
+        )
+
+
+def memory(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """There is enough memory: about 2 GiB on a server, 1 GiB on an agent, 4 GiB on a GPU node."""
+    found = machine.facts.number("memory-kib")
+    least = MIN_MEMORY_GPU_KIB if machine.gpu else MIN_MEMORY_KIB[machine.role]
+    node = "GPU node" if machine.gpu else f"k3s {machine.role}"
+    if found is not None and found < least:
+        yield machine.problem(
+            f"{gib(found)} of memory",
+            f"about {round(least / KIB_PER_GIB)} GiB for a {node}, without workloads",
+            "give the machine more memory, or let another one have this role",
+            "warning",
+        )
+
+
+def disk(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """There is enough free disk space where k3s keeps its program and its data.
+
+    An error only where less than 5 GiB are free and k3s is not yet installed by us: a running node that has
+    filled its disk must not block a change that may help it.
+    """
+    room = machine.facts.number("program-free-kib")
+    if room is not None and room < MIN_PROGRAM_KIB and not machine.installed(plan):
+        yield machine.problem(
+            f"{room // 1024} MiB free where k3s keeps its program (/usr/local/bin)",
+            f"{MIN_PROGRAM_KIB // 1024} MiB: an upgrade is written beside the old program",
+            f'{machine.ssh} "df -h /usr/local/bin", then free some space',
+        )
+    free = machine.facts.number("disk-free-kib")
+    enough = ENOUGH_DISK_GPU_GIB if machine.gpu else ENOUGH_DISK_GIB
+    if free is None or free >= enough * KIB_PER_GIB:
+        return
+    blocks = free < MIN_DISK_GIB * KIB_PER_GIB and not machine.belongs_to(plan)
+    yield machine.problem(
+        f"{gib(free)} free where k3s keeps its data (/var/lib)",
+        f"at least {MIN_DISK_GIB} GiB, and {enough} GiB for the images of such a node",
+        f'{machine.ssh} "df -h /var/lib; sudo du -xhd1 /var/lib | sort -h | tail", then free some space',
+        "error" if blocks else "warning",
+    )
+
+
+def inodes(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """There are enough free inodes where k3s keeps its data."""
+    free = machine.facts.number("inodes-free")
+    if free is not None and free < MIN_INODES:
+        yield machine.problem(
+            f"{free} inodes free where k3s keeps its data (/var/lib)",
+            f"at least {MIN_INODES}: images are many small files",
+            f'{machine.ssh} "sudo du --inodes -xd2 /var/lib | sort -n | tail", then remove some files',
+            "warning",
+        )
