@@ -53,6 +53,7 @@ kubeconfig: venv ## the cluster in your own kubeconfig, under the stack's name (
 .PHONY: reference
 reference: venv ## the generated pages of docs/reference
 	@$(PYTHON) -m tools.stack_file_reference
+	@$(PYTHON) -m tools.checks_reference
 
 .PHONY: bench
 bench: venv ## what it takes, beside what it could take: rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)

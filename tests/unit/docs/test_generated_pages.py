@@ -6,12 +6,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from k3sgpu.settings.models.sections import Sections
-from tools import stack_file_reference
+from tools import checks_reference, stack_file_reference
 
 
 def test_reference_of_the_stack_file_is_up_to_date() -> None:
-    page = stack_file_reference
-    assert page.PAGE.read_text() == page.page(), "run make reference"
+    assert stack_file_reference.PAGE.read_text() == stack_file_reference.page(), "run make reference"
+
+
+def test_reference_of_the_checks_is_up_to_date() -> None:
+    assert checks_reference.PAGE.read_text() == checks_reference.page(), "run make reference"
 
 
 def test_notes_of_the_reference_name_existing_keys() -> None:
