@@ -8,6 +8,11 @@ from k3sgpu.capacity.node_filters import Demand, may_run_on
 from k3sgpu.capacity.offers import NodeOffer, ResourceOffer, SharingStrategy
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
 
+_LoadKey = tuple[str, SharingStrategy, ResourceOffer, int, tuple[str, ...]]
+"""Profile, strategy, resource, free slices, workloads: equal for nodes of one kind."""
+_Meeting = tuple[int, dict[str, int]]
+"""MiB, and the number of pods by workload."""
+
 
 @dataclass(frozen=True)
 class MemoryLoad:
@@ -57,10 +62,6 @@ def memory_loads(
     )
 
 
-_LoadKey = tuple[str, SharingStrategy, ResourceOffer, int, tuple[str, ...]]
-"""Profile, strategy, resource, free slices, workloads: equal for nodes of one kind."""
-
-
 def _load(
     nodes: tuple[str, ...],
     strategy: SharingStrategy,
@@ -107,10 +108,6 @@ def _worst_meeting(
             for have in range(room + 1)
         ]
     return {name: count for name, count in best[room][1].items() if count}
-
-
-_Meeting = tuple[int, dict[str, int]]
-"""MiB, and the number of pods by workload."""
 
 
 def _with_pods(

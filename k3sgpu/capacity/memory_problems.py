@@ -21,7 +21,7 @@ def memory_problems(offers: Sequence[NodeOffer], loads: Sequence[MemoryLoad]) ->
 
 
 def _pod_too_large(load: MemoryLoad, workload: str, mib: int, profile: str) -> Problem:
-    limit, fewer_slices = "the card has no more", ""
+    limit, fewer_slices = "it has no more memory", ""
     if load.strategy == "mps":
         replicas = load.memory_mib // load.mib_each
         limit = f"MPS limits each client to its part ({load.memory_mib} MiB / {replicas})"

@@ -74,7 +74,7 @@ def _smaller_requests(
     for demand in search.pending_demands(outcome)[:MAX_LISTED]:
         if less := search.request_reduction(demand, nodes, outcome):
             cost = (
-                "costs no compute: two slices of a shared card give a pod no more than one does"
+                "costs no compute: two slices of a time-sliced card give a pod no more than one does"
                 if shared
                 else f"{count_noun(less, 'card')} fewer for each pod"
             )

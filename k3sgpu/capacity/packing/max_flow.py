@@ -7,6 +7,8 @@ from k3sgpu.capacity.packing.shapes import NodeGroup, Shape
 
 Flow = list[list[int]]
 """Units of the resource, by shape and by node group (indexes)."""
+AugmentingPath = tuple[list[int], list[int]]
+"""Shapes and node groups in turn: shape, group, shape, group, … The last group has free units."""
 
 
 def max_flow(order: Iterable[int], shapes: Sequence[Shape], node_groups: Sequence[NodeGroup]) -> Flow:
@@ -28,11 +30,9 @@ def max_flow(order: Iterable[int], shapes: Sequence[Shape], node_groups: Sequenc
     return flow
 
 
-Path = tuple[list[int], list[int]]
-"""Shapes and node groups in turn: shape, group, shape, group, … The last group has free units."""
-
-
-def _augment(path: Path, wanted: int, free: list[int], flow: Flow, limits: Sequence[Sequence[int]]) -> int:
+def _augment(
+    path: AugmentingPath, wanted: int, free: list[int], flow: Flow, limits: Sequence[Sequence[int]]
+) -> int:
     """Move as many units along the path as possible, at most `wanted`; returns their number."""
     shape_indexes, group_indexes = path
     forward = list(zip(shape_indexes, group_indexes, strict=True))
@@ -53,9 +53,9 @@ def _augment(path: Path, wanted: int, free: list[int], flow: Flow, limits: Seque
 
 def _augmenting_path(
     start: int, free: Sequence[int], flow: Flow, limits: Sequence[Sequence[int]]
-) -> Path | None:
+) -> AugmentingPath | None:
     """A shortest path from a shape to a node group with free units; None if there is none."""
-    queue: deque[Path] = deque([([start], [])])
+    queue: deque[AugmentingPath] = deque([([start], [])])
     visited_shapes, visited_groups = {start}, set[int]()
     while queue:
         shapes, groups = queue.popleft()

@@ -203,24 +203,24 @@ def _message(pod: Object) -> str | None:
 
 def _disagreements(fit: capacity.Fit, stack: Stack, found: dict[str, list[Object]]) -> list[str]:
     """Where the scheduler did what we ruled out, or gave other reasons or counts; empty is agreement."""
-    told: list[str] = []
+    differences: list[str] = []
     pending = 0
     for name, one in stack.settings.workloads.items():
         expected = pending_message(demand_of(name, one), fit.nodes)
-        said = [message for pod in found[name] if not _node_of(pod) and (message := _message(pod))]
-        pending += len(said)
-        told += [
-            f"{name}: we said {expected}\n  it said {one}" for one in said if not one.startswith(expected)
+        messages = [message for pod in found[name] if not _node_of(pod) and (message := _message(pod))]
+        pending += len(messages)
+        differences += [
+            f"{name}: we said {expected}\n  it said {one}" for one in messages if not one.startswith(expected)
         ]
     if not fit.min_pending <= pending <= fit.max_pending:
         asked = {name: (one.pods, one.gpus, one.resource) for name, one in stack.settings.workloads.items()}
-        told.append(
+        differences.append(
             f"{fit.verdict}: we said {fit.min_pending} to {fit.max_pending} Pending, {pending} are: {asked}"
         )
-    return told
+    return differences
 
 
-def test_the_scheduler_does_what_the_fit_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scheduler_agrees_with_the_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = Random(SEED)
     stacks = [random_stack(f"s{number}", random) for number in range(STACKS)]
     nodes = [node for stack in stacks for node in stack.nodes]
@@ -242,7 +242,7 @@ def test_the_scheduler_does_what_the_fit_says(tmp_path: Path, capsys: pytest.Cap
         _create(client, PODS, others)
         _create(client, PODS, pods)
         found = _decided(client)
-    told = [
+    differences = [
         line for fit, stack in zip(fits, stacks, strict=True) for line in _disagreements(fit, stack, found)
     ]
     pending = sum(not _node_of(pod) for some in found.values() for pod in some)
@@ -252,7 +252,7 @@ def test_the_scheduler_does_what_the_fit_says(tmp_path: Path, capsys: pytest.Cap
             f"\n{STACKS} stacks on {len(nodes)} nodes, {len(pods)} pods, {pending} Pending; we said "
             + ", ".join(f"{name}: {number}" for name, number in sorted(verdicts.items()))
             + f"; bounds equal in {sum(fit.min_pending == fit.max_pending for fit in fits)}"
-            + f"; disagreements: {len(told)}"
+            + f"; disagreements: {len(differences)}"
         )
-    assert not told, "\n".join(told)
+    assert not differences, "\n".join(differences)
     assert min(verdicts[name] for name in ("any order", "some orders", "no order")) >= 5

@@ -86,7 +86,7 @@ def test_whole_cards_divide_a_pods_memory() -> None:
     whole = {"sharing/profiles/six": {}, "pools/rtx/gpu/count": 2}
     assert not fit_of({"gpus": 2, "memoryMiB": 2 * CARD}, **whole).problems
     fit = fit_of({"memoryMiB": CARD + 1}, **whole)
-    assert f"at most {CARD}: the card has no more" in fit.problems[0].expected
+    assert f"at most {CARD}: it has no more memory" in fit.problems[0].expected
 
 
 def test_partition_counts_as_its_own_card() -> None:

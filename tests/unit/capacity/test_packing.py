@@ -131,7 +131,7 @@ def test_many_shapes_are_still_bounded() -> None:
     letters = "abcdefghijkl"
     groups = [group(f"w{first}{second}", 2, 1, first + second) for first, second in pairwise(letters)]
     packing = pack(groups, dict.fromkeys(letters, 1))
-    assert packing.min_pending == 10 and packing.max_pending >= 11  # 22 pods, 12 seats
+    assert packing.min_pending == 10 and packing.max_pending >= 11  # 22 pods, room for 12
 
 
 @settings(max_examples=60, deadline=None)
