@@ -1,4 +1,5 @@
-# What a person types here. Everything but `test`, `check`, `fit`, `kubeconfig` and `prove` rehearses: it needs Linux and root.
+# The commands of a developer. `up`, `preview`, `down`, `doctor`, `e2e`, `faults` and `bench` rehearse: they need Linux
+# and root.
 STACK ?= dev
 # Another environment with the packages of requirements-dev.txt: make check PYTHON=/path/to/bin/python
 PYTHON ?= .venv/bin/python
@@ -19,60 +20,60 @@ help: ## this list
 venv:
 	@$(if $(filter .venv/bin/python,$(PYTHON)),sh rehearsal/toolchain/venv.sh,:)
 
-up: venv ## machines, cluster, operator, slices, workloads; again: only what changed (TRACE=1: what took how long)
+up: venv ## boot the machines and run the program on them; again: apply what changed (TRACE=1: show what took how long)
 	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
 
-preview: venv ## what `make up` would do, without doing it
+preview: venv ## show what `make up` would do
 	@$(REHEARSAL) preview --stack $(STACK)
 
-down: venv ## destroy the stack and take its machines away
+down: venv ## destroy the stack and remove its machines
 	@$(REHEARSAL) down --stack $(STACK)
 
-fit: venv ## do the workloads fit? arithmetic alone (LIVE=1: beside what runs in the rehearsed cluster; SVG=file: drawn)
+fit: venv ## check whether the workloads fit, by arithmetic (LIVE=1: count what runs in the rehearsed cluster; SVG=file: draw it)
 	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
 
-plan: venv ## what a stack would register, and what the policies say; no engine, machines, keys or secrets
+plan: venv ## show what a stack would register and what the policies forbid; no engine, machines, keys or secrets
 	@$(PYTHON) -m k3sgpu plan --file Pulumi.$(STACK).yaml
 
-graph: venv ## docs/graph.md: who waits for whom
+graph: venv ## draw the dependency graph into docs/graph.md
 	@$(PYTHON) -m k3sgpu graph --file Pulumi.dev.yaml > docs/graph.md.new
 	@mv docs/graph.md.new docs/graph.md
 
-schema: venv ## the JSON Schema of stack files, which editors read
+schema: venv ## write the JSON Schema of stack files, which editors read
 	@$(PYTHON) -m k3sgpu schema
 
-pins: venv ## the hashes of a k3s release (VERSION=v1.36.2+k3s1), as lines for the stack file (MIRROR=address)
+pins: venv ## print the hashes of a k3s release for the stack file (VERSION=v1.36.2+k3s1; MIRROR=address)
 	@$(PYTHON) -m k3sgpu pins '$(VERSION)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
-doctor: venv ## look at the machines and the cluster
+doctor: venv ## check the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)
 
-kubeconfig: venv ## the cluster in your own kubeconfig, under the stack's name (USE=1: and current; REMOVE=1: out again)
+kubeconfig: venv ## add the cluster to your kubeconfig, under the stack's name (USE=1: make it current; REMOVE=1: remove it)
 	@$(PYTHON) -m k3sgpu kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
 .PHONY: reference
-reference: venv ## the generated pages of docs/reference
+reference: venv ## write the generated pages of docs/reference
 	@$(PYTHON) -m tools.stack_file_reference
 	@$(PYTHON) -m tools.checks_reference
 
 .PHONY: bench
-bench: venv ## what it takes, beside what it could take: rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
+bench: venv ## measure against baselines and write rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
 	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
 
-prove: venv ## what this machine's NVIDIA cards really offer, against what the stack file promises
+prove: venv ## check that this machine's NVIDIA cards offer what the stack file declares
 	@$(PYTHON) -m rehearsal.proof --file Pulumi.$(STACK).yaml
 
-test: venv ## every test that needs neither root nor machines
+test: venv ## run every test that needs neither root nor machines
 	@$(PYTHON) -m pytest
 
-e2e: venv ## the rehearsal tests, two files beside each other: real engine, SSH, systemd, API server and scheduler
+e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
 	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder rehearsal/tests/e2e
 
-faults: venv ## faults under the real engine, and rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
+faults: venv ## inject faults and write rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
 
-check: venv ## ruff, pyright, import-linter, shellcheck
+check: venv ## run ruff, pyright, import-linter and shellcheck
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m pyright
@@ -81,7 +82,7 @@ check: venv ## ruff, pyright, import-linter, shellcheck
 	@$(BIN)shellcheck --severity style .ci/run .ci/stacks .ci/plan-summary
 
 LOCK = $(BIN)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
-lock: venv ## resolve requirements*.in into the lock files that pip reads (UPGRADE=1: newest versions of what is not pinned)
+lock: venv ## resolve requirements*.in into the lock files that pip reads (UPGRADE=1: take the newest versions)
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) policy/requirements.in --output-file policy/requirements.txt

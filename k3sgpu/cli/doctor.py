@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3sgpu.cli import check_list
 from k3sgpu.cli.arguments import add_file, add_json
 from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable, read_text, stack_name
 from k3sgpu.problem import InputError
@@ -47,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument(
         "--wait", action="store_true", help="wait until the cluster is in its expected state"
     )
+    listing = subjects.add_parser("checks", help="list every check of hosts with its severity and remedy")
+    listing.set_defaults(run=check_list.run)
+    add_json(listing)
     for subject in (hosts, cluster):
         source = subject.add_mutually_exclusive_group(required=True)
         add_file(source)

@@ -1,4 +1,4 @@
-"""What doctor takes and says: the command line, the report, and what it is told by a stack file."""
+"""`doctor`: its arguments, its input from the graph and from a stack file, its output and exit status."""
 
 import json
 import sys
@@ -58,20 +58,20 @@ ERROR = Problem("b", "none", "some", "rm this\nrm that", check="disk")
 WARNING = Problem("a", "little", "more", "buy some", "warning", check="memory")
 
 
-# ---- what it is told
+# ---- input from a stack file
 
 
 def test_expected_state_from_a_stack_file(project):
-    told = cli._expected_state("Pulumi.dev.yaml")
-    assert parse_expected_state(json.loads(json.dumps(told))) == told
-    gpu, server = told["nodes"]
+    data = cli._expected_state("Pulumi.dev.yaml")
+    assert parse_expected_state(json.loads(json.dumps(data))) == data
+    gpu, server = data["nodes"]
     assert gpu["resources"] == {"nvidia.com/gpu.shared": 8, "nvidia.com/gpu": 0}
     assert gpu["labels"]["nvidia.com/gpu.replicas"] == "4"
     assert gpu["labels"]["nvidia.com/gpu.product"] == "Tesla-T4"
     assert gpu["labels"]["nvidia.com/device-plugin.config"].startswith("slices-")
     assert "nvidia.com/gpu.memory" not in gpu["labels"]
     assert server == {"name": "server-1", "resources": {}, "labels": {}}
-    assert (told["timeoutSeconds"], told["namespace"]) == (900, "gpu-operator")
+    assert (data["timeoutSeconds"], data["namespace"]) == (900, "gpu-operator")
 
 
 # ---- the command line
@@ -126,21 +126,23 @@ class Typed:
         ("cluster --file Pulumi.dev.yaml --kubeconfig nowhere", {}, "nowhere cannot be read: No such file"),
     ],
 )
-def test_mistakes_are_told_and_end_with_2(project, monkeypatch, capsys, arguments, environment, expected):
+def test_input_that_cannot_be_used_is_status_2(
+    project, monkeypatch, capsys, arguments, environment, expected
+):
     monkeypatch.setattr(sys, "stdin", Typed(""))
     for name in ("K3SGPU_INVENTORY", "K3SGPU_EXPECTED_STATE"):
         monkeypatch.delenv(name, raising=False)
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
     assert main(["doctor", *arguments.split()]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("doctor: ")
-    assert expected in said.err
-    assert "Traceback" not in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("doctor: ")
+    assert expected in printed.err
+    assert "Traceback" not in printed.err
 
 
-def test_a_host_key_that_is_none(monkeypatch, capsys):
+def test_invalid_host_key_is_status_2(monkeypatch, capsys):
     monkeypatch.setenv(
         "K3SGPU_INVENTORY", json.dumps({**INVENTORY, "hosts": [{**HOST, "hostKey": "ssh-dss x"}]})
     )
@@ -150,34 +152,32 @@ def test_a_host_key_that_is_none(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", ["", "hosts", "hosts --file a --from-graph", "machines --file a"])
-def test_usage(arguments):
+def test_wrong_arguments_are_status_2(arguments):
     with pytest.raises(SystemExit) as ended:
         main(["doctor", *arguments.split()])
     assert ended.value.code == 2
 
 
 @pytest.mark.parametrize(("findings", "code"), [([], 0), ([WARNING], 0), ([ERROR], 1)])
-def test_the_graph_gets_the_report_on_stderr_and_what_the_next_look_needs_on_stdout(
-    monkeypatch, capsys, findings, code
-):
-    given = {}
+def test_preflight_reports_on_stderr_and_prints_its_cache_on_stdout(monkeypatch, capsys, findings, code):
+    received = {}
 
     def check_hosts(inventory, logins, known):
-        given.update(inventory=inventory, logins=logins)
+        received.update(inventory=inventory, logins=logins)
         return Report("doctor hosts", {"gpu-1": "x"}, findings), {"gpu-1": Facts({"machine-id": ("1",)})}
 
     monkeypatch.setattr(host_check, "check_hosts", check_hosts)
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed(json.dumps({"sshPrivateKey": PRIVATE})))
     assert main(["doctor", "hosts", "--from-graph"]) == code
-    said = capsys.readouterr()
-    assert "doctor hosts: " in said.err
-    assert [*(json.loads(said.out) if code == 0 else said.out)] == (["gpu-1"] if code == 0 else [])
-    assert PRIVATE.splitlines()[1] not in said.out + said.err
-    assert given == {"inventory": INVENTORY, "logins": {"gpu-1": Login(KEY)}}
+    printed = capsys.readouterr()
+    assert "doctor hosts: " in printed.err
+    assert [*(json.loads(printed.out) if code == 0 else printed.out)] == (["gpu-1"] if code == 0 else [])
+    assert PRIVATE.splitlines()[1] not in printed.out + printed.err
+    assert received == {"inventory": INVENTORY, "logins": {"gpu-1": Login(KEY)}}
 
 
-def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project, monkeypatch, capsys):
+def test_stdin_is_not_read_without_secrets(project, monkeypatch, capsys):
     class Silent(Typed):
         def read(self) -> str:
             raise AssertionError("read from a standard input that may never end")
@@ -192,7 +192,9 @@ def test_by_hand_with_key_files_nothing_is_read_from_the_standard_input(project,
 
 @pytest.mark.parametrize("look", [["hosts"], ["cluster", "--kubeconfig", "kubeconfig"]])
 @pytest.mark.parametrize(("findings", "code"), [([], 0), ([WARNING], 0), ([WARNING, ERROR], 1), (None, 2)])
-def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look, findings, code):
+def test_hosts_and_cluster_have_the_same_output_and_status(
+    project, monkeypatch, capsys, look, findings, code
+):
     """One form and one meaning of the exit status, so that a script can ask both."""
 
     def report():
@@ -203,18 +205,18 @@ def test_machines_and_cluster_are_told_alike(project, monkeypatch, capsys, look,
     (project / "kubeconfig").write_text("{}")
     monkeypatch.setattr(client, "parse_kubeconfig", lambda text, where: None)
     monkeypatch.setattr(host_check, "check_hosts", lambda inventory, logins, known: (report(), {}))
-    monkeypatch.setattr(readiness, "check_once", lambda told, access: report())
+    monkeypatch.setattr(readiness, "check_once", lambda data, access: report())
     assert main(["doctor", *look, "--file", "Pulumi.dev.yaml", "--json"]) == code
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     if findings is None:
-        (problem,) = json.loads(said.out)["problems"]
-        assert (problem["found"], said.err) == ("nobody can be asked", "")
+        (problem,) = json.loads(printed.out)["problems"]
+        assert (problem["found"], printed.err) == ("nobody can be asked", "")
     else:
-        told = json.loads(said.out)
-        assert (told["ok"], told["errors"], len(told["problems"])) == (code == 0, code, len(findings))
+        data = json.loads(printed.out)
+        assert (data["ok"], data["errors"], len(data["problems"])) == (code == 0, code, len(findings))
 
 
-def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):
+def test_missing_ssh_agent_is_reported(monkeypatch, capsys):
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps({**INVENTORY, "agent": True}))
     monkeypatch.setattr(sys, "stdin", Typed("{}"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -222,10 +224,10 @@ def test_an_agent_that_the_stack_wants_and_nobody_named(monkeypatch, capsys):
     assert "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent" in capsys.readouterr().err
 
 
-def test_an_ssh_agent_that_is_gone_is_told_before_pulumi_fails_on_it(monkeypatch, capsys, tmp_path):
+def test_ssh_agent_that_does_not_answer_is_reported(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps(INVENTORY))
     monkeypatch.setattr(sys, "stdin", Typed("{}"))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.1"))
     assert main(["doctor", "hosts", "--from-graph"]) == 2
-    said = capsys.readouterr().err
-    assert str(tmp_path / "agent.1") in said and "env -u SSH_AUTH_SOCK pulumi up" in said
+    printed = capsys.readouterr().err
+    assert str(tmp_path / "agent.1") in printed and "env -u SSH_AUTH_SOCK pulumi up" in printed

@@ -9,6 +9,7 @@ import pytest
 
 from k3sgpu.cli import fit
 from k3sgpu.cli.main import COMMANDS, main
+from k3sgpu.doctor.registry import checks
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = "asyncssh, cryptography, lightkube, pulumi, pydantic, yaml"
@@ -80,3 +81,13 @@ def test_interrupted_command_is_status_130(
     monkeypatch.setattr(fit, "run", interrupt)
     assert main(["fit", "--file", "Pulumi.dev.yaml"]) == 130
     assert capsys.readouterr().err == "fit: interrupted\n"
+
+
+def test_doctor_lists_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "checks", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["checks"]
+    assert [one["name"] for one in listed] == [check.name for check in checks()]
+    assert all(one["severities"] and one["description"] and one["remedy"] for one in listed)
+    assert main(["doctor", "checks"]) == 0
+    text = capsys.readouterr().out
+    assert "machine-id  error\n" in text and "owner  error, cannot be waived\n" in text
