@@ -1,1 +1,1 @@
-"""The rehearsal: machines, stand-ins and the engine, so that the whole path runs on one computer."""
+"""The rehearsal: machines, stand-ins and the engine, so that the whole program runs on one computer."""

@@ -1,4 +1,4 @@
-"""`python -m rehearsal up|preview|down|doctor --stack dev`, which the Makefile calls."""
+"""`python -m rehearsal up|preview|down|doctor --stack dev`, for the Makefile."""
 
 import argparse
 import os
@@ -22,11 +22,13 @@ from rehearsal.toolchain import toolbox
 
 
 def main() -> int:
-    """Exit status 0, or 1 when it failed; what failed stands on stderr."""
+    """Returns 0, or 1 after printing on stderr what failed."""
     parser = argparse.ArgumentParser(prog="rehearsal", description=__doc__)
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--stack", default="dev", help="the name in Pulumi.<stack>.yaml (dev)")
-    parser.add_argument("--trace", action="store_true", help="up: what took how long, and SSH connections")
+    parser.add_argument(
+        "--trace", action="store_true", help="up: also print how long each resource took, and SSH connections"
+    )
     arguments = parser.parse_args()
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     stack = RehearsedStack(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
@@ -40,14 +42,12 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted; `make up` goes on from here, `make down` takes everything away", file=sys.stderr
-        )
+        print("\ninterrupted; `make up` continues from here, `make down` removes everything", file=sys.stderr)
         return 1
 
 
 def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) -> int:
-    """Machines, then the program, then what came of it."""
+    """Starts the machines, runs the program and prints what the cluster shows."""
     began = time.monotonic()
     tools = toolbox.prepare(progress)
     booted = stack.start_machines(tools, progress)
@@ -63,7 +63,7 @@ def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) ->
 
 
 def preview(stack: RehearsedStack, progress: Progress) -> int:
-    """What an `up` would do; the machines are there, as they are for everybody who previews."""
+    """Starts the machines and prints what an `up` would do."""
     tools = toolbox.prepare(progress)
     stack.start_machines(tools, progress)
     stack.install_plugins(tools, progress)
@@ -72,34 +72,40 @@ def preview(stack: RehearsedStack, progress: Progress) -> int:
 
 
 def down(stack: RehearsedStack, progress: Progress) -> int:
-    """Destroys the stack, takes its machines away, and looks for what is left."""
+    """Destroys the stack, removes its machines, and fails if anything is left."""
     tools = toolbox.prepare(progress)
     failure = stack.destroy(tools, progress)
     stack.remove(progress)
     left = machines.leftovers(stack.name)
     if left:
-        raise RehearsalError("left behind, which is a fault of the rehearsal:\n  " + "\n  ".join(left))
+        raise RehearsalError("left behind, which is a bug of the rehearsal:\n  " + "\n  ".join(left))
     if failure:
-        raise RehearsalError(f"{failure}.\nIts machines and its state are thrown away all the same.")
+        raise RehearsalError(f"{failure}.\nIts machines and its state are removed nevertheless.")
     print(
-        f"stack {stack.name}: destroyed, machines gone, nothing left behind{kubeconfig_reminder(stack.name)}"
+        f"stack {stack.name}: destroyed, machines removed, nothing left behind"
+        f"{kubeconfig_reminder(stack.name)}"
     )
     return 0
 
 
 def kubeconfig_reminder(stack: str) -> str:
-    """That the person's own kubeconfig still leads to the stack, and how it forgets it. Not done here: a
-    stack of that name may be real as well."""
+    """A hint when the user's own kubeconfig still has the cluster. It is not removed here, because a real
+    stack may have the same name."""
     path = kubeconfig_path(os.environ, Path.home())
     try:
         _, there = remove_stack(path.read_text(encoding="utf-8"), stack)
     except (OSError, ValueError, KubeconfigError):
         return ""
-    return f"\nin {path} it is still there: make kubeconfig STACK={stack} REMOVE=1" if there else ""
+    return (
+        f"\nin {path} it is still an entry; to remove it: make kubeconfig STACK={stack} REMOVE=1"
+        if there
+        else ""
+    )
 
 
 def doctor(stack: RehearsedStack, progress: Progress) -> int:
-    """Both of doctor's looks: at the machines, and at the cluster where there is one."""
+    """Runs `doctor hosts`, and `doctor cluster` if the stack was brought up. Returns the worse exit status.
+    """
     if stack.settings().machines and not machine_records.status(stack.name):
         raise RehearsalError(f"there are no machines of stack {stack.name} yet: make up STACK={stack.name}")
     looks = [["hosts", "--file", str(stack.stack_file)]]
@@ -109,14 +115,15 @@ def doctor(stack: RehearsedStack, progress: Progress) -> int:
 
 
 def describe_counts(counts: Mapping[str, int], to: str = "") -> str:
-    """Counts by operation as people say them, done or (`to`) planned; `same` is the word for unchanged."""
+    """Numbers of resources by operation in words: done ("2 created") or, with `to`, planned ("2 to create").
+    """
     done = {"create": "created", "update": "updated", "delete": "deleted"}
     words = {"same": "unchanged"} | ({op: to + op for op in done} if to else done)
     return ", ".join(f"{count} {words.get(str(op), op)}" for op, count in sorted(counts.items())) or "nothing"
 
 
 def check_stack_file(stack: RehearsedStack) -> None:
-    """A mistake in it costs nobody ten minutes of building. Raises RehearsalError, SettingsError."""
+    """Reads the stack file before anything is built. Raises RehearsalError, SettingsError."""
     if not stack.stack_file.exists():
         there = sorted(path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml"))
         raise RehearsalError(
@@ -127,17 +134,17 @@ def check_stack_file(stack: RehearsedStack) -> None:
 
 
 def next_steps(stack: RehearsedStack) -> str:
-    """What to type next."""
+    """Commands to type next."""
     option = "" if stack.name == "dev" else f" STACK={stack.name}"
     here = STATE.relative_to(ROOT)
     return "\n".join(
         [
             "next:",
             f"  {here}/kubectl --kubeconfig {here}/kubeconfig get pods --output wide",
-            f"  make kubeconfig{option}   the cluster in your own kubeconfig",
-            f"  make up{option}       again: nothing changes; or change Pulumi.{stack.name}.yaml first",
-            f"  make doctor{option}   look at machines and cluster",
-            f"  make down{option}     take everything away",
+            f"  make kubeconfig{option}   adds the cluster to your own kubeconfig",
+            f"  make up{option}       again: nothing changes; or edit Pulumi.{stack.name}.yaml first",
+            f"  make doctor{option}   checks machines and cluster",
+            f"  make down{option}     removes everything",
         ]
     )
 

@@ -1,6 +1,5 @@
-"""The bench: what an `up`, a preview and a fit take, beside what they could take at best.
-rehearsal/reports/bench.md.
+"""Benchmarks of an `up`, a preview and a fit against baselines; they write rehearsal/reports/bench.md.
 
-Contenders of one part take turns in one run, so that whatever else a computer does hits them alike; what
-counts is the ratio of their medians. A run of the engine is a process of its own, as it is for people.
+The contenders of a part take turns in one run, so that other load on the computer affects all of them. What
+counts is the ratio of their medians. Each run of the engine is a process of its own, as it is for users.
 """

@@ -1,5 +1,4 @@
-"""`make bench`: measures the parts and writes rehearsal/reports/bench.md, rehearsal/reports/bench.svg
-and rehearsal/reports/bench.json."""
+"""`make bench`: measures parts and writes bench.md, bench.svg and bench.json in rehearsal/reports."""
 
 import argparse
 import os
@@ -29,10 +28,10 @@ ADDRESSES = [f"10.77.0.{last}" for last in range(220, 240)]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0, or 1 when a contender failed: what it was stands on stderr."""
+    """Returns 0, or 1 after printing on stderr why a contender failed."""
     parser = argparse.ArgumentParser(prog="python -m rehearsal.bench", description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)} (all)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each contender has its turn (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (3)")
     parser.add_argument(
         "--peer", type=Path, help="another installer of k3s over SSH: rehearsal/bench/peer_tool.py"
     )
@@ -57,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def save_part(folder: Path, part: Part) -> None:
-    """Puts a part that was measured beside the others, and writes all three files anew."""
+    """Adds or replaces a measured part in bench.json, and writes bench.md and bench.svg from it."""
     data = folder / "bench.json"
     parts = {**results.load(data), part.letter: part}
     computer = results.machine()
@@ -66,18 +65,20 @@ def save_part(folder: Path, part: Part) -> None:
     (folder / "bench.md").write_text(page(parts, computer, REMARKS.read_text()))
 
 
-def tell(text: str) -> None:
-    """Says how far it is."""
+def log(text: str) -> None:
+    """Prints progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
-    "a": lambda told: cold_install.measure(told.rounds, told.peer, ADDRESSES, told.clusters.split(","), tell),
-    "b": lambda told: changes.unchanged(told.rounds, told.peer, ADDRESSES, tell),
-    "c": lambda told: changes.one_more(told.rounds, told.peer, ADDRESSES, tell),
-    "d": lambda told: changes.one_profile(told.rounds, ADDRESSES, tell),
-    "e": lambda told: scale.measure(told.rounds, tuple(map(int, told.agents.split(","))), tell),
-    "f": lambda told: fit_benchmark.measure(told.rounds),
+    "a": lambda options: cold_install.measure(
+        options.rounds, options.peer, ADDRESSES, options.clusters.split(","), log
+    ),
+    "b": lambda options: changes.nothing_changed(options.rounds, options.peer, ADDRESSES, log),
+    "c": lambda options: changes.one_agent_more(options.rounds, options.peer, ADDRESSES, log),
+    "d": lambda options: changes.one_profile_changed(options.rounds, ADDRESSES, log),
+    "e": lambda options: scale.measure(options.rounds, tuple(map(int, options.agents.split(","))), log),
+    "f": lambda options: fit_benchmark.measure(options.rounds),
 }
 
 if __name__ == "__main__":

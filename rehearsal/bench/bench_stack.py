@@ -1,4 +1,4 @@
-"""A stack of the bench: a stage whose engine runs in its own processes, on machines that may be new."""
+"""A stack for benchmarks: each run of the engine is a process, and machines can be reset."""
 
 import copy
 import os
@@ -24,24 +24,24 @@ SERVERS, AGENTS = "control", "plain"
 
 @dataclass
 class BenchStack(StackFixture):
-    """One stack."""
+    """A stack fixture that runs the engine in processes of its own."""
 
-    booted: dict[str, RunningMachine] = field(default_factory=dict)
+    machines: dict[str, RunningMachine] = field(default_factory=dict)
 
     def start_machines(self) -> dict[str, RunningMachine]:
-        """The machines that the configuration names, and the engine's plugins."""
-        self.booted = super().start_machines()
-        return self.booted
+        """Boots the machines of the configuration and installs the engine's plugins."""
+        self.machines = super().start_machines()
+        return self.machines
 
     def reset(self) -> None:
-        """The same machines with empty disks, and a state without anything in it."""
+        """Gives the machines empty disks, and the stack an empty state."""
         machines.down(self.stack.name, self.stack.state)
         shutil.rmtree(self.stack.engine(self.tools).folder, ignore_errors=True)
         self.start_machines()
         self.create_stack()
 
     def create_stack(self) -> None:
-        """The stack exists, and the engine has its plugins."""
+        """Creates the stack without resources, and installs the engine's plugins."""
         self.write_stack_file()
         self.stack.install_plugins(self.tools, Progress())
         self.stack.engine(self.tools).create_stack()
@@ -64,22 +64,22 @@ class BenchStack(StackFixture):
         return single_run.run(spec, environment)
 
     def graph(self, tokens: str = mocked_program.TOKENS) -> mocked_program.Graph:
-        """What the program registers for this stack, with the scripts that it would send."""
+        """The resources that the program registers for this stack, with the scripts that it would run."""
         self.write_stack_file()
         config = yaml.safe_load(self.stack.stack_file.read_text())["config"]
         keys = {key.removeprefix(PREFIX): value for key, value in config.items()}
         return mocked_program.run(keys, stack=self.stack.name, tokens=tokens)
 
     def add_agent(self, name: str, address: str) -> None:
-        """One more in the configuration, and its machine."""
+        """Adds an agent to the configuration and boots its machine."""
         pool = self.config["pools"].setdefault(AGENTS, {"role": "agent", "hosts": {}})
         pool["hosts"][name] = address
         self.start_machines()
 
 
 @contextmanager
-def stand(name: str, config: Mapping[str, Any]) -> Iterator[BenchStack]:
-    """A stand whose machines are gone afterwards, whatever happened on it."""
+def bench_stack(name: str, config: Mapping[str, Any]) -> Iterator[BenchStack]:
+    """A BenchStack whose machines are removed when the block ends."""
     tools = toolbox.prepare(Progress())
     state = STATE / name
     one = BenchStack(
@@ -92,8 +92,8 @@ def stand(name: str, config: Mapping[str, Any]) -> Iterator[BenchStack]:
         _clear(one.stack)
 
 
-def bare(servers: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Any]:
-    """k3s alone: what other installers install too."""
+def k3s_only_config(servers: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration of k3s without the operator, which other installers can install as well."""
     config = stack_config("dev")
     pools = {SERVERS: {"role": "server", "hosts": dict(servers)}}
     if agents:

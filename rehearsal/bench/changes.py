@@ -1,4 +1,5 @@
-"""(b) nothing changed, (c) one agent more, (d) one profile changed: on the article's cluster."""
+"""Parts (b) nothing changed, (c) one agent more, (d) one profile changed, on the cluster of Pulumi.dev.yaml.
+"""
 
 import json
 import time
@@ -8,8 +9,8 @@ from pathlib import Path
 
 from k3sgpu import capacity
 from rehearsal.bench import hand_run, single_run, ssh_traffic
-from rehearsal.bench.bench_stack import BenchStack, bare, stand
-from rehearsal.bench.cold_install import BY_HAND, PEER, UP, connections, middle, spent
+from rehearsal.bench.bench_stack import BenchStack, bench_stack, k3s_only_config
+from rehearsal.bench.cold_install import BY_HAND, PEER, UP, median_run, time_table, traffic_table
 from rehearsal.bench.measure import Goal, Part, Series, measure_in_turns, within
 from rehearsal.bench.peer_tool import Peer
 from rehearsal.lab import ssh
@@ -25,35 +26,38 @@ WAIT_SECONDS = 120
 POLL_SECONDS = 0.2
 MACHINE_GPUS = "/etc/standin/gpus.json"
 
-Tell = Callable[[str], object]
+Log = Callable[[str], object]
 
 
-def unchanged(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -> Part:
-    """(b)"""
+def nothing_changed(rounds: int, peer: Path | None, addresses: list[str], log: Log) -> Part:
+    """Part (b): an `up` and a preview of an unchanged stack, against an empty preview."""
     about = (
-        "The article's stack, operator and workloads included, and nothing has changed. *Empty preview* is"
-        " the same engine on a program without a resource."
+        "The stack of `Pulumi.dev.yaml` with operator and workloads, unchanged. *Empty preview* is the same"
+        " engine on a program without resources."
     )
     with ExitStack() as stack:
-        one = stack.enter_context(standing(addresses))
-        nothing = stack.enter_context(stand("bench-empty", stack_config("dev")))
+        one = stack.enter_context(article_cluster(addresses))
+        nothing = stack.enter_context(bench_stack("bench-empty", stack_config("dev")))
         nothing.create_stack()
         runs: list[single_run.Run] = []
-        ssh_traffic.begin(one.booted)
+        ssh_traffic.start_counting(one.machines)
         began = time.time()
         contenders = {
             EMPTY: lambda: nothing.run("preview", "nothing").seconds,
-            PREVIEW: lambda: kept(runs, one.run("preview")).seconds,
+            PREVIEW: lambda: append(runs, one.run("preview")).seconds,
             UP: lambda: one.run("up").seconds,
         }
         if peer:
-            theirs, program = stack.enter_context(of_peer(peer, addresses))
+            theirs, program = stack.enter_context(peer_cluster(peer, addresses))
             contenders[PEER] = lambda: program.install(theirs)
-        found = measure_in_turns(rounds, contenders, tell)
-        seen = ssh_traffic.end(one.booted, began, time.time())
+        found = measure_in_turns(rounds, contenders, log)
+        seen = ssh_traffic.read_counters(one.machines, began, time.time())
     series = [Series("nothing changed", name, values) for name, values in found.items()]
     empty, preview, up = series[:3]
-    tables = (spent("an unchanged stack's preview", middle(runs)), connections("(g) SSH, all rounds", seen))
+    tables = (
+        time_table("an unchanged stack's preview", median_run(runs)),
+        traffic_table("(g) SSH, all rounds", seen),
+    )
     goals = (
         Goal("no SSH connection", logged(seen) == 0, f"{logged(seen)} connections"),
         within("preview by the empty one", preview, empty, 1.2),
@@ -62,24 +66,24 @@ def unchanged(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) 
     return Part("b", "Nothing changed", about, EMPTY, tuple(series), goals, tables)
 
 
-def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -> Part:
-    """(c)"""
+def one_agent_more(rounds: int, peer: Path | None, addresses: list[str], log: Log) -> Part:
+    """Part (c): an `up` with one agent more, against its join script."""
     about = (
-        "One agent more, on a new machine in each round: `up` of the whole stack, beside the join script of"
-        " such an agent sent by `ssh`, and nothing else."
+        "One agent more, on a new machine in each round: `up` of the whole stack, compared with the join script"
+        " of such an agent over `ssh` alone."
     )
     new = iter(addresses[4:])
     with ExitStack() as stack:
-        one = stack.enter_context(standing(addresses))
+        one = stack.enter_context(article_cluster(addresses))
         runs: list[single_run.Run] = []
         seen: list[dict[str, ssh_traffic.Traffic]] = []
 
         def up() -> float:
             one.add_agent(f"plain-{len(runs) + 1}", next(new))
-            ssh_traffic.begin(one.booted)
+            ssh_traffic.start_counting(one.machines)
             began = time.time()
-            run = kept(runs, one.run("up"))
-            seen.append(ssh_traffic.end(one.booted, began, time.time()))
+            run = append(runs, one.run("up"))
+            seen.append(ssh_traffic.read_counters(one.machines, began, time.time()))
             return run.seconds
 
         def by_hand() -> float:
@@ -95,7 +99,7 @@ def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -
 
         contenders = {UP: up, BY_HAND: by_hand}
         if peer:
-            theirs, program = stack.enter_context(of_peer(peer, addresses))
+            theirs, program = stack.enter_context(peer_cluster(peer, addresses))
 
             def again() -> float:
                 address = next(new)
@@ -103,51 +107,54 @@ def one_more(rounds: int, peer: Path | None, addresses: list[str], tell: Tell) -
                 return program.install(theirs)
 
             contenders[PEER] = again
-        found = measure_in_turns(rounds, contenders, tell)
+        found = measure_in_turns(rounds, contenders, log)
     series = [Series("one agent more", name, values) for name, values in found.items()]
     touched = sorted(host for host, one in seen[-1].items() if one.logins)
     goals = (
         Goal("touches one host", len(touched) == 1, ", ".join(touched)),
         within("up by the join", series[0], series[1], 1.15),
     )
-    tables = (spent("one agent more", middle(runs)), connections("(g) SSH, the last `up`", seen[-1]))
+    tables = (
+        time_table("one agent more", median_run(runs)),
+        traffic_table("(g) SSH, the last `up`", seen[-1]),
+    )
     return Part("c", "One agent more", about, BY_HAND, tuple(series), goals, tables)
 
 
-def one_profile(rounds: int, addresses: list[str], tell: Tell) -> Part:
-    """(d)"""
+def one_profile_changed(rounds: int, addresses: list[str], log: Log) -> Part:
+    """Part (d): an `up` with another number of slices, against kubectl."""
     about = (
-        "Other slices, until the node offers them: `up`, beside `kubectl patch` of the ConfigMap, `kubectl"
-        f" label` of the node and a look every {POLL_SECONDS} s. The simulated kubelet shows a changed"
-        f" ConfigMap after {LAG_SECONDS} s; a real one takes up to a minute or two."
+        "Another number of slices, until the node has them allocatable: `up`, compared with `kubectl patch` of"
+        f" the ConfigMap, `kubectl label` of the node and a poll every {POLL_SECONDS} s. The simulated kubelet shows a"
+        f" changed ConfigMap after {LAG_SECONDS} s; a real one takes up to a minute or two."
     )
-    with standing(addresses, lag=LAG_SECONDS) as one:
+    with article_cluster(addresses, lag=LAG_SECONDS) as one:
         runs: list[single_run.Run] = []
 
         def up() -> float:
             shared = one.config["sharing"]["profiles"][PROFILE]["timeSlicing"]["resources"][0]
             shared["replicas"] = 8 if shared["replicas"] == 6 else 6
-            return kept(runs, one.run("up")).seconds
+            return append(runs, one.run("up")).seconds
 
-        found = measure_in_turns(rounds, {UP: up, "the roll-out": lambda: roll_out(one)}, tell)
+        found = measure_in_turns(rounds, {UP: up, "the roll-out": lambda: share_with_kubectl(one)}, log)
     series = [Series("one profile", name, values) for name, values in found.items()]
     goals = (within("up by the roll-out", series[0], series[1], 1.2),)
-    tables = (spent("one profile changed", middle(runs)),)
+    tables = (time_table("one profile changed", median_run(runs)),)
     return Part("d", "One profile changed", about, "the roll-out", tuple(series), goals, tables)
 
 
 @contextmanager
-def standing(addresses: list[str], lag: int = 0) -> Iterator[BenchStack]:
-    """The article's cluster, brought up."""
+def article_cluster(addresses: list[str], lag: int = 0) -> Iterator[BenchStack]:
+    """The cluster of Pulumi.dev.yaml, after an `up`."""
     config = stack_config("dev")
     config["pools"]["control"]["hosts"] = {SERVER: addresses[0]}
     config["pools"]["rtx"]["hosts"] = {GPU: addresses[1]}
-    with stand("bench", config) as one:
+    with bench_stack("bench", config) as one:
         one.start_machines()
         if lag:
-            # Read by the simulated kubelet when it starts.
+            # The simulated kubelet reads it when it starts.
             edit = f"sed -i '1s/{{/{{\"configMapLagSeconds\": {lag},/' {MACHINE_GPUS}"
-            ssh.run(one.booted[GPU], edit)
+            ssh.run(one.machines[GPU], edit)
         one.create_stack()
         one.run("up")
         one.stack.kubeconfig.touch(mode=0o600)
@@ -156,17 +163,17 @@ def standing(addresses: list[str], lag: int = 0) -> Iterator[BenchStack]:
 
 
 @contextmanager
-def of_peer(program: Path, addresses: list[str]) -> Iterator[tuple[BenchStack, Peer]]:
-    """A cluster that a peer has installed, on machines of its own."""
-    config = bare({"peer-server": addresses[2]}, {"peer-agent": addresses[3]})
-    with stand("bench-peer", config) as theirs:
+def peer_cluster(program: Path, addresses: list[str]) -> Iterator[tuple[BenchStack, Peer]]:
+    """A cluster that the peer installs on machines of its own."""
+    config = k3s_only_config({"peer-server": addresses[2]}, {"peer-agent": addresses[3]})
+    with bench_stack("bench-peer", config) as theirs:
         theirs.start_machines()
-        peer = Peer.anew(program, theirs)
+        peer = Peer.in_empty_folder(program, theirs)
         peer.install(theirs)
         yield theirs, peer
 
 
-def kept(runs: list[single_run.Run], run: single_run.Run) -> single_run.Run:
+def append(runs: list[single_run.Run], run: single_run.Run) -> single_run.Run:
     """The run, which is then among the others."""
     runs.append(run)
     return run
@@ -177,7 +184,7 @@ def logged(seen: dict[str, ssh_traffic.Traffic]) -> int:
     return sum(one.logins for one in seen.values())
 
 
-def roll_out(one: BenchStack) -> float:
+def share_with_kubectl(one: BenchStack) -> float:
     """Seconds from the first word to the cluster until seven slices can be asked for; then as it was."""
     settings = one.stack.settings()
     before = next(key for key in capacity.config_map_data(settings) if key.startswith(PROFILE))

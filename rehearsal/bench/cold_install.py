@@ -1,11 +1,11 @@
-"""(a) A cold `up` of k3s on bare machines, beside the same scripts by hand and beside a peer."""
+"""Part (a): a cold `up` of k3s on bare machines, against the same scripts over ssh, and against a peer."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from rehearsal.bench import hand_run, single_run, ssh_traffic
-from rehearsal.bench.bench_stack import BenchStack, bare, stand
+from rehearsal.bench.bench_stack import BenchStack, bench_stack, k3s_only_config
 from rehearsal.bench.measure import Part, Series, Table, measure_in_turns, within
 from rehearsal.bench.peer_tool import Peer
 from rehearsal.bench.report_page import amount
@@ -13,70 +13,70 @@ from rehearsal.bench.report_page import amount
 UP, BY_HAND, PEER = "pulumi up", "by hand", "peer"
 ABOUT = """\
 k3s on bare machines (servers + agents): `up` of a stack without the operator, from the start of the process
-to its end. *By hand* are the same scripts, doctor's look among them, sent by `ssh`, each as soon as it can
-run: the critical path. Disks are empty in every round."""
+to its end. *By hand* means the same scripts, preflight included, over `ssh`, each as soon as it can run: the
+critical path. Disks are empty in every round."""
 
 
 def measure(
-    rounds: int, peer: Path | None, addresses: list[str], sizes: list[str], tell: Callable[[str], object]
+    rounds: int, peer: Path | None, addresses: list[str], sizes: list[str], log: Callable[[str], object]
 ) -> Part:
-    """All sizes, each as "servers+agents"."""
+    """Measures all sizes, each given as "servers+agents"."""
     series: list[Series] = []
     goals, tables = [], []
     for case in sizes:
         servers, agents = map(int, case.split("+"))
         names = [*(f"server-{n + 1}" for n in range(servers)), *(f"agent-{n + 1}" for n in range(agents))]
         hosts = dict(zip(names, addresses, strict=False))
-        config = bare(dict(list(hosts.items())[:servers]), dict(list(hosts.items())[servers:]))
-        tell(f"(a) {case}")
-        with stand("bench", config) as one:
+        config = k3s_only_config(dict(list(hosts.items())[:servers]), dict(list(hosts.items())[servers:]))
+        log(f"(a) {case}")
+        with bench_stack("bench", config) as one:
             runs: list[single_run.Run] = []
             seen: list[dict[str, ssh_traffic.Traffic]] = []
             contenders = {
                 UP: lambda one=one, runs=runs, seen=seen: up(one, runs, seen),
                 BY_HAND: lambda one=one: by_hand(one),
-                **({PEER: lambda one=one: of_peer(one, peer)} if peer else {}),
+                **({PEER: lambda one=one: install_with_peer(one, peer)} if peer else {}),
             }
-            found = measure_in_turns(rounds, contenders, tell)
+            found = measure_in_turns(rounds, contenders, log)
         series += [Series(case, name, values) for name, values in found.items()]
         ours, hand = Series(case, UP, found[UP]), Series(case, BY_HAND, found[BY_HAND])
         goals.append(within(f"{case}: up by hand", ours, hand, 1.15))
         tables += [
-            spent(f"{case}, one cold `up`", middle(runs)),
-            connections(f"(g) SSH, {case}, one cold `up`", seen[-1]),
+            time_table(f"{case}, one cold `up`", median_run(runs)),
+            traffic_table(f"(g) SSH, {case}, one cold `up`", seen[-1]),
         ]
     return Part("a", "Cold up", ABOUT, BY_HAND, tuple(series), tuple(goals), tuple(tables))
 
 
 def up(one: BenchStack, runs: list[single_run.Run], seen: list[dict[str, ssh_traffic.Traffic]]) -> float:
-    """A cold `up`; what it was goes into `runs` and `seen`."""
+    """Runs a cold `up`, appends to `runs` and `seen`, and returns its seconds."""
     one.reset()
-    ssh_traffic.begin(one.booted)
+    ssh_traffic.start_counting(one.machines)
     began = time.time()
     runs.append(one.run("up"))
-    seen.append(ssh_traffic.end(one.booted, began, time.time()))
+    seen.append(ssh_traffic.read_counters(one.machines, began, time.time()))
     return runs[-1].seconds
 
 
 def by_hand(one: BenchStack) -> float:
-    """The same without an engine."""
+    """Installs the same cluster without an engine."""
     one.reset()
     return hand_run.install(one)
 
 
-def of_peer(one: BenchStack, program: Path) -> float:
-    """The same by somebody else's program."""
+def install_with_peer(one: BenchStack, program: Path) -> float:
+    """Installs the same cluster with the peer."""
     one.reset()
-    return Peer.anew(program, one).install(one)
+    return Peer.in_empty_folder(program, one).install(one)
 
 
-def middle(runs: list[single_run.Run]) -> single_run.Run:
-    """The one whose time is the median, or next above it."""
+def median_run(runs: list[single_run.Run]) -> single_run.Run:
+    """The run with the median time, or the next slower one."""
     return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
-def spent(case: str, run: single_run.Run) -> Table:
-    """What an `up` spent its time on."""
+def time_table(case: str, run: single_run.Run) -> Table:
+    """A table of the time that a run spent in each phase and in its longest operations."""
     began = min((begins for _, begins, _ in run.steps), default=run.seconds)
     ended = max((ends for _, _, ends in run.steps), default=run.seconds)
     program, registered = run.moments["program"], run.moments["registered"]
@@ -84,7 +84,7 @@ def spent(case: str, run: single_run.Run) -> Table:
         ("Python and the SDK start", run.moments["imported"]),
         ("the CLI starts, until the program's first line", program - run.moments["imported"]),
         ("the program: imports, settings, fit, registering", registered - program),
-        ("until the first operation: plugins start, what stays is compared", began - registered),
+        ("until the first operation: plugins start, unchanged resources are compared", began - registered),
         ("operations", ended - max(began, registered)),
         ("after the last operation", run.seconds - ended),
     ]
@@ -97,8 +97,8 @@ def spent(case: str, run: single_run.Run) -> Table:
     )
 
 
-def connections(caption: str, seen: dict[str, ssh_traffic.Traffic]) -> Table:
-    """Logins and bytes, by machine: part (g)."""
+def traffic_table(caption: str, seen: dict[str, ssh_traffic.Traffic]) -> Table:
+    """Part (g): a table of logins and bytes by machine."""
     return Table(
         caption,
         ("machine", "connections", "KiB to it", "KiB from it"),

@@ -1,4 +1,4 @@
-"""(f) The fit, by size: arithmetic alone, in this process."""
+"""Part (f): the fit by size of the stack, in this process."""
 
 import time
 from typing import Any
@@ -8,15 +8,15 @@ from k3sgpu import settings as s
 from rehearsal.bench.measure import Goal, Part, Series
 
 SIZES = ((10, 100), (100, 1000), (300, 3000), (1000, 10000))
-CASES = {"all fit": (12, (1,)), "small and large pods": (15, (1, 2)), "no room, ways out": (6, (1, 2, 3))}
+CASES = {"all fit": (12, (1,)), "small and large pods": (15, (1, 2)), "no room, remedies": (6, (1, 2, 3))}
 ABOUT = """\
-`capacity.fit` on stacks of so many nodes (one card each) and pods in eight workloads: pods alike; pods of one
-and of two slices, which fit in some orders only; and more pods than slices, so that it looks for ways out.
-Processor time: nothing else takes part."""
+`capacity.fit` on stacks with this many nodes (one card each) and pods in eight workloads: equal pods; pods of
+one and of two slices, which fit in some orders only; and more pods than slices, so that it searches remedies.
+Processor time of this process."""
 
 
 def measure(rounds: int) -> Part:
-    """All cases in all sizes."""
+    """Measures all cases in all sizes."""
     series = []
     for name, (slices, requests) in CASES.items():
         for nodes, pods in SIZES:
@@ -33,7 +33,7 @@ def measure(rounds: int) -> Part:
 
 
 def config(nodes: int, pods: int, slices: int, requests: tuple[int, ...]) -> dict[str, Any]:
-    """A stack's keys."""
+    """The configuration of a stack of this size."""
     gpu = {"product": "NVIDIA-H200", "count": 1, "memoryMiB": 143771, "profile": "shared"}
     hosts = {f"gpu-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(nodes)}
     shared = {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": slices}]}}

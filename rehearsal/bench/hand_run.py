@@ -1,4 +1,4 @@
-"""The same scripts, sent by plain ssh: each as soon as what it needs is there. No engine takes part."""
+"""The baseline without an engine: the same scripts over plain ssh, each as soon as its inputs exist."""
 
 import os
 import subprocess
@@ -22,7 +22,9 @@ Runner = Callable[["Script"], str]
 
 @dataclass(frozen=True)
 class Script:
-    """A Command's `create`. `address` is None where it runs on this computer; `after` are other scripts."""
+    """A Command's `create`. `address` is None when it runs on this computer; `after` names the scripts before
+    it.
+    """
 
     name: str
     address: str | None
@@ -33,9 +35,9 @@ class Script:
 
 
 def scripts(graph: Graph) -> list[Script]:
-    """Of all Commands that do something when they are created."""
-    doing = {one.name: one for one in graph if ":Command" in one.type and "create" in one.inputs}
-    return [_script(one, graph.before(one) & doing.keys()) for one in doing.values()]
+    """The scripts of all Commands that do something on create."""
+    with_create = {one.name: one for one in graph if ":Command" in one.type and "create" in one.inputs}
+    return [_script(one, graph.before(one) & with_create.keys()) for one in with_create.values()]
 
 
 def _script(one: Registered, after: Iterable[str]) -> Script:
@@ -54,22 +56,22 @@ def _open(value: Any) -> Any:
     return value.value if isinstance(value, Hidden) else value
 
 
-def install(stand: BenchStack) -> float:
-    """Seconds for a whole cluster. The clock stands while the tokens are put into the scripts of the rest."""
-    run = _runner(stand.booted)
-    first = scripts(stand.graph())
+def install(stack: BenchStack) -> float:
+    """Installs a whole cluster and returns the seconds, without the time for putting tokens into scripts."""
+    run = _runner(stack.machines)
+    first = scripts(stack.graph())
     until = next(one for one in first if one.name == TOKENS)
     begin = [one for one in first if one.name in {*until.after, TOKENS}]
-    seconds, said = timed(begin, run)
-    rest = [one for one in scripts(stand.graph(said[TOKENS])) if one.name not in said]
-    return seconds + timed(rest, run, done=said)[0]
+    seconds, output = timed(begin, run)
+    rest = [one for one in scripts(stack.graph(output[TOKENS])) if one.name not in output]
+    return seconds + timed(rest, run, done=output)[0]
 
 
-def join(stand: BenchStack, name: str) -> float:
-    """Seconds for one agent of the stand's configuration, and nothing else."""
-    run = _runner(stand.booted)
-    tokens = next(one for one in scripts(stand.graph()) if one.name == TOKENS)
-    (alone,) = [one for one in scripts(stand.graph(run(tokens))) if one.name == f"cluster-agent-{name}"]
+def join(stack: BenchStack, name: str) -> float:
+    """Runs the join script of one agent and returns the seconds."""
+    run = _runner(stack.machines)
+    tokens = next(one for one in scripts(stack.graph()) if one.name == TOKENS)
+    (alone,) = [one for one in scripts(stack.graph(run(tokens))) if one.name == f"cluster-agent-{name}"]
     began = time.perf_counter()
     run(alone)
     return time.perf_counter() - began
@@ -78,25 +80,25 @@ def join(stand: BenchStack, name: str) -> float:
 def timed(
     todo: Sequence[Script], run: Runner, done: Mapping[str, str] | None = None
 ) -> tuple[float, dict[str, str]]:
-    """Runs each script when those it comes after have run: seconds, and by name what each printed.
+    """Runs each script after the ones before it: the seconds, and the output of each by name.
 
     Raises what `run` raises.
     """
-    said, waiting = dict(done or {}), list(todo)
+    output, waiting = dict(done or {}), list(todo)
     running: dict[Future[str], str] = {}
     began = time.perf_counter()
     with ThreadPoolExecutor(max_workers=max(len(todo), 1)) as pool:
         while waiting or running:
-            ready = [one for one in waiting if one.after <= said.keys()]
+            ready = [one for one in waiting if one.after <= output.keys()]
             waiting = [one for one in waiting if one not in ready]
             running |= {pool.submit(run, one): one.name for one in ready}
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                said[running.pop(ended)] = ended.result()
-    return time.perf_counter() - began, said
+                output[running.pop(ended)] = ended.result()
+    return time.perf_counter() - began, output
 
 
-def _runner(booted: Mapping[str, RunningMachine]) -> Runner:
-    by_address = {one.address: one for one in booted.values()}
+def _runner(machines: Mapping[str, RunningMachine]) -> Runner:
+    by_address = {one.address: one for one in machines.values()}
 
     def run(script: Script) -> str:
         there = script.address and [*ssh.ssh_command(by_address[script.address]), script.text]
@@ -110,7 +112,7 @@ def _runner(booted: Mapping[str, RunningMachine]) -> Runner:
             timeout=LIMIT_SECONDS,
         )
         if done.returncode:
-            raise RehearsalError(f"by hand, {script.name}:\n{done.stderr[-2000:]}")
+            raise RehearsalError(f"hand run, {script.name}:\n{done.stderr[-2000:]}")
         return done.stdout
 
     return run

@@ -1,4 +1,4 @@
-"""A command plugin that runs nothing and answers at once: so that a state of a thousand agents can be had."""
+"""A command plugin that runs nothing: it creates the state of a thousand agents without machines."""
 
 import sys
 from typing import Any
@@ -8,16 +8,16 @@ from rehearsal.simulators.plugins.server import serve
 from tools.mocked_program import KUBECONFIG, TOKENS
 
 
-class DryCommand(CommandStandIn):
-    """What the scripts print that others need; the rest prints nothing."""
+class NoOpCommand(CommandStandIn):
+    """Answers with the output that other resources need, and with ok otherwise."""
 
     def _run(
         self, urn: str, operation: str, inputs: dict[str, Any], previous: dict[str, str]
     ) -> dict[str, str]:
-        said = {"cluster-tokens": TOKENS, "cluster-kubeconfig": KUBECONFIG}
-        return {"stdout": said.get(urn.rpartition("::")[2], "ok"), "stderr": ""}
+        output = {"cluster-tokens": TOKENS, "cluster-kubeconfig": KUBECONFIG}
+        return {"stdout": output.get(urn.rpartition("::")[2], "ok"), "stderr": ""}
 
 
 def main() -> None:
-    """What the engine starts."""
-    serve(DryCommand, sys.argv[1:])
+    """The process that the engine starts."""
+    serve(NoOpCommand, sys.argv[1:])

@@ -1,17 +1,17 @@
 """Another installer of k3s over SSH, on the same machines with the same artefacts: `make bench PEER=path`.
 
-The program at `path` is called without arguments, in an empty folder that it keeps for the life of a cluster,
-and makes it so: the named machines are nodes of one cluster when it ends with exit status 0. It is called on
+The program at `path` is called without arguments, in a folder that is empty at first and stays the same for
+one cluster. When it ends with exit status 0, the named machines are nodes of one cluster. It is called on
 bare machines (part a), again with nothing changed (b), and with one more agent (c). Its environment:
 
-    PEER_SERVERS, PEER_AGENTS   name=address, separated by blanks; the first server begins the cluster
+    PEER_SERVERS, PEER_AGENTS   name=address, separated by blanks; the first server is the initial one
     PEER_USER, PEER_KEY         the login, which is root, and the file of its private key
     PEER_KNOWN_HOSTS            a file with every machine's host key
     PEER_VERSION                of k3s
     PEER_RELEASE                a folder on this computer: k3s, install.sh, sha256sum-amd64.txt
-    PEER_REMOTE_RELEASE         the same folder as each machine sees it
+    PEER_REMOTE_RELEASE         the same folder as the machines see it
 
-Names become the nodes' names. The clock stops when every node is Ready, not before.
+The names become the nodes' names. The measured time ends when every node is Ready.
 """
 
 import json
@@ -34,27 +34,29 @@ NODES = "k3s kubectl --request-timeout=10s get nodes --output json"
 
 @dataclass(frozen=True)
 class Peer:
-    """The program, and the folder that it works in."""
+    """The program and its working folder."""
 
     program: Path
     folder: Path
 
     @classmethod
-    def anew(cls, program: Path, stand: BenchStack) -> "Peer":
-        """For a cluster that is to come: its folder is empty, whatever it kept of the one before."""
-        folder = stand.stack.folder / "peer"
+    def in_empty_folder(cls, program: Path, stack: BenchStack) -> "Peer":
+        """A peer for a new cluster, with an empty working folder."""
+        folder = stack.stack.folder / "peer"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return cls(program, folder)
 
-    def install(self, stand: BenchStack) -> float:
-        """Seconds until every machine of the stand's configuration is a Ready node. Raises RehearsalError."""
+    def install(self, stack: BenchStack) -> float:
+        """Runs the program and returns the seconds until every machine is a Ready node. Raises
+        RehearsalError.
+        """
         began = time.perf_counter()
         try:
             done = subprocess.run(
                 [self.program.resolve()],
                 cwd=self.folder,
-                env={**os.environ, **told(stand)},
+                env={**os.environ, **environment(stack)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -66,14 +68,14 @@ class Peer:
             raise RehearsalError(
                 f"PEER {self.program} ended with exit status {done.returncode}:\n{done.stderr[-2000:]}"
             )
-        await_nodes(stand)
+        wait_for_nodes(stack)
         return time.perf_counter() - began
 
 
-def told(stand: BenchStack) -> dict[str, str]:
-    """What a peer is told of a stand: see the module."""
-    pools, version = stand.config["pools"], stand.config["k3s"]["version"]
-    state = stand.stack.state
+def environment(stack: BenchStack) -> dict[str, str]:
+    """The environment of a peer, as the module describes it."""
+    pools, version = stack.config["pools"], stack.config["k3s"]["version"]
+    state = stack.stack.state
     return {
         "PEER_SERVERS": _pairs(pools[SERVERS]["hosts"]),
         "PEER_AGENTS": _pairs(pools.get(AGENTS, {"hosts": {}})["hosts"]),
@@ -81,23 +83,23 @@ def told(stand: BenchStack) -> dict[str, str]:
         "PEER_KEY": str(identity.private_key(state)),
         "PEER_KNOWN_HOSTS": str(identity.known_hosts(state)),
         "PEER_VERSION": version,
-        "PEER_RELEASE": str(stand.tools.releases / version),
+        "PEER_RELEASE": str(stack.tools.releases / version),
         "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
     }
 
 
-def await_nodes(stand: BenchStack) -> None:
-    """Waits until every machine is a Ready node. Raises RehearsalError with those that are not."""
-    first = stand.booted[next(iter(stand.config["pools"][SERVERS]["hosts"]))]
+def wait_for_nodes(stack: BenchStack) -> None:
+    """Waits until every machine is a Ready node. Raises RehearsalError with the ones that are not."""
+    first = stack.machines[next(iter(stack.config["pools"][SERVERS]["hosts"]))]
     deadline = time.monotonic() + READY_SECONDS
-    while missing := sorted(stand.booted.keys() - ready(ssh.run(first, NODES))):
+    while missing := sorted(stack.machines.keys() - ready(ssh.run(first, NODES))):
         if time.monotonic() > deadline:
             raise RehearsalError(f"PEER: after {READY_SECONDS} s not Ready: {', '.join(missing)}")
         time.sleep(0.2)
 
 
 def ready(nodes: str) -> set[str]:
-    """Names of the Ready ones in kubectl's list."""
+    """The names of the Ready nodes in kubectl's JSON."""
     return {
         node["metadata"]["name"]
         for node in json.loads(nodes)["items"]

@@ -1,4 +1,4 @@
-"""rehearsal/reports/bench.md, written from the results."""
+"""Renders rehearsal/reports/bench.md from the results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ LETTERS = "abcdef"
 
 
 def page(parts: Mapping[str, Part], machine: str, remarks: str) -> str:
-    """The document. `remarks` is what a person has to say of it, the rest follows from the numbers."""
+    """The page. `remarks` is written by a person, the rest follows from the numbers."""
     goals = [
         f"| {letter} | {goal.text} | {goal.found} | {'yes' if goal.met else '**no**'} |"
         for letter, part in sorted(parts.items())
@@ -36,13 +36,13 @@ def page(parts: Mapping[str, Part], machine: str, remarks: str) -> str:
     head = HEAD.format(machine=machine, goals="\n".join(goals))
     unmeasured = [letter for letter in LETTERS if letter not in parts]
     if unmeasured:
-        head += f"\nNot measured yet, so nothing is claimed of them: {', '.join(unmeasured)}.\n"
+        head += f"\nNot measured yet: {', '.join(unmeasured)}.\n"
     sections = [section(part) for _, part in sorted(parts.items())]
     return "\n".join([head, remarks.strip(), "", *sections]).rstrip() + "\n"
 
 
 def section(part: Part) -> str:
-    """One part: what was measured, the medians, and its tables."""
+    """The section of a part: description, medians, tables."""
     lines = [f"## ({part.letter}) {part.title}", "", part.about, ""]
     if part.series:
         head = ("case", "contender", "median", "least – most", "rounds", f"× {part.baseline}")
@@ -55,12 +55,12 @@ def section(part: Part) -> str:
 
 
 def rows(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A table in Markdown."""
+    """The lines of a Markdown table."""
     return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body)]
 
 
 def amount(value: float, unit: str) -> str:
-    """A number as one writes it: three digits that mean something."""
+    """A number with three significant digits and its unit."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:.{digits}f} {unit}"
 

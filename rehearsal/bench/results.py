@@ -1,4 +1,4 @@
-"""rehearsal/reports/bench.json: the parts that were measured last, each with its moment; and the machine."""
+"""Reads and writes rehearsal/reports/bench.json: the last measurement of each part, and the computer."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from rehearsal.simulators.plugins import NAMES
 
 
 def machine() -> str:
-    """This computer in one line."""
+    """This computer in one line: processors, memory, versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
@@ -26,26 +26,26 @@ def machine() -> str:
 
 
 def plugins() -> str:
-    """Whose provider plugins the engine gets here."""
+    """Which provider plugins the engine gets on this computer."""
     found = [providers.on_path(name) or providers.cached(name) for name in NAMES]
     return "Pulumi's" if all(found) else "stand-ins in Python, which start slower than Pulumi's"
 
 
 def load(path: Path) -> dict[str, Part]:
-    """By letter; nothing where there is no file."""
+    """The parts by letter; empty without a file."""
     if not path.exists():
         return {}
     return {letter: part(raw) for letter, raw in json.loads(path.read_text())["parts"].items()}
 
 
 def save(path: Path, parts: Mapping[str, Part], computer: str) -> None:
-    """Everything, in the order of the letters."""
+    """Writes all parts in the order of their letters."""
     raw = {"machine": computer, "parts": {letter: asdict(parts[letter]) for letter in sorted(parts)}}
     path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
 
 
 def part(raw: Mapping[str, Any]) -> Part:
-    """A part as `save` wrote it."""
+    """Parses a part that `save` wrote."""
     return Part(
         **{
             **raw,

@@ -1,12 +1,12 @@
-"""(e) A preview without changes, by number of agents, beside as many independent Commands;
-the size of the state, and the engine's memory."""
+"""Part (e): a preview without changes by number of agents, against as many independent Commands; the size of
+the state, and the engine's memory."""
 
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from rehearsal.bench import single_run
-from rehearsal.bench.bench_stack import BenchStack, bare, stand
+from rehearsal.bench.bench_stack import BenchStack, bench_stack, k3s_only_config
 from rehearsal.bench.measure import Goal, Part, Series, Table, linear, measure_in_turns, within
 from rehearsal.bench.report_page import amount
 from rehearsal.lab import identity
@@ -16,20 +16,21 @@ SIZES = (10, 100, 300, 1000)
 OURS, INDEPENDENT = "this program", "independent Commands"
 POD_NETWORK = "10.64.0.0/12"  # room for 4,096 nodes
 ABOUT = """\
-A preview of k3s on so many agents with nothing changed, beside a preview of as many local Commands as that
-stack has Commands, which know nothing of each other. The states were made with a plugin that runs nothing."""
-# 1,000 agents' worth of checkpoints would be written else, each anew.
+A preview of k3s with this many agents and nothing changed, compared with a preview of as many independent
+local
+Commands as that stack has. The states were made with a plugin that runs nothing."""
+# Otherwise the engine writes a whole checkpoint for each of some thousand steps.
 WITHOUT_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 
 
-def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) -> Part:
-    """All sizes."""
+def measure(rounds: int, sizes: tuple[int, ...], log: Callable[[str], object]) -> Part:
+    """Measures all sizes."""
     series, goals, rows = [], [], []
     for size in sizes:
-        tell(f"(e) {size} agents")
+        log(f"(e) {size} agents")
         with (
-            stand("bench-agents", of_size(size, own_address())) as one,
-            stand("bench-commands", one.config) as other,
+            bench_stack("bench-agents", of_size(size, own_address())) as one,
+            bench_stack("bench-commands", one.config) as other,
         ):
             count = _state(one, other)
             runs: dict[str, list[single_run.Run]] = {OURS: [], INDEPENDENT: []}
@@ -46,7 +47,7 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
                         INDEPENDENT, other, program="commands", commands=count
                     ),
                 },
-                tell,
+                log,
             )
             state = len(one.stack.engine(one.tools).state().encode()) / 1024**2
         case = f"{size:,} agents, {count:,} Commands"
@@ -76,32 +77,32 @@ def measure(rounds: int, sizes: tuple[int, ...], tell: Callable[[str], object]) 
 
 
 def of_size(agents: int, server: str) -> dict[str, Any]:
-    """The configuration of a server at that address and so many agents, which nobody reaches."""
+    """The configuration of a server and this many agents, whose addresses do not exist."""
     hosts = {f"agent-{n}": f"10.9.{n // 200}.{n % 200 + 1}" for n in range(agents)}
-    config = bare({"server-1": server}, hosts)
+    config = k3s_only_config({"server-1": server}, hosts)
     config["k3s"]["clusterCidr"] = POD_NETWORK
     return config
 
 
 def own_address() -> str:
-    """Of this computer, which refuses the Kubernetes plugin's look for an API server at once."""
+    """This computer's address: it refuses the Kubernetes plugin's connection to an API server at once."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("198.51.100.1", 9))  # TEST-NET-2; nothing is sent
         return probe.getsockname()[0]
 
 
 def _state(one: BenchStack, other: BenchStack) -> int:
-    """Both stacks as if they had been brought up: the number of Commands of each."""
+    """Gives both stacks a state as after an `up`, and returns the number of Commands of each."""
     one.stack.state.mkdir(parents=True, exist_ok=True)
     key = identity.private_key(one.stack.state)
     identity.make_key(key, "nobody's")
     everybody = " ".join(key.with_suffix(".pub").read_text().split()[:2])
     identity.update_known_hosts(one.stack.state, {"*": everybody})
-    dry = one.stack.folder / "dry"
-    launcher(dry, "command", "rehearsal.bench.no_op_plugin")
+    no_op = one.stack.folder / "no-op"
+    launcher(no_op, "command", "rehearsal.bench.no_op_plugin")
     for at in (one, other):
         at.create_stack()
-    one.run("up", path=(dry,), environment=WITHOUT_CHECKPOINTS)
+    one.run("up", path=(no_op,), environment=WITHOUT_CHECKPOINTS)
     count = sum(name.startswith("command:") for name in one.resources())
-    other.run("up", "commands", path=(dry,), environment=WITHOUT_CHECKPOINTS, commands=count)
+    other.run("up", "commands", path=(no_op,), environment=WITHOUT_CHECKPOINTS, commands=count)
     return count

@@ -1,8 +1,8 @@
-"""One run of the engine in a process of its own, as people start one: `python -m rehearsal.bench.single_run`.
+"""One run of the engine in a process of its own: `python -m rehearsal.bench.single_run`.
 
-It reads what to run from its standard input and prints what it took: moments, steps, memory. What counts is
-the start of Python with the SDK, which Pulumi's language host has to do as well, and the CLI's own command;
-not what the Automation API asks the CLI before and after it.
+It reads a specification from standard input and prints times, steps and memory. The measured time is the
+start of Python with the SDK, which Pulumi's language host does as well, and the CLI's command; the CLI calls
+that the Automation API makes before and after it are left out.
 """
 
 import json
@@ -21,24 +21,24 @@ LIMIT_SECONDS = 1800
 
 @dataclass(frozen=True)
 class Run:
-    """What came of it. Moments are seconds since the process was started."""
+    """The result of a run. Times are seconds since the process was started."""
 
     seconds: float
     counts: Mapping[str, int]
     moments: Mapping[str, float]
-    """imported (Python with the SDK), then by the CLI: program (its first line), registered (its last)."""
+    """imported: Python with the SDK has started; program: its first line; registered: its last line."""
     steps: Sequence[tuple[str, float, float]]
-    """Of an `up`: what was done, when it began, when it ended."""
+    """The operations of an `up`: name, start, end."""
     engine_mib: float
-    """The most memory that the engine held."""
+    """The engine's peak memory."""
 
 
 class RunFailed(Exception):
-    """The engine's run failed. Its text is what it said."""
+    """The engine's run failed. The text is its output."""
 
 
 def run(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Run:
-    """Runs a spec in a new process. Raises RunFailed."""
+    """Runs a specification in a new process. Raises RunFailed."""
     done = subprocess.run(
         [sys.executable, "-m", "rehearsal.bench.single_run"],
         input=json.dumps({**spec, "began": time.time()}),
@@ -56,7 +56,7 @@ def run(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Run:
 
 
 def main() -> None:
-    """The process itself."""
+    """Runs the specification on standard input, in this process."""
     spec = json.load(sys.stdin)
     from rehearsal.lab.engine import Engine, EngineFailed
     from rehearsal.lab.trace import Trace
@@ -90,9 +90,9 @@ def main() -> None:
         else:
             counts = engine.preview(on_event=trace.record)
     except EngineFailed:
-        sys.exit(1)  # it has said why
+        sys.exit(1)  # the reasons were printed
     began, end = commands[spec["operation"]]
-    shift = imported - began  # what came between does not count
+    shift = imported - began  # the time between is not measured
     found = {
         "seconds": end + shift,
         "counts": {str(op): count for op, count in counts.items()},
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 class _Memory:
-    """Watches the engine, this process's child, from outside."""
+    """Watches the memory of the engine, a child of this process."""
 
     def __init__(self) -> None:
         self._most = 0
@@ -117,7 +117,7 @@ class _Memory:
         self._thread.start()
 
     def most(self) -> int:
-        """KiB."""
+        """Stops watching and returns the peak in KiB."""
         self._ended.set()
         self._thread.join()
         return self._most
@@ -133,7 +133,7 @@ class _Memory:
 
 
 def _peak(pid: str) -> int:
-    """The most memory that a process ever held, KiB; 0 of one that is ending."""
+    """A process's peak memory in KiB; 0 while it ends."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
@@ -147,7 +147,7 @@ def _ours() -> None:
 
 
 def _nothing() -> None:
-    """The engine's own empty run."""
+    """A program without resources."""
 
 
 def _commands(count: int) -> None:

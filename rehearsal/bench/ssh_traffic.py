@@ -1,4 +1,4 @@
-"""(g) What goes over SSH to each machine, counted by its packet filter."""
+"""(g) SSH logins and bytes of each machine; its packet filter counts the bytes."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
 from rehearsal.process import run
 
-# A rule without a target only counts.
+# A rule without a target only counts packets.
 RULES = (("INPUT", "--dport"), ("OUTPUT", "--sport"))
 COUNTED = re.compile(r"^\s*\d+\s+(\d+)\s+(?:tcp|6) .*[ds]pt:22\s*$", re.MULTILINE)
 SECONDS = 20
@@ -16,28 +16,30 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Traffic:
-    """Of one machine: logins, and bytes on the wire to and from its port 22."""
+    """Logins of one machine, and bytes to and from its port 22."""
 
     logins: int
     sent_to: int
     came_from: int
 
 
-def begin(booted: Mapping[str, RunningMachine]) -> None:
-    """Lays the counters, at nothing."""
-    for one in booted.values():
+def start_counting(machines: Mapping[str, RunningMachine]) -> None:
+    """Adds the counters to the packet filter of each machine, at zero."""
+    for one in machines.values():
         for chain, port in RULES:
             _iptables(one, "--insert", chain, "--protocol", "tcp", port, "22")
 
 
-def end(booted: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, Traffic]:
-    """By host: what there was since `begin`, between two moments (seconds since the epoch)."""
-    counted = {host: [read(_listing(one, chain)) for chain, _ in RULES] for host, one in booted.items()}
-    logged = logins(booted, since, until)
+def read_counters(machines: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, Traffic]:
+    """By host: bytes since `start_counting`, and logins between two times (seconds since the epoch)."""
+    counted = {
+        host: [counted_bytes(_listing(one, chain)) for chain, _ in RULES] for host, one in machines.items()
+    }
+    logged = logins(machines, since, until)
     return {host: Traffic(logged[host], *counts) for host, counts in counted.items()}
 
 
-def read(listing: str) -> int:
+def counted_bytes(listing: str) -> int:
     """Bytes of the counter in `iptables --list`; 0 where there is none."""
     found = COUNTED.search(listing)
     return int(found[1]) if found else 0
@@ -48,6 +50,6 @@ def _listing(one: RunningMachine, chain: str) -> str:
 
 
 def _iptables(one: RunningMachine, *words: str) -> str:
-    """In the machine's network, with the machine's own iptables: no login is needed for it."""
+    """Runs the machine's own iptables in its network namespace, without a login."""
     inside = ["ip", "netns", "exec", one.name, "chroot", one.root, "/usr/sbin/iptables", "--wait"]
     return run([*inside, *words], timeout=SECONDS)

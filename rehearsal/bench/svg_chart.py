@@ -1,4 +1,4 @@
-"""rehearsal/reports/bench.svg: each contender's median as a multiple of its baseline's."""
+"""Draws rehearsal/reports/bench.svg: each contender's median as a multiple of its baseline's."""
 
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
@@ -11,11 +11,11 @@ BARS_AT, BARS_WIDTH = 380, 380
 INK, PALE, BASE, OURS = "#1f2933", "#5f6c7b", "#c9d2dc", "#2f6db5"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 Bar = tuple[str, float, str, bool]
-"""A label, a multiple of the baseline, what stands beside it, whether it is the baseline."""
+"""A label, a multiple of the baseline, the text beside the bar, whether it is the baseline."""
 
 
 def bars(part: Part) -> list[Bar]:
-    """A part's series that have a baseline."""
+    """The bars of a part: its series that have a baseline."""
     cases = {one.case for one in part.series if one.contender == part.baseline}
     return [
         (
@@ -30,7 +30,7 @@ def bars(part: Part) -> list[Bar]:
 
 
 def chart(parts: Mapping[str, Part]) -> str:
-    """A document that stands by itself: light, no scripts, no fonts from elsewhere."""
+    """The SVG document, without scripts and external fonts."""
     drawn: list[str] = []
     y = MARGIN
     for letter, part in sorted(parts.items()):
@@ -48,8 +48,8 @@ def chart(parts: Mapping[str, Part]) -> str:
                 f'<rect x="{BARS_AT}" y="{y - 14}" width="{width:.1f}" height="18" rx="3"'
                 f' fill="{BASE if base else OURS}"/>'
             )
-            told = beside if base else f"{beside}, {times:.2f} ×"
-            drawn.append(_text(BARS_AT + width + 8, y, told, PALE if base else INK))
+            text = beside if base else f"{beside}, {times:.2f} ×"
+            drawn.append(_text(BARS_AT + width + 8, y, text, PALE if base else INK))
         y += LINE // 2
     height = y + MARGIN
     opening = (

@@ -1,4 +1,4 @@
-"""What `make up` ends with: what the article ends with, read from the cluster that now runs."""
+"""The summary of the cluster that `make up` prints at its end."""
 
 import json
 from collections import defaultdict
@@ -12,22 +12,22 @@ from rehearsal.process import run
 Object = Mapping[str, Any]
 GPU_PREFIX = "nvidia.com/"
 PRODUCT_LABEL = "nvidia.com/gpu.product"
-# By kind of workload: how many pods are wanted, how many have come so far, and how far that is.
-PROGRESS = {
+# By kind of workload: the field with the declared number, the field with the reached number, and its name.
+WORKLOAD_PROGRESS = {
     "deployments": ("replicas", "readyReplicas", "Running"),
     "jobs": ("completions", "succeeded", "Complete"),
 }
-KINDS = ("nodes", *PROGRESS, "pods")
+KINDS = ("nodes", *WORKLOAD_PROGRESS, "pods")
 
 
 def read(kubectl: Path, kubeconfig: Path) -> dict[str, list[Object]]:
-    """By kind, each of KINDS: what the cluster has of it. Raises RehearsalError."""
+    """The cluster's objects of all KINDS, by kind. Raises RehearsalError."""
     base = [kubectl, "--kubeconfig", kubeconfig, "--request-timeout=20s", "get", "--output", "json"]
     return {kind: json.loads(run([*base, kind, "--all-namespaces"], timeout=30))["items"] for kind in KINDS}
 
 
-def summary(found: Mapping[str, Sequence[Object]], workloads: Sequence[str]) -> str:
-    """Nodes, what their cards offer, the workloads called `workloads`, and what is taken."""
+def render(found: Mapping[str, Sequence[Object]], workloads: Sequence[str]) -> str:
+    """Nodes with capacity and allocation of their GPU resources, then the named workloads."""
     taken = allocated(found["pods"])
     rows = []
     for node in found["nodes"]:
@@ -41,7 +41,7 @@ def summary(found: Mapping[str, Sequence[Object]], workloads: Sequence[str]) -> 
         product = node["metadata"]["labels"].get(PRODUCT_LABEL)
         if product:
             rows.append(f"  {PRODUCT_LABEL}: {product}")
-    for kind, (wanted, reached, word) in PROGRESS.items():
+    for kind, (wanted, reached, word) in WORKLOAD_PROGRESS.items():
         rows += [
             f"{name}: {one['status'].get(reached, 0)} of {one['spec'][wanted]} {word}"
             for one in found[kind]
@@ -57,22 +57,22 @@ def readiness(node: Object) -> str:
 
 
 def allocated(pods: Sequence[Object]) -> Mapping[str, Mapping[str, int]]:
-    """By node and resource: the units that its pods hold."""
+    """Allocated units by node and resource."""
     taken: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for pod in pods:
         for resource, units in requests(pod).items():
-            if on_node(pod):
+            if holds_resources(pod):
                 taken[pod["spec"]["nodeName"]][resource] += units
     return taken
 
 
-def on_node(pod: Object) -> bool:
-    """Whether the pod holds what it asked for: it has a node, and has not ended."""
+def holds_resources(pod: Object) -> bool:
+    """Whether the pod holds its resources: it is bound to a node and has not ended."""
     return "nodeName" in pod["spec"] and pod["status"].get("phase") not in ("Succeeded", "Failed")
 
 
 def requests(pod: Object) -> Mapping[str, int]:
-    """By resource: what all containers of a pod ask for of NVIDIA's."""
+    """The units of NVIDIA's resources that a pod's containers request, by resource."""
     total: dict[str, int] = defaultdict(int)
     for container in pod["spec"]["containers"]:
         for resource, units in container.get("resources", {}).get("limits", {}).items():
@@ -82,15 +82,15 @@ def requests(pod: Object) -> Mapping[str, int]:
 
 
 def placements(pods: Sequence[Object]) -> list[Placement]:
-    """Who sits where, for the slice map: every pod that holds slices."""
+    """Every pod that holds slices, for the slice map."""
     return [
         Placement(pod["metadata"]["name"], workload(pod), pod["spec"]["nodeName"], resource, units)
         for pod in pods
-        if on_node(pod)
+        if holds_resources(pod)
         for resource, units in requests(pod).items()
     ]
 
 
 def workload(pod: Object) -> str:
-    """What a pod is called after: its label `app`, else itself."""
+    """The name of a pod's workload: its label `app`, else its own name."""
     return pod["metadata"].get("labels", {}).get("app", pod["metadata"]["name"])

@@ -1,7 +1,7 @@
-"""Pulumi's own engine on this project's own program, with everything it keeps under one folder.
+"""Pulumi's engine, running this project's program, with all of its files in one folder.
 
-The Automation API runs `__main__.py` as an inline program, so the engine is all that is needed: no
-language plugin, no account. State lies in `file://`, secrets behind a passphrase made here.
+The Automation API runs `__main__.py` as an inline program, so only the engine is needed: no language plugin
+and no account. The state is in a `file://` backend, its secrets are encrypted with a passphrase made here.
 """
 
 import gc
@@ -23,20 +23,23 @@ from pulumi import automation
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS as CHANNEL_OPTIONS
 
 PROJECT = "k3s-gpu-sharing"
-CONFIGURED = ("preview", "up", "refresh", "destroy")  # the operations that read a stack file
+WITH_STACK_FILE = ("preview", "up", "refresh", "destroy")  # operations that read a stack file
 ROOT = Path(__file__).resolve().parents[2]
 EventListener = Callable[[automation.EngineEvent], Any]
 
 
 class EngineFailed(Exception):
-    """An operation of the engine failed. Its text is what the engine said, shown already."""
+    """An operation of the engine failed. The engine's reasons were printed already."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One stack. `folder` holds its state, passphrase and a copy of its stack file; `path` is put in
-    front of PATH, for helm; `program` is another one than the project's. `secrets` are the stack's secret
-    keys in plain text, which the engine encrypts."""
+    """The engine of one stack.
+
+    `folder` holds its state, passphrase and a copy of its stack file. `path` is put in front of PATH, for
+    helm. `program` replaces the project's program. `secrets` are the stack's secret keys in plain text, which
+    the engine encrypts.
+    """
 
     stack: str
     stack_file: Path
@@ -46,7 +49,7 @@ class Engine:
     program: Callable[[], Any] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     on_command: Callable[[str, float, float], Any] | None = None
-    """Hears of each command of the CLI: its name, and when it began and ended (seconds since the epoch)."""
+    """Is called after each command of the CLI with its name, start and end (seconds since the epoch)."""
 
     @property
     def home(self) -> Path:
@@ -60,8 +63,10 @@ class Engine:
         on_event: EventListener | None = None,
         refresh: bool = False,
     ) -> Mapping[str, int]:
-        """What an `up` would do: counts by operation; with `refresh`, after a look at what is there now.
-        Raises EngineFailed, also for what a policy forbids."""
+        """Runs a preview, with `refresh` after comparing the state with reality: resources by operation.
+
+        Raises EngineFailed, also when a policy is violated.
+        """
         packs = [str(policy_pack)] if policy_pack else None
         seen = self._run("preview", show, policy_packs=packs, on_event=on_event, refresh=refresh or None)
         return {str(k): v for k, v in seen.change_summary.items()}
@@ -72,47 +77,50 @@ class Engine:
         targets: Sequence[str] = (),
         on_event: EventListener | None = None,
     ) -> Mapping[str, int]:
-        """Makes it so, or `targets` of it (URNs with wildcards): counts by operation. Raises EngineFailed.
-        `on_event` hears the engine's events as they come."""
+        """Runs an `up` of everything or of `targets` (URNs with wildcards): resources by operation.
+
+        `on_event` gets the engine's events. Raises EngineFailed.
+        """
         done = self._run("up", show, target=list(targets) or None, on_event=on_event)
         return done.summary.resource_changes or {}
 
     def refresh(
         self, show: Callable[[str], Any] = print, on_event: EventListener | None = None
     ) -> Mapping[str, int]:
-        """The state learns what is there: counts by operation. Raises EngineFailed."""
+        """Runs a refresh: resources by operation. Raises EngineFailed."""
         return self._run("refresh", show, on_event=on_event).summary.resource_changes or {}
 
     def destroy(
         self, show: Callable[[str], Any] = print, on_event: EventListener | None = None
     ) -> Mapping[str, int]:
-        """Takes everything away: counts by operation. Raises EngineFailed."""
+        """Runs a destroy: resources by operation. Raises EngineFailed."""
         return self._run("destroy", show, on_event=on_event).summary.resource_changes or {}
 
     def create_stack(self) -> None:
-        """The stack exists from now on, if without anything in it."""
+        """Creates the stack without resources, if it does not exist."""
         self._stack(refresh=True)
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's exports, secrets in plain text."""
+        """The stack's outputs, secrets in plain text."""
         return {name: output.value for name, output in self._stack(refresh=False).outputs().items()}
 
     def state(self) -> str:
-        """The checkpoint as it lies on the disk: secrets are encrypted."""
+        """The checkpoint file as it is on the disk, with encrypted secrets."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").read_text()
 
     def exists(self) -> bool:
-        """Whether this stack was ever brought up here."""
+        """Whether this stack has a state here."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").exists()
 
     def _run(self, operation: str, show: Callable[[str], Any], **options: Any) -> Any:
         def listen(line: str) -> None:
             show(line.rstrip("\n"))
 
-        self._forget_stale_locks(show)
+        self._remove_stale_locks(show)
         use_own_grpc_connections()
-        # A program that failed leaves a coroutine of the SDK, which stops the callbacks of the loop it ends
-        # in. It ends here, where no loop runs: the collector would find it in the middle of the run to come.
+        # A failed program leaves a coroutine of the SDK. When it is collected, it stops the callbacks of the
+        # event loop that runs then. So it is collected here, where no loop runs, and not in the middle of the
+        # next run.
         gc.collect()
         try:
             return getattr(self._stack(operation != "destroy"), operation)(
@@ -122,11 +130,10 @@ class Engine:
             reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
             raise EngineFailed(reasons) from None
 
-    def _forget_stale_locks(self, show: Callable[[str], Any]) -> None:
-        """Takes away what killed runs have left; this run finds and finishes their work on the machines.
-        A run takes a lock on its stack and removes it when it ends."""
+    def _remove_stale_locks(self, show: Callable[[str], Any]) -> None:
+        """Removes locks of killed runs. A run holds a lock on its stack until it ends."""
         locks = list((self.folder / "backend/.pulumi/locks").rglob(f"{self.stack}/*.json"))
-        if locks and not any(running(lock) for lock in locks):
+        if locks and not any(is_held(lock) for lock in locks):
             show("an earlier run was killed; its lock is removed")
             self._cli("cancel", "--yes", "--stack", self.stack)
 
@@ -149,11 +156,11 @@ class Engine:
         return automation.Stack.select(self.stack, workspace)
 
     def _prepare(self, refresh: bool) -> Path:
-        """The stack exists in the backend, and a copy of its stack file lies in this folder, made anew to
-        `refresh`: what there is can be destroyed whatever has become of the file.
+        """Creates the stack in the backend and copies its stack file; returns the copy.
 
-        A copy, because the engine writes the salt of the passphrase into the stack file, and the
-        original belongs to its author."""
+        The copy exists because the engine writes the passphrase's salt into the stack file, and the original
+        belongs to its author. Without `refresh` the last copy is used: a destroy does not need the original.
+        """
         project = self.folder / "project"
         project.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / "backend").mkdir(exist_ok=True)
@@ -170,11 +177,13 @@ class Engine:
             self._cli("stack", "init", self.stack)
         if refresh:
             for key, text in self.secrets.items():
-                self._cli("config", "set", "--secret", "--stack", self.stack, key, given=text)
+                self._cli("config", "set", "--secret", "--stack", self.stack, key, stdin=text)
         return copy
 
     def _config(self) -> dict[str, Any]:
-        """What the stack file configures. Raises EngineFailed for secrets: their passphrase is another."""
+        """The configuration in the stack file. Raises EngineFailed for secrets encrypted with another
+        passphrase.
+        """
         config = yaml.safe_load(self.stack_file.read_text())["config"]
         locked = sorted(key for key, value in config.items() if isinstance(value, dict) and "secure" in value)
         if locked:
@@ -185,12 +194,12 @@ class Engine:
             )
         return config
 
-    def _cli(self, *arguments: str, given: str | None = None) -> None:
+    def _cli(self, *arguments: str, stdin: str | None = None) -> None:
         done = subprocess.run(
             [self.pulumi, *arguments, "--non-interactive"],
             cwd=self.folder / "project",
             env={**os.environ, **self._environment(), "PULUMI_HOME": str(self.home)},
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=120,
@@ -207,16 +216,16 @@ class Engine:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             # Commands on this computer run in the environment of the rehearsal, wherever that is.
             "K3SGPU_PYTHON": sys.executable,
-            # The command plugin dials every agent that is named here, and fails on one that is gone.
+            # The command plugin connects to the SSH agent named here, and fails when it has ended.
             "SSH_AUTH_SOCK": "",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # Installs mostly wait; the default, four for every core, would queue them on small machines.
+            # Installs mostly wait; the default of four for each core would queue them on small computers.
             "PULUMI_PARALLEL": "32",
         }
 
 
 class _Command(automation.PulumiCommand):
-    """The CLI, made to read and write the copy of the stack file and never the original."""
+    """The CLI, which reads and writes the copy of the stack file and never the original."""
 
     config_file: Path
     ended: Callable[[str, float, float], Any] | None = None
@@ -225,7 +234,7 @@ class _Command(automation.PulumiCommand):
         self, args: list[str], cwd: str, additional_env: Mapping[str, str], *rest: Any, **options: Any
     ) -> automation.CommandResult:
         name, began = args[0], time.time()
-        if name in CONFIGURED:
+        if name in WITH_STACK_FILE:
             args = [*args, "--config-file", str(self.config_file)]
         else:
             cwd = str(self.config_file.parent)
@@ -236,8 +245,8 @@ class _Command(automation.PulumiCommand):
                 self.ended(name, began, time.time())
 
 
-def running(lock: Path) -> bool:
-    """Whether the process that took this lock still runs on this computer."""
+def is_held(lock: Path) -> bool:
+    """Whether the process that holds this lock still runs on this computer."""
     return Path(f"/proc/{json.loads(lock.read_text())['pid']}").exists()
 
 
@@ -246,11 +255,11 @@ def _program() -> None:
 
 
 def use_own_grpc_connections() -> None:
-    """A run's connections to its engine are its own.
+    """Gives each run its own connections to its engine.
 
-    gRPC shares connections by address within a process. A program that failed may keep one to an engine that
-    has ended; when a later engine gets the same port, gRPC still waits there before it tries again, and the
-    SDK says "Resource monitor has terminated". The SDK offers no public way to set this option.
+    gRPC shares connections by address within a process. A failed program may keep a connection to an engine
+    that has ended. When a later engine gets the same port, gRPC still waits before it reconnects, and the SDK
+    reports "Resource monitor has terminated". The SDK has no public option for this.
     """
     own = ("grpc.use_local_subchannel_pool", 1)
     if own not in CHANNEL_OPTIONS:

@@ -1,4 +1,4 @@
-"""Which parts of a rehearsal were real; the whole table is docs/explanation/fidelity.md."""
+"""Which parts of a rehearsal were real; the table is docs/explanation/fidelity.md."""
 
 from collections.abc import Mapping
 
@@ -8,21 +8,21 @@ KUBERNETES = "v1.36.2"
 
 
 def describe_parts(tools: Tools, origins: Mapping[str, str]) -> str:
-    """Two lists in words: real parts and stand-ins. `origins`: by plugin, where it came from."""
+    """Two lines: the real parts and the stand-ins. `origins` has the origin of each provider plugin."""
     real = [
         f"Pulumi's engine ({tools.pulumi_origin})",
         "systemd and OpenSSH on each machine",
         f"kube-apiserver, scheduler, controller-manager {KUBERNETES}, kine and etcd",
         "NVIDIA's parser of sharing files",
     ]
-    played = [
+    stand_ins = [
         "k3s's packaging",
         "kubelets (kwok)",
         "GPU Operator, its chart and operands",
         "GPUs",
     ]
     for name, origin in origins.items():
-        (played if origin == "stand-in" else real).append(
+        (stand_ins if origin == "stand-in" else real).append(
             f"Pulumi's {name} plugin" + ("" if origin == "stand-in" else f" ({origin})")
         )
-    return f"real:      {'; '.join(real)}\nstand-ins: {'; '.join(played)} (docs/explanation/fidelity.md)"
+    return f"real:      {'; '.join(real)}\nstand-ins: {'; '.join(stand_ins)} (docs/explanation/fidelity.md)"

@@ -1,4 +1,4 @@
-"""One rehearsed stack: its machines, its engine, and what they say in the end."""
+"""A rehearsed stack: its machines, its engine, and a summary of its cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,30 +19,30 @@ STATE = engine.ROOT / ".rehearsal"
 
 @dataclass(frozen=True)
 class RehearsedStack:
-    """A stack of the given name and file; everything it makes lies in `state`."""
+    """A stack with a name and a stack file. Everything that it creates lies below `state`."""
 
     name: str
     stack_file: Path
     state: Path = STATE
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Secret keys of the stack, in plain text; the stack file has none."""
+    """The stack's secret keys in plain text; its stack file has none."""
 
     @property
     def folder(self) -> Path:
-        """What belongs to this stack alone."""
+        """The folder of this stack alone."""
         return self.state / self.name
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig, after an `up`."""
+        """The administrator's kubeconfig, written by `up`."""
         return self.folder / "kubeconfig"
 
     def settings(self) -> s.Settings:
-        """What the stack file says. Raises settings.SettingsError."""
+        """Reads the stack file. Raises SettingsError."""
         return s.read_stack_file(self.stack_file, self.secrets)
 
     def engine(self, tools: toolbox.Tools) -> engine.Engine:
-        """Pulumi on this stack."""
+        """Pulumi's engine for this stack."""
         return engine.Engine(
             stack=self.name,
             stack_file=self.stack_file,
@@ -53,14 +53,15 @@ class RehearsedStack:
         )
 
     def install_plugins(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, str]:
-        """Gives the engine its provider plugins: by name, where each came from."""
+        """Installs the engine's provider plugins. Returns the origin of each by name."""
         return providers.install_plugins(self.engine(tools).home, tools.pulumi, progress)
 
     def start_machines(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, RunningMachine]:
-        """The machines of the stack file, by host. Raises RehearsalError, settings.SettingsError."""
+        """Boots the machines of the stack file. Returns them by host. Raises RehearsalError, SettingsError.
+        """
         settings = self.settings()
         wanted = [machine(node, settings) for node in settings.machines]
-        if not wanted:  # the cluster is there already
+        if not wanted:  # the stack uses an existing cluster
             return {}
         return machines.up(self.name, wanted, self.state, tools, progress)
 
@@ -71,7 +72,10 @@ class RehearsedStack:
         targets: Sequence[str] = (),
         on_event: EventListener | None = None,
     ) -> Mapping[str, int]:
-        """Runs the program: counts by operation. Leaves the kubeconfig. Raises EngineFailed."""
+        """Runs `pulumi up` and writes the kubeconfig. Returns the number of resources by operation.
+
+        Raises EngineFailed.
+        """
         run = self.engine(tools)
         changes = run.up(show, targets, on_event)
         self.kubeconfig.touch(mode=0o600)
@@ -79,7 +83,7 @@ class RehearsedStack:
         return changes
 
     def link_kubectl_and_kubeconfig(self, tools: toolbox.Tools) -> None:
-        """Puts kubectl and this stack's kubeconfig where people find them."""
+        """Links kubectl and this stack's kubeconfig into the state folder, for users."""
         for link, target in (
             (self.state / "kubeconfig", self.kubeconfig),
             (self.state / "kubectl", tools.kubectl),
@@ -90,8 +94,11 @@ class RehearsedStack:
     def destroy(
         self, tools: toolbox.Tools, progress: Progress, show: Callable[[str], Any] = print
     ) -> str | None:
-        """Destroys the stack, if it ever was up: None, or why that failed. Its machines are booted again
-        where they are off, for the wards run on them. Raises RehearsalError, settings.SettingsError."""
+        """Destroys the stack if it has a state. Returns None, or why that failed.
+
+        Boots machines that are off, because teardown commands run on them. Raises RehearsalError,
+        SettingsError.
+        """
         run = self.engine(tools)
         if not run.exists():
             return None
@@ -106,7 +113,7 @@ class RehearsedStack:
         return None
 
     def remove(self, progress: Progress) -> None:
-        """Takes the machines and everything else of this stack away. Raises RehearsalError."""
+        """Removes the machines and all files of this stack. Raises RehearsalError."""
         machines.down(self.name, self.state, progress)
         for link in (self.state / "kubeconfig", self.state / "kubectl"):
             if link.is_symlink() and self.folder in link.readlink().parents:
@@ -115,16 +122,16 @@ class RehearsedStack:
             toolbox.cache.remove_tree(self.folder)
 
     def describe_cluster(self, tools: toolbox.Tools) -> str:
-        """What the cluster shows now: nodes, slices, workloads, and the picture of who sits where."""
+        """The cluster as text: nodes, slices, workloads and the slice map."""
         settings = self.settings()
         found = cluster_summary.read(tools.kubectl, self.kubeconfig)
         fit = capacity.fit(settings, capacity.offers(settings))
         seen = capacity.render_slice_map(fit, cluster_summary.placements(found["pods"]))
-        return cluster_summary.summary(found, list(settings.workloads)) + "\n\n" + seen
+        return cluster_summary.render(found, list(settings.workloads)) + "\n\n" + seen
 
 
 def machine(node: s.Node, settings: s.Settings) -> Machine:
-    """The machine that plays `node`: with the cards, driver and toolkit that the stack file expects."""
+    """The machine for a host: with the cards, driver and toolkit that the stack file declares."""
     if node.gpu is None:
         return Machine(node.name, node.address)
     brought = settings.gpu_operator

@@ -1,4 +1,4 @@
-"""What an `up` spent its time on, and how often it went to each machine: `make up TRACE=1`."""
+"""How long each resource of an `up` took, and SSH logins by machine: `make up TRACE=1`."""
 
 import time
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from pulumi import automation
 from rehearsal.lab import ssh
 from rehearsal.lab.machine_records import RunningMachine
 
-# sshd's own words for a login that went through.
+# sshd's log line for a successful login.
 LOGINS = "journalctl --quiet --output cat --since @{since:.6f} --until @{until:.6f} _COMM=sshd"
 LOGIN = "Accepted "
 
 
 @dataclass
 class Step:
-    """One resource's operation; seconds since the engine's first event."""
+    """The operation on one resource; times in seconds since the engine's first event."""
 
     name: str
     operation: str
@@ -26,14 +26,14 @@ class Step:
 
 @dataclass
 class Trace:
-    """Listens to an `up`, from the engine's first event to its last."""
+    """Records an `up` from its engine events."""
 
     began: float = 0
     ended: float = 0
     steps: dict[str, Step] = field(default_factory=dict)
 
     def record(self, event: automation.EngineEvent) -> None:
-        """One event of the engine. Resources that stay as they are take no step."""
+        """Records an event of the engine. Unchanged resources are left out."""
         self.ended = time.time()
         self.began = self.began or self.ended
         now = self.ended - self.began
@@ -46,7 +46,7 @@ class Trace:
             self.steps[done.metadata.urn].ended = now
 
     def render(self, booted: Mapping[str, RunningMachine]) -> str:
-        """Steps in the order they began, and logins by machine."""
+        """The steps in the order in which they began, and logins by machine."""
         rows = [
             f"  {step.began:7.1f} s {_took(step)}  {step.operation:<8}{step.name}"
             for step in sorted(self.steps.values(), key=lambda step: step.began)
@@ -57,14 +57,14 @@ class Trace:
 
 
 def logins(booted: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, int]:
-    """By host: how many logins its sshd saw between two moments (seconds since the epoch)."""
+    """The number of SSH logins by host between two times (seconds since the epoch)."""
     command = LOGINS.format(since=since, until=until)
-    said = {host: ssh.run(machine, command) for host, machine in booted.items()}
-    return {host: sum(LOGIN in line for line in text.splitlines()) for host, text in said.items()}
+    logs = {host: ssh.run(machine, command) for host, machine in booted.items()}
+    return {host: sum(LOGIN in line for line in text.splitlines()) for host, text in logs.items()}
 
 
 def name_of(urn: str) -> str:
-    """A resource's own type and name."""
+    """A resource's type and name, from its URN."""
     kind, name = urn.split("::")[2:4]
     return f"{kind.rpartition('$')[2].rpartition(':')[2]} {name}"
 

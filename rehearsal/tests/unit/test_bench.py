@@ -13,7 +13,7 @@ import pytest
 from k3sgpu.settings import parse
 from rehearsal.bench import __main__ as command
 from rehearsal.bench import hand_run, peer_tool, results, scale, ssh_traffic, svg_chart
-from rehearsal.bench.bench_stack import bare
+from rehearsal.bench.bench_stack import k3s_only_config
 from rehearsal.bench.measure import Goal, Part, Series, Table, linear, measure_in_turns, within
 from rehearsal.bench.report_page import amount, page
 from rehearsal.lab.engine import ROOT
@@ -88,7 +88,7 @@ def test_the_page_says_which_goals_were_met() -> None:
     assert "**The computer:** two cores" in text and "So it is." in text
     assert "| a | up by hand ≤ 1.15 × | 1.10 × | yes |" in text
     assert "| a | one host | gpu-1, gpu-2 | **no** |" in text
-    assert "nothing is claimed of them: b, c, d, e, f." in text
+    assert "Not measured yet: b, c, d, e, f." in text
     assert "| 1 + 1 | up | 3.30 s | 3.00 s – 9.00 s | 3 | 1.10 |" in text
     assert "| start | 0.40 s |" in text and "load average 0.5 before, 1.5 after" in text
 
@@ -116,8 +116,12 @@ def test_what_a_packet_filter_has_counted() -> None:
       12     4321            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
       99    99999            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0            tcp dpt:22
 """
-    assert ssh_traffic.read(listing) == ssh_traffic.read(listing.replace("tcp  --", "6    --")) == 4321
-    assert ssh_traffic.read("Chain OUTPUT") == 0
+    assert (
+        ssh_traffic.counted_bytes(listing)
+        == ssh_traffic.counted_bytes(listing.replace("tcp  --", "6    --"))
+        == 4321
+    )
+    assert ssh_traffic.counted_bytes("Chain OUTPUT") == 0
 
 
 # By hand
@@ -156,19 +160,19 @@ def test_each_script_runs_when_those_before_it_have_run() -> None:
 
 
 @dataclass
-class FakeStand:
-    """As much of a stand as a peer is told of."""
+class FakeStack:
+    """The parts of a BenchStack that a peer uses."""
 
     config: dict[str, Any]
-    booted: dict[str, Any]
+    machines: dict[str, Any]
     stack: Any
     tools: Any
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Any:
-    return FakeStand(
-        bare({"server-1": "10.77.0.220"}, {"agent-1": "10.77.0.221", "agent-2": "10.77.0.222"}),
+def stack(tmp_path: Path) -> Any:
+    return FakeStack(
+        k3s_only_config({"server-1": "10.77.0.220"}, {"agent-1": "10.77.0.221", "agent-2": "10.77.0.222"}),
         {name: name for name in ("server-1", "agent-1", "agent-2")},
         SimpleNamespace(state=tmp_path / "state"),
         SimpleNamespace(releases=tmp_path / "release"),
@@ -197,13 +201,13 @@ def nodes(**ready: bool) -> str:
 
 
 def test_a_peer_is_told_everything_and_waited_for(
-    stand: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([nodes(server_1=True, agent_1=False), nodes(server_1=True, agent_1=True, agent_2=True)])
     asked: list[str] = []
     monkeypatch.setattr(peer_tool.ssh, "run", lambda machine, text: asked.append(machine) or next(answers))
-    seconds = a_peer(tmp_path, "env | grep ^PEER_ | sort >told").install(cast(Any, stand))
-    version = stand.config["k3s"]["version"]
+    seconds = a_peer(tmp_path, "env | grep ^PEER_ | sort >told").install(cast(Any, stack))
+    version = stack.config["k3s"]["version"]
     assert seconds > 0 and asked == ["server-1", "server-1"]
     assert dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines()) == {
         "PEER_SERVERS": "server-1=10.77.0.220",
@@ -215,20 +219,20 @@ def test_a_peer_is_told_everything_and_waited_for(
         "PEER_RELEASE": f"{tmp_path}/release/{version}",
         "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
     }
-    assert all(name in (peer_tool.__doc__ or "") for name in peer_tool.told(stand))
+    assert all(name in (peer_tool.__doc__ or "") for name in peer_tool.environment(stack))
 
 
-def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stand: Any, tmp_path: Path) -> None:
-    stand.stack.folder = tmp_path
-    (peer_tool.Peer.anew(Path("install-k3s"), stand).folder / "kubeconfig").touch()
-    assert not list(peer_tool.Peer.anew(Path("install-k3s"), stand).folder.iterdir())
+def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stack: Any, tmp_path: Path) -> None:
+    stack.stack.folder = tmp_path
+    (peer_tool.Peer.in_empty_folder(Path("install-k3s"), stack).folder / "kubeconfig").touch()
+    assert not list(peer_tool.Peer.in_empty_folder(Path("install-k3s"), stack).folder.iterdir())
 
 
-def test_a_peer_that_fails_says_why(stand: Any, tmp_path: Path) -> None:
+def test_a_peer_that_fails_says_why(stack: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match=r"exit status 3:\nno such host"):
-        a_peer(tmp_path, "echo no such host >&2; exit 3").install(stand)
+        a_peer(tmp_path, "echo no such host >&2; exit 3").install(stack)
     with pytest.raises(RehearsalError, match="missing"):
-        peer_tool.Peer(tmp_path / "missing", tmp_path).install(stand)
+        peer_tool.Peer(tmp_path / "missing", tmp_path).install(stack)
 
 
 @pytest.mark.parametrize("agents", scale.SIZES)

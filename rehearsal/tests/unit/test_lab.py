@@ -18,7 +18,7 @@ from pulumi.runtime.proto import resource_pb2, resource_pb2_grpc
 from pulumi.runtime.settings import Settings
 
 from rehearsal.lab import cluster_summary, gpus, policies, providers
-from rehearsal.lab.engine import Engine, EngineFailed, running, use_own_grpc_connections
+from rehearsal.lab.engine import Engine, EngineFailed, is_held, use_own_grpc_connections
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang
 
@@ -64,7 +64,7 @@ def test_summary_says_what_the_article_says():
     ]
     nodes = [node("gpu-1", "6"), node("server-1", ready="Unknown")]
     found = {"nodes": nodes, "deployments": [deployment], "jobs": jobs, "pods": pods}
-    assert cluster_summary.summary(found, ["test", "sum", "begun"]).splitlines() == [
+    assert cluster_summary.render(found, ["test", "sum", "begun"]).splitlines() == [
         "gpu-1: Ready, v1.36.2+k3s1",
         "  nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "  nvidia.com/gpu.product: NVIDIA-H200-SHARED",
@@ -91,11 +91,11 @@ def test_a_stack_file_with_anothers_secrets_is_refused_by_name(tmp_path: Path):
 def test_a_lock_is_stale_when_its_process_is_gone(tmp_path: Path):
     lock = tmp_path / "lock.json"
     lock.write_text(json.dumps({"pid": os.getpid()}))
-    assert running(lock)
+    assert is_held(lock)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     lock.write_text(json.dumps({"pid": ended.pid}))
-    assert not running(lock)
+    assert not is_held(lock)
 
 
 def monitor(address: str) -> Any:
