@@ -104,8 +104,7 @@ def kubeconfig_reminder(stack: str) -> str:
 
 
 def doctor(stack: RehearsedStack, progress: Progress) -> int:
-    """Runs `doctor hosts`, and `doctor cluster` if the stack was brought up. Returns the worse exit status.
-    """
+    """Runs `doctor hosts`, and `doctor cluster` if the stack was brought up. Returns the worse exit status."""
     if stack.settings().machines and not machine_records.status(stack.name):
         raise RehearsalError(f"there are no machines of stack {stack.name} yet: make up STACK={stack.name}")
     looks = [["hosts", "--file", str(stack.stack_file)]]
@@ -115,8 +114,7 @@ def doctor(stack: RehearsedStack, progress: Progress) -> int:
 
 
 def describe_counts(counts: Mapping[str, int], to: str = "") -> str:
-    """Numbers of resources by operation in words: done ("2 created") or, with `to`, planned ("2 to create").
-    """
+    """Numbers of resources by operation in words: done ("2 created") or, with `to`, planned ("2 to create")."""
     done = {"create": "created", "update": "updated", "delete": "deleted"}
     words = {"same": "unchanged"} | ({op: to + op for op in done} if to else done)
     return ", ".join(f"{count} {words.get(str(op), op)}" for op, count in sorted(counts.items())) or "nothing"
