@@ -68,8 +68,8 @@ def nothing_changed(rounds: int, peer: Path | None, addresses: list[str], log: L
 def one_agent_more(rounds: int, peer: Path | None, addresses: list[str], log: Log) -> Part:
     """Part (c): an `up` with one agent more, against its join script."""
     about = (
-        "One agent more, on a new machine in each round: `up` of the whole stack, compared with the join script"
-        " of such an agent over `ssh` alone."
+        "One agent more, on a new machine in each round: `up` of the whole stack, compared with the"
+        " join script of such an agent over `ssh` alone."
     )
     new = iter(addresses[4:])
     with ExitStack() as stack:
@@ -123,9 +123,9 @@ def one_agent_more(rounds: int, peer: Path | None, addresses: list[str], log: Lo
 def one_profile_changed(rounds: int, addresses: list[str], log: Log) -> Part:
     """Part (d): an `up` with another number of slices, against kubectl."""
     about = (
-        "Another number of slices, until the node has them allocatable: `up`, compared with `kubectl patch` of"
-        f" the ConfigMap, `kubectl label` of the node and a poll every {POLL_SECONDS} s. The simulated kubelet shows a"
-        f" changed ConfigMap after {LAG_SECONDS} s; a real one takes up to a minute or two."
+        "Another number of slices, until the node has them allocatable: `up`, compared with `kubectl patch`"
+        f" of the ConfigMap, `kubectl label` of the node and a poll every {POLL_SECONDS} s. The simulated"
+        f" kubelet shows a changed ConfigMap after {LAG_SECONDS} s; a real one takes up to a minute or two."
     )
     with article_cluster(addresses, lag=LAG_SECONDS) as one:
         runs: list[single_run.Run] = []
