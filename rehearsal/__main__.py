@@ -96,25 +96,24 @@ def kubeconfig_reminder(stack: str) -> str:
         _, there = remove_stack(path.read_text(encoding="utf-8"), stack)
     except (OSError, ValueError, KubeconfigError):
         return ""
-    return (
-        f"\nin {path} it is still an entry; to remove it: make kubeconfig STACK={stack} REMOVE=1"
-        if there
-        else ""
-    )
+    hint = f"\n{path} still has an entry for it; to remove it: make kubeconfig STACK={stack} REMOVE=1"
+    return hint if there else ""
 
 
 def doctor(stack: RehearsedStack, progress: Progress) -> int:
-    """Runs `doctor hosts`, and `doctor cluster` if the stack was brought up. Returns the worse exit status."""
+    """Runs `doctor hosts` and, after an `up`, `doctor cluster`. Returns the worse exit status."""
     if stack.settings().machines and not machine_records.status(stack.name):
         raise RehearsalError(f"there are no machines of stack {stack.name} yet: make up STACK={stack.name}")
-    looks = [["hosts", "--file", str(stack.stack_file)]]
+    commands = [["hosts", "--file", str(stack.stack_file)]]
     if stack.kubeconfig.exists():
-        looks.append(["cluster", "--file", str(stack.stack_file), "--kubeconfig", str(stack.kubeconfig)])
-    return max(subprocess.run([sys.executable, "-m", "k3sgpu", "doctor", *look]).returncode for look in looks)
+        commands.append(["cluster", "--file", str(stack.stack_file), "--kubeconfig", str(stack.kubeconfig)])
+    return max(
+        subprocess.run([sys.executable, "-m", "k3sgpu", "doctor", *words]).returncode for words in commands
+    )
 
 
 def describe_counts(counts: Mapping[str, int], to: str = "") -> str:
-    """Numbers of resources by operation in words: done ("2 created") or, with `to`, planned ("2 to create")."""
+    """Resources by operation in words: done ("2 created") or, with `to`, planned ("2 to create")."""
     done = {"create": "created", "update": "updated", "delete": "deleted"}
     words = {"same": "unchanged"} | ({op: to + op for op in done} if to else done)
     return ", ".join(f"{count} {words.get(str(op), op)}" for op, count in sorted(counts.items())) or "nothing"

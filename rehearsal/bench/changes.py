@@ -1,4 +1,4 @@
-"""Parts (b) nothing changed, (c) one agent more, (d) one profile changed, on the cluster of Pulumi.dev.yaml."""
+"""Parts (b) nothing changed, (c) one agent more, (d) one profile changed, for Pulumi.dev.yaml."""
 
 import json
 import time

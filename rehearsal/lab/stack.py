@@ -57,7 +57,7 @@ class RehearsedStack:
         return providers.install_plugins(self.engine(tools).home, tools.pulumi, progress)
 
     def start_machines(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, RunningMachine]:
-        """Boots the machines of the stack file. Returns them by host. Raises RehearsalError, SettingsError."""
+        """Boots the stack file's machines. Returns them by host. Raises RehearsalError, SettingsError."""
         settings = self.settings()
         wanted = [machine(node, settings) for node in settings.machines]
         if not wanted:  # the stack uses an existing cluster
