@@ -75,7 +75,9 @@ async def _failure(
     problems = explain_unmet(expected, cluster, unmet, events)
     if result.trouble:
         problems.append(
-            Problem("API server", result.trouble, "an answer", "python -m k3sgpu doctor hosts", check="reach")
+            Problem(
+                "API server", result.trouble, "an answer", "python -m k3sgpu doctor hosts", check="connection"
+            )
         )
     title = TITLE + (f" after {result.waited:.0f} s" if result.waited >= 1 else "")
     return Report(title, _subjects(expected, nodes), problems, notes(cluster, nodes, events))
