@@ -1,9 +1,22 @@
-"""The dependency graph of a stack as a Mermaid diagram."""
+"""The dependency graph of a stack as a Mermaid diagram.
 
+`python -m k3sgpu graph` starts this module as a program.
+"""
+
+import argparse
 import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+import pulumi
+
+from k3sgpu.cli.graph import add_arguments
+from k3sgpu.cli.inputs import stack_name
+from k3sgpu.cli.main import run_command
+from k3sgpu.problem import InputError
 from tools.mocked_program import Graph, Registered
-from tools.plan import kind, ordered
+from tools.plan import kind, ordered, planned
 
 PAGE = """\
 # The graph
@@ -15,6 +28,23 @@ that depends on it; arrows that follow from others are left out. A destroy goes 
 {picture}
 ```
 """
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the page of a stack file's graph and returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.graph")
+    add_arguments(parser)
+    parser.set_defaults(command="graph", run=print_page)
+    return run_command(parser.parse_args(arguments))
+
+
+def print_page(options: argparse.Namespace) -> int:
+    """Raises InputError when the program refuses the stack."""
+    try:
+        print(page(planned(Path(options.file), stack_name(options.file))), end="")
+    except pulumi.RunError as error:
+        raise InputError(str(error)) from None
+    return 0
 
 
 def page(graph: Graph) -> str:
@@ -61,3 +91,7 @@ def edges(graph: Graph) -> list[tuple[str, str]]:
 def dependencies(one: Registered) -> set[str]:
     """The URNs of what a resource depends on, its provider included."""
     return {*one.depends_on, one.provider.rsplit("::", 1)[0]} - {one.urn}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,16 +1,26 @@
 """The plan of a stack: every resource that it would register, and what the policies forbid.
 
+`python -m k3sgpu plan` starts this module as a program.
+
 The program runs under Pulumi's mocks with generated keys, so a pull request from a fork gets this preview
 without a Pulumi engine, hosts, keys or secrets.
 """
 
+import argparse
 import hashlib
+import json
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pulumi
+
+from k3sgpu.cli.inputs import stack_name
+from k3sgpu.cli.main import run_command
+from k3sgpu.cli.plan import add_arguments
 from k3sgpu.settings import parse
 from k3sgpu.settings.files.stack_file import read_keys
 from policy.rules import RULES, Planned
@@ -18,6 +28,45 @@ from tools.mocked_program import KUBECONFIG, Graph, Hidden, Registered, run
 
 KEYGEN_SECONDS = 20
 SECRET = "[secret]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the plan of a stack file and returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.plan")
+    add_arguments(parser)
+    parser.set_defaults(command="plan", run=print_plan)
+    return run_command(parser.parse_args(arguments))
+
+
+def print_plan(options: argparse.Namespace) -> int:
+    """Returns 1 when a policy is broken or the program refuses the stack."""
+    stack = stack_name(options.file)
+    try:
+        graph = planned(Path(options.file), stack)
+    except pulumi.RunError as error:
+        if options.json:
+            _print_json(stack, refused=str(error))
+        else:
+            print(error, file=sys.stderr)
+        return 1
+    broken = violations(graph)
+    if options.json:
+        _print_json(stack, resources=as_json(graph), violations=broken)
+    else:
+        print(f"stack {stack}, {len(graph.resources)} resources:\n\n{tree(graph)}")
+        print("\n".join(["", *broken] if broken else ["", "no policy is broken"]))
+    return 1 if broken else 0
+
+
+def _print_json(
+    stack: str,
+    *,
+    resources: Sequence[Mapping[str, Any]] = (),
+    violations: Sequence[str] = (),
+    refused: str | None = None,
+) -> None:
+    plan = {"stack": stack, "resources": resources, "violations": violations, "refused": refused}
+    print(json.dumps(plan, indent=2))
 
 
 def planned(file: Path, stack: str) -> Graph:
@@ -154,3 +203,7 @@ def _open(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _open(item) for key, item in value.items()}
     return [_open(item) for item in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,11 +4,9 @@ The program runs under Pulumi's mocks: no Pulumi engine, no hosts, no keys and n
 """
 
 import argparse
-from pathlib import Path
 
 from k3sgpu.cli.arguments import add_file
-from k3sgpu.cli.inputs import stack_name
-from k3sgpu.problem import InputError
+from k3sgpu.cli.tool_process import run_tool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,13 +14,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises InputError when the program refuses the stack."""
-    import pulumi
-
-    from tools import graph, plan
-
-    try:
-        print(graph.page(plan.planned(Path(options.file), stack_name(options.file))), end="")
-    except pulumi.RunError as error:
-        raise InputError(str(error)) from None
-    return 0
+    """The exit status of tools/graph.py."""
+    return run_tool("tools.graph", "--file", options.file)

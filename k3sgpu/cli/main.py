@@ -54,8 +54,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a command and returns its exit status. Input that cannot be used is one message and status 2."""
-    options = build_parser().parse_args(arguments)
+    """Runs the command that `arguments` name and returns its exit status."""
+    return run_command(build_parser().parse_args(arguments))
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Calls `options.run` and returns the exit status. Input that cannot be used is one message and status 2.
+
+    `options.command` is the command's name for messages.
+    """
     try:
         return options.run(options)
     except SettingsError as error:

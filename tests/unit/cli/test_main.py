@@ -41,15 +41,12 @@ def test_wrong_arguments_are_status_2(arguments: list[str], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("command", ["fit", "plan"])
-def test_stack_file_that_is_refused_is_status_2(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_stack_file_that_is_refused_is_status_2(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--file", "Pulumi.none.yaml"]) == 2
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert printed.out == "" and printed.err.startswith(f"{command}: Pulumi.none.yaml: 1 error")
     assert main([command, "--file", "Pulumi.none.yaml", "--json"]) == 2
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert [problem["severity"] for problem in json.loads(printed.out)["problems"]] == ["error"]
     assert printed.err == ""
 

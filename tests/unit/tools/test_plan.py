@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from k3sgpu.cli.main import main
 from tools import plan
 from tools.mocked_program import Hidden
+from tools.plan import main
 
 ROOT = Path(__file__).resolve().parents[3]
 DEV = str(ROOT / "Pulumi.dev.yaml")
 
 
 def test_tree_shows_every_resource_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--file", DEV]) == 0
+    assert main(["--file", DEV]) == 0
     text = capsys.readouterr().out
     assert text.startswith("stack dev, ") and text.endswith("\n\nno policy is broken\n")
     assert "  cluster-agent-gpu-1" in text
 
 
 def test_json_shows_every_resource_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--file", DEV, "--json"]) == 0
+    assert main(["--file", DEV, "--json"]) == 0
     text = capsys.readouterr().out
     printed = json.loads(text)
     assert (printed["stack"], printed["violations"], printed["refused"]) == ("dev", [], None)
@@ -45,7 +45,7 @@ def test_stack_that_the_program_refuses_is_status_1(
 ) -> None:
     file = tmp_path / "Pulumi.lab.yaml"
     file.write_text(Path(DEV).read_text().replace("gpus: 2", "gpus: 4"))
-    assert main(["plan", "--file", str(file), *(["--json"] if json_wanted else [])]) == 1
+    assert main(["--file", str(file), *(["--json"] if json_wanted else [])]) == 1
     printed = capsys.readouterr()
     text = json.loads(printed.out)["refused"] if json_wanted else printed.err
     assert "Insufficient nvidia.com/gpu" in text
