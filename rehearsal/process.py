@@ -1,4 +1,4 @@
-"""Running other programs, and the one error that the rehearsal's rooms raise."""
+"""Runs other programs, and defines the rehearsal's error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ SHOWN_LINES = 25
 
 
 class RehearsalError(Exception):
-    """The rehearsal cannot go on: where, what was found, what was expected and what to do about it."""
+    """The rehearsal cannot continue. The text says where, what was found, what is expected, and what to
+    do.
+    """
 
 
 def run(
@@ -48,8 +50,8 @@ def run(
             f"{shlex.join(words)} had not finished after {timeout:.0f} s and was stopped"
         ) from error
     if done.returncode != 0:
-        said = (done.stderr.strip() + "\n" + done.stdout.strip()).strip().splitlines()[-SHOWN_LINES:]
+        output = (done.stderr.strip() + "\n" + done.stdout.strip()).strip().splitlines()[-SHOWN_LINES:]
         raise RehearsalError(
-            "\n  ".join([f"{shlex.join(words)} ended with exit code {done.returncode}:", *said])
+            "\n  ".join([f"{shlex.join(words)} ended with exit code {done.returncode}:", *output])
         )
     return done.stdout

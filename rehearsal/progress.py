@@ -1,4 +1,4 @@
-"""What the rehearsal tells the person who waits for it: on stderr, so that stdout stays for results."""
+"""Progress messages on stderr; stdout is for results."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ HEARTBEAT_SECONDS = 30
 
 
 class Progress:
-    """Writes one line when a step begins, one every half minute while it runs, and one when it is done."""
+    """Prints a line when a step begins, every half minute while it runs, and when it is done."""
 
     def __init__(self, stream: TextIO | None = None, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._stream = stream
         self._heartbeat_seconds = heartbeat_seconds
 
     def note(self, text: str) -> None:
-        """Says one thing."""
+        """Prints a line."""
         print(text, file=self._stream or sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def step(self, what: str, usually: str = "") -> Iterator[None]:
-        """Frames the work in its `with` block; `usually` is how long that takes on two cores ("4 min")."""
+        """Reports the work in its `with` block; `usually` is its duration on two cores ("4 min")."""
         expected = f"usually {usually}" if usually else ""
         self.note(f"{what} …" + (f" ({expected})" if expected else ""))
         began = time.monotonic()
         finished = threading.Event()
 
-        def keep_saying() -> None:
+        def report() -> None:
             while not finished.wait(self._heartbeat_seconds):
                 passed = duration(time.monotonic() - began)
-                self.note(f"  still at it after {passed}: {what}" + (f" ({expected})" if expected else ""))
+                self.note(f"  still running after {passed}: {what}" + (f" ({expected})" if expected else ""))
 
-        speaker = threading.Thread(target=keep_saying, daemon=True)
-        speaker.start()
+        reporter = threading.Thread(target=report, daemon=True)
+        reporter.start()
         try:
             yield
         except BaseException:
@@ -46,12 +46,12 @@ class Progress:
             raise
         finally:
             finished.set()
-            speaker.join()
+            reporter.join()
         self.note(f"  done in {duration(time.monotonic() - began)}: {what}")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person writes them: "0.4 s", "38 s", "3 min 12 s"."""
+    """A number of seconds as text: "0.4 s", "38 s", "3 min 12 s"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rehearsal.faults import inject
 from rehearsal.faults.context import AGENT, K3S_CONFIG, SERVER, FaultContext
 from rehearsal.faults.fault import fault, host_problem
-from rehearsal.lab.machines import power_cut
+from rehearsal.lab.nspawn import power_cut
 
 AREA = "install"
 SECOND, SECOND_ADDRESS = "gpu-2", "10.77.0.215"

@@ -13,7 +13,7 @@ from rehearsal.faults.context import (
 )
 from rehearsal.faults.fault import fault, problem
 from rehearsal.lab.fixture import wait_until
-from rehearsal.lab.machines import boot_id
+from rehearsal.lab.ssh import boot_id
 
 AREA = "interrupted"
 UP_AGAIN = problem("cluster-agent-gpu-1", "there was no connection to its host, or it broke", "up again")

@@ -1,4 +1,4 @@
-"""Where secrets must not be: what was said, stored, logged, left in files or shown in process lists."""
+"""Searches secrets where they must not be: output, state, logs, files and process lists."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ EVERY_SECONDS = 0.1
 SAMPLES_PER_PROCESS = (
     20  # samples for which a process is looked at: it may become another program after it has begun
 )
-MOST_BYTES = 16 * 1024 * 1024  # of a file; what is larger are programs
-# The rest of a machine's file system is its disk, which this computer sees.
+MOST_BYTES = 16 * 1024 * 1024  # of a file; larger ones are programs
+# File systems in memory; the rest of a machine is on its disk, which this computer sees.
 IN_MEMORY = ("run", "tmp", "dev/shm")
-# What is meant to hold secrets, and is root's alone.
+# Files that may hold secrets, if only root can read them.
 ALLOWED_PATHS = ("/etc/rancher/", "/var/lib/rancher/", "/etc/systemd/system/k3s")
 TOKENS = "/var/lib/rancher/k3s/server/token", "/var/lib/rancher/k3s/server/agent-token"
-# Pulumi's own way to be told it; only the same user can read a process's environment.
+# Pulumi reads its passphrase from the environment, which only the same user can read.
 OWN_ENVIRONMENT = b"PULUMI_CONFIG_PASSPHRASE="
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret, in every form that it is looked for in."""
+    """A secret with every encoding that is searched for."""
 
     name: str
     forms: tuple[bytes, ...]
@@ -49,7 +49,7 @@ class Secret:
 
 
 def base64_forms(plain: bytes) -> Iterator[bytes]:
-    """What is the same of `plain` in base64 wherever it begins in a text, in both alphabets."""
+    """The part of `plain` in base64 that is the same at every offset modulo 3, in both alphabets."""
     for offset, first in ((0, 0), (1, 2), (2, 3)):
         text = base64.b64encode(bytes(offset) + plain)[first : (offset + len(plain)) * 4 // 3]
         yield text
@@ -58,12 +58,11 @@ def base64_forms(plain: bytes) -> Iterator[bytes]:
 
 @dataclass
 class Sampler:
-    """Looks at the process list of this computer, the machines' among it, and at temporary files, all the
-    time."""
+    """Samples this computer's processes, which include the machines', and temporary files."""
 
     temporary: Path
     seen: dict[bytes, str] = field(default_factory=dict)
-    """By content: whose it was."""
+    """By content: where it was found."""
     files: dict[bytes, tuple[str, int]] = field(default_factory=dict)
     """By content of a temporary file: its name and mode."""
     _ages: dict[str, int] = field(default_factory=dict)
@@ -93,8 +92,7 @@ class Sampler:
 
 @contextlib.contextmanager
 def sampling(temporary: Path) -> Iterator[Sampler]:
-    """A sampler for as long as the block runs; temporary files of this process and its own go to
-    `temporary` meanwhile."""
+    """A sampler that runs within the block; temporary files of this process go to `temporary` meanwhile."""
     temporary.mkdir(parents=True, exist_ok=True)
     sampler = Sampler(temporary)
     before, os.environ["TMPDIR"] = os.environ.get("TMPDIR"), str(temporary)
@@ -113,7 +111,7 @@ def sampling(temporary: Path) -> Iterator[Sampler]:
 
 
 def secrets_of(stage: StackFixture, booted: Iterable[RunningMachine]) -> list[Secret]:
-    """Every secret of a stage, as far as it has come into being."""
+    """Every secret of a stack that exists by now."""
     values = {
         "the private key": read_line(stage.stack.state / "id_ed25519", 2),
         "the passphrase": read_line(stage.stack.folder / "engine/passphrase", 0),
@@ -132,16 +130,16 @@ def secrets_of(stage: StackFixture, booted: Iterable[RunningMachine]) -> list[Se
 
 
 def read_line(path: Path, number: int) -> str:
-    """One line of a file; nothing where it is not there yet."""
+    """One line of a file; empty when it does not exist."""
     with contextlib.suppress(FileNotFoundError, IndexError):
         return path.read_text().splitlines()[number]
     return ""
 
 
 def scan(stage: StackFixture, booted: Mapping[str, RunningMachine], sampler: Sampler) -> list[str]:
-    """Everything of a stage and its run that holds a secret and must not: one line each."""
+    """All places of a stack and its run with a secret that must not be there: one line each."""
     sought = secrets_of(stage, booted.values())
-    texts = {"what the engine said": "\n".join(stage.output), "the engine's events": "\n".join(stage.events)}
+    texts = {"the engine's output": "\n".join(stage.output), "the engine's events": "\n".join(stage.events)}
     found = [leak for place, text in texts.items() for leak in leaks_in(text.encode(), sought, place)]
     for content, whose in list(sampler.seen.items()):
         found += leaks_in(content, sought, whose)
@@ -157,7 +155,7 @@ def scan(stage: StackFixture, booted: Mapping[str, RunningMachine], sampler: Sam
 
 
 def leaks_on_machine(machine: RunningMachine, sought: list[Secret]) -> list[str]:
-    """What a machine's disk, memory file systems and journal hold."""
+    """Secrets on a machine's disk, in its memory file systems and its journal."""
     found = leaks_in_files(machine.folder / "upper", sought, machine.host, ALLOWED_PATHS)
     try:
         root = Path(f"/proc/{inject.leader(machine)}/root")
@@ -171,7 +169,7 @@ def leaks_on_machine(machine: RunningMachine, sought: list[Secret]) -> list[str]
 
 
 def allowed_on_this_computer(stage: StackFixture) -> list[str]:
-    """What is meant to hold secrets here."""
+    """Files of this computer that may hold secrets."""
     here = stage.stack
     paths = [here.state / "id_ed25519", here.kubeconfig, here.folder / "engine/passphrase"]
     return [f"/{path.relative_to(here.state)}" for path in paths]
@@ -185,9 +183,9 @@ def leaks_in_files(
     below: Path | None = None,
     skip: str = "",
 ) -> list[str]:
-    """Files below `folder` that hold a secret and are not of `allowed` (paths, or folders that end in /), or
-    that others than root could read. `allowed` begin at `below`; what is in a folder called `skip` is left
-    out."""
+    """Files below `folder` that hold a secret and are not in `allowed` (paths, or folders that end in /), or
+    that
+    others than root can read. Paths are relative to `below`. Folders with the name `skip` are left out."""
     found = []
     for path in files(folder, skip):
         name = f"/{path.relative_to(below or folder)}"
@@ -206,7 +204,7 @@ def leaks_in_files(
 
 
 def files(folder: Path, skip: str = "") -> Iterator[Path]:
-    """Regular files below a folder, on its own file system; what goes away meanwhile is passed over."""
+    """Regular files below a folder, on its file system. Files that disappear meanwhile are skipped."""
     device = folder.stat().st_dev if folder.exists() else None
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != skip and same_device(Path(place, name), device)]
@@ -224,5 +222,5 @@ def same_device(folder: Path, device: int | None) -> bool:
 
 
 def leaks_in(content: bytes, sought: list[Secret], place: str) -> list[str]:
-    """One line for each secret that `content` holds."""
+    """One line for each secret in `content`."""
     return [f"{secret.name} in {place}" for secret in sought if secret.is_in(content)]

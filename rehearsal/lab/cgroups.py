@@ -1,7 +1,7 @@
-"""One control group a machine: what to count as running, and how to end all of it at once.
+"""A control group for each machine: it shows whether the machine runs, and ends all of its processes at once.
 
-systemd-nspawn, started outside a systemd unit, would leave all machines in the group of whoever started it.
-Works on hosts with the unified hierarchy alone and on hosts that have it beside the version 1 hierarchies.
+systemd-nspawn, started outside a systemd unit, would leave all machines in the control group of its caller.
+This works on computers with cgroup v2 only, and on computers that have it beside the version 1 hierarchies.
 """
 
 from __future__ import annotations
@@ -50,38 +50,38 @@ def mounts() -> list[tuple[str, str, str, str]]:
 
 
 def unescape(word: str) -> str:
-    """A word of /proc/self/mounts as it was: blanks and the like are octal escapes there."""
+    """Decodes a word of /proc/self/mounts, where blanks and some others are octal escapes."""
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         word = word.replace(code, character)
     return word
 
 
-def places(name: str) -> list[Path]:
-    """The folders of machine `name`'s group, the unified hierarchy's first; they need not be there."""
+def group_folders(name: str) -> list[Path]:
+    """The folders of machine `name`'s control groups, cgroup v2 first; they need not exist."""
     legacy = systemd_root()
     return [unified_root() / name] + ([legacy / name] if legacy else [])
 
 
 def make(name: str) -> list[Path]:
-    """Makes the groups of machine `name` and hands the host's controllers down where there are any."""
-    made = places(name)
+    """Creates the groups of machine `name`, and enables the host's controllers in them."""
+    made = group_folders(name)
     for place in made:
         place.mkdir(exist_ok=True)
     unified = made[0]
     if not (unified / "cgroup.kill").exists():
         raise RehearsalError(
             "this host's kernel: found no cgroup.kill in its control groups, expected Linux 5.14 or newer; "
-            "without it a machine cannot be ended for certain"
+            "without it a machine cannot be stopped reliably"
         )
     for controller in (unified / "cgroup.controllers").read_text().split():
-        # What the host cannot hand down the machine does without.
+        # The machine runs without a controller that cannot be enabled.
         with contextlib.suppress(OSError):
             (unified / "cgroup.subtree_control").write_text(f"+{controller}")
     return made
 
 
 def populated(name: str) -> bool:
-    """Whether any process of machine `name` is there."""
+    """Whether machine `name` has any process."""
     try:
         events = (unified_root() / name / "cgroup.events").read_text()
     except FileNotFoundError:
@@ -92,15 +92,15 @@ def populated(name: str) -> bool:
 def processes(name: str) -> list[int]:
     """The process ids in the groups of machine `name`."""
     found: set[int] = set()
-    for place in places(name):
+    for place in group_folders(name):
         for path in place.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):  # the group went away meanwhile
+            with contextlib.suppress(OSError):  # the group was removed meanwhile
                 found.update(int(pid) for pid in path.read_text().split())
     return sorted(found)
 
 
 def kill(name: str) -> None:
-    """Ends every process of machine `name` at once, as a power cut would, and waits until they are gone."""
+    """Kills all processes of machine `name` at once, like a power cut, and waits until they have ended."""
     switch = unified_root() / name / "cgroup.kill"
     if not switch.exists():
         return
@@ -116,8 +116,8 @@ def kill(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Removes the groups of machine `name`; they must be empty of processes."""
-    for place in places(name):
+    """Removes the groups of machine `name`, which must have no processes."""
+    for place in group_folders(name):
         if place.is_dir():
             # Deepest first: a group with groups in it cannot be removed.
             for group in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
@@ -138,6 +138,6 @@ def processes_in(name: str, group: str) -> list[int]:
 
 
 def terminate(pid: int) -> None:
-    """Asks process `pid` to end; it may have done so already."""
+    """Sends SIGTERM to process `pid`, if it still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

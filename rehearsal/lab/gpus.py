@@ -1,6 +1,4 @@
-"""What a machine pretends to have of GPUs: a file that says so, and the commands and PCI devices that go with
-it.
-"""
+"""The simulated GPUs of a machine: a file that describes them, the vendor's commands, and PCI devices."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ MACHINE_FILES = Path(__file__).parent / "machinefiles"
 DRIVER_COMMANDS = ("nvidia-smi",)
 TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
 DRIVER = "580.126.20"  # the driver that GPU Operator v26.3.3 installs by default
-# By the oldest branch of the driver: what nvidia-smi prints for it (NVIDIA, "CUDA Toolkit Release Notes").
+# The CUDA version that nvidia-smi prints, by the oldest driver branch (NVIDIA, "CUDA Toolkit Release Notes").
 CUDA = {450: "11.0", 470: "11.4", 525: "12.0", 535: "12.2", 550: "12.4", 570: "12.8", 580: "13.0"}
 VENDOR = "0x10de"  # NVIDIA, in the PCI ID database
 VGA, COMPUTE = "0x030000", "0x030200"  # VGA compatible controller, 3D controller
-# By product: PCI device id (pci.ids) and class. Others are 3D controllers that no list knows.
+# By product: PCI device id (pci.ids) and class. Other products are 3D controllers with an unknown id.
 PCI = {
     "NVIDIA-GeForce-RTX-2080-Ti": ("0x1e07", VGA),
     "Tesla-T4": ("0x1eb8", COMPUTE),
@@ -32,8 +30,8 @@ PCI = {
 }
 UNKNOWN = ("0xffff", COMPUTE)
 
-# systemd-nspawn mounts parts of the computer's own sysfs over anything it is asked to bind below /sys. What
-# is declared is bound elsewhere, and a unit of the machine mounts it in place early in its boot.
+# systemd-nspawn mounts parts of the computer's sysfs over everything that is bound below /sys. So the
+# declared devices are bound elsewhere, and a unit of the machine mounts them in place early in its boot.
 SYSFS_SOURCE = "/run/sysfs"
 SYSFS = {"pci": "/sys/bus/pci/devices", "module": "/sys/module"}
 SYSFS_UNIT = "declared-devices.service"
@@ -55,10 +53,10 @@ ExecStart=mount -o remount,bind,ro /sys
 class Gpus:
     """The simulated cards of one machine, all alike.
 
-    `product` is what the node label nvidia.com/gpu.product says without sharing ("NVIDIA-GeForce-
-    RTX-2080-Ti"); `name` is what nvidia-smi says, and is `product` with blanks for hyphens where it is not
-    given. `memory_mib` is a card's, `mig` what each card is cut into, by MIG profile. `driver` is a whole
-    version. `driver` None and `toolkit` False are a host where the GPU operator installs them.
+    `product` is the value of the node label nvidia.com/gpu.product without sharing
+    ("NVIDIA-GeForce-RTX-2080-Ti"); `name` is what nvidia-smi prints, by default `product` with blanks for
+    hyphens. `memory_mib` is the memory of one card, `mig` the number of its partitions by MIG profile.
+    `driver` is a complete version. `driver` None and `toolkit` False: the GPU Operator installs them.
     """
 
     product: str
@@ -78,19 +76,21 @@ class Gpus:
 
 
 def complete_driver_version(declared: str | None) -> str:
-    """The version of a driver that is as a stack file declares it: whole, its branch alone, or not at all."""
+    """A complete driver version for the declared one: complete, a branch alone, or None."""
     if not declared or f"{DRIVER}.".startswith(f"{declared}."):
         return DRIVER
     return declared if "." in declared else f"{declared}.0"
 
 
 def cuda(driver: str | None) -> str:
-    """The CUDA that nvidia-smi prints for a driver; without one, for what the operator installs."""
+    """The CUDA version that nvidia-smi prints for a driver; for None, of the driver that the operator
+    installs.
+    """
     branch = int((driver or DRIVER).partition(".")[0])
     return CUDA[max((known for known in CUDA if known <= branch), default=min(CUDA))]
 
 
-def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
+def render_files(gpus: Gpus, machine: str) -> tuple[str, str]:
     """The texts of /etc/standin/gpus.json and of its twin for POSIX shells, gpus.env."""
     cards = gpus.cards(machine)
     name = gpus.name or gpus.product.replace("-", " ")
@@ -121,20 +121,20 @@ def describe(gpus: Gpus, machine: str) -> tuple[str, str]:
 
 
 def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
-    """Makes `root` and the folders of SYSFS in `sysfs`, which the machine sees below /sys, say what `gpus`
-    says.
+    """Writes what describes `gpus` into `root`, and into the folders of `sysfs`, which the machine sees below
+    /sys.
 
-    Says whether anything was changed. Works on a running machine, too.
+    Returns whether anything changed. Works on a running machine as well.
     """
     folder = root / "etc/standin"
-    document, shell = describe(gpus, machine) if gpus else ("", "")
+    document, shell = render_files(gpus, machine) if gpus else ("", "")
     present = (folder / "gpus.json").read_text() if (folder / "gpus.json").exists() else ""
     if present == document:
         return False
     shutil.rmtree(folder, ignore_errors=True)
     for command in DRIVER_COMMANDS + TOOLKIT_COMMANDS:
         (root / "usr/bin" / command).unlink(missing_ok=True)
-    for name in SYSFS:  # the folders themselves stay: a running machine has them mounted
+    for name in SYSFS:  # the folders stay, because a running machine has them mounted
         for shown in (sysfs / name).iterdir():
             shutil.rmtree(shown)
     if gpus:
@@ -146,7 +146,7 @@ def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
             write_device(sysfs / "pci" / address, gpus)
         if gpus.driver:
             write_module(sysfs / "module" / "nvidia", gpus.driver)
-        (folder / "gpus.json").write_text(document)  # last: it says that all of this is done
+        (folder / "gpus.json").write_text(document)  # last: it marks the rest as complete
     return True
 
 
@@ -156,9 +156,7 @@ def commands(gpus: Gpus) -> tuple[str, ...]:
 
 
 def install_unit(root: Path) -> None:
-    """Makes the machine with the root file system `root` show its declared PCI devices and modules of the
-    kernel, and no others.
-    """
+    """Installs the unit that shows a machine its declared PCI devices and kernel modules, and no others."""
     units = root / "etc/systemd/system"
     wants = units / "local-fs.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
@@ -169,7 +167,7 @@ def install_unit(root: Path) -> None:
 
 
 def write_device(folder: Path, gpus: Gpus) -> None:
-    """Writes one PCI device as sysfs shows it; with the nvidia driver bound where the host has one."""
+    """Writes a PCI device in the form of sysfs, bound to the nvidia driver if the machine has one."""
     folder.mkdir()
     device, kind = PCI.get(gpus.product, UNKNOWN)
     for name, value in (
@@ -184,6 +182,6 @@ def write_device(folder: Path, gpus: Gpus) -> None:
 
 
 def write_module(folder: Path, version: str) -> None:
-    """Writes NVIDIA's loaded kernel module as sysfs shows it."""
+    """Writes NVIDIA's loaded kernel module in the form of sysfs."""
     folder.mkdir()
     (folder / "version").write_text(version + "\n")

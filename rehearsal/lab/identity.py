@@ -1,4 +1,4 @@
-"""What makes each machine itself: its name, id, host key, and who may log in."""
+"""The identity of a machine: its name, machine-id, host key, and who may log in."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ KEYGEN_SECONDS = 20
 
 
 def private_key(state_dir: Path) -> Path:
-    """The private key of the rehearsal in `state_dir`, for root on all of its machines."""
+    """The private key for root on all machines of the rehearsal in `state_dir`."""
     return state_dir / "id_ed25519"
 
 
 def known_hosts(state_dir: Path) -> Path:
-    """The host keys of all machines of the rehearsal in `state_dir`, in the form of sshd(8)."""
+    """The known_hosts file of all machines of the rehearsal in `state_dir`."""
     return state_dir / "known_hosts"
 
 
 def make_key(path: Path, comment: str) -> None:
-    """Makes the key pair `path`, `path`.pub where it is missing; the private key has mode 0600."""
+    """Creates the key pair `path`, `path`.pub if it is missing; the private key has mode 0600."""
     public = path.with_name(f"{path.name}.pub")
     if not public.exists():  # it is written last
         path.unlink(missing_ok=True)
@@ -32,7 +32,7 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def install(root: Path, name: str, authorized_key: str) -> None:
-    """Writes into `root` what a machine called `name` is born with; what is there already stays."""
+    """Writes the identity of a new machine `name` into `root`; an existing machine-id and host key stay."""
     write(root / "etc/hostname", f"{name}\n")
     write(root / "etc/resolv.conf", "")
     write(root / "root/.ssh/authorized_keys", authorized_key, mode=0o600)
@@ -59,7 +59,7 @@ def host_key(root: Path) -> str:
 
 
 def update_known_hosts(state_dir: Path, keys: Mapping[str, str | None]) -> None:
-    """Brings known_hosts to say `keys`: each address's host key, or None for an address to be forgotten."""
+    """Sets the host keys of addresses in known_hosts; None removes an address."""
     path = known_hosts(state_dir)
     present = path.read_text().splitlines() if path.exists() else []
     kept = [line for line in present if line.split(" ", 1)[0] not in keys]
@@ -68,7 +68,7 @@ def update_known_hosts(state_dir: Path, keys: Mapping[str, str | None]) -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Writes `text` to `path` where it says something else."""
+    """Writes `text` to `path` unless it has this content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)

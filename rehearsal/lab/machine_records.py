@@ -1,4 +1,4 @@
-"""What a machine is: as it is declared, and as it was made; and where it is recorded that it was."""
+"""A machine as declared and as created, and the records of the machines of this computer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rehearsal.lab.gpus import Gpus
 from rehearsal.process import RehearsalError
 
 PREFIX = "k3sgpu-"
-# What exists until this computer is switched off is recorded where it is forgotten then.
+# Network and control groups exist until this computer is switched off, and so do these records.
 RECORDS = Path("/run/k3s-gpu-sharing")
 
 
 class MachineParts(Protocol):
-    """What machines are made of: toolbox.Tools, or anything else with these folders."""
+    """The folders that machines are made of: toolbox.Tools, or a replacement in tests."""
 
     @property
     def rootfs(self) -> Path:
@@ -26,13 +26,13 @@ class MachineParts(Protocol):
 
     @property
     def standin(self) -> Path:
-        """What machines see, read-only, at /opt/standin."""
+        """The folder that machines see, read-only, at /opt/standin."""
         ...
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine as it is declared: `name` becomes its host name, `address` is in 10.77.0.0/24."""
+    """A declared machine: `name` becomes its host name, `address` is in 10.77.0.0/24."""
 
     name: str
     address: str
@@ -41,7 +41,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class RunningMachine:
-    """One machine as it is: what `up` made and `run`, `power_cut` and `status` speak of."""
+    """A machine that `up` created. It may be off: `running` tells."""
 
     stack: str
     host: str
@@ -65,34 +65,34 @@ class RunningMachine:
 
     @property
     def running(self) -> bool:
-        """Whether any process of it is there."""
+        """Whether it has any process."""
         return cgroups.populated(self.name)
 
 
 def status(stack: str | None = None) -> list[RunningMachine]:
-    """The machines of this computer, or of `stack`: made since it was started and not taken down."""
+    """The recorded machines of this computer, or of `stack`: created since its start and not removed."""
     items = [read_record(path) for path in sorted(RECORDS.glob("*.json"))]
     return [item for item in items if stack in (None, item.stack)]
 
 
 def machines_folder(stack: str, state_dir: Path) -> Path:
-    """Where the disks of the machines of `stack` are."""
+    """The folder with the disks of the machines of `stack`."""
     return state_dir / stack / "machines"
 
 
 def record_path(machine: RunningMachine) -> Path:
-    """Where it is recorded that `machine` was made."""
+    """The file that records `machine`."""
     return RECORDS / f"{machine.name}.json"
 
 
 def read_record(path: Path) -> RunningMachine:
-    """The machine that a record speaks of."""
+    """Reads a record."""
     fields = json.loads(path.read_text())
     return RunningMachine(fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]))
 
 
 def write_record(machine: RunningMachine) -> None:
-    """Records that `machine` is being made: on this computer's memory, and beside its disk."""
+    """Records `machine` before it is created: in /run, and beside its disk."""
     text = json.dumps({**asdict(machine), "state_dir": str(machine.state_dir)})
     for path in (record_path(machine), machine.folder / "machine.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,21 +102,21 @@ def write_record(machine: RunningMachine) -> None:
 
 
 def known(stack: str, state_dir: Path) -> list[RunningMachine]:
-    """The machines of `stack`: the recorded ones, and those of before this computer was switched off.
+    """The machines of `stack`: the recorded ones, and those from before this computer was switched off.
 
-    Raises RehearsalError when another rehearsal has machines under the name of this stack.
+    Raises RehearsalError when a rehearsal in another folder has machines of a stack with this name.
     """
     found: dict[str, RunningMachine] = {}
     for item in status(stack):
         if item.state_dir != state_dir and item.state_dir.is_dir():
             raise RehearsalError(
                 f"stack {stack!r}: found its machine {item.host} made by the rehearsal in {item.state_dir}, "
-                f"expected none but those of {state_dir}; take them down there (make down STACK={stack}) or "
+                f"expected none but those of {state_dir}; remove them there (make down STACK={stack}) or "
                 "choose another name for the stack"
             )
         found[item.host] = item
     for path in sorted(machines_folder(stack, state_dir).glob("*/machine.json")):
         fields = json.loads(path.read_text())
-        # The folder may have been moved since: where it is now counts.
+        # The folder may have been moved since.
         found.setdefault(fields["host"], RunningMachine(stack, fields["host"], fields["address"], state_dir))
     return list(found.values())

@@ -1,13 +1,13 @@
-"""The rehearsal's machines: real systemd and sshd in systemd-nspawn, one address each, on this one computer.
+"""The rehearsal's machines: real systemd and sshd in systemd-nspawn, each with an address, on this computer.
 
 A machine is a network namespace (network), a control group (cgroups), an overlay of its own files over the
-shared root file system, and a keeper process that boots it. It gets no capability beyond systemd-nspawn's
-default but the one to configure its own network, so that nothing inside changes this computer's clock,
-sysctls or devices. Its disk lies in STATE_DIR/STACK/machines/HOST and outlives power-off, also of this
-computer; `down` removes it.
+shared root file system, and a keeper process that boots it. Beyond systemd-nspawn's default it gets only the
+capability to configure its own network, so nothing inside changes this computer's clock, sysctls or devices.
+Its disk is in STATE_DIR/STACK/machines/HOST and survives a power-off, also of this computer; `down` removes
+it.
 
     booted = up("dev", [Machine("server-1", "10.77.0.10")], Path(".rehearsal"), tools)
-    run(booted["server-1"], "systemctl is-system-running")
+    ssh.run(booted["server-1"], "systemctl is-system-running")
     down("dev", Path(".rehearsal"))
 """
 
@@ -31,30 +31,12 @@ from rehearsal.lab.machine_records import (
     status,
     write_record,
 )
-from rehearsal.lab.nspawn import power_cut
-from rehearsal.lab.ssh import boot_id, run, ssh_command
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache, host
 
-__all__ = [
-    "Gpus",
-    "Machine",
-    "MachineParts",
-    "RehearsalError",
-    "RunningMachine",
-    "boot_id",
-    "down",
-    "leftovers",
-    "power_cut",
-    "run",
-    "ssh_command",
-    "status",
-    "up",
-]
-
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-LONGEST_NAME = 64  # of a Linux host name, which systemd-nspawn gives the machine
+LONGEST_NAME = 64  # of a Linux host name, which is what systemd-nspawn sets
 SSH_SECONDS = 60
 LOCK_SECONDS = 300
 
@@ -67,13 +49,12 @@ def up(
     progress: Progress | None = None,
     ssh_seconds: float = SSH_SECONDS,
 ) -> dict[str, RunningMachine]:
-    """Brings all `machines` up and returns them by declared name, when SSH answers on each.
+    """Creates or boots all `machines`, waits until SSH answers, and returns them by declared name.
 
-    What runs is left alone, but for the file that says which GPUs it has; what is off is booted with its
-    data; what is new is created. Machines that are no longer declared stay until `down`. A machine is known
-    by its address: one whose name was changed in the declaration stays the machine, and the host name, that
-    it was. Raises RehearsalError when the host cannot carry machines, a name or an address cannot be had, or
-    SSH does not answer within `ssh_seconds`.
+    A running machine stays as it is, except for its declared GPUs; one that is off is booted with its data.
+    Machines that are no longer declared stay until `down`. A machine is identified by its address: one that
+    is declared under a new name keeps its old host name. Raises RehearsalError when this computer cannot run
+    machines, a name or an address is not available, or SSH does not answer within `ssh_seconds`.
     """
     progress = progress or Progress()
     state_dir = state_dir.resolve()
@@ -95,21 +76,20 @@ def up(
 
 
 def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
-    """Powers all machines of `stack` off and removes them with their disks; the last one takes the bridge
-    along.
+    """Powers all machines of `stack` off and removes them with their disks; the last one removes the bridge.
 
-    Works on half-made machines, and does nothing when there are none.
+    Works on incompletely created machines, and does nothing when there are none.
     """
     progress = progress or Progress()
     state_dir = state_dir.resolve()
     host.check_root()
     with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
-        gone = known(stack, state_dir)
-        nspawn.power_off(gone)
-        for item in gone:
+        removed = known(stack, state_dir)
+        nspawn.power_off(removed)
+        for item in removed:
             nspawn.remove(item)
-        if gone:
-            identity.update_known_hosts(state_dir, {item.address: None for item in gone})
+        if removed:
+            identity.update_known_hosts(state_dir, {item.address: None for item in removed})
         folder = machines_folder(stack, state_dir)
         if folder.is_dir():
             cache.remove_tree(folder)
@@ -117,9 +97,9 @@ def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
 
 
 def leftovers(stack: str | None = None) -> list[str]:
-    """What is still there of machines, of `stack` or of any: one line each, and none after `down`."""
+    """What remains of machines of `stack`, or of any: one line each. Empty after `down`."""
     prefix = f"{PREFIX}{stack}-" if stack else PREFIX
-    # The name of one stack may begin with another's.
+    # One stack's name may be a prefix of another's.
     others = {item.name for item in status() if stack not in (None, item.stack)}
     found = [f"network namespace {name}" for name in network.namespaces(prefix) if name not in others]
     found += [f"mount {place}" for name, place in nspawn.mounts(prefix) if name not in others]
@@ -137,13 +117,13 @@ def leftovers(stack: str | None = None) -> list[str]:
 
 
 def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Progress) -> RunningMachine:
-    """Finds the machine that `machine` declares or records a new one; RehearsalError when it can't be had."""
+    """The machine with the declared address; a new one is recorded. Raises RehearsalError on a conflict."""
     mine = known(stack, state_dir)
     for item in mine:
         if item.address == machine.address:
             if item.host != machine.name:
                 progress.note(
-                    f"{machine.name}: {item.address} was made as {item.host}, and stays that machine"
+                    f"{machine.name}: {item.address} was created as {item.host}, and stays that machine"
                 )
             write_record(item)
             return item
@@ -162,7 +142,7 @@ def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Prog
                 f"machine {machine.name} of stack {stack!r}: found a machine {other.host} of "
                 f"stack {other.stack!r} at {other.address} under the same name {made.name}, "
                 f"expected one at {machine.address}; "
-                f"take that one down first (make down STACK={other.stack}) or choose another name"
+                f"remove that one first (make down STACK={other.stack}) or choose another name"
             )
     write_record(made)
     return made
@@ -175,7 +155,7 @@ def start_machine(
     parts: MachineParts,
     progress: Progress,
 ) -> None:
-    """Makes `machine` run with `cards`, and know `everyone` of its stack by name."""
+    """Boots `machine` if it is off, with `cards` and the host names of `everyone` in its stack."""
     was_running = machine.running
     if not was_running:
         nspawn.prepare(machine, parts)
@@ -190,22 +170,22 @@ def start_machine(
 
 
 def describe(cards: Gpus | None) -> str:
-    """A machine's GPUs in a few words."""
+    """A machine's GPUs in words."""
     return f"{cards.count} simulated {cards.product}" if cards else "no GPU"
 
 
 def note_outdated_stand_ins(machine: RunningMachine, parts: MachineParts, progress: Progress) -> None:
-    """Says so when `machine` was booted with other stand-ins than those there are now."""
+    """Notes when `machine` was booted with other stand-ins than the present ones."""
     present = (machine.folder / "standin").resolve()
     if present != parts.standin.resolve():
         progress.note(
-            f"{machine.host}: runs with the stand-ins of when it was booted ({present}); "
-            f"make down STACK={machine.stack} for a machine with those of now ({parts.standin})"
+            f"{machine.host}: was booted with older stand-ins ({present}); "
+            f"make down STACK={machine.stack}, then up, for the present ones ({parts.standin})"
         )
 
 
 def check_declaration(stack: str, machines: Sequence[Machine]) -> None:
-    """Raises RehearsalError for a stack or machines that cannot be made on any host."""
+    """Raises RehearsalError for a stack or machines that no computer can create."""
     if not NAME.fullmatch(stack):
         raise RehearsalError(
             f"stack {stack!r}: expected small letters, digits and hyphens in the name of a rehearsed stack; "

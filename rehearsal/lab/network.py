@@ -1,7 +1,7 @@
-"""The rehearsal's network: one bridge of this host, and one network namespace a machine with an eth0 in it.
+"""The rehearsal's network: a bridge of this computer, and a network namespace with an eth0 for each machine.
 
-Machines reach each other and this host, and nothing else. Addresses and routes are set from outside, before
-the machine boots, so nothing inside has to configure a network.
+Machines reach each other and this computer, and nothing else. Addresses and routes are set from outside,
+before the machine boots, so nothing inside configures a network.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rehearsal.process import RehearsalError, run
 BRIDGE = "k3sgpu0"
 NETWORK = ipaddress.ip_network("10.77.0.0/24")
 GATEWAY = ipaddress.ip_address("10.77.0.1")
-# A bridge takes the lowest hardware address of its ports, which changes as machines come and go and makes
-# neighbours' ARP entries wrong for a while; one of its own stays.
+# Without its own hardware address, a bridge takes the lowest one of its ports. That changes with the
+# machines, and makes the ARP entries of neighbours wrong for a while.
 BRIDGE_HARDWARE_ADDRESS = "02:6b:33:73:67:01"
 NAMESPACES = Path("/run/netns")
 BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -37,26 +37,26 @@ def check_address(where: str, address: str) -> None:
     if parsed is None or parsed not in NETWORK or parsed in taken:
         raise RehearsalError(
             f"{where}: found address {address!r}, expected one from 10.77.0.2 to 10.77.0.254: a rehearsal "
-            f"has its machines in {NETWORK} of this computer, which is {GATEWAY} there itself; "
-            "for hosts that exist already use `pulumi up` instead"
+            f"has its machines in {NETWORK}, where this computer is {GATEWAY}; "
+            "for existing hosts use `pulumi up`"
         )
 
 
 def interface(name: str) -> str:
-    """The name of the host's end of the link of machine `name`; a hash, to fit in 15 characters."""
+    """This computer's end of the link of machine `name`; a hash, because a name has at most 15 characters."""
     return "kg" + hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def hardware_address(address: str) -> str:
-    """The Ethernet address that goes with `address`.
+    """The Ethernet address for an IP address.
 
-    A machine made anew keeps it: neighbours would go on sending to another one for up to a minute.
+    A recreated machine keeps it, because neighbours go on sending to the old one for up to a minute.
     """
     return "02:6b:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
 
 
 def connect(name: str, address: str) -> None:
-    """Makes the namespace of machine `name` anew, linked to the bridge, with `address` on eth0."""
+    """Recreates the namespace of machine `name`, linked to the bridge, with `address` on eth0."""
     make_bridge()
     disconnect(name)
     run(["ip", "netns", "add", name], timeout=SECONDS)
@@ -76,7 +76,7 @@ def connect(name: str, address: str) -> None:
 
 
 def disconnect(name: str) -> None:
-    """Removes the namespace and the link of machine `name`, as far as they are there."""
+    """Removes the namespace and the link of machine `name`, if they exist."""
     if link_exists(interface(name)):
         run(["ip", "link", "delete", interface(name)], timeout=SECONDS)
     if (NAMESPACES / name).exists():
@@ -84,7 +84,7 @@ def disconnect(name: str) -> None:
 
 
 def make_bridge() -> None:
-    """Makes the bridge where it is missing. Raises RehearsalError when another network has its addresses."""
+    """Creates the bridge if it is missing. Raises RehearsalError when another network uses its addresses."""
     if not link_exists(BRIDGE):
         check_network_is_free()
         try:
@@ -96,7 +96,7 @@ def make_bridge() -> None:
             raise RehearsalError(
                 f"this host's kernel made no bridge; expected one with the features bridge and veth: {error}"
             ) from error
-        # Nothing can loop here, so a new machine need not wait until the bridge has made sure of that.
+        # There are no loops here, so a new machine need not wait for loop detection.
         run(["ip", "link", "set", BRIDGE, "type", "bridge", "forward_delay", "0"], timeout=SECONDS)
     run(["ip", "address", "replace", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", BRIDGE], timeout=SECONDS)
     run(["ip", "link", "set", BRIDGE, "up"], timeout=SECONDS)
@@ -111,12 +111,12 @@ def remove_unused_bridge() -> None:
 
 
 def check_network_is_free() -> None:
-    """Raises RehearsalError when a route of this host already leads to some of the machines' addresses."""
+    """Raises RehearsalError when this computer already has a route to addresses of the machines."""
     for route in json.loads(run(["ip", "-json", "route", "show"], timeout=SECONDS) or "[]"):
         destination = ipaddress.ip_network(
             "0.0.0.0/0" if route["dst"] == "default" else route["dst"], strict=False
         )
-        # A wider route, of a VPN for instance, does no harm: the narrower one to the bridge wins.
+        # A wider route, such as of a VPN, does no harm: the narrower one to the bridge is used.
         if isinstance(destination, ipaddress.IPv4Network) and destination.subnet_of(NETWORK):  # type: ignore[arg-type]
             raise RehearsalError(
                 f"this host's network: found a route to {route['dst']} by {route.get('dev', 'a gateway')}, "
@@ -125,18 +125,17 @@ def check_network_is_free() -> None:
 
 
 def allow_bridged_traffic() -> None:
-    """Allows traffic from machine to machine where this host's firewall sees bridged frames and would drop
-    them.
+    """Allows traffic between machines where this computer's firewall would drop bridged frames.
 
-    Docker does both: it turns bridge filtering on and sets the FORWARD policy to DROP. The rule covers this
-    one bridge and goes with it.
+    Docker enables bridge filtering and sets the FORWARD policy to DROP. The rule covers this bridge only, and
+    is removed with it.
     """
     if rule_needed() and not rule_present():
         run(["iptables", "--wait", "10", "-I", *FORWARD_RULE], timeout=SECONDS)
 
 
 def disallow_bridged_traffic() -> None:
-    """Removes the rule of allow_bridged_traffic where it is there."""
+    """Removes the rule of allow_bridged_traffic, if it exists."""
     if shutil.which("iptables") and rule_present():
         run(["iptables", "--wait", "10", "-D", *FORWARD_RULE], timeout=SECONDS)
 
@@ -172,6 +171,6 @@ def namespaces(prefix: str) -> list[str]:
 
 
 def links() -> list[str]:
-    """The bridge and the host's ends of machines' links that are there."""
+    """The bridge and this computer's ends of machines' links, as far as they exist."""
     own = re.compile(rf"{BRIDGE}|kg[0-9a-f]{{12}}")
     return sorted(path.name for path in Path("/sys/class/net").iterdir() if own.fullmatch(path.name))

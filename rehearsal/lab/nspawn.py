@@ -1,4 +1,4 @@
-"""The body of one machine: its disk, its link and the systemd-nspawn that boots it."""
+"""One machine: its disk, its link, and the systemd-nspawn process that boots it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from rehearsal.lab.machine_records import MachineParts, RunningMachine, record_p
 from rehearsal.process import RehearsalError, run
 from rehearsal.toolchain import cache
 
-BOOT_SECONDS = 20  # to start it; how long it takes is waited for over SSH
+BOOT_SECONDS = 20  # to start the process; the boot itself is awaited over SSH
 POWEROFF_SECONDS = 3
 UNMOUNT_SECONDS = 10
 STANDIN = "/opt/standin"
-# What systemd-nspawn keeps of each machine on the host; it stays where nspawn was ended by force.
+# Where systemd-nspawn keeps files of each machine; they remain when it is killed.
 NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 
 
 def prepare(machine: RunningMachine, parts: MachineParts) -> None:
-    """Brings all that a boot of `machine` needs in place, whatever an earlier one left."""
-    release(machine)
+    """Prepares everything that a boot of `machine` needs, whatever an earlier boot left."""
+    free_resources(machine)
     for name in ("upper", "work", "root", *(f"sysfs/{shown}" for shown in gpus.SYSFS)):
         (machine.folder / name).mkdir(parents=True, exist_ok=True)
-    point(machine.folder / "standin", parts.standin.resolve())
+    replace_symlink(machine.folder / "standin", parts.standin.resolve())
     lower = machine.folder / "lower"
-    if not lower.exists():  # a disk stays with the root file system that it was begun on, while that is there
-        point(lower, parts.rootfs.resolve())
+    if not lower.exists():  # a disk keeps the root file system that it was created on, while that exists
+        replace_symlink(lower, parts.rootfs.resolve())
     mount_overlay(machine)
     public_key = identity.private_key(machine.state_dir).with_suffix(".pub").read_text()
     identity.install(machine.root, machine.host, public_key)
@@ -38,15 +38,15 @@ def prepare(machine: RunningMachine, parts: MachineParts) -> None:
     network.connect(machine.name, machine.address)
 
 
-def point(link: Path, target: Path) -> None:
-    """Makes `link` a symbolic link to `target`."""
+def replace_symlink(link: Path, target: Path) -> None:
+    """Makes `link` a symbolic link to `target`, replacing another one."""
     link.unlink(missing_ok=True)
     link.symlink_to(target)
 
 
 def mount_overlay(machine: RunningMachine) -> None:
     """Mounts the disk of `machine` over the shared root file system."""
-    # Relative paths, because a colon or a comma in an absolute one would be taken for a separator.
+    # Relative paths, because a colon or a comma in an absolute one would be a separator.
     options = "lowerdir=lower,upperdir=upper,workdir=work"
     try:
         run(["mount", "-t", "overlay", machine.name, "-o", options, "root"], timeout=20, cwd=machine.folder)
@@ -59,7 +59,9 @@ def mount_overlay(machine: RunningMachine) -> None:
 
 
 def boot(machine: RunningMachine, parts: MachineParts) -> None:
-    """Starts the keeper of `machine`, in a session and a control group of its own: it outlives who called."""
+    """Starts the keeper of `machine` in a session and control group of its own, so that it outlives the
+    caller.
+    """
     groups = cgroups.make(machine.name)
     command = [
         "setsid",
@@ -86,7 +88,7 @@ def boot(machine: RunningMachine, parts: MachineParts) -> None:
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LC_ALL": "C.UTF-8",
-        # The machine may configure its own network; all else under /proc/sys and /sys is for reading only.
+        # The machine may configure its own network; everything else below /proc/sys and /sys is read-only.
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
         "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
     }
@@ -109,16 +111,16 @@ def bind_path(path: Path) -> str:
 
 
 def power_cut(machine: RunningMachine) -> None:
-    """Ends all of `machine` at once, as if its plug were pulled; `up` boots it again with its data."""
+    """Kills all processes of `machine` at once, like a power cut; `up` boots it again with its data."""
     cgroups.kill(machine.name)
 
 
 def power_off(machines: Iterable[RunningMachine]) -> None:
-    """Shuts `machines` down, and cuts the power of those that take longer than a few seconds."""
+    """Shuts `machines` down, and kills those that take longer than a few seconds."""
     machines = [machine for machine in machines if machine.running]
     for machine in machines:
-        # systemd-nspawn passes SIGTERM on as the order to shut down; it is the one process not in the
-        # payload's group.
+        # systemd-nspawn shuts the machine down on SIGTERM. It is the only process outside the payload's
+        # group.
         for pid in cgroups.processes_in(machine.name, "machine/supervisor") or []:
             cgroups.terminate(pid)
     deadline = time.monotonic() + POWEROFF_SECONDS
@@ -128,10 +130,8 @@ def power_off(machines: Iterable[RunningMachine]) -> None:
         cgroups.kill(machine.name)
 
 
-def release(machine: RunningMachine) -> None:
-    """Frees all that `machine` holds on this computer but its disk; its processes are ended where any are
-    left.
-    """
+def free_resources(machine: RunningMachine) -> None:
+    """Kills the processes of `machine`, and removes its groups, mounts and link. Its disk stays."""
     cgroups.kill(machine.name)
     cgroups.remove(machine.name)
     for name, place in mounts(machine.name):
@@ -142,7 +142,7 @@ def release(machine: RunningMachine) -> None:
 
 def remove(machine: RunningMachine) -> None:
     """Removes `machine` with its disk."""
-    release(machine)
+    free_resources(machine)
     cache.remove_tree(machine.folder)
     for place in NSPAWN_RUNTIME.glob(f"*/{machine.name}"):
         cache.remove_tree(place)
@@ -150,9 +150,9 @@ def remove(machine: RunningMachine) -> None:
 
 
 def mounts(prefix: str) -> list[tuple[str, Path]]:
-    """(machine, place) of the mounts of all machines whose name begins with `prefix`, the latest first.
+    """(machine, mount point) for all machines whose name begins with `prefix`, the latest mount first.
 
-    A machine's disk has its name for a source, and what systemd-nspawn made for it has it in the path.
+    The source of a disk's mount is the machine's name. Mounts by systemd-nspawn have it in their path.
     """
     found = []
     for source, place, _, _ in cgroups.mounts():
@@ -164,7 +164,7 @@ def mounts(prefix: str) -> list[tuple[str, Path]]:
 
 
 def unmount(place: Path) -> None:
-    """Unmounts `place`; its last users may take a moment to go. RehearsalError when they do not."""
+    """Unmounts `place`, and waits a while for its last users. Raises RehearsalError when it stays in use."""
     deadline = time.monotonic() + UNMOUNT_SECONDS
     while True:
         try:
@@ -173,8 +173,8 @@ def unmount(place: Path) -> None:
         except RehearsalError as error:
             if time.monotonic() > deadline:
                 raise RehearsalError(
-                    f"{place}: found it in use {UNMOUNT_SECONDS} s after the machine ended, expected nobody "
-                    f"in it ({error}); see who with `fuser -vm {shlex.quote(str(place))}`, "
-                    "end or leave that and run make down again"
+                    f"{place}: found it in use {UNMOUNT_SECONDS} s after the machine ended, expected no "
+                    f"users ({error}); list them with `fuser -vm {shlex.quote(str(place))}`, "
+                    "end them and run make down again"
                 ) from error
         time.sleep(0.1)

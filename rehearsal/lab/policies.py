@@ -1,6 +1,7 @@
-"""What runs the policy pack where Pulumi's language host for Python cannot be had.
+"""Runs the policy pack without Pulumi's language host for Python.
 
-The engine asks it first. Without it, it calls `pulumi-analyzer-policy-python ADDRESS .` in the pack's folder.
+Where the engine finds no language host, it calls `pulumi-analyzer-policy-python ADDRESS .` in the pack's
+folder.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ def prepare(progress: Progress) -> Path:
 
 
 def interpreter() -> Path:
-    """This Python without its virtual environment: the command outlives the checkout that made it."""
+    """This Python without its virtual environment, so that the command outlives this checkout."""
     return Path(sys.executable).resolve()
 
 
 def install(place: Path) -> None:
-    """Packages into `place`/packages, not beside the program's: an older protobuf is among them."""
+    """Installs the packages into `place`/packages, apart from the program's: they include an older
+    protobuf.
+    """
     packages = Path("packages")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, "--target", place / packages, "-r", PACK / "requirements.txt"], timeout=PIP_SECONDS)

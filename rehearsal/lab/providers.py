@@ -1,4 +1,4 @@
-"""Which provider plugins the engine gets: the official ones where they can be had, stand-ins otherwise."""
+"""Installs the engine's provider plugins: the official ones if available, stand-ins otherwise."""
 
 import os
 import shutil
@@ -16,16 +16,17 @@ ASK_AGAIN_SECONDS = 24 * 3600
 
 
 def install_plugins(home: Path, pulumi: Path, progress: Progress) -> dict[str, str]:
-    """Fills the plugin cache of the engine whose PULUMI_HOME is `home`.
+    """Fills the plugin cache of the engine with PULUMI_HOME `home`. Returns the origin of each plugin by
+    name.
 
-    Returns by plugin name where it came from, for people to read. A plugin on PATH goes before the cache.
+    A plugin on PATH precedes the cache.
     """
     stand_ins = home / "stand-ins"
     plugins.install(stand_ins)
     origins = {}
     for name in plugins.NAMES:
-        official = on_path(name) or cached(name) or downloaded(name, pulumi, progress)
-        place = home / "plugins" / f"resource-{name}-v{wanted(name)}"
+        official = on_path(name) or cached(name) or download(name, pulumi, progress)
+        place = home / "plugins" / f"resource-{name}-v{sdk_version(name)}"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         executable = f"pulumi-resource-{name}"
@@ -35,7 +36,7 @@ def install_plugins(home: Path, pulumi: Path, progress: Progress) -> dict[str, s
 
 
 def on_path(name: str) -> Path | None:
-    """The plugin that somebody has put on PATH; the engine takes it at any version."""
+    """The plugin on PATH; the engine accepts any version of it."""
     found = shutil.which(f"pulumi-resource-{name}")
     return Path(found) if found else None
 
@@ -43,19 +44,19 @@ def on_path(name: str) -> Path | None:
 def cached(name: str) -> Path | None:
     """The plugin of the SDK's version in Pulumi's own plugin cache."""
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    found = home / "plugins" / f"resource-{name}-v{wanted(name)}" / f"pulumi-resource-{name}"
+    found = home / "plugins" / f"resource-{name}-v{sdk_version(name)}" / f"pulumi-resource-{name}"
     return found if found.exists() else None
 
 
-def downloaded(name: str, pulumi: Path, progress: Progress) -> Path | None:
-    """The plugin from the vendor's host, None where that cannot be reached; asked once a day."""
-    refused = cache.folder() / f"no-plugin-{name}-{wanted(name)}"
+def download(name: str, pulumi: Path, progress: Progress) -> Path | None:
+    """The plugin from the vendor's host; None when it cannot be reached. It is tried once a day."""
+    refused = cache.folder() / f"no-plugin-{name}-{sdk_version(name)}"
     if refused.exists() and time.time() - refused.stat().st_mtime < ASK_AGAIN_SECONDS:
         return None
-    with progress.step(f"Pulumi's {name} plugin", "10 s, or not to be had"):
+    with progress.step(f"Pulumi's {name} plugin", "10 s, or not available"):
         try:
             subprocess.run(
-                [pulumi, "plugin", "install", "resource", name, wanted(name)],
+                [pulumi, "plugin", "install", "resource", name, sdk_version(name)],
                 capture_output=True,
                 timeout=DOWNLOAD_SECONDS,
                 check=True,
@@ -64,10 +65,10 @@ def downloaded(name: str, pulumi: Path, progress: Progress) -> Path | None:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             refused.parent.mkdir(parents=True, exist_ok=True)
             refused.touch()
-            progress.note(f"  not to be had here; rehearsal/simulators/plugins/{name} takes its place")
+            progress.note(f"  not available here; rehearsal/simulators/plugins/{name} replaces it")
     return cached(name)
 
 
-def wanted(name: str) -> str:
-    """The plugin version that belongs to the installed SDK."""
+def sdk_version(name: str) -> str:
+    """The version of the installed SDK, which is the plugin's as well."""
     return version(f"pulumi-{name}")

@@ -1,4 +1,4 @@
-"""Talking to a machine the way the program does: over SSH, with host keys checked."""
+"""Runs commands on a machine over SSH, with checked host keys, as the program does."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
 
 COMMAND_SECONDS = 60
-START_SECONDS = 3  # after which a machine that is to boot has a process
+START_SECONDS = 3  # after which a booting machine has a process
 
 
 def run(
     machine: RunningMachine, command: str, timeout: float = COMMAND_SECONDS, stdin: str | None = None
 ) -> str:
-    """Runs a shell `command` on `machine` as root over SSH and returns its stdout; RehearsalError when it
+    """Runs a shell `command` on `machine` as root and returns its stdout. Raises RehearsalError when it
     fails.
     """
     return process.run([*ssh_command(machine), command], timeout=timeout, stdin=stdin)
 
 
 def ssh_command(machine: RunningMachine, connect_seconds: int = 5) -> list[str]:
-    """The ssh command line to `machine`, with the rehearsal's key and strict host-key checking; add a command
-    to it.
-    """
+    """The ssh command line for `machine`, to which a command is added: own key, strict host-key checking."""
     options = {
         "IdentityFile": identity.private_key(machine.state_dir),
         "IdentitiesOnly": "yes",
@@ -37,7 +35,7 @@ def ssh_command(machine: RunningMachine, connect_seconds: int = 5) -> list[str]:
         "ConnectTimeout": connect_seconds,
         "LogLevel": "ERROR",
     }
-    # -F: what the user configured for ssh is not for these machines
+    # -F: the user's own ssh configuration does not apply to these machines
     words = ["ssh", "-F", "/dev/null"]
     for option, value in options.items():
         words += ["-o", f'{option}="{value}"' if isinstance(value, Path) else f"{option}={value}"]
@@ -45,14 +43,14 @@ def ssh_command(machine: RunningMachine, connect_seconds: int = 5) -> list[str]:
 
 
 def boot_id(machine: RunningMachine) -> str:
-    """What differs from boot to boot; after a reboot wait for another one, not for SSH."""
+    """An id that changes with each boot. After a reboot, wait for another one and not for SSH."""
     return run(machine, "cat /proc/sys/kernel/random/boot_id").strip()
 
 
 def wait_for_ssh(machine: RunningMachine, seconds: float) -> None:
     """Waits until a command runs on `machine` over SSH.
 
-    Raises RehearsalError with what was seen last when that takes longer than `seconds`, or the machine ends
+    Raises RehearsalError with the last error when that takes longer than `seconds`, or the machine ends
     before.
     """
     began = time.monotonic()
@@ -67,14 +65,14 @@ def wait_for_ssh(machine: RunningMachine, seconds: float) -> None:
         if ended or waited > seconds:
             why = "ended before SSH answered" if ended else f"did not answer over SSH within {seconds:.0f} s"
             raise RehearsalError(
-                f"machine {machine.host} ({machine.address}) {why}; last seen: {last}\n"
+                f"machine {machine.host} ({machine.address}) {why}; last error: {last}\n"
                 f"  the end of its console, {machine.folder / 'console.log'}:\n{console(machine)}"
             )
         time.sleep(0.1)
 
 
 def console(machine: RunningMachine, lines: int = 10) -> str:
-    """The last `lines` that `machine` said on its console."""
+    """The last `lines` of the console log of `machine`."""
     log = machine.folder / "console.log"
-    said = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
-    return "\n".join(f"    {line}" for line in said) or "    (nothing)"
+    rows = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+    return "\n".join(f"    {line}" for line in rows) or "    (nothing)"

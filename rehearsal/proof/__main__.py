@@ -1,8 +1,9 @@
-"""`python -m rehearsal.proof --file Pulumi.dev.yaml`: does a real card offer what capacity promises?
+"""`python -m rehearsal.proof --file Pulumi.dev.yaml`: does a real card offer what capacity computes?
 
-NVIDIA's own device plugin and feature discovery, built from their published module, and a kubelet reduced to
-registration, ListAndWatch and Allocate: every profile of a stack file in turn, on any machine with a card and
-its driver. They are put into a folder that can be carried to such a machine, and run here where there is one.
+It runs NVIDIA's own device plugin and feature discovery, built from their published module, with every
+profile of a stack file, against a kubelet reduced to registration, ListAndWatch and Allocate. Everything is
+put into a folder that can be copied to a machine with a card and its driver; it runs here if this is such a
+machine.
 """
 
 from __future__ import annotations
@@ -24,32 +25,32 @@ from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang
 
-CARD = "CARD"  # the product, which only the machine with the card knows
+CARD = "CARD"  # stands for the product, which only the machine with the card knows
 
 
 def main() -> int:
-    """Exit status 0 as promised, 1 something differs, 2 could not look."""
+    """Returns 0 when the card offers what was computed, 1 when something differs, 2 when it could not run."""
     parser = argparse.ArgumentParser(prog="prove", description=__doc__)
     parser.add_argument("--file", required=True, help="the stack file, Pulumi.<stack>.yaml")
-    parser.add_argument("--to", type=Path, default=STATE / "proof", help="the folder to carry")
+    parser.add_argument("--to", type=Path, default=STATE / "proof", help="the folder to copy to the machine")
     parser.add_argument("--output", help="a file for the tables, as Markdown")
     arguments = parser.parse_args()
     try:
-        carried = prepare(s.read_stack_file(arguments.file), arguments.to, Progress())
+        folder = prepare(s.read_stack_file(arguments.file), arguments.to, Progress())
     except (s.SettingsError, RehearsalError) as error:
         print(error, file=sys.stderr)
         return 2
-    run = carried / "run"
+    run = folder / "run"
     if not shutil.which("nvidia-smi"):
-        print(f"no NVIDIA driver here: copy {carried} to a machine with a card, and there as root: ./run")
+        print(f"no NVIDIA driver here: copy {folder} to a machine with a card, and there as root: ./run")
         return 2
     options = ["--output", arguments.output] if arguments.output else []
     return subprocess.run([run, *options]).returncode
 
 
 def prepare(settings: s.Settings, folder: Path, progress: Progress) -> Path:
-    """Puts everything a proof needs into `folder`. Raises RehearsalError when Go or a module is missing."""
-    promised = plan(settings)
+    """Puts everything that a proof needs into `folder`. Raises RehearsalError when a build fails."""
+    expected = plan(settings)
     go = golang.toolchain(progress)
     programs = [golang.build(program, go, progress) for program in (golang.NVIDIA, golang.PROOF)]
     shutil.rmtree(folder, ignore_errors=True)
@@ -59,17 +60,15 @@ def prepare(settings: s.Settings, folder: Path, progress: Progress) -> Path:
     source = golang.PROOF.source
     shutil.copy2(source / "run.sh", folder / "run")
     shutil.copy2(source / "cost.cu", folder)
-    (folder / "plan.json").write_text(json.dumps(promised, indent=1))
+    (folder / "plan.json").write_text(json.dumps(expected, indent=1))
     return folder
 
 
 def plan(settings: s.Settings) -> dict[str, Any]:
-    """What capacity promises of one card, by profile. Raises RehearsalError for a stack without cards."""
+    """What capacity computes for one card, by profile. Raises RehearsalError for a stack without cards."""
     pools = {name: pool for name, pool in settings.pools.items() if pool.gpu}
     if not pools:
-        raise RehearsalError(
-            "no pool of this stack file has a gpu: section, so it promises nothing of a card"
-        )
+        raise RehearsalError("no pool of this stack file has a gpu: section, so there is nothing to prove")
     name, pool = next(iter(sorted(pools.items())))
     return {
         "profiles": [
@@ -91,7 +90,7 @@ def _profile(name: str, settings: s.Settings, pools: Mapping[str, Any]) -> dict[
         "name": name,
         "config": capacity.device_plugin_config(profile),
         "resources": offer.resources,
-        # A promise is made for one card, and of all that is counted only the devices are multiplied.
+        # The machine may have several cards: of all counts only the devices are multiplied.
         "labels": {
             name: text for name, text in offer.discovered_labels.items() if not name.endswith(".count")
         },

@@ -1,9 +1,8 @@
-"""The cache of what a rehearsal is made of: each entry a folder, named by a hash of what it was built from.
+"""The cache of built programs. Each entry is a folder, named by a hash of its sources.
 
-An entry is either whole or absent: it is built in a folder beside its place and renamed into it, under a
-lock, so two runs never build the same thing twice and a killed build leaves nothing that a later run would
-take for done. Nothing in here is needed by a later run that cannot build it again: the whole folder may be
-deleted at any time when no machine is up (their root file system lies here).
+An entry is complete or absent: it is built in a temporary folder and renamed, under a lock. So two runs never
+build the same thing, and a killed build leaves no incomplete entry. A later run can rebuild everything: the
+folder may be deleted whenever no machine is up (their root file system is in it).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HASH_LENGTH = 12
 
 
 def folder() -> Path:
-    """Where all entries lie."""
+    """The folder of all entries."""
     return Path.home() / ".cache" / "k3s-gpu-sharing"
 
 
@@ -37,7 +36,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def digest_of_files(root: Path) -> str:
-    """A short hash of the names, contents and executable bits of all files below `root` but hidden ones."""
+    """A short hash of names, contents and executable bits of all files below `root`, without hidden ones."""
     parts: list[str | bytes] = []
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
@@ -49,10 +48,9 @@ def digest_of_files(root: Path) -> str:
 def entry(
     name: str, key: str, build: Callable[[Path], None], progress: Progress, what: str, usually: str = ""
 ) -> Path:
-    """The folder of entry `name` for `key` (a hash of all that it is built from); built first where it is
-    missing.
+    """The folder of entry `name` for `key`, a hash of all its sources. It is built if it is missing.
 
-    `build` gets an empty folder and fills it; when it raises, nothing is kept and the error goes on.
+    `build` fills an empty folder; when it raises, the folder is removed.
     """
     place = folder() / f"{name}-{key}"
     if place.is_dir():
@@ -61,7 +59,7 @@ def entry(
     with lock(folder() / f"{name}.lock", progress, what):
         if place.is_dir():
             return place
-        for left_over in folder().glob(f".{name}-*.partial"):  # of a killed build: the lock is ours
+        for left_over in folder().glob(f".{name}-*.partial"):  # of a killed build: we hold the lock
             remove_tree(left_over)
         partial = folder() / f".{place.name}.partial"
         partial.mkdir()
@@ -76,19 +74,19 @@ def entry(
 
 
 def remove_tree(path: Path) -> None:
-    """Removes `path` with all below it, but never walks into a file system that is still mounted there."""
+    """Removes `path` recursively, but enters no file system that is still mounted there."""
     run(["rm", "-rf", "--one-file-system", "--", path], timeout=300)
 
 
 @contextlib.contextmanager
 def lock(path: Path, progress: Progress, what: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Holds the lock file `path` for a `with` block. Raises RehearsalError when another run keeps it too
+    """Holds the lock file `path` within the block. Raises RehearsalError when another run holds it too
     long.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         began = time.monotonic()
-        said = False
+        noted = False
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,10 +96,10 @@ def lock(path: Path, progress: Progress, what: str, seconds: float = LOCK_SECOND
                 if waited > seconds:
                     raise RehearsalError(
                         f"{what}: another run has held {path} for {duration(waited)}. "
-                        f"See who (fuser -v {path}), let it finish or end it, then try again"
+                        f"List its process (fuser -v {path}), let it finish or end it, then try again"
                     ) from None
-                if not said:
+                if not noted:
                     progress.note(f"another run holds {path.name}; waiting for it: {what}")
-                    said = True
+                    noted = True
                 time.sleep(0.2)
         yield

@@ -1,6 +1,4 @@
-"""The Debian packages that a rehearsal needs on this host: what is missing is installed, nothing else is
-touched.
-"""
+"""Installs the Debian packages that a rehearsal needs and this computer lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from rehearsal.progress import Progress
 from rehearsal.toolchain.rootfs import os_release
 
 INSTALL_SECONDS = 900
-WAIT_FOR_DPKG = "DPkg::Lock::Timeout=300"  # seconds: a fresh machine is often at its first upgrades
+WAIT_FOR_DPKG = "DPkg::Lock::Timeout=300"  # seconds: a new machine often runs its first upgrades
 
 
 def command(name: str) -> Callable[[], bool]:
@@ -27,7 +25,7 @@ def file(path: str) -> Callable[[], bool]:
     return lambda: Path(path).exists()
 
 
-# Package, and how to see that what it is for is there; the one may come from elsewhere, as gcc often does.
+# By package: a test for what it provides, which may come from elsewhere, as gcc often does.
 PACKAGES: dict[str, Callable[[], bool]] = {
     "systemd-container": command("systemd-nspawn"),
     "mmdebstrap": command("mmdebstrap"),
@@ -40,18 +38,16 @@ PACKAGES: dict[str, Callable[[], bool]] = {
 
 
 def missing() -> list[str]:
-    """The packages whose purpose nothing on this host serves yet."""
+    """The packages whose content this computer lacks."""
     return [package for package, present in PACKAGES.items() if not present()]
 
 
 def install_missing(progress: Progress) -> None:
-    """Installs what is missing; needs root and apt then. RehearsalError says what to install by hand
-    otherwise.
-    """
+    """Installs missing packages with apt, as root. Otherwise raises RehearsalError with the packages."""
     packages = missing()
     if not packages:
         return
-    by_hand = f"install by hand what these Debian packages hold: {' '.join(packages)}"
+    by_hand = f"install the content of these Debian packages: {' '.join(packages)}"
     if not shutil.which("apt-get"):
         found = os_release().get("PRETTY_NAME", "a system without /etc/os-release")
         raise RehearsalError(

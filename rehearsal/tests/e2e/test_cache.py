@@ -45,7 +45,7 @@ def entries() -> list[str]:
     return sorted(path.name for path in cache.folder().glob("*") if path.suffix != ".lock")
 
 
-def test_what_a_killed_build_left_is_not_taken_for_an_entry(home: Path) -> None:
+def test_a_killed_build_leaves_no_entry(home: Path) -> None:
     killed = start(home, 60)
     deadline = time.monotonic() + 20
     while not list(cache.folder().glob(".*.partial/part")):

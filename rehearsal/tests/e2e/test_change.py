@@ -71,9 +71,7 @@ def told(lines: list[str], what: str) -> list[tuple[str, bool]]:
     return list(dict.fromkeys(each))  # the engine repeats itself with every line of a Command
 
 
-def test_a_skipped_minor_version_is_refused_before_anything_is_touched(
-    cluster: StackFixture, machines: Machines
-):
+def test_upgrade_that_skips_a_minor_version_is_refused(cluster: StackFixture, machines: Machines):
     before = starts(cluster, machines)
     cluster.config["k3s"]["version"] = MINOR
     said = cluster.expect_failure(cluster.up)
@@ -83,7 +81,7 @@ def test_a_skipped_minor_version_is_refused_before_anything_is_touched(
     assert set(versions(cluster).values()) == {OLDER}
 
 
-def test_an_upgrade_is_server_first_then_agents_two_at_a_time(cluster: StackFixture, machines: Machines):
+def test_upgrade_runs_server_first_then_two_agents_at_a_time(cluster: StackFixture, machines: Machines):
     cluster.config["k3s"]["version"] = OURS
     begin, pods_before = len(cluster.output), pods(cluster)
     cluster.up()
@@ -109,9 +107,7 @@ def test_an_upgrade_is_server_first_then_agents_two_at_a_time(cluster: StackFixt
     assert cluster.run_on(machines[SERVER], f"stat -c %a {snapshot}") == "600"
 
 
-def test_a_toolkit_that_appeared_restarts_k3s_once_and_nothing_else_restarts_any(
-    cluster: StackFixture, machines: Machines
-):
+def test_a_new_container_toolkit_restarts_k3s_once(cluster: StackFixture, machines: Machines):
     cluster.run_on(
         machines[SERVER],
         "mkdir -p /usr/local/nvidia/toolkit; cd /usr/local/nvidia/toolkit;"
@@ -125,7 +121,7 @@ def test_a_toolkit_that_appeared_restarts_k3s_once_and_nothing_else_restarts_any
         assert {name for name in after if after[name] != before[name]} == restarted
 
 
-def test_an_upgrade_ends_where_pods_may_not_go_and_goes_on_later(cluster: StackFixture, machines: Machines):
+def test_upgrade_stops_at_a_blocked_drain_and_continues_later(cluster: StackFixture, machines: Machines):
     cluster.kubectl("apply", "--filename", "-", stdin=BUDGET)
     status = ("get", "pdb", "all-of-them", "--output", "jsonpath={.status.currentHealthy}")
     wait_until("the budget to know its pods", lambda: cluster.kubectl(*status) == "2")
@@ -145,7 +141,7 @@ def test_an_upgrade_ends_where_pods_may_not_go_and_goes_on_later(cluster: StackF
     assert set(versions(cluster).values()) == {PATCH}
 
 
-def test_back_to_a_snapshot_and_its_version(cluster: StackFixture, machines: Machines):
+def test_documented_rollback_to_a_snapshot_and_its_version(cluster: StackFixture, machines: Machines):
     """As docs/guides/operations.md says it."""
     cluster.kubectl("create", "configmap", "made-after-the-snapshot")
     cluster.config["k3s"].update(version=OURS, drainOnPatch=False)
@@ -165,9 +161,7 @@ def test_back_to_a_snapshot_and_its_version(cluster: StackFixture, machines: Mac
     assert len(cluster.get("pods", "-l", f"app={WORKLOAD}")["items"]) == 2
 
 
-def test_one_node_gets_another_profile_and_the_others_do_not_notice(
-    cluster: StackFixture, machines: Machines
-):
+def test_another_profile_for_one_node_leaves_the_others_alone(cluster: StackFixture, machines: Machines):
     """It goes to another pool; and the workload stays where it is from now on, in its own."""
     pools, (*others, moved) = cluster.config["pools"], AGENTS
     pools["rtx"]["hosts"] = {name: AGENTS[name] for name in others}

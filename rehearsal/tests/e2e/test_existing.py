@@ -70,7 +70,7 @@ def starts(theirs: StackFixture, machine: RunningMachine) -> str:
     return theirs.run_on(machine, "systemctl show --property InvocationID --value k3s")
 
 
-def test_kubectl_finds_it_beside_the_other(theirs: StackFixture, own: Path):
+def test_kubectl_finds_the_added_cluster(theirs: StackFixture, own: Path):
     kubectl = [theirs.tools.kubectl, "--kubeconfig", own]
     assert run([*kubectl, "--context", "theirs", "get", "nodes", "--output=name"], timeout=60).split() == [
         f"node/{NODE}"
@@ -78,7 +78,7 @@ def test_kubectl_finds_it_beside_the_other(theirs: StackFixture, own: Path):
     assert set(run([*kubectl, "config", "get-clusters"], timeout=60).split()) == {"NAME", "other", "theirs"}
 
 
-def test_up_shares_its_card_and_touches_no_machine(
+def test_up_on_an_existing_cluster_touches_no_machine(
     theirs: StackFixture, ours: StackFixture, machine: RunningMachine
 ):
     before = starts(theirs, machine)
@@ -95,14 +95,14 @@ def test_up_shares_its_card_and_touches_no_machine(
     assert starts(theirs, machine) == before
 
 
-def test_doctor_looks_at_the_cluster_and_has_no_hosts_to_look_at(ours: StackFixture):
+def test_doctor_checks_an_existing_cluster_and_no_hosts(ours: StackFixture):
     for look, said in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to look at"}.items():
         command = [sys.executable, "-m", "k3sgpu", "doctor", look, "--file", str(ours.stack.stack_file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
 
 
-def test_a_node_that_is_not_there_is_not_made(theirs: StackFixture, ours: StackFixture):
+def test_a_missing_node_is_not_created(theirs: StackFixture, ours: StackFixture):
     ours.config["pools"]["rtx"]["nodes"] = [NODE, "bix"]
     try:
         said = ours.expect_failure(ours.up)
@@ -112,7 +112,7 @@ def test_a_node_that_is_not_there_is_not_made(theirs: StackFixture, ours: StackF
     assert [node["metadata"]["name"] for node in theirs.get("nodes")["items"]] == [NODE]
 
 
-def test_down_leaves_the_cluster_bare_and_running(
+def test_down_leaves_the_existing_cluster_running(
     theirs: StackFixture, ours: StackFixture, machine: RunningMachine
 ):
     before = starts(theirs, machine)

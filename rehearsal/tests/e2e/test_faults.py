@@ -25,7 +25,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 @pytest.mark.parametrize(
     "fault", select(os.environ.get("FAULTS", ""), CATALOGUE, SAMPLE), ids=lambda fault: fault.name
 )
-def test_a_fault_is_named_in_time_and_healed(faults: Runner, fault: Fault):
+def test_a_fault_is_reported_in_time_and_remedied(faults: Runner, fault: Fault):
     result = faults.run(fault)
     assert result.passed, result.failure
 
@@ -43,7 +43,7 @@ def is_there(cluster: StackFixture, machine: RunningMachine, path: str) -> bool:
     return cluster.run_on(machine, f"test -e {path} && echo yes || echo no") == "yes"
 
 
-def test_the_next_up_heals_a_killed_one(cluster: StackFixture):
+def test_the_next_up_completes_a_killed_one(cluster: StackFixture):
     machines = cluster.start_machines()
     server = machines[SERVER]
     context = FaultContext(cluster, machines)
@@ -59,7 +59,7 @@ def test_the_next_up_heals_a_killed_one(cluster: StackFixture):
     assert set(cluster.up()) == {"same"}
 
 
-def test_what_the_operator_leaves_goes_and_what_was_there_stays(cluster: StackFixture):
+def test_destroy_removes_operator_files_and_keeps_others(cluster: StackFixture):
     """Its driver mounts the host's own folders below /run/nvidia: nothing may be deleted through them."""
     machines = cluster.start_machines()
     agent = machines[AGENT]
@@ -92,7 +92,7 @@ def test_a_change_after_a_half_failed_install_reaches_every_agent(cluster: Stack
         assert "max-pods=200" in cluster.run_on(machines[name], "cat /etc/rancher/k3s/config.yaml")
 
 
-def test_an_agent_leaves_pods_first_then_k3s_then_node(cluster: StackFixture):
+def test_a_removed_agent_is_drained_uninstalled_and_deleted(cluster: StackFixture):
     cluster.config["pools"]["rtx"]["hosts"]["gpu-2"] = "10.77.0.142"
     machines = cluster.start_machines()
     cluster.up()

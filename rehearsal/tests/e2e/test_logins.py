@@ -39,7 +39,7 @@ def machines(cluster: StackFixture) -> dict[str, RunningMachine]:
     return machines
 
 
-def test_host_keys_and_passwords_that_are_wrong_are_told_before_anything_is_touched(
+def test_wrong_host_keys_and_passwords_are_reported_before_any_change(
     cluster: StackFixture, machines: dict[str, RunningMachine]
 ):
     known = cluster.stack.state / "known_hosts"
@@ -80,7 +80,7 @@ def test_a_login_with_sudo_and_a_password_through_a_bastion(
     assert token.startswith("K10") and PASSWORD not in token
 
 
-def test_a_host_key_that_changed_stops_the_run_until_the_file_says_so(
+def test_a_changed_host_key_stops_the_run(
     cluster: StackFixture, machines: dict[str, RunningMachine]
 ):
     agent, known = machines[AGENT], cluster.stack.state / "known_hosts"
@@ -99,7 +99,9 @@ def test_a_host_key_that_changed_stops_the_run_until_the_file_says_so(
     assert cluster.run_on(agent, "systemctl show --property InvocationID --value k3s-agent") == start
 
 
-def test_a_dead_host_leaves_without_being_asked(cluster: StackFixture, machines: dict[str, RunningMachine]):
+def test_a_dead_host_is_removed_without_a_connection(
+    cluster: StackFixture, machines: dict[str, RunningMachine]
+):
     hosts = cluster.config["pools"]["rtx"]["hosts"]
     # Whoever asked it would be refused, and would fail.
     cluster.run_on(machines[AGENT], "systemctl stop k3s-agent; systemctl stop ssh")

@@ -13,7 +13,7 @@ import pytest
 
 from rehearsal.lab import identity, machine_records, machines, network, nspawn, ssh
 from rehearsal.lab.gpus import Gpus
-from rehearsal.lab.machines import Machine, RunningMachine
+from rehearsal.lab.machine_records import Machine, RunningMachine
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache, debian, rootfs
@@ -80,7 +80,7 @@ def until(what: str, done: Callable[[], bool]) -> None:
     pytest.fail(f"{what}: not within {WAIT_SECONDS} s; last seen: {last}")
 
 
-def test_a_machine_is_a_whole_system_of_its_own(booted: dict[str, RunningMachine]) -> None:
+def test_a_machine_is_a_complete_system(booted: dict[str, RunningMachine]) -> None:
     ids = set()
     for name, machine in booted.items():
         assert ssh.run(machine, "hostname").strip() == name
@@ -99,7 +99,7 @@ def test_machines_know_and_reach_each_other(booted: dict[str, RunningMachine]) -
     assert greeting == "SSH-"
 
 
-def test_a_machine_has_no_power_over_this_computer(booted: dict[str, RunningMachine]) -> None:
+def test_a_machine_cannot_change_this_computer(booted: dict[str, RunningMachine]) -> None:
     for command in (
         "sysctl -w vm.swappiness=61",
         "date -s @0",
@@ -128,7 +128,7 @@ def test_a_wrong_host_key_is_refused(booted: dict[str, RunningMachine], tested: 
         known.write_text(right)
 
 
-def test_declared_gpus_show_and_no_others(booted: dict[str, RunningMachine]) -> None:
+def test_only_declared_gpus_are_visible(booted: dict[str, RunningMachine]) -> None:
     query = "nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader"
     card = "NVIDIA GeForce RTX 2080 Ti, 11264 MiB, 580.126.20"
     agent = booted["gpu-1"]
@@ -175,7 +175,7 @@ def test_changed_gpus_reach_a_running_machine(
     assert ssh.boot_id(booted["gpu-1"]) == before
 
 
-def test_a_reboot_from_inside_comes_back(booted: dict[str, RunningMachine]) -> None:
+def test_a_machine_boots_again_after_a_reboot(booted: dict[str, RunningMachine]) -> None:
     machine = booted["gpu-1"]
     ssh.run(machine, "echo kept >/var/lib/kept")
     for _ in range(2):  # what the first boot left must not be in the way of the second
@@ -203,7 +203,7 @@ def test_a_power_cut_and_a_power_off_keep_the_disk(
     assert ssh.run(machine, "cat /var/lib/kept").strip() == "kept"
 
 
-def test_a_renamed_host_stays_the_machine_it_was(
+def test_a_renamed_host_keeps_its_machine(
     booted: dict[str, RunningMachine], tested: MachinesUnderTest
 ) -> None:
     server, agent = tested.declared
@@ -213,7 +213,7 @@ def test_a_renamed_host_stays_the_machine_it_was(
     assert ssh.boot_id(renamed["gpu-9"]) == before
 
 
-def test_what_cannot_be_had_is_refused_before_anything_is_made(
+def test_impossible_machines_are_refused_before_any_change(
     booted: dict[str, RunningMachine], tested: MachinesUnderTest
 ) -> None:
     refused = {
@@ -235,9 +235,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_made(
     assert machine_records.status(STACK) == before
 
 
-def test_half_made_machines_are_taken_down(
-    tested: MachinesUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_incomplete_machines_are_removed(tested: MachinesUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = f"{STACK}-half"
 
     def interrupted(*_: object) -> None:

@@ -64,7 +64,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
 
 
 @pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem.removeprefix("Pulumi."))
-def test_the_api_server_takes_what_a_stack_file_renders(judge: Judge, file: Path):
+def test_api_server_accepts_the_manifests_of_a_stack_file(judge: Judge, file: Path):
     judged = 0
     for one in planned(file, "judged"):
         if not one.type.startswith("kubernetes:") or one.type.endswith(":Release"):
@@ -93,7 +93,7 @@ def metadata(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", STACKS, ids=lambda file: file.stem.removeprefix("Pulumi."))
-def test_the_api_server_takes_what_the_chart_makes_of_its_values(judge: Judge, file: Path):
+def test_api_server_accepts_the_manifests_of_the_chart(judge: Judge, file: Path):
     (release,) = (one for one in planned(file, "judged") if one.type.endswith(":Release"))
     values = ("--namespace", "gpu-operator", "--values", "-")
     text = judge.run(judge.tools.helm, "template", release.inputs["name"], str(CHART), *values,
@@ -117,6 +117,6 @@ def test_the_api_server_takes_what_the_chart_makes_of_its_values(judge: Judge, f
         ),
     ],
 )  # fmt: skip
-def test_it_refuses_what_is_mistyped(judge: Judge, thing: dict[str, Any], words: str):
+def test_api_server_rejects_unknown_and_mistyped_fields(judge: Judge, thing: dict[str, Any], words: str):
     with pytest.raises(AssertionError, match=words):
         judge.accepts(thing)

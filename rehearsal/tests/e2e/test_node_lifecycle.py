@@ -109,7 +109,7 @@ def configmaps(cluster: StackFixture) -> set[str]:
     return {one["metadata"]["name"] for one in cluster.get("configmaps")["items"]}
 
 
-def test_back_to_a_copy_of_one_server_as_it_is_documented(cluster: StackFixture, machines: Machines):
+def test_documented_restore_of_a_copy_of_one_server(cluster: StackFixture, machines: Machines):
     copy, back, _ = documented("The copy of one server")
     cluster.kubectl("create", "configmap", "made-before-the-copy")
     ssh.run(machines["server-1"], copy, START_SECONDS)
@@ -138,9 +138,7 @@ def test_one_server_becomes_three(cluster: StackFixture, machines: Machines):
     )
 
 
-def test_labels_and_taints_of_live_nodes_change_and_those_of_others_stay(
-    cluster: StackFixture, machines: Machines
-):
+def test_own_labels_and_taints_change_and_foreign_ones_stay(cluster: StackFixture, machines: Machines):
     labels, taints, _ = about(cluster, "gpu-1")
     assert (labels["zone"], labels["team"], taints) == ("a", "red", {"team=red:NoSchedule"})
     assert about(cluster, "server-2")[0]["node-role.kubernetes.io/boss"] == "true"
@@ -184,7 +182,7 @@ def empty(cluster: StackFixture, *gone: RunningMachine) -> None:
     identity.update_known_hosts(cluster.stack.state, {machine.address: None for machine in gone})
 
 
-def test_machines_that_come_back_empty_rejoin_by_themselves(cluster: StackFixture, machines: Machines):
+def test_reinstalled_machines_rejoin_under_their_names(cluster: StackFixture, machines: Machines):
     """A server and an agent, under their old names; beside them one that only has another host key."""
     before, were = starts(cluster, machines), nodes(cluster)
     empty(cluster, machines["server-3"], machines["gpu-1"])
@@ -208,16 +206,14 @@ def test_machines_that_come_back_empty_rejoin_by_themselves(cluster: StackFixtur
     assert set(cluster.up()) == {"same"}
 
 
-def test_a_node_that_somebody_deleted_registers_again(cluster: StackFixture, machines: Machines):
+def test_a_deleted_node_registers_again(cluster: StackFixture, machines: Machines):
     cluster.kubectl("delete", "node", "gpu-1")
     cluster.config["k3s"]["generation"] = 1
     cluster.up()
     assert nodes(cluster)["gpu-1"][0]
 
 
-def test_from_three_servers_to_one_is_refused_before_anything_is_touched(
-    cluster: StackFixture, machines: Machines
-):
+def test_three_servers_to_one_is_refused_before_any_change(cluster: StackFixture, machines: Machines):
     before, hosts = starts(cluster, machines), dict(cluster.config["pools"]["control"]["hosts"])
     cluster.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
     said = cluster.expect_failure(cluster.up)
@@ -226,7 +222,7 @@ def test_from_three_servers_to_one_is_refused_before_anything_is_touched(
     cluster.config["pools"]["control"]["hosts"] = hosts
 
 
-def test_a_dead_server_leaves_and_another_one_takes_its_place(cluster: StackFixture, machines: Machines):
+def test_a_dead_server_is_replaced(cluster: StackFixture, machines: Machines):
     nspawn.power_cut(machines["server-2"])
     wait_until("server-2 to be missed", lambda: not nodes(cluster)["server-2"][0], 180)
     # A second one may not leave now.
@@ -265,7 +261,7 @@ def test_back_to_a_snapshot_of_etcd_as_it_is_documented(cluster: StackFixture, m
     assert set(cluster.up()) == {"same"}
 
 
-def test_a_lost_majority_as_it_is_documented(cluster: StackFixture, machines: Machines):
+def test_documented_recovery_from_a_lost_majority(cluster: StackFixture, machines: Machines):
     cluster.kubectl("create", "configmap", "made-by-three")
     hosts = cluster.config["pools"]["control"]["hosts"]
     before, (_, *dead) = starts(cluster, machines), sorted(hosts)
@@ -286,9 +282,7 @@ def test_a_lost_majority_as_it_is_documented(cluster: StackFixture, machines: Ma
     assert starts(cluster, machines)["gpu-1"] == before["gpu-1"]
 
 
-def test_a_lost_state_restarts_nothing_and_still_knows_which_labels_are_its_own(
-    cluster: StackFixture, machines: Machines
-):
+def test_a_lost_state_restarts_nothing_and_knows_its_labels(cluster: StackFixture, machines: Machines):
     rtx = cluster.config["pools"]["rtx"]
     rtx["labels"] = {"zone": "c"}
     cluster.up()

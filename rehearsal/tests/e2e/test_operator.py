@@ -55,7 +55,7 @@ def revisions(cluster: StackFixture) -> dict[str, str]:
     return {one["metadata"]["labels"]["version"]: one["metadata"]["labels"]["status"] for one in found}
 
 
-def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(cluster: StackFixture, tmp_path: Path):
+def test_unsupported_operator_upgrade_is_refused_at_preview(cluster: StackFixture, tmp_path: Path):
     cluster.start_machines()
     cluster.up()
     cluster.config["gpuOperator"]["chart"] = chart(tmp_path, "v26.3.3")
@@ -66,7 +66,7 @@ def test_a_step_that_nvidia_does_not_support_is_refused_at_preview(cluster: Stac
     assert revisions(cluster) == {"1": "deployed"}
 
 
-def test_one_major_release_after_the_other_and_the_crds_with_it(cluster: StackFixture, tmp_path: Path):
+def test_operator_upgrades_one_major_release_with_its_crds(cluster: StackFixture, tmp_path: Path):
     cluster.config["gpuOperator"]["chart"] = chart(tmp_path, "v25.10.1")
     cluster.up()
     assert revisions(cluster)["2"] == "deployed"
@@ -90,9 +90,7 @@ def cut_off(cluster: StackFixture) -> None:
     cluster.kubectl("create", "--filename", "-", stdin=json.dumps(body))
 
 
-def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(
-    cluster: StackFixture, tmp_path: Path
-):
+def test_printed_remedy_repairs_an_interrupted_operator_upgrade(cluster: StackFixture, tmp_path: Path):
     cut_off(cluster)
     cluster.config["gpuOperator"] |= {"chart": chart(tmp_path, "v26.3.3"), "removeCrds": True}
     said = cluster.expect_failure(cluster.up)
@@ -105,7 +103,7 @@ def test_an_upgrade_that_was_cut_off_is_recognised_and_the_way_out_leads_out(
     assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
 
 
-def test_asked_for_the_crds_go_with_the_operator_and_come_again(cluster: StackFixture):
+def test_crds_are_removed_on_request_and_installed_again(cluster: StackFixture):
     cluster.config["gpuOperator"]["enabled"] = False
     workloads, cluster.config["workloads"] = cluster.config["workloads"], {}
     cluster.up()
@@ -116,7 +114,7 @@ def test_asked_for_the_crds_go_with_the_operator_and_come_again(cluster: StackFi
     assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
 
 
-def test_a_lost_state_is_begun_anew_over_what_is_there_and_restarts_no_k3s(
+def test_documented_recovery_from_a_lost_state_restarts_no_k3s(
     cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """As docs/guides/troubleshooting.md says it: the operator's release alone cannot be taken over."""

@@ -269,7 +269,7 @@ def oracle() -> Path:
     return golang.build(ORACLE, golang.toolchain(Progress()), Progress()) / "oracle"
 
 
-def test_we_agree_with_the_plugins_own_parser_or_say_why_not(oracle: Path):
+def test_settings_agree_with_the_plugins_own_parser(oracle: Path):
     cases = profiles()
     theirs = asked(oracle, map(as_plugin_file, cases))
     assert len(theirs) == len(cases)

@@ -46,7 +46,7 @@ def test_a_preview_contacts_no_machine_and_passes_every_policy(cluster: StackFix
     assert "4 of 6 slices taken" in said and "k3s-gpu-sharing@v1.0.0" in said and "violation" not in said
 
 
-def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again(
+def test_the_sdk_waits_for_each_registration_once(
     cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
 ):
     """What `flush_registrations` is for. Under mocks the SDK registers while the program runs."""
@@ -63,7 +63,7 @@ def test_the_sdk_waits_for_registrations_and_not_for_all_outputs_again_and_again
     assert sum(looked_at) < counts["create"], looked_at
 
 
-def test_a_stack_that_a_policy_forbids_is_refused_with_its_reason(cluster: StackFixture):
+def test_a_stack_that_violates_a_policy_is_refused(cluster: StackFixture):
     config = copy.deepcopy(cluster.config)
     config["k3s"]["protect"] = False
     config["workloads"]["nvidia-plugin-test-2"]["image"] = "nvidia/samples"
@@ -74,7 +74,7 @@ def test_a_stack_that_a_policy_forbids_is_refused_with_its_reason(cluster: Stack
     assert "host-keys-present" not in said
 
 
-def test_a_bad_program_is_refused_by_every_rule_it_breaks(cluster: StackFixture):
+def test_a_program_is_refused_by_every_policy_it_violates(cluster: StackFixture):
     def bad() -> None:
         remote.Command(
             "install",

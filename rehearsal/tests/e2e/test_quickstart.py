@@ -67,12 +67,12 @@ def untouched(cluster: StackFixture, machines: dict[str, RunningMachine]) -> dic
     return {name: set(cluster.run_on(machine, LISTING).splitlines()) for name, machine in machines.items()}
 
 
-def test_first_preview_knows_no_kubeconfig_and_shows_everything(cluster: StackFixture, untouched):
+def test_first_preview_shows_everything(cluster: StackFixture, untouched):
     assert cluster.preview() == {"create": 28}
     assert "4 of 6 slices taken" in "\n".join(cluster.output)
 
 
-def test_before_the_operator_a_pod_with_a_gpu_is_pending(cluster: StackFixture, machines):
+def test_a_gpu_pod_is_pending_without_the_operator(cluster: StackFixture, machines):
     began = time.time()
     cluster.up_k3s_only()
     # doctor's look and the join; for the server doctor, converge, tokens, kubeconfig and nodes.
@@ -89,7 +89,7 @@ def test_before_the_operator_a_pod_with_a_gpu_is_pending(cluster: StackFixture, 
     cluster.kubectl("delete", "pod", "gpu-operator-test")
 
 
-def test_a_whole_card_has_one_pod_and_the_other_is_pending(cluster: StackFixture, machines):
+def test_an_unshared_card_runs_one_pod_of_two(cluster: StackFixture, machines):
     """The article's two pods on one card that nothing shares; the fit foretells the scheduler's words."""
     gpu, workloads = cluster.config["pools"]["rtx"]["gpu"], cluster.config["workloads"]
     shared, gpu["profile"] = gpu["profile"], "none"
@@ -107,7 +107,7 @@ def test_a_whole_card_has_one_pod_and_the_other_is_pending(cluster: StackFixture
     gpu["profile"], cluster.config["workloads"] = shared, workloads
 
 
-def test_up_ends_as_the_article_ends(cluster: StackFixture, machines):
+def test_up_ends_with_six_slices_and_two_pods(cluster: StackFixture, machines):
     cluster.up()
     nodes = {node["metadata"]["name"]: node for node in cluster.get("nodes")["items"]}
     assert set(nodes) == {AGENT, SERVER}
@@ -133,7 +133,7 @@ def test_a_second_up_changes_nothing(cluster: StackFixture, machines):
     assert before == [starts_of(cluster, machine) for machine in machines.values()]
 
 
-def test_a_preview_needs_neither_machines_nor_cluster(cluster: StackFixture, machines):
+def test_preview_needs_neither_machines_nor_cluster(cluster: StackFixture, machines):
     links = [network.interface(machine.name) for machine in machines.values()]
     try:
         for link in links:
@@ -155,7 +155,7 @@ def available(cluster: StackFixture) -> bool:
     return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
 
 
-def test_a_preview_that_refreshes_shows_what_was_changed_by_hand(cluster: StackFixture, machines):
+def test_preview_with_refresh_shows_manual_changes(cluster: StackFixture, machines):
     """As the workflow drift runs it."""
     assert cluster.preview(refresh=True) == {"same": 28}
     cluster.kubectl("label", "--overwrite", "node", AGENT, "accelerator=by-hand")
@@ -168,7 +168,7 @@ def test_a_preview_that_refreshes_shows_what_was_changed_by_hand(cluster: StackF
     assert cluster.preview(refresh=True) == {"same": 28}
 
 
-def test_what_the_stack_tells(cluster: StackFixture, machines):
+def test_stack_outputs(cluster: StackFixture, machines):
     told = cluster.stack.engine(cluster.tools).outputs()
     assert told["endpoint"] == "https://10.77.0.111:6443"
     assert told["nodes"][AGENT]["promised"] == {"nvidia.com/gpu": 6}
@@ -176,7 +176,7 @@ def test_what_the_stack_tells(cluster: StackFixture, machines):
     assert told["versions"] == {"k3s": "v1.36.2+k3s1", "gpuOperator": "v26.3.3"}
 
 
-def test_a_protected_server_is_not_destroyed_by_accident(cluster: StackFixture, machines):
+def test_a_protected_server_is_not_destroyed(cluster: StackFixture, machines):
     cluster.config["k3s"]["protect"] = True
     assert set(cluster.up()) <= {"same", "update"}
     assert "guard" in cluster.expect_failure(cluster.destroy)
@@ -185,7 +185,7 @@ def test_a_protected_server_is_not_destroyed_by_accident(cluster: StackFixture, 
     assert set(cluster.up()) <= {"same", "update"}
 
 
-def test_six_slices_become_eight_and_no_workload_notices(cluster: StackFixture, machines):
+def test_six_slices_become_eight_without_touching_workloads(cluster: StackFixture, machines):
     pods = {pod["metadata"]["uid"] for pod in cluster.get("pods")["items"]}
     plugin = cluster.get("pods", "--namespace", "gpu-operator")["items"]
     profile = cluster.config["sharing"]["profiles"]["2080ti-12gb"]
@@ -199,7 +199,7 @@ def test_six_slices_become_eight_and_no_workload_notices(cluster: StackFixture, 
     assert {pod["metadata"]["uid"] for pod in now} == {pod["metadata"]["uid"] for pod in plugin}
 
 
-def test_one_setting_of_k3s_replaces_nothing(cluster: StackFixture, machines):
+def test_a_changed_k3s_setting_replaces_no_resource(cluster: StackFixture, machines):
     before, starts = cluster.resources(), {name: starts_of(cluster, one) for name, one in machines.items()}
     cluster.config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     # The server's converge and the agent's upkeep.
@@ -217,7 +217,7 @@ def starts_of(cluster: StackFixture, machine: RunningMachine) -> str:
     return cluster.run_on(machine, "systemctl show --property InvocationID --value 'k3s*'")
 
 
-def test_a_renamed_key_wipes_no_machine(cluster: StackFixture, machines):
+def test_a_renamed_host_is_refused_and_its_machine_stays(cluster: StackFixture, machines):
     hosts = cluster.config["pools"]["rtx"]["hosts"]
     start = starts_of(cluster, machines[AGENT])
     hosts["gpu-a"] = hosts.pop(AGENT)
@@ -231,7 +231,7 @@ def test_a_renamed_key_wipes_no_machine(cluster: StackFixture, machines):
     assert cluster.up().get("same", 0) >= 26
 
 
-def test_no_secret_lies_open_anywhere(cluster: StackFixture, machines, sampler: leaks.Sampler):
+def test_no_secret_is_exposed_anywhere(cluster: StackFixture, machines, sampler: leaks.Sampler):
     names = {secret.name for secret in leaks.secrets_of(cluster, machines.values())}
     assert {"the private key", "the administrator's key", f"{SERVER}'s token"} < names
     assert leaks.scan(cluster, machines, sampler) == []

@@ -47,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
         yield one
 
 
-def test_nothing_is_left_though_the_cluster_is_gone_and_what_cannot_go_is_named(cluster: StackFixture):
+def test_destroy_without_a_cluster_cleans_and_names_what_remains(cluster: StackFixture):
     machines = cluster.start_machines()
     server, agent = machines[SERVER], machines[AGENT]
     cluster.run_on(agent, "echo 0 >/proc/sys/net/ipv4/conf/default/forwarding")

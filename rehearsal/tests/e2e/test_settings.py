@@ -86,7 +86,7 @@ def restarted(cluster: StackFixture, machines: Machines) -> set[str]:
     return {name for name in before if after[name] != before[name]}
 
 
-def test_what_is_said_lies_in_files_that_root_alone_reads(cluster: StackFixture, machines: Machines):
+def test_settings_are_in_files_that_only_root_can_read(cluster: StackFixture, machines: Machines):
     for name, machine in machines.items():
         env = f"/etc/systemd/system/{'k3s' if name in SERVERS else 'k3s-agent'}.service.env"
         modes = cluster.run_on(machine, f"stat -c '%a %U' {env} /etc/rancher/k3s/*.yaml")
@@ -113,9 +113,7 @@ def test_what_is_said_lies_in_files_that_root_alone_reads(cluster: StackFixture,
     assert {pods[name] for name in AGENTS} == {"120"} and "120" not in {pods[name] for name in SERVERS}
 
 
-def test_the_release_came_from_this_computer_and_k3s_imports_its_images(
-    cluster: StackFixture, machines: Machines
-):
+def test_the_release_is_uploaded_and_its_images_imported(cluster: StackFixture, machines: Machines):
     for name, machine in machines.items():
         place = f"/usr/local/lib/k3s-gpu-sharing/release/{VERSION}"
         there = cluster.run_on(machine, f"ls {place}; stat -c '%a %U' {place}/*").splitlines()
@@ -127,9 +125,7 @@ def test_the_release_came_from_this_computer_and_k3s_imports_its_images(
         )
 
 
-def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_any(
-    cluster: StackFixture, machines: Machines
-):
+def test_a_server_setting_restarts_servers_only_one_at_a_time(cluster: StackFixture, machines: Machines):
     cluster.config["k3s"]["snapshots"]["retention"] = 9
     cluster.config["k3s"]["generation"] = 1  # every converge runs again
     begin = len(cluster.output)
@@ -139,22 +135,20 @@ def test_a_key_of_servers_restarts_them_one_at_a_time_and_nothing_else_restarts_
     assert all(f"{name}: {VERSION}: has all files" in said for name in machines), "all were asked"
 
 
-def test_one_hosts_kubelet_restarts_alone(cluster: StackFixture, machines: Machines):
+def test_a_setting_of_one_host_restarts_that_host_only(cluster: StackFixture, machines: Machines):
     host = {"address": AGENTS["gpu-2"], "kubeletArgs": {"max-pods": 130}}
     cluster.config["pools"]["rtx"]["hosts"]["gpu-2"] = host
     assert restarted(cluster, machines) == {"gpu-2"}
 
 
-def test_registries_and_proxy_restart_every_node_and_leave_with_their_keys(
-    cluster: StackFixture, machines: Machines
-):
+def test_removed_registries_and_proxy_restart_every_node(cluster: StackFixture, machines: Machines):
     del cluster.config["k3s"]["proxy"], cluster.config["k3s"]["registries"]
     SECRETS.clear()  # the stage's own
     del cluster.config["k3s"]["snapshots"]["s3"]
     assert restarted(cluster, machines) == machines.keys()
 
 
-def test_what_a_cluster_began_with_is_refused_a_change(cluster: StackFixture, machines: Machines):
+def test_settings_that_need_a_new_cluster_are_refused(cluster: StackFixture, machines: Machines):
     before = starts(cluster, machines)
     for key, value, words in (
         ("secretsEncryption", False, "k3s secrets-encrypt disable"),
@@ -167,7 +161,7 @@ def test_what_a_cluster_began_with_is_refused_a_change(cluster: StackFixture, ma
     assert starts(cluster, machines) == before
 
 
-def test_no_secret_lies_open(cluster: StackFixture, machines: Machines):
+def test_no_secret_is_exposed(cluster: StackFixture, machines: Machines):
     sought = [leaks.Secret.of(name, value) for name, value in PASSWORD.items()]
     said = "\n".join([*cluster.output, *cluster.events])
     found = leaks.leaks_in(said.encode(), sought, "what the engine said")
@@ -177,7 +171,7 @@ def test_no_secret_lies_open(cluster: StackFixture, machines: Machines):
     assert not found
 
 
-def test_a_destroy_needs_no_release_and_leaves_nothing_of_it(
+def test_destroy_needs_no_release_and_leaves_nothing_of_it(
     cluster: StackFixture, machines: Machines, releases: Path
 ):
     shutil.rmtree(releases / VERSION)

@@ -119,7 +119,7 @@ def hold(cluster: StackFixture, name: str, *, on: str, resource: str = "nvidia.c
     wait_until("a pod with a GPU", lambda: phases(cluster, name) == ["Running"])
 
 
-def test_each_pool_gets_its_own_way_to_share(cluster: StackFixture):
+def test_each_pool_gets_its_own_sharing_strategy(cluster: StackFixture):
     cluster.start_machines()
     cluster.up()
     assert offered(cluster, RTX) == {"nvidia.com/gpu": "6"}
@@ -135,7 +135,7 @@ def test_each_pool_gets_its_own_way_to_share(cluster: StackFixture):
     assert "nvidia.com/mig-7g.40gb, which no card of pool a100 provides" in said
 
 
-def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_nothing(cluster: StackFixture):
+def test_a_profile_that_the_plugin_rejects_is_refused(cluster: StackFixture):
     before = untouched(cluster, RTX), untouched(cluster, A100)
     replicas(cluster, 1)
     said = cluster.expect_failure(cluster.up)
@@ -144,7 +144,7 @@ def test_a_profile_that_the_plugin_would_not_start_with_is_refused_and_touches_n
     assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
 
 
-def test_another_driver_than_declared_is_refused_and_touches_nothing(cluster: StackFixture):
+def test_another_driver_than_declared_is_refused(cluster: StackFixture):
     """An image was chosen by what is declared; the first `up` went through with what the machines have."""
     before = untouched(cluster, RTX), untouched(cluster, A100)
     gpu, image = cluster.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
@@ -163,7 +163,7 @@ def test_another_driver_than_declared_is_refused_and_touches_nothing(cluster: St
     assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
 
 
-def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(cluster: StackFixture):
+def test_readiness_gate_names_the_cause_on_each_node(cluster: StackFixture):
     """One plugin does not start with its file, the other has been told to stay away."""
     cluster.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
     break_config_map(FaultContext(cluster, {}))
@@ -185,9 +185,7 @@ def test_the_gate_says_of_each_node_what_keeps_it_and_a_mended_profile_heals(clu
     assert offered(cluster, A100)["nvidia.com/mig-3g.20gb"] == "3"
 
 
-def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
-    cluster: StackFixture, capfd: pytest.CaptureFixture[str]
-):
+def test_a_node_that_is_not_ready_is_reported_alone(cluster: StackFixture, capfd: pytest.CaptureFixture[str]):
     (agent,) = (one for one in machine_records.status("sharing") if one.host == A100)
     cluster.run_on(agent, "systemctl stop k3s-agent")
     wait_until(f"{A100} to be missed", lambda: not ready(cluster, A100))
@@ -207,7 +205,7 @@ def test_a_node_that_is_not_ready_is_told_alone_with_what_to_look_at(
     assert ready(cluster, A100) and offered(cluster, RTX) == {"nvidia.com/gpu": "6"}
 
 
-def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back(
+def test_printed_remedy_restores_a_deleted_cluster_policy(
     cluster: StackFixture, capfd: pytest.CaptureFixture[str]
 ):
     others = offered(cluster, A100)
@@ -232,7 +230,7 @@ def test_a_deleted_cluster_policy_is_told_and_the_way_out_brings_everything_back
     assert offered(cluster, RTX) == {"nvidia.com/gpu": "5"} and offered(cluster, A100) == others
 
 
-def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(cluster: StackFixture):
+def test_sharing_is_switched_off_for_one_pool_only(cluster: StackFixture):
     before = untouched(cluster, A100)
     profile(cluster, "box", "none")
     assert cluster.up()["update"] == 3  # the node's label, the gate, who has to be moved (nobody)
@@ -242,7 +240,7 @@ def test_sharing_is_switched_off_for_one_pool_and_the_other_does_not_notice(clus
     assert untouched(cluster, A100) == before
 
 
-def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(cluster: StackFixture):
+def test_a_disruption_budget_blocks_a_change_of_strategy(cluster: StackFixture):
     hold(cluster, "sharer", on=RTX)
     may_not_go(cluster, "sharer")
     before = untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()
@@ -256,7 +254,7 @@ def test_a_pod_that_may_not_go_keeps_its_node_as_it_is(cluster: StackFixture):
     assert label(cluster, RTX, "device-plugin.config") == "none"
 
 
-def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests(cluster: StackFixture):
+def test_mps_starts_after_a_drain_and_rejects_larger_requests(cluster: StackFixture):
     before, old = untouched(cluster, A100), pods(cluster, "sharer")
     cluster.kubectl("delete", "pdb", "sharer")
     cluster.up()
@@ -278,7 +276,7 @@ def test_mps_takes_its_place_after_gpu_pods_have_gone_and_fails_greater_requests
     cluster.kubectl("delete", "pod", "two-slices", "--force")
 
 
-def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(cluster: StackFixture):
+def test_a_renamed_profile_with_renamed_slices_leaves_nothing_behind(cluster: StackFixture):
     before = untouched(cluster, RTX)
     profiles = cluster.config["sharing"]["profiles"]
     slicing = slices(("nvidia.com/mig-1g.5gb", 3), renameByDefault=True)
@@ -297,7 +295,7 @@ def test_a_renamed_profile_and_renamed_slices_leave_nothing_behind(cluster: Stac
     assert untouched(cluster, RTX) == before
 
 
-def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(cluster: StackFixture):
+def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
     hold(cluster, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
     may_not_go(cluster, "holder")
     before = offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)
@@ -322,7 +320,7 @@ def test_a_card_goes_from_partitions_to_whole_when_their_pods_have_gone(cluster:
     cluster.kubectl("delete", "deployment", "holder")
 
 
-def test_partitions_that_never_come_keep_their_node_out_of_use_until_they_do(cluster: StackFixture):
+def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
     hold(cluster, "holder", on=A100)
     before = untouched(cluster, RTX)
     gpu = cluster.config["pools"]["a100"]["gpu"]
@@ -353,7 +351,7 @@ def deleted(said: list[str]) -> list[str]:
     return [match[1] for match in found if match]
 
 
-def test_the_operator_is_taken_away_and_comes_again(cluster: StackFixture):
+def test_the_operator_is_removed_and_installed_again(cluster: StackFixture):
     promised = {node: offered(cluster, node) for node in (RTX, A100)}
     cluster.config["gpuOperator"]["enabled"] = False
     began = len(cluster.output)
@@ -372,7 +370,7 @@ def test_the_operator_is_taken_away_and_comes_again(cluster: StackFixture):
     assert {node: offered(cluster, node) for node in (RTX, A100)} == promised
 
 
-def test_a_node_in_maintenance_blocks_nobody(cluster: StackFixture):
+def test_a_node_in_maintenance_does_not_block_an_up(cluster: StackFixture):
     """Its plugin does not come up; the gate asks for the others alone."""
     a100 = cluster.config["pools"]["a100"]
     a100["hosts"][A100] = {"address": a100["hosts"][A100], "maintenance": True}

@@ -13,7 +13,7 @@ import pytest
 
 from rehearsal.lab import machines, ssh
 from rehearsal.lab.fixture import wait_until
-from rehearsal.lab.machines import Machine, RunningMachine
+from rehearsal.lab.machine_records import Machine, RunningMachine
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang, toolbox
 

@@ -90,7 +90,7 @@ def test_servers_join_one_after_another(cluster: StackFixture, machines: Machine
     assert cluster.run_on(machines["gpu-1"], "ls /etc/rancher/k3s") == "agent-token\nconfig.yaml"
 
 
-def test_an_agent_that_comes_or_goes_touches_nobody_else(cluster: StackFixture, machines: Machines):
+def test_an_added_or_removed_agent_restarts_no_other_node(cluster: StackFixture, machines: Machines):
     before = starts(cluster, machines)
     came = time.time()
     of(cluster, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
@@ -107,7 +107,7 @@ def test_an_agent_that_comes_or_goes_touches_nobody_else(cluster: StackFixture, 
     assert starts(cluster, machines) == before
 
 
-def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(cluster: StackFixture, machines: Machines):
+def test_upgrade_runs_one_server_at_a_time_then_agents(cluster: StackFixture, machines: Machines):
     cluster.config["k3s"]["version"] = PATCH
     begin = len(cluster.output)
     cluster.up_k3s_only()
@@ -118,7 +118,7 @@ def test_an_upgrade_is_one_server_at_a_time_and_then_the_agents(cluster: StackFi
     assert f"before-{PATCH}" in saved
 
 
-def test_another_initial_server_restarts_nobody(cluster: StackFixture, machines: Machines):
+def test_another_initial_server_restarts_no_node(cluster: StackFixture, machines: Machines):
     before = starts(cluster, machines)
     cluster.config["k3s"]["initialServer"] = "server-2"
     cluster.up_k3s_only()

@@ -30,7 +30,7 @@ def jobs_left(cluster: StackFixture) -> list[str]:
     return [job["metadata"]["name"] for job in jobs if not job["metadata"].get("deletionTimestamp")]
 
 
-def test_a_slice_computes_before_the_workloads_come(cluster: StackFixture):
+def test_a_slice_is_verified_before_workloads_start(cluster: StackFixture):
     cluster.start_machines()
     cluster.up()
     assert verdict(cluster) == "passed"
@@ -45,7 +45,7 @@ def test_a_full_node_is_skipped(cluster: StackFixture):
     assert jobs_left(cluster) == []
 
 
-def test_a_job_that_fails_tells_its_pod_and_exit_code(cluster: StackFixture):
+def test_a_failed_job_is_reported_with_pod_and_exit_code(cluster: StackFixture):
     cluster.run_on(cluster.start_machines()[BOX], f"echo 'Xid 79: the GPU has fallen off the bus' > {BROKEN}")
     cluster.config["workloads"] = {"busy": {"replicas": 4}, "gpu-operator-test": {}}
     said = cluster.expect_failure(cluster.up)
@@ -54,7 +54,7 @@ def test_a_job_that_fails_tells_its_pod_and_exit_code(cluster: StackFixture):
     assert "the last lines of gpu-operator-test-" in said
 
 
-def test_a_card_that_does_not_compute_fails_a_strict_update(cluster: StackFixture):
+def test_a_broken_card_fails_a_strict_update(cluster: StackFixture):
     del cluster.config["workloads"]["gpu-operator-test"]
     cluster.config["verify"] = "strict"
     said = cluster.expect_failure(cluster.up)
@@ -64,7 +64,7 @@ def test_a_card_that_does_not_compute_fails_a_strict_update(cluster: StackFixtur
     assert verdict(cluster).startswith("failed: BackoffLimitExceeded")
 
 
-def test_a_changed_job_is_made_again_and_succeeds(cluster: StackFixture):
+def test_a_changed_job_is_replaced_and_succeeds(cluster: StackFixture):
     cluster.run_on(cluster.start_machines()[BOX], f"rm {BROKEN}")
     job = {
         "kind": "Job",

@@ -34,14 +34,14 @@ PART = Part(
 )
 
 
-def test_a_median_and_its_spread_are_not_moved_by_one_bad_round() -> None:
+def test_one_slow_round_does_not_move_the_median() -> None:
     assert OURS.median == 3.3 and OURS.spread == (3.0, 9.0)
     goal = within("up", OURS, HAND, 1.15)
     assert goal == Goal("up ≤ 1.15 ×", True, "1.10 ×")
     assert not within("up", replace(OURS, values=(3.5,)), HAND, 1.15).met
 
 
-def test_contenders_take_turns_forth_and_back() -> None:
+def test_contenders_run_in_alternating_order() -> None:
     order: list[str] = []
 
     def one(name: str, value: float) -> float:
@@ -62,11 +62,11 @@ def test_contenders_take_turns_forth_and_back() -> None:
         ({1: 1, 2: 1, 3: 2}, None),
     ],
 )
-def test_a_straight_line_does_not_bend(costs: dict[int, float], bend: float | None) -> None:
+def test_slope_ratio_of_a_straight_line_is_one(costs: dict[int, float], bend: float | None) -> None:
     assert linear(costs) == (float("inf") if bend is None else pytest.approx(bend))
 
 
-def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_results_are_read_back_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     assert results.load(file) == {}
     results.save(file, {"b": replace(PART, letter="b"), "a": PART}, "a computer")
@@ -74,7 +74,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert list(results.load(file)) == ["a", "b"]
 
 
-def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None:
+def test_measuring_a_part_again_keeps_the_others(tmp_path: Path) -> None:
     for part in (PART, replace(PART, letter="f", title="Fit"), replace(PART, title="Cold again")):
         command.save_part(tmp_path, part)
     assert [part.title for part in results.load(tmp_path / "bench.json").values()] == ["Cold again", "Fit"]
@@ -83,7 +83,7 @@ def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None
     assert "Cold again" in (tmp_path / "bench.svg").read_text()
 
 
-def test_the_page_says_which_goals_were_met() -> None:
+def test_the_page_shows_which_goals_are_met() -> None:
     text = page({"a": PART}, "two cores", "So it is.")
     assert "**The computer:** two cores" in text and "So it is." in text
     assert "| a | up by hand ≤ 1.15 × | 1.10 × | yes |" in text
@@ -96,11 +96,11 @@ def test_the_page_says_which_goals_were_met() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.034, "0.03 s"), (3.456, "3.46 s"), (34.56, "34.6 s"), (345.6, "346 s")]
 )
-def test_numbers_have_digits_that_mean_something(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert amount(value, "s") == text
 
 
-def test_the_chart_is_a_drawing_of_the_medians() -> None:
+def test_the_chart_shows_ratios_of_medians() -> None:
     root = xml.etree.ElementTree.fromstring(svg_chart.chart({"a": PART}))
     names = "{http://www.w3.org/2000/svg}"
     widths = [float(one.get("width", "")) for one in root.findall(f"{names}rect")][1:]
@@ -109,7 +109,7 @@ def test_the_chart_is_a_drawing_of_the_medians() -> None:
     assert "(a) Cold <up>" in texts and "3.30 s, 1.10 ×" in texts
 
 
-def test_what_a_packet_filter_has_counted() -> None:
+def test_counters_of_the_packet_filter_are_parsed() -> None:
     """As the machines' iptables prints it; the newest counter stands first."""
     listing = """Chain INPUT (policy ACCEPT 0 packets, 0 bytes)
     pkts      bytes target     prot opt in     out     source               destination
@@ -127,7 +127,7 @@ def test_what_a_packet_filter_has_counted() -> None:
 # By hand
 
 
-def test_the_scripts_of_a_stack_and_what_each_waits_for() -> None:
+def test_scripts_of_a_stack_know_their_predecessors() -> None:
     graph = plan.planned(ROOT / "Pulumi.dev.yaml", "dev")
     found = {one.name: one for one in hand_run.scripts(graph)}
     wards = {"cluster-clean-server-1", "cluster-clean-gpu-1", "cluster-leave-gpu-1", "cluster-forget-gpu-1"}
@@ -139,7 +139,7 @@ def test_the_scripts_of_a_stack_and_what_each_waits_for() -> None:
     assert "K3SGPU_INVENTORY" in found["cluster-preflight"].environment
 
 
-def test_each_script_runs_when_those_before_it_have_run() -> None:
+def test_each_script_runs_after_its_predecessors() -> None:
     def script(name: str, *after: str) -> hand_run.Script:
         return hand_run.Script(name, None, "", "", {}, frozenset(after))
 
@@ -200,7 +200,7 @@ def nodes(**ready: bool) -> str:
     )
 
 
-def test_a_peer_is_told_everything_and_waited_for(
+def test_a_peer_gets_its_environment_and_is_awaited(
     stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([nodes(server_1=True, agent_1=False), nodes(server_1=True, agent_1=True, agent_2=True)])
@@ -222,13 +222,13 @@ def test_a_peer_is_told_everything_and_waited_for(
     assert all(name in (peer_tool.__doc__ or "") for name in peer_tool.environment(stack))
 
 
-def test_for_another_cluster_a_peer_begins_in_an_empty_folder(stack: Any, tmp_path: Path) -> None:
+def test_a_peer_starts_a_new_cluster_in_an_empty_folder(stack: Any, tmp_path: Path) -> None:
     stack.stack.folder = tmp_path
     (peer_tool.Peer.in_empty_folder(Path("install-k3s"), stack).folder / "kubeconfig").touch()
     assert not list(peer_tool.Peer.in_empty_folder(Path("install-k3s"), stack).folder.iterdir())
 
 
-def test_a_peer_that_fails_says_why(stack: Any, tmp_path: Path) -> None:
+def test_a_failed_peer_is_reported_with_its_output(stack: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match=r"exit status 3:\nno such host"):
         a_peer(tmp_path, "echo no such host >&2; exit 3").install(stack)
     with pytest.raises(RehearsalError, match="missing"):
@@ -236,11 +236,11 @@ def test_a_peer_that_fails_says_why(stack: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("agents", scale.SIZES)
-def test_a_stack_of_any_size_that_is_measured_is_one_that_is_accepted(agents: int) -> None:
+def test_stacks_of_all_measured_sizes_are_valid(agents: int) -> None:
     assert len(parse(scale.of_size(agents, "192.0.2.1"), {"sshPrivateKey"}).machines) == agents + 1
 
 
-def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--parts", "a,z"])
     assert "no part z; there are a, b, c, d, e, f" in capsys.readouterr().err

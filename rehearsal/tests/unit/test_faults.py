@@ -70,7 +70,7 @@ def test_expected_output_uses_the_words_of_the_product(entry: Fault):
         ), pattern
 
 
-def test_a_host_problem_is_found_in_the_report_that_is_printed():
+def test_host_problem_matches_the_printed_report():
     problems = [
         Problem("gpu-1", "0 cards", "1 card", "look at dmesg", check="gpu"),
         Problem("gpu-1", "10 s ahead", "the same time", "set it", check="clock"),
@@ -188,7 +188,7 @@ def test_a_planted_secret_is_found_in_every_form(form: str, tmp_path: Path):
     assert leaks.leaks_in_files(tmp_path, sought, "gpu-1", ()) == ["the token in gpu-1: /deep/file"]
 
 
-def test_files_that_may_hold_secrets_must_be_readable_by_root_only(tmp_path: Path):
+def test_allowed_files_must_be_readable_by_root_only(tmp_path: Path):
     keeper = tmp_path / "etc/rancher/k3s/agent-token"
     keeper.parent.mkdir(parents=True)
     keeper.write_text(SECRET)

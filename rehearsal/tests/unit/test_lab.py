@@ -49,7 +49,7 @@ def pod(name: str, on: str | None, gpus: str | None, phase: str = "Running") -> 
     }
 
 
-def test_summary_says_what_the_article_says():
+def test_summary_shows_nodes_resources_and_workloads():
     deployment = {"metadata": {"name": "test"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 2}}
     pods = [
         pod("a", "gpu-1", "2"),
@@ -75,12 +75,12 @@ def test_summary_says_what_the_article_says():
     ]
 
 
-def test_seats_are_pods_that_hold_slices():
+def test_placements_are_pods_that_hold_slices():
     seats = cluster_summary.placements([pod("a", "gpu-1", "2"), pod("b", "gpu-1", None), pod("c", None, "2")])
     assert [(seat.pod, seat.workload, seat.node, seat.count) for seat in seats] == [("a", "test", "gpu-1", 2)]
 
 
-def test_a_stack_file_with_anothers_secrets_is_refused_by_name(tmp_path: Path):
+def test_a_stack_file_with_foreign_secrets_is_refused(tmp_path: Path):
     stack_file = tmp_path / "Pulumi.lab.yaml"
     stack_file.write_text("config: {k3s-gpu-sharing:sshPrivateKey: {secure: abc}}")
     engine = Engine("lab", stack_file, tmp_path / "engine", Path("/nonexistent/pulumi"))
@@ -110,7 +110,7 @@ def answer(monitor: Any) -> grpc.StatusCode:
     return refused.value.code()
 
 
-def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_next_one():
+def test_a_stale_connection_does_not_block_the_next_engine():
     use_own_grpc_connections()
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -128,9 +128,7 @@ def test_a_connection_to_an_engine_that_ended_does_not_spoil_its_port_for_the_ne
         server.stop(None)
 
 
-def test_what_an_earlier_program_left_is_gone_before_a_run_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_leftovers_of_a_program_are_collected_before_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     class Left:
         def __init__(self) -> None:
             self.itself = self  # only the collector takes it away
@@ -143,13 +141,13 @@ def test_what_an_earlier_program_left_is_gone_before_a_run_begins(
     assert seen == [None]
 
 
-def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_official_plugins_precede_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     official = tmp_path / "official"
     official.mkdir()
     (official / "pulumi-resource-command").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(official))
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(providers, "downloaded", lambda *arguments: None)
+    monkeypatch.setattr(providers, "download", lambda *arguments: None)
     origins = providers.install_plugins(tmp_path / "engine", Path("/nonexistent/pulumi"), Progress())
     (command,) = (tmp_path / "engine/plugins").glob("resource-command-v*/pulumi-resource-command")
     (kubernetes,) = (tmp_path / "engine/plugins").glob("resource-kubernetes-v*/pulumi-resource-kubernetes")
@@ -161,29 +159,27 @@ def test_official_plugins_come_before_stand_ins(tmp_path: Path, monkeypatch: pyt
     assert "stand-in" in kubernetes.read_text()
 
 
-def test_the_policies_command_outlives_the_checkout_that_made_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_policy_command_does_not_depend_on_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(policies, "run", lambda *_, **__: None)
     policies.install(tmp_path)
     assert sys.prefix not in (tmp_path / "pulumi-analyzer-policy-python").read_text()
 
 
-def test_both_simulators_know_the_same_cards():
+def test_both_simulators_have_the_same_cards():
     table = (golang.GO_FOLDER / "gpusim/internal/gpu/machine.go").read_text()
     row = re.compile(r'^\t"([^"]+)": +\{\d+, \d+, \d+, "(\w{4})", "(\w{4})"', re.MULTILINE)
     known = {product: (f"0x{device}", f"0x{kind}00") for product, device, kind in row.findall(table)}
     assert known == gpus.PCI
 
 
-def test_a_machine_shows_its_own_cards_on_the_bus(tmp_path: Path):
+def test_declared_cards_are_on_the_pci_bus(tmp_path: Path):
     for product, device, kind in (("Tesla-T4", "0x1eb8", "0x030200"), ("Voodoo-2", "0xffff", "0x030200")):
         gpus.write_device(tmp_path / product, gpus.Gpus(product, 1, 1))
         assert (tmp_path / product / "device").read_text() == f"{device}\n"
         assert (tmp_path / product / "class").read_text() == f"{kind}\n"
 
 
-def test_a_machine_shows_the_driver_that_its_stack_file_declares(tmp_path: Path):
+def test_the_declared_driver_version_is_shown(tmp_path: Path):
     for declared, version, cuda in (
         (None, gpus.DRIVER, "13.0"),
         ("580", gpus.DRIVER, "13.0"),

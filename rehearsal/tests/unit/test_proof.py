@@ -1,4 +1,4 @@
-"""What a proof on a real card is told to expect."""
+"""The expectations that a proof on a real card gets."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def profiles(settings: s.Settings) -> dict[str, dict]:
     return {profile["name"]: profile for profile in __main__.plan(settings)["profiles"]}
 
 
-def test_every_profile_is_promised_for_one_card_of_an_unknown_product():
+def test_every_profile_is_computed_for_one_card_of_unknown_product():
     planned = profiles(s.parse(with_({"sharing/profiles": SLICED, "pools/rtx/gpu/profile": "plain"})))
     assert planned.keys() == {"none", "plain", "renamed", "together"}
     assert planned["none"]["resources"] == {"nvidia.com/gpu": 1}
@@ -41,6 +41,6 @@ def test_every_profile_is_promised_for_one_card_of_an_unknown_product():
     assert planned["together"]["oneOnly"]
 
 
-def test_a_stack_without_cards_promises_nothing():
+def test_a_stack_without_cards_is_refused():
     with pytest.raises(RehearsalError, match="no pool"):
         __main__.plan(s.parse(with_({"pools/rtx": REMOVE, "workloads": {}})))
