@@ -80,9 +80,7 @@ def test_a_login_with_sudo_and_a_password_through_a_bastion(
     assert token.startswith("K10") and PASSWORD not in token
 
 
-def test_a_changed_host_key_stops_the_run(
-    cluster: StackFixture, machines: dict[str, RunningMachine]
-):
+def test_a_changed_host_key_stops_the_run(cluster: StackFixture, machines: dict[str, RunningMachine]):
     agent, known = machines[AGENT], cluster.stack.state / "known_hosts"
     start = cluster.run_on(agent, "systemctl show --property InvocationID --value k3s-agent")
     renew = (

@@ -46,9 +46,7 @@ def test_a_preview_contacts_no_machine_and_passes_every_policy(cluster: StackFix
     assert "4 of 6 slices taken" in said and "k3s-gpu-sharing@v1.0.0" in said and "violation" not in said
 
 
-def test_the_sdk_waits_for_each_registration_once(
-    cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_sdk_waits_for_each_registration_once(cluster: StackFixture, monkeypatch: pytest.MonkeyPatch):
     """What `flush_registrations` is for. Under mocks the SDK registers while the program runs."""
     looked_at: list[int] = []
     wait = asyncio.wait
