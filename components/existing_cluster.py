@@ -33,6 +33,7 @@ class ExistingCluster(pulumi.ComponentResource):
     """By Node: the resource after which it is known to exist."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None):
+        # The type is a part of every URN in existing states, so it keeps the class's first name.
         super().__init__("k3sgpu:index:GivenCluster", name, None, opts)
         self.kubeconfig = pulumi.Output.secret(args["kubeconfig"])
         # Before any NodePatch: a Patch would create a missing Node.

@@ -52,7 +52,8 @@ class GpuSharingArgs(TypedDict):
 class GpuSharing(pulumi.ComponentResource):
     """The patch of the ClusterPolicy, node labels, and the gate that waits for the slices.
 
-    It needs `depends_on` the operator's Release: a Patch creates a missing target.
+    Pass `depends_on` the operator's Release: before it exists, the Patch would create an incomplete
+    ClusterPolicy.
     """
 
     ready: local.Command

@@ -102,13 +102,13 @@ class K3sCluster(pulumi.ComponentResource):
     def _join_agents(self, servers: Sequence[Server], token: pulumi.Output[str]) -> dict[str, Agent]:
         """Joins the agents in parallel, after the last server. Returns them by name.
 
-        Updates of running agents go in as many lanes as nodes may be unavailable at a time: each waits for
-        the one before it in its lane.
+        At most `max_unavailable` running agents are updated at the same time: the update of an agent waits
+        for that of the agent `max_unavailable` positions before it.
         """
-        lanes = self._args["max_unavailable"]
+        max_unavailable = self._args["max_unavailable"]
         agents: list[Agent] = []
         for position, host in enumerate(self._args["agents"]):
-            previous = agents[position - lanes].update if position >= lanes else None
+            previous = agents[position - max_unavailable].update if position >= max_unavailable else None
             agents.append(self._hosts.add_agent(host, servers, token, previous))
         return {host["name"]: agent for host, agent in zip(self._args["agents"], agents, strict=True)}
 

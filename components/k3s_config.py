@@ -6,7 +6,7 @@ from k3sgpu.wellknown import API_PORT
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
 
-def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+def server_config_file(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """The server's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
         **args["config"],
@@ -19,7 +19,7 @@ def server_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     }
 
 
-def agent_config(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
+def agent_config_file(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]:
     """An agent's /etc/rancher/k3s/config.yaml, without secrets."""
     return {
         **args["config"],

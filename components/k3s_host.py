@@ -12,11 +12,12 @@ host is removed, the deletes run from the last row to the first. `other server` 
     cluster-agent-HOST   the agent      converge   -             -              converge.sh
     cluster-leave-HOST   other server   -          -             drain          drain.sh
 
-After the last row, cluster-nodes (k3s_cluster.py) sets the labels and taints of all Nodes (label-nodes.sh).
+When all hosts have joined, cluster-nodes (k3s_cluster.py) sets the labels and taints of all Nodes
+(label-nodes.sh). It waits for cluster-server and cluster-agent, not for cluster-leave.
 
 * Only where another host key shows that a new machine has the name of a dead one.
 - A single server has no cluster-forget and no cluster-leave: no other server could run them.
-- cluster-upkeep updates at most maxUnavailable agents at a time, in lanes; cluster-agent only installs.
+- cluster-upkeep updates at most maxUnavailable agents at a time; cluster-agent only installs.
 - cluster-bring exists only where this computer has the release (k3s.airGap in the stack file).
 - forget, clean and leave are teardown commands: they are registered with the host, so that the engine can run
   their deletes when the host is no longer in the stack file. When the whole cluster is destroyed, forget and
@@ -102,7 +103,7 @@ class K3sHosts:
         return Agent(update, join)
 
     def delete_dead_node(self, lost: LostHostArgs) -> remote.Command:
-        """Deletes the Node of a lost host in the run that first says so.
+        """cluster-forget-HOST of a lost host: deletes its Node in the run that first declares it lost.
 
         If an earlier run has created the host's Commands, this is an update of one of them. Otherwise it is
         created without running anything.
@@ -124,7 +125,7 @@ class K3sHosts:
             self._commands.register(self._args["servers"][0], f"{job}-{lost['name']}", opts)
 
     def _delete_node(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
-        """Deletes the Node of a removed host.
+        """cluster-forget-HOST: deletes the Node of a removed host.
 
         Another host key makes the update run, before anything runs on the host: if the machine that had the
         name is dead, its Node is deleted, because k3s would refuse a new machine under it.
@@ -140,7 +141,7 @@ class K3sHosts:
     def _uninstall(
         self, host: HostArgs, after: Sequence[pulumi.Resource], *, protect: bool = False
     ) -> remote.Command:
-        """Uninstalls k3s from a removed host."""
+        """cluster-clean-HOST: uninstalls k3s from a removed host."""
         return self._commands.register(
             host,
             f"clean-{host['name']}",
@@ -150,7 +151,10 @@ class K3sHosts:
         )
 
     def _upload_release(self, host: HostArgs, uninstall: remote.Command) -> list[local.Command]:
-        """Uploads the release where this computer has it. It needs no delete: the uninstall removes it."""
+        """cluster-bring-HOST: uploads the release, where this computer has it.
+
+        It needs no delete: the uninstall removes the files.
+        """
         plan = self._args["upload_plans"].get(host["name"])
         if not plan:
             return []
@@ -170,7 +174,7 @@ class K3sHosts:
         after: Sequence[pulumi.Resource],
         previous: remote.Command | None,
     ) -> remote.Command:
-        """Applies changes to a running agent.
+        """cluster-upkeep-HOST: applies changes to a running agent.
 
         It has no `create`, so it does nothing at the install. It comes before the join in the state, so that
         after a half-failed install the next change is an update.
@@ -184,8 +188,11 @@ class K3sHosts:
         )
 
     def _join(self, host: HostArgs, token: pulumi.Output[str], update: remote.Command) -> remote.Command:
-        """Installs an agent. Later changes are `_update`'s: this one ignores a new script, and a new stdin,
-        which holds the password of the login."""
+        """cluster-agent-HOST: installs an agent.
+
+        Later changes are `_update`'s: this one ignores a new script, and a new stdin, which holds the
+        password of the login.
+        """
         return self._commands.register(
             host,
             f"agent-{host['name']}",
@@ -196,7 +203,7 @@ class K3sHosts:
         )
 
     def _drain(self, host: str, converge: remote.Command) -> remote.Command:
-        """Moves the pods of a removed host away."""
+        """cluster-leave-HOST: moves the pods of a removed host away."""
         return self._on_another_server("leave", host, [converge], delete=k3s_scripts.drain_script(host))
 
     def _on_another_server(

@@ -7,7 +7,7 @@ import pulumi
 import yaml
 
 from components.k3s_args import HostArgs, K3sClusterArgs
-from components.k3s_config import agent_config, server_config
+from components.k3s_config import agent_config_file, server_config_file
 from k3sgpu.hosts import scripts
 
 Role = Literal["server", "agent"]
@@ -17,7 +17,7 @@ def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
     """A script that makes the host the k3s node that the stack file describes."""
     release = args["release"]
     checksums = release["binary_sha256"]
-    config = server_config(host, args) if role == "server" else agent_config(host, args)
+    config = server_config_file(host, args) if role == "server" else agent_config_file(host, args)
     return scripts.render(
         "converge",
         **_owner(host),

@@ -1,4 +1,14 @@
-"""Every deadline and interval of the product, in seconds unless its name says otherwise, with its reason."""
+"""The deadlines and intervals of the product, in seconds unless its name says otherwise, with their reasons.
+
+The others, and why they are not here:
+
+- Deadlines that users choose are keys of the stack file, with their defaults in `settings/models/`:
+  gpuOperator.timeoutSeconds (Helm's install or upgrade), gpuOperator.readyTimeoutSeconds (readiness gate),
+  k3s.startTimeoutSeconds, k3s.drainTimeoutSeconds, workloads.<name>.timeoutSeconds and verify.timeoutSeconds.
+- facts.sh bounds every command that may hang at 5 to 20 s, in its own text: the script is sent as it is, and
+  all of it together has FACTS_SECONDS.
+- `sleep 1` in scripts is the interval of a loop whose deadline is in SCRIPT_TIMEOUTS or in the stack file.
+"""
 
 # The cluster's API.
 
@@ -34,6 +44,9 @@ its slices a moment ago."""
 
 # SSH, and what is run over it.
 
+SSH_AGENT_SECONDS = 5
+"""How long the SSH agent on this computer may take to accept a connection."""
+
 SSH_CONNECT_SECONDS = 15
 """TCP connection, key exchange and login together. A hundred machines are tried at once, so dead ones among
 them cost this time once."""
@@ -45,6 +58,11 @@ UPLOAD_STALL_SECONDS = 60
 whole transfer has no deadline."""
 UPLOAD_ANSWER_SECONDS = 120
 """How long a machine may take to hash the files that it has, or the one that arrived."""
+
+# Downloads to this computer.
+
+PINS_SECONDS = 30
+"""How long a server may send nothing of a small file of a k3s release, of which `pins` reads the hashes."""
 
 # Scripts on hosts.
 

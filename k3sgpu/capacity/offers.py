@@ -1,4 +1,4 @@
-"""What each node will offer once its cards are shared: resources, their numbers, and labels."""
+"""What each node will have allocatable once its cards are shared: resources, their numbers, and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class ResourceOffer:
     """One resource that a node offers: each of `devices` cards or MIG partitions `replicas` times.
 
     `resource` is the name without sharing, `name` the name that pods request. `memory_mib` is the memory of
-    one device; for a partition the part of its nominal memory that is left for certain.
+    one device; for a partition a lower bound of its usable memory, which is less than its nominal memory.
     """
 
     resource: str
@@ -61,8 +61,9 @@ class ResourceOffer:
 
 @dataclass(frozen=True)
 class NodeOffer:
-    """What the scheduler will see of a node.
+    """What a node will have allocatable.
 
+    `reserved` and the use of other pods are subtracted later, in schedulable_nodes.py.
     `cards` are physical cards of `memory_mib` MiB each; `resource_offers` is what they are offered as;
     `strategy` says how the shared ones are shared. `labels` are those that the program sets, and the
     kubelet's host name.

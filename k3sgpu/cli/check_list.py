@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Prints the checks. Returns the exit status: 0."""
     from k3sgpu.doctor.registry import checks
 
     listed = checks()

@@ -27,13 +27,13 @@ from k3sgpu.cli.arguments import add_file, add_json
 from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable, read_text, stack_name
 from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
+from k3sgpu.timeouts import SSH_AGENT_SECONDS
 
 if TYPE_CHECKING:
     from k3sgpu.handoff.expected_state import ExpectedState
     from k3sgpu.handoff.inventory import Inventory
     from k3sgpu.hosts.facts import Facts
 
-AGENT_SECONDS = 5
 PROJECT = "k3s-gpu-sharing"
 NO_HOSTS = "no hosts to check: the stack uses an existing cluster (kubeconfig). Check it with: doctor cluster"
 
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_hosts(options: argparse.Namespace) -> int:
-    """1 when a host has an error."""
+    """Checks the hosts. Returns the exit status: 1 if a host has an error."""
     if options.from_graph:
         return _check_hosts_from_graph(options)
     inventory = _inventory(options.file)
@@ -75,7 +75,10 @@ def check_hosts(options: argparse.Namespace) -> int:
 
 
 def _check_hosts_from_graph(options: argparse.Namespace) -> int:
-    """The preflight. Without an error, stdout is the text that the next preflight reads."""
+    """Runs the preflight. Returns the exit status: 1 if a host has an error.
+
+    Without an error, it prints on stdout the text that the next preflight reads.
+    """
     from k3sgpu.doctor import preflight_cache
     from k3sgpu.handoff.inventory import parse_inventory
 
@@ -122,7 +125,7 @@ def _check_ssh_agent(*, required: bool) -> None:
         return
     try:
         with socket.socket(socket.AF_UNIX) as agent:
-            agent.settimeout(AGENT_SECONDS)
+            agent.settimeout(SSH_AGENT_SECONDS)
             agent.connect(path)
     except OSError as error:
         raise InputError(
@@ -132,7 +135,7 @@ def _check_ssh_agent(*, required: bool) -> None:
 
 
 def check_cluster(options: argparse.Namespace) -> int:
-    """1 when the cluster is not in its expected state."""
+    """Checks the cluster. Returns the exit status: 1 if it is not in its expected state."""
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.cluster.readiness import check_once, wait_until_ready
     from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, parse_expected_state

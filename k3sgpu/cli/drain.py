@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Drains the nodes. It returns 1 when a node could not be drained."""
+    """Drains the nodes. Returns the exit status: 1 if a node could not be drained."""
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.cluster.drain import DrainBlocked, drain_changing_nodes
     from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, parse_expected_state

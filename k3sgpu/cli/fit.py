@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """1 when the workloads do not fit."""
+    """Prints whether the workloads fit. Returns the exit status: 1 if they do not."""
     from k3sgpu.capacity import fit, offers, render_slice_map, render_svg
     from k3sgpu.settings import read_stack_file
 

@@ -14,5 +14,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit status of tools/graph.py."""
+    """Starts tools/graph.py. Returns its exit status."""
     return run_tool("tools.graph", "--file", options.file)

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def wait(options: argparse.Namespace) -> int:
-    """Waits for a Job. It returns 1 when the Job has failed."""
+    """Waits for a Job. Returns the exit status: 1 if the Job has failed."""
     from k3sgpu.cluster import jobs
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.handoff.jobs import JOB_VARIABLE, parse_job
@@ -40,7 +40,7 @@ def wait(options: argparse.Namespace) -> int:
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Verifies nodes. It returns 1 when a node has failed and verification is strict."""
+    """Verifies nodes. Returns the exit status: 1 if a node has failed and verification is strict."""
     from k3sgpu.cluster import jobs
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.handoff.jobs import VERIFY_VARIABLE, parse_verify_plan

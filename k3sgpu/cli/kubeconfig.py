@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Raises InputError when one of the two files cannot be used."""
+    """Merges the kubeconfigs. Returns the exit status: 0.
+
+    Raises InputError when one of the two files cannot be used.
+    """
     from k3sgpu.cluster.kubeconfig.entries import KubeconfigError
     from k3sgpu.cluster.kubeconfig.file import KubeconfigFileError, kubeconfig_path
 

@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """1 when some hash could not be read. Raises SettingsError for a wrong version or mirror."""
+    """Prints the hashes. Returns the exit status: 1 if one could not be read.
+
+    Raises SettingsError for a wrong version or mirror.
+    """
     from k3sgpu.settings.files import release_pins
 
     k3s = release_pins.release(options.version, options.mirror)

@@ -18,5 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit status of tools/plan.py."""
+    """Starts tools/plan.py. Returns its exit status."""
     return run_tool("tools.plan", "--file", options.file, *(["--json"] if options.json else []))

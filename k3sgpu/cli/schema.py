@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Writes the schema. Returns the exit status: 0."""
     from k3sgpu.settings.schema import stack_schema
 
     FILE.write_text(json.dumps(stack_schema(), indent=2, ensure_ascii=False) + "\n")

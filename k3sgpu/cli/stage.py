@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns 1 when the host does not have all files."""
+    """Uploads the files. Returns the exit status: 1 if the host does not have all of them."""
     from k3sgpu.handoff.release_upload import parse_upload_plan
     from k3sgpu.hosts.logins import logins_for, read_secrets
     from k3sgpu.hosts.release_upload import UploadError, upload_release

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Uncordons the nodes. It returns 1 when a node could not be uncordoned."""
+    """Uncordons the nodes. Returns the exit status: 1 if a node could not be uncordoned."""
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.cluster.drain import DrainBlocked, uncordon_drained_nodes
 

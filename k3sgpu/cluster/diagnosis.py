@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from k3sgpu.cluster.client import Snapshot
-from k3sgpu.cluster.expected_state import DAEMON_SETS, POLICY, UnmetExpectation
+from k3sgpu.cluster.comparison import DAEMON_SETS, POLICY, UnmetExpectation
 from k3sgpu.cluster.objects import condition, is_owned_by, pod_state, pods_on_node, status_of
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.hints import Hint, find_hint

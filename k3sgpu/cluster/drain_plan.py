@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
-from k3sgpu.cluster.expected_state import GPU_RESOURCE_PATTERN
+from k3sgpu.cluster.comparison import GPU_RESOURCE_PATTERN
 from k3sgpu.cluster.objects import KubernetesObject, labels_of, status_of
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.wellknown import CONFIG_LABEL, MIG_STRATEGY_LABEL, MPS_CAPABLE_LABEL
 
 DRAINED_ANNOTATION = "k3s-gpu-sharing/vacated"
-"""Annotation of a node that this program has cordoned: when it did."""
+"""The annotation of a node that this program has cordoned. Its value is the time of the cordon."""
 
 
 def nodes_to_drain(expected: ExpectedState, nodes: Mapping[str, KubernetesObject]) -> list[str]:
-    """Returns the nodes whose GPUs must be free before their configuration changes.
+    """Returns the names of the nodes whose GPUs must be free before their configuration changes.
 
-    Those are nodes that get another configuration which starts, ends or changes MPS, or changes how MIG
-    partitions are named. A node without a configuration has no pod that shares a GPU yet.
+    Those are the nodes whose new configuration starts, stops or changes MPS, or changes how MIG partitions
+    are named. A node that has no configuration yet is not drained: no pod shares its GPUs.
     """
     found = []
     for node in expected["nodes"]:
@@ -43,13 +43,16 @@ def pods_holding_gpus(nodes: Sequence[str], pods: Sequence[KubernetesObject]) ->
 
 
 def _limits(pod: KubernetesObject) -> set[str]:
-    """The resources that a container of the pod is limited in."""
+    """The resources for which a container of the pod has a limit."""
     containers = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
     return {name for one in containers for name in (one.get("resources") or {}).get("limits") or {}}
 
 
 def why_not_evictable(pod: KubernetesObject) -> str | None:
-    """Returns why the pod must not be evicted: nothing would make it again, or only here."""
+    """Returns why the pod must not be evicted, or None.
+
+    Such a pod would not be created again, or only on this node.
+    """
     owners = [owner for owner in pod["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     if not owners:
         return "no controller would make it again: delete it yourself"

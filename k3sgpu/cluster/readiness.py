@@ -7,8 +7,8 @@ from lightkube import AsyncClient, KubeConfig
 
 from k3sgpu import timeouts
 from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_events
+from k3sgpu.cluster.comparison import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
-from k3sgpu.cluster.expected_state import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, PollResult, poll, progress_line
 from k3sgpu.problem import InputError, Problem

@@ -1,7 +1,7 @@
-"""What one preflight leaves for the next, so that a new agent is checked without asking the others again.
+"""The cache between two preflights: when an agent is added, the unchanged agents are not checked again.
 
 The Pulumi program's preflight prints it on stdout, and Pulumi passes it to the next preflight as
-PULUMI_COMMAND_STDOUT. A preflight that found an error leaves nothing: the next one asks all machines again.
+PULUMI_COMMAND_STDOUT. A preflight that found an error prints none: the next one checks all machines again.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from k3sgpu.hosts.facts import Facts
 
 
 def host_digests(inventory: Inventory, *rest: str) -> dict[str, str]:
-    """By host name, a digest of everything but its machine that the result of its check depends on.
+    """Returns, by host name, a digest of the inputs of the host's check.
 
-    That is the inventory without the other hosts, and `rest`, for instance the secrets. A digest of secrets
-    is itself a secret.
+    The inputs are the host's entry, the inventory without the other hosts, and `rest`, for instance the
+    secrets. What its machine answers is not among them. A digest of secrets is itself a secret.
     """
     servers = sum(host["role"] == "server" for host in inventory["hosts"])
     common = {**inventory, "hosts": servers}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from k3sgpu.settings import Settings
 
 EXPECTED_STATE_VARIABLE = "K3SGPU_EXPECTED_STATE"
-"""The environment variable that it travels in."""
+"""The environment variable through which a process receives the expected state as JSON."""
 
 
 class ExpectedNode(TypedDict):
@@ -61,7 +61,10 @@ def build_expected_state(settings: Settings, offers: Iterable[NodeOffer]) -> Exp
 
 
 def existing_nodes_state(settings: Settings) -> ExpectedState:
-    """Returns the state of existing nodes: there, and Ready unless in maintenance."""
+    """Returns the state that is expected of an existing cluster: its nodes exist and are Ready.
+
+    A node in maintenance must only exist.
+    """
     return {
         "timeoutSeconds": EXISTING_NODES_SECONDS,
         "drainTimeoutSeconds": 0,

@@ -73,7 +73,7 @@ class Clock:
     latest: float
 
     def distance(self, offset: float) -> float:
-        """The least number of seconds by which this clock differs from one that is `offset` ahead of ours."""
+        """The smallest possible difference, in s, from a clock that is `offset` seconds ahead of ours."""
         return max(self.earliest - offset, offset - self.latest, 0.0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from k3sgpu.cluster.client import Snapshot
-from k3sgpu.cluster.expected_state import DAEMON_SETS
+from k3sgpu.cluster.comparison import DAEMON_SETS
 from k3sgpu.handoff.expected_state import ExpectedState
 
 PLUGIN, DISCOVERY = DAEMON_SETS

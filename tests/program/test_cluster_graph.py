@@ -85,9 +85,9 @@ def test_agents_join_in_parallel(three_agents: g.Graph):
         assert not {f"cluster-agent-gpu-{m}" for m in (1, 2, 3) if m != n} & before
 
 
-@pytest.mark.parametrize(("lanes", "never"), [(1, {2, 3, 4}), (2, {3}), (3, {4})])
-def test_failed_agent_update_ends_only_its_own_lane(
-    in_project: Path, monkeypatch: pytest.MonkeyPatch, lanes: int, never: set[int]
+@pytest.mark.parametrize(("max_unavailable", "never"), [(1, {2, 3, 4}), (2, {3}), (3, {4})])
+def test_failed_agent_update_stops_only_agents_that_wait_for_it(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch, max_unavailable: int, never: set[int]
 ):
     asked: list[str] = []
     register = g.RecordingMonitor.RegisterResource
@@ -100,7 +100,7 @@ def test_failed_agent_update_ends_only_its_own_lane(
 
     monkeypatch.setattr(g.RecordingMonitor, "RegisterResource", fails)
     with pytest.raises(RuntimeError, match="gpu-1 has failed"):
-        g.run(with_agents(4, maxUnavailable=lanes))
+        g.run(with_agents(4, maxUnavailable=max_unavailable))
     assert "cluster-upkeep-gpu-1" in asked
     assert not {f"cluster-upkeep-gpu-{n}" for n in never} & set(asked)
 

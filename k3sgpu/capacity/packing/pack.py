@@ -26,7 +26,11 @@ MAX_COMBINED_SHAPES = 8
 
 @dataclass(frozen=True)
 class Packing:
-    """`placements`: in one good placement, the nodes of the placed pods, by group. Bounds: see above."""
+    """One good placement of the pods, and bounds of how many stay Pending in any.
+
+    `placements`: by group, the nodes of its placed pods. `min_pending` and `max_pending`: at least and at
+    most so many pods stay Pending.
+    """
 
     placements: dict[str, list[str]]
     min_pending: int

@@ -2,7 +2,8 @@
 
     converge.sh         makes a host the k3s node that the stack file describes
     receive-release.sh  takes an uploaded release, file by file
-    run-uninstall.sh    starts uninstall.sh, which converge.sh has left on the host
+    uninstall.sh        uninstalls k3s; converge.sh writes it to the host, so that it is there on removal
+    run-uninstall.sh    starts uninstall.sh on the host
     drain.sh            on another server: moves the pods of a removed host away
     delete-node.sh      on another server: deletes the Node of a removed host
     label-nodes.sh      on the initial server: sets labels and taints of all Nodes
@@ -11,9 +12,10 @@
     facts.sh            prints what the host checks have to know
 
 To add a script: write it beside these, in POSIX sh; the comment at its top says what it does and what is set
-in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS and `. ./timeouts.sh` to its top. Register a
-Command in components/ with `render("<name>", VARIABLE=…)`. The tests (tests/unit/hosts/test_scripts.py) and
-shellcheck (make check) find it by themselves.
+in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS, `. ./timeouts.sh` to its top, and a line to
+the table above. Render it in components/k3s_scripts.py with `render("<name>", VARIABLE=…)`, and register a
+Command in components/k3s_host.py. The tests (tests/unit/hosts/test_scripts.py) and shellcheck (make check)
+find it by themselves.
 
 A rendered script is shown in previews and is in the state, so it holds no secret: those go through stdin. The
 same input makes the same text.

@@ -15,8 +15,8 @@ from k3sgpu.settings.models.k3s import RELEASES, Architecture, K3s
 from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sections import Sections
 from k3sgpu.settings.pydantic_errors import translate
+from k3sgpu.timeouts import PINS_SECONDS
 
-SECONDS = 30
 LARGEST = 4 * 1024 * 1024
 """Bytes; k3s's install script has some 40 KiB, a release's list of checksums less than one."""
 
@@ -102,7 +102,7 @@ def stack_file_lines(k3s: K3s, script: str | None, binaries: dict[Architecture, 
 def read(url: str) -> bytes:
     """The contents of a release's file, over HTTPS or from this computer. Raises ReadError."""
     try:
-        with urlopen(url, timeout=SECONDS) as answer:
+        with urlopen(url, timeout=PINS_SECONDS) as answer:
             if urlsplit(answer.url).scheme != urlsplit(url).scheme:
                 raise ReadError(f"{url} led to {answer.url}, expected an https address")
             content = answer.read(LARGEST + 1)

@@ -46,7 +46,9 @@ WaivableCheck = Literal[
     "tools",
     "version",
 ]
-"""The checks of doctor that a stack file may skip: all except `owner` and `privileges`."""
+"""The checks of doctor that a stack file may waive. Those that it may not waive are marked in
+k3sgpu/doctor/registry.py: `owner` and `privileges`, and what is reported about a host that cannot be asked
+(`connection`, `host-key`, `login`, `facts`)."""
 
 WaivedChecks = Annotated[tuple[WaivableCheck, ...], Field(strict=False)]
 

@@ -12,8 +12,8 @@ from k3sgpu.settings.models.resolved import Settings
 class Draft:
     """A stack file as far as it could be read.
 
-    Keys with a problem of their own are left out of `settings`; `damaged` holds their paths. A rule must not
-    report a key as missing that is only damaged: it asks `intact` first. `raw` is the file as written.
+    Keys with a problem of their own are left out of `settings`; `damaged` holds their paths. Before a rule
+    reports a missing key, it calls `intact`: the key may be there but invalid. `raw` is the file as written.
     """
 
     settings: Settings

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from k3sgpu.cluster.comparison import UnmetExpectation, unmet_expectations
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
-from k3sgpu.cluster.expected_state import UnmetExpectation, unmet_expectations
 from tests.data.expected_states import (
     EXPECTED,
     OPERATOR,

@@ -1,4 +1,4 @@
-"""The expected state against snapshots of a cluster."""
+"""Comparison of snapshots of a cluster with the expected state."""
 
 import copy
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from k3sgpu.cluster.expected_state import MPS_DAEMON_SET, unmet_expectations
+from k3sgpu.cluster.comparison import MPS_DAEMON_SET, unmet_expectations
 from k3sgpu.handoff.expected_state import ExpectedState
 from tests.data.expected_states import (
     DISCOVERY,

@@ -1,4 +1,4 @@
-"""The expected state against a snapshot of the cluster.
+"""The comparison of a snapshot of the cluster with its expected state.
 
 That the ClusterPolicy is `ready` proves nothing: the operator reports it before it has found a GPU node, and
 while it replaces the device plugin. So a node meets the expected state when the node itself shows it and the
