@@ -1,5 +1,5 @@
-# The commands of a developer. `up`, `preview`, `down`, `doctor`, `e2e`, `faults` and `bench` rehearse: they need Linux
-# and root.
+# Commands for developers. `up`, `preview`, `down`, `doctor`, `e2e`, `faults` and `bench` run the rehearsal: they need
+# Linux and root.
 STACK ?= dev
 # Another environment with the packages of requirements-dev.txt: make check PYTHON=/path/to/bin/python
 PYTHON ?= .venv/bin/python
@@ -7,9 +7,8 @@ PYTHON ?= .venv/bin/python
 BIN = $(dir $(shell command -v $(PYTHON)))
 REHEARSAL := $(PYTHON) -m rehearsal
 RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json
-# A program that fails leaves a coroutine of the SDK behind. When the garbage collector finds it while
-# Python parses a file, pytest's report of it parses as well, and Python 3.11 stops with "AST constructor
-# recursion depth mismatch".
+# A Pulumi program that fails leaves an unawaited coroutine of the SDK. If the garbage collector finds it while Python
+# parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
 .PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove test e2e faults check
@@ -20,7 +19,7 @@ help: ## this list
 venv:
 	@$(if $(filter .venv/bin/python,$(PYTHON)),sh rehearsal/toolchain/venv.sh,:)
 
-up: venv ## boot the machines and run the program on them; again: apply what changed (TRACE=1: show what took how long)
+up: venv ## boot the machines, run the program on them, report; again: apply only what changed (TRACE=1: show what took how long)
 	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
 
 preview: venv ## show what `make up` would do
@@ -29,35 +28,35 @@ preview: venv ## show what `make up` would do
 down: venv ## destroy the stack and remove its machines
 	@$(REHEARSAL) down --stack $(STACK)
 
-fit: venv ## check whether the workloads fit, by arithmetic (LIVE=1: count what runs in the rehearsed cluster; SVG=file: draw it)
+fit: venv ## say whether the workloads fit, by arithmetic only (LIVE=1: count what runs in the rehearsed cluster; SVG=file: draw it)
 	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))
 
-plan: venv ## show what a stack would register and what the policies forbid; no engine, machines, keys or secrets
+plan: venv ## list every resource, and what the policies say; needs no engine, machines, keys or secrets
 	@$(PYTHON) -m k3sgpu plan --file Pulumi.$(STACK).yaml
 
-graph: venv ## draw the dependency graph into docs/graph.md
+graph: venv ## write docs/graph.md: every resource and its dependencies
 	@$(PYTHON) -m k3sgpu graph --file Pulumi.dev.yaml > docs/graph.md.new
 	@mv docs/graph.md.new docs/graph.md
 
-schema: venv ## write the JSON Schema of stack files, which editors read
+schema: venv ## write the JSON Schema of stack files
 	@$(PYTHON) -m k3sgpu schema
 
-pins: venv ## print the hashes of a k3s release for the stack file (VERSION=v1.36.2+k3s1; MIRROR=address)
+pins: venv ## print the hashes of a k3s release as lines for the stack file (VERSION=v1.36.2+k3s1; MIRROR=address)
 	@$(PYTHON) -m k3sgpu pins '$(VERSION)' $(if $(MIRROR),--mirror '$(MIRROR)')
 
 doctor: venv ## check the machines and the cluster
 	@$(REHEARSAL) doctor --stack $(STACK)
 
-kubeconfig: venv ## add the cluster to your kubeconfig, under the stack's name (USE=1: make it current; REMOVE=1: remove it)
+kubeconfig: venv ## merge the cluster into your kubeconfig, under the stack's name (USE=1: make it current; REMOVE=1: take it out)
 	@$(PYTHON) -m k3sgpu kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
 .PHONY: reference
-reference: venv ## write the generated pages of docs/reference
+reference: venv ## write the generated pages of docs/reference: stack file, checks
 	@$(PYTHON) -m tools.stack_file_reference
 	@$(PYTHON) -m tools.checks_reference
 
 .PHONY: bench
-bench: venv ## measure against baselines and write rehearsal/reports/bench.md (BENCH=a,b: parts; ROUNDS=n; PEER=path)
+bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (BENCH=b,f: parts; ROUNDS=n; PEER=path)
 	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
 
 prove: venv ## check that this machine's NVIDIA cards offer what the stack file declares
@@ -70,10 +69,10 @@ e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and 
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
 	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder rehearsal/tests/e2e
 
-faults: venv ## inject faults and write rehearsal/reports/faults.md (FAULTS=all, or names and areas; else a sample)
+faults: venv ## inject faults, and write rehearsal/reports/faults.md: a sample; FAULTS=all; or FAULTS=name,area
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
 
-check: venv ## run ruff, pyright, import-linter and shellcheck
+check: venv ## run the linters, the type checker and the import rules
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m pyright
@@ -82,7 +81,7 @@ check: venv ## run ruff, pyright, import-linter and shellcheck
 	@$(BIN)shellcheck --severity style .ci/run .ci/stacks .ci/plan-summary
 
 LOCK = $(BIN)uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
-lock: venv ## resolve requirements*.in into the lock files that pip reads (UPGRADE=1: take the newest versions)
+lock: venv ## resolve requirements*.in into lock files with hashes (UPGRADE=1: take the newest versions of what is not pinned)
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements.in --output-file requirements.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) $(if $(UPGRADE),--upgrade) policy/requirements.in --output-file policy/requirements.txt

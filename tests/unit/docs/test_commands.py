@@ -18,6 +18,7 @@ PULUMI = {
     ("config", "set"),
     ("destroy",),
     ("install",),
+    ("login",),
     ("preview",),
     ("refresh",),
     ("stack", "export"),
