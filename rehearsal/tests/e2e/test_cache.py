@@ -16,7 +16,7 @@ from rehearsal.toolchain import cache
 # Builds an entry in a process of its own, which takes as many seconds as it is told.
 BUILDER = """
 import pathlib, sys, time
-from rehearsal import cache
+from rehearsal.toolchain import cache
 from rehearsal.progress import Progress
 pathlib.Path.home = classmethod(lambda cls: pathlib.Path(sys.argv[1]))
 def build(place):

@@ -1,5 +1,6 @@
 """What a person types, on the stack file with one machine that is server and GPU node at once."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -51,7 +52,8 @@ def test_preview_up_up_doctor_down(cluster: StackFixture, capfd: pytest.CaptureF
 
     assert command.doctor(cluster.stack, Progress()) == 0
     said = capfd.readouterr().out
-    assert "doctor hosts: 0 errors" in said and "doctor cluster: no problems" in said
+    assert re.search(r"doctor hosts: (no problems|\d+ waived)$", said, re.MULTILINE)
+    assert "doctor cluster: no problems" in said
 
     assert command.down(cluster.stack, Progress()) == 0
     assert "nothing left behind" in capfd.readouterr().out

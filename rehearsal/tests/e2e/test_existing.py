@@ -96,7 +96,7 @@ def test_up_on_an_existing_cluster_touches_no_machine(
 
 
 def test_doctor_checks_an_existing_cluster_and_no_hosts(ours: StackFixture):
-    for look, said in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to look at"}.items():
+    for look, said in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to check"}.items():
         command = [sys.executable, "-m", "k3sgpu", "doctor", look, "--file", str(ours.stack.stack_file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
@@ -127,5 +127,5 @@ def test_down_leaves_the_existing_cluster_running(
 
 
 def test_the_kubeconfig_is_as_it_was(own: Path):
-    assert "taken out: cluster theirs" in kubeconfig(own, "--stack", "theirs", "--remove")
+    assert "removed cluster theirs" in kubeconfig(own, "--stack", "theirs", "--remove")
     assert "theirs" not in own.read_text() and "nowhere.example.org" in own.read_text()

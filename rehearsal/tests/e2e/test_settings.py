@@ -152,7 +152,7 @@ def test_settings_that_need_a_new_cluster_are_refused(cluster: StackFixture, mac
     before = starts(cluster, machines)
     for key, value, words in (
         ("secretsEncryption", False, "k3s secrets-encrypt disable"),
-        ("flannelBackend", "host-gw", "another flannel-backend takes a new cluster"),
+        ("flannelBackend", "host-gw", "another flannel-backend needs a new cluster"),
         ("serviceCidr", "10.99.0.0/16", "service-cidr cannot change once a cluster exists"),
     ):
         cluster.config["k3s"][key] = value
