@@ -174,7 +174,7 @@ def test_readiness_gate_names_the_cause_on_each_node(cluster: StackFixture):
         "found:    nvidia-device-plugin CrashLoopBackOff",
         "number of replicas must be >= 2",
         "found:    no pod on this node",
-        f"the operator does not count {A100} among the GPU nodes, or was told to leave it alone",
+        f"the operator does not count {A100} among the GPU nodes, or its operands are switched off there",
         f"kubectl get node {A100} -L nvidia.com/gpu.present,nvidia.com/gpu.deploy.operands",
     ):
         assert words in said, words
