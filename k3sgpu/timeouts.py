@@ -5,8 +5,8 @@ The others, and why they are not here:
 - Deadlines that users choose are keys of the stack file, with their defaults in `settings/models/`:
   gpuOperator.timeoutSeconds (Helm's install or upgrade), gpuOperator.readyTimeoutSeconds (readiness gate),
   k3s.startTimeoutSeconds, k3s.drainTimeoutSeconds, workloads.<name>.timeoutSeconds and verify.timeoutSeconds.
-- facts.sh bounds every command that may hang at 5 to 20 s, in its own text: the script is sent as it is, and
-  all of it together has FACTS_SECONDS.
+- facts.sh has the bounds of its slow commands, 5 to 20 s, in its own text, because it is sent as it is.
+  All of it together has FACTS_SECONDS.
 - `sleep 1` in scripts is the interval of a loop whose deadline is in SCRIPT_TIMEOUTS or in the stack file.
 """
 
