@@ -1,4 +1,4 @@
-"""What both stand-ins share: the gRPC service as the engine expects it, its log, and the forms of failure."""
+"""Common parts of both stand-ins: the gRPC service, its log, and its failures."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ WARNING = engine_pb2.LogSeverity.WARNING
 
 
 class Failure(Exception):
-    """An operation that failed; its text is what the user reads."""
+    """A failed operation. The user sees the text."""
 
 
 class NotModelled(Failure):
-    """Something that the official plugin can do and the stand-in does not know. InputError, never guessed."""
+    """A feature of the official plugin that the stand-in lacks. It is refused, never guessed."""
 
     def __init__(self, plugin: str, found: str, remedy: str) -> None:
         super().__init__(f"the {plugin} plugin is a stand-in and does not model {found}: {remedy}")
@@ -56,7 +56,7 @@ class InitFailed(Failure):
 
 
 class EngineLog:
-    """The engine's log, as far as it listens."""
+    """The engine's log."""
 
     def __init__(self, address: str | None) -> None:
         self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
@@ -78,7 +78,7 @@ Answer = TypeVar("Answer")
 
 
 def answering(method: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Turns failures of a service method into the engine's forms of them."""
+    """Translates failures of a service method into gRPC errors of the engine."""
 
     @functools.wraps(method)
     def call(self: StandIn, request: Any, context: grpc.ServicerContext) -> Answer:
@@ -167,7 +167,7 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
 def diff_response(
     found: list[Change], replacing: Callable[[Change], bool], *, delete_first: bool = False
 ) -> provider_pb2.DiffResponse:
-    """The engine's form of a difference; `replacing` says which changes need a new resource."""
+    """A difference in the engine's form; `replacing` has the changes that need a new resource."""
     kinds = provider_pb2.PropertyDiff
     detailed = {}
     for change in found:
@@ -217,7 +217,7 @@ def serve(make: Callable[[EngineLog], StandIn], arguments: list[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """An engine that was killed cannot end its plugins: they end by themselves."""
+    """Ends the process when its engine has been killed."""
     parent = os.getppid()
 
     def watch() -> None:

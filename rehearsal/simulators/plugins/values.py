@@ -18,7 +18,7 @@ UNKNOWN_SIGNATURE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 class Unknown:
-    """The one value that is not known yet (during a preview)."""
+    """The value of a property that is not known yet, during a preview."""
 
     def __repr__(self) -> str:
         return "<unknown>"
@@ -29,7 +29,7 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret value. Its representation hides what it holds, so that no log or traceback can show it."""
+    """A secret value. Its representation hides the content from logs and tracebacks."""
 
     value: Any
 
@@ -86,7 +86,7 @@ def _encode(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """`value` without secrets' wrappers, at any depth."""
+    """`value` with all secrets unwrapped."""
     if isinstance(value, Secret):
         return plain(value.value)
     if isinstance(value, dict):
@@ -110,12 +110,12 @@ def walk(value: Any) -> Iterator[Any]:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether something inside `value` is not known yet."""
+    """Whether `value` contains an unknown value."""
     return any(isinstance(inner, Unknown) for inner in walk(value))
 
 
 def has_secret(value: Any) -> bool:
-    """Whether something inside `value` is secret."""
+    """Whether `value` contains a secret."""
     return any(isinstance(inner, Secret) for inner in walk(value))
 
 
@@ -145,7 +145,7 @@ class Change:
 
 
 def changes(old: Any, new: Any, path: Path = ()) -> list[Change]:
-    """What turns `old` into `new`, leaf by leaf, in a stable order. Objects and lists are compared inside."""
+    """The differences between `old` and `new`, leaf by leaf, in a stable order."""
     if isinstance(old, dict) and isinstance(new, dict):
         found: list[Change] = []
         for key in sorted(old.keys() | new.keys()):

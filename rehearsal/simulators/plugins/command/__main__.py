@@ -1,4 +1,4 @@
-"""`python -m rehearsal.simulators.plugins.command ENGINE_ADDRESS`: what the engine starts."""
+"""`python -m rehearsal.simulators.plugins.command ENGINE_ADDRESS`: the process that the engine starts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a script printed: collected for the outputs and the error text, and passed on line by line."""
+"""The output of a script: collected for outputs and error text, and logged line by line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Output:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, stream: str, data: bytes) -> None:
-        """Takes what came from `stream`, which is "stdout" or "stderr"."""
+        """Adds data of `stream`, which is "stdout" or "stderr"."""
         with self._lock:
             (self.stdout if stream == "stdout" else self.stderr).extend(data)
             self.both.extend(data)
@@ -35,7 +35,7 @@ class Output:
                 self._show_lines()
 
     def finish(self) -> None:
-        """Shows what did not end in a newline."""
+        """Logs the last line, which has no newline."""
         with self._lock:
             if self._pending:
                 self._show_line(bytes(self._pending))

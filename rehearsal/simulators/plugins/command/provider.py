@@ -209,7 +209,7 @@ def _input_changes(request: Any) -> list[Change]:
 
 
 def _shallow(value: Any) -> Any:
-    """A secret differs as a whole: its inside is not told in a diff."""
+    """Compares a secret as a whole, so that a diff does not show its content."""
     return Secret(plain(value.value)) if isinstance(value, Secret) else value
 
 

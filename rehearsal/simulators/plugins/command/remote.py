@@ -152,7 +152,7 @@ def _agent_answers(path: str) -> None:
 
 @dataclass(frozen=True)
 class _Tries:
-    """The official plugin's patience (sdk/go/common/util/retry): `limit` failures, -1 for without end."""
+    """The official plugin's retries (sdk/go/common/util/retry): `limit` failures, -1 for no limit."""
 
     limit: int
     status: Callable[[str], None]
@@ -161,7 +161,7 @@ class _Tries:
     async def until(
         self, what: str, connection: dict[str, Any], dial: Callable[[], Any]
     ) -> asyncssh.SSHClientConnection:
-        """What `dial` gives at last; raises Failure with its last reason."""
+        """Retries `dial` and returns its result. Raises Failure with the last reason."""
         failed, delay = 0, FIRST_DELAY
         while True:
             try:

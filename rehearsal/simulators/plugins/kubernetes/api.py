@@ -121,7 +121,7 @@ class Api:
         self._request("DELETE", self._path(obj), {}, {"propagationPolicy": propagation})
 
     def version(self) -> str:
-        """The server's version. Raises Unreachable or ApiError: so one finds out whether it can be used."""
+        """The server's version. Raises Unreachable or ApiError when the server cannot be used."""
         return self._request("GET", "/version")["gitVersion"]
 
     def _request(

@@ -1,4 +1,4 @@
-"""Waiting until an object is ready, or gone. Every wait has a deadline and says what it last saw."""
+"""Waits until an object is ready, or deleted. Every wait has a deadline and reports the last state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Status = Callable[[str], None]
 
 
 class NotReady(Failure):
-    """The object exists, but what was waited for did not happen. `live` is the object as last seen."""
+    """The object exists and did not become ready. `live` is its last state."""
 
     def __init__(self, text: str, live: Object, reasons: list[str]) -> None:
         super().__init__(text)
@@ -74,7 +74,7 @@ def ready(api: Api, obj: Object, seconds: float, status: Status, cancelled: Call
 
 
 def check(api: Api, live: Object) -> None:
-    """One look at an object that exists: raises NotReady when its kind says that it is not ready."""
+    """Checks an existing object once. Raises NotReady when it is not ready, by the rules of its kind."""
     if (live["metadata"].get("annotations") or {}).get(SKIP) == "true":
         return
     look = _of_kind(api, live)
@@ -109,7 +109,7 @@ Look = Callable[[Object], tuple[str, list[str]]]
 
 
 def _look_for(api: Api, obj: Object, annotations: dict[str, str]) -> Look | None:
-    """What says whether an object is ready: its annotation, which comes first, or its kind."""
+    """The readiness rules of an object: of its annotation, else of its kind."""
     if WAIT_FOR in annotations:
         wanted = jsonpath.conditions(annotations[WAIT_FOR])
         return lambda live: _conditions(live, wanted)

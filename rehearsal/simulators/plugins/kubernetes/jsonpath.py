@@ -16,7 +16,7 @@ _EXPRESSION: Final = re.compile(r"\{\s*\$?(.*?)\s*\}(?:=(.+))?")
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing to wait for: `text` as the program wrote it."""
+    """A condition to wait for; `text` is as the program wrote it."""
 
     text: str
     steps: tuple[str | int, ...]
@@ -44,7 +44,7 @@ class Condition:
 
 
 def conditions(annotation: str) -> list[Condition]:
-    """What an annotation asks for; all of it has to be fulfilled. Raises Failure when it cannot be read."""
+    """The conditions of an annotation, all of which must hold. Raises Failure when it is malformed."""
     try:
         texts = json.loads(annotation)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which kinds are modelled, what of them cannot be changed in place, and how their inputs are normalised."""
+"""The modelled kinds, their immutable fields, and how inputs are normalised."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Kind:
         return self.token.rpartition(":")[2].removesuffix("Patch" if self.patch else "")
 
     def fixed(self, inputs: dict[str, Any], *, config_maps_mutable: bool) -> list[Path]:
-        """The paths whose change needs a new object."""
+        """The paths whose change replaces the object."""
         if self.patch:
             return IDENTITY
         paths = IDENTITY + FIXED.get(self.name, [])

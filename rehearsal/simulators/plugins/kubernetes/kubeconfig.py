@@ -1,4 +1,4 @@
-"""The kubeconfig that the provider was given, as far as it is modelled: contents, not a path."""
+"""The provider's kubeconfig, as far as it is modelled: contents, not a path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rehearsal.simulators.plugins.server import Failure, NotModelled
 
 @dataclass(frozen=True, repr=False)
 class Cluster:
-    """Where the API server is and how to be let in."""
+    """The API server's address and credentials."""
 
     server: str
     authority: str | None
@@ -40,7 +40,7 @@ class Cluster:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The document in `text`. Raises Failure when it is no kubeconfig; never shows what it holds."""
+    """Parses a kubeconfig. Raises Failure, without the content, when it is none."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError:

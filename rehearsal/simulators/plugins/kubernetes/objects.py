@@ -49,7 +49,7 @@ class Options:
     config_maps_mutable: bool = False
     patch_force: bool = False
     upsert: bool = False
-    """What is created may be there already, and is then updated."""
+    """Whether an existing object is updated instead of an error on create."""
 
 
 class Objects:
@@ -195,7 +195,7 @@ class Objects:
     def _not_updated(
         self, api: Api, request: Any, obj: Object, inputs: Object, manager: str, error: ApiError
     ) -> Failure:
-        """The state of an object that an update did not change: it keeps the new inputs, marked as failed."""
+        """The state after a failed update: the object is unchanged, the new inputs are marked as failed."""
         text = f"update of resource {request.urn} failed: {_explained(error)}"
         if request.preview:
             return Failure(text)

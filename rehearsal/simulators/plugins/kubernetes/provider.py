@@ -136,7 +136,7 @@ def _release(request: Any) -> bool:
 
 
 def _replacing(olds: dict[str, Any], news: dict[str, Any], changed: list[str]) -> list[str]:
-    """The arguments whose change means another cluster, so that everything in it is made anew."""
+    """The arguments whose change means another cluster, so that everything in it is replaced."""
     identifier = news.get("clusterIdentifier")
     if identifier and olds.get("clusterIdentifier") == identifier:
         return []

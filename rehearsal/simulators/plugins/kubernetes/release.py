@@ -1,4 +1,4 @@
-"""helm.sh/v3:Release, by the `helm` program (4.x) on PATH, asked to stay near what Helm 3 did."""
+"""helm.sh/v3:Release, by the `helm` program (4.x) on PATH, with options that match Helm 3."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HARMLESS: Final = (None, False, "", 0, {}, [])
 
 
 class Releases:
-    """Releases in one cluster. `unreachable` is empty, or says why there is no answer from it."""
+    """Releases in one cluster. `unreachable` is empty, or says why the cluster does not answer."""
 
     def __init__(self, kubeconfig: str, namespace: str, unreachable: str) -> None:
         self._kubeconfig, self._namespace, self._unreachable = kubeconfig, namespace, unreachable
@@ -143,7 +143,7 @@ class Releases:
         return outputs | {secrecy.INPUTS: Secret(inputs)}
 
     def _metadata(self, values: dict[str, Any]) -> dict[str, Any] | None:
-        """What helm knows of the release; None when there is none."""
+        """The release as helm reports it; None when it does not exist."""
         command = ["get", "metadata", values["name"], "--namespace", values["namespace"], "--output", "json"]
         try:
             return json.loads(self._helm(command, DEFAULT_SECONDS))
@@ -206,7 +206,7 @@ def _flags(verb: str, values: dict[str, Any], seconds: int) -> list[str]:
 
 
 def _run(arguments: list[str], seconds: int, environment: dict[str, str]) -> str:
-    """What helm printed. Raises Failure with what it said instead; its input never appears there."""
+    """Runs helm and returns its output. Raises Failure with its error, which never contains the input."""
     try:
         done = subprocess.run(
             ["helm", *arguments],
@@ -229,7 +229,7 @@ def _run(arguments: list[str], seconds: int, environment: dict[str, str]) -> str
 
 @contextmanager
 def _private_file(text: str) -> Iterator[Path]:
-    """A file that only this user can read, gone afterwards."""
+    """A temporary file that only this user can read."""
     descriptor, name = tempfile.mkstemp(prefix="release-", suffix=".yaml")  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:

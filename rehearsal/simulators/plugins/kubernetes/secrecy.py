@@ -1,4 +1,4 @@
-"""Objects as the state holds them: the live object, the inputs beside it, secret where the inputs are."""
+"""Objects in the state: the live object and its inputs, with the inputs' secrets kept secret."""
 
 from __future__ import annotations
 

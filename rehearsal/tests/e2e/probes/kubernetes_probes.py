@@ -1,442 +1,149 @@
-"""Probes of the `kubernetes` plugin: objects and patches through a life, waits, and the provider itself."""
+"""Probes of the `kubernetes` plugin: objects and patches from create to destroy, waits, and the provider."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
-import pulumi
-import pulumi_kubernetes as k8s
-import yaml
-from pulumi_command import local
-
-from rehearsal.tests.e2e.probes.cluster import after, live, managers, provider, sends, soon
-from rehearsal.tests.e2e.probes.kubelet import FATE
-from rehearsal.tests.e2e.probes.probe import Probe, Program, Step, Surroundings
-
-WIDGET_CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.probes.example.com"},
-    "spec": {
-        "group": "probes.example.com",
-        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget"},
-        "scope": "Cluster",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                },
-            }
-        ],
-    },
-}
-MANAGER = "pulumi.com/patchFieldManager"
-FORCE = "pulumi.com/patchForce"
-SECONDS = "pulumi.com/timeoutSeconds"
-WAIT = "pulumi.com/waitFor"
-
-
-def _objects(text: str, *, name: str = "settings", mutable: bool = True) -> Program:
-    def program(around: Surroundings) -> None:
-        options = provider(around, enable_config_map_mutable=mutable)
-        namespace = k8s.core.v1.Namespace("namespace", metadata={"name": "objects"}, opts=options)
-        k8s.core.v1.ConfigMap(
-            "settings",
-            metadata={"name": name, "namespace": "objects", "labels": {"text": text}},
-            data={"text": text, "token": pulumi.Output.secret("sesame"), "a.b": "1"},
-            opts=after(options, namespace),
-        )
-        k8s.core.v1.ConfigMap(
-            "fixed", metadata={"name": "fixed"}, data={"text": text}, immutable=True, opts=options
-        )
-
-    return program
-
-
-def _refused(around: Surroundings) -> None:
-    options = provider(around)
-    k8s.core.v1.ConfigMap("exists", metadata={"name": "kube-root-ca.crt"}, data={"a": "b"}, opts=options)
-    k8s.core.v1.ConfigMap(
-        "no-namespace", metadata={"name": "a", "namespace": "nowhere"}, data={"a": "b"}, opts=options
-    )
-
-
-def _taken(around: Surroundings) -> None:
-    k8s.core.v1.ConfigMap(
-        "exists", metadata={"name": "kube-root-ca.crt"}, data={"a": "b"}, opts=provider(around)
-    )
-
-
-def _mistyped(around: Surroundings) -> None:
-    _deployment("mistyped", provider(around), replicas="three")
-
-
-def _patches(text: str, *, force: bool = True, manager: str = "probes", other: bool = False) -> Program:
-    def program(around: Surroundings) -> None:
-        options = provider(around)
-        annotations = {MANAGER: manager} | ({FORCE: "true"} if force else {})
-        k8s.core.v1.NodePatch(
-            "node",
-            metadata={
-                "name": "node-1",
-                "labels": {"shared": text, "example.com/own": text},
-                "annotations": annotations,
-            },
-            opts=options,
-        )
-        k8s.apiextensions.CustomResourcePatch(
-            "widget",
-            api_version="probes.example.com/v1",
-            kind="Widget",
-            metadata={"name": "widget-1", "annotations": annotations},
-            spec={"size": text, "list": [{"a": text}]} | ({"more": True} if other else {}),
-            opts=options,
-        )
-        k8s.core.v1.NodePatch("missing", metadata={"name": "node-2", "labels": {"a": text}}, opts=options)
-
-    return program
-
-
-def _waits(value: str, *, seconds: str = "60", expression: str | None = None) -> Program:
-    def program(around: Surroundings) -> None:
-        wait = expression or f"jsonpath={{.status.allocatable['example.com/gpu']}}={value}"
-        annotations = {MANAGER: "probes", FORCE: "true", WAIT: wait, SECONDS: seconds}
-        k8s.core.v1.NodePatch(
-            "waits",
-            metadata={"name": "node-3", "labels": {"promised": value}, "annotations": annotations},
-            opts=provider(around),
-        )
-
-    return program
-
-
-def _deployment(
-    name: str,
-    options: pulumi.ResourceOptions,
-    *,
-    fate: str = "runs",
-    image: str = "probe",
-    replicas: Any = 2,
-    seconds: str = "60",
-    selector: str | None = None,
-) -> None:
-    """A Deployment whose pods are bound to a node already: nothing schedules here."""
-    labels = {"app": selector or name}
-    container: Any = {
-        "name": "main",
-        "image": image,
-        "command": [],
-        "resources": {"limits": {"nvidia.com/gpu": 2}},
-    }
-    k8s.apps.v1.Deployment(
-        name,
-        metadata={"name": name, "annotations": {SECONDS: seconds}},
-        spec={
-            "replicas": replicas,
-            "selector": {"match_labels": labels},
-            "template": {
-                "metadata": {"labels": labels | {FATE: fate}},
-                "spec": {"node_name": "node-9", "node_selector": {}, "containers": [container]},
-            },
-        },
-        opts=options,
-    )
-
-
-def _deployments(
-    *, image: str = "probe", stuck_fate: str = "stuck", selector: str | None = None, replicas: int = 2
-) -> Program:
-    def program(around: Surroundings) -> None:
-        options = provider(around)
-        _deployment("fine", options, image=image, selector=selector, replicas=replicas)
-        _deployment("stuck", options, fate=stuck_fate, image=image, seconds="5")
-
-    return program
-
-
-def _jobs(image: str) -> Program:
-    def program(around: Surroundings) -> None:
-        options = provider(around)
-        for name, fate in (("succeeds", "succeeds"), ("fails", "fails"), ("hangs", "hangs")):
-            k8s.batch.v1.Job(
-                name,
-                metadata={"name": name, "annotations": {SECONDS: "5" if name == "hangs" else "60"}},
-                spec={
-                    "backoff_limit": 0,
-                    "template": {
-                        "metadata": {"labels": {FATE: fate}},
-                        "spec": {
-                            "node_name": "node-9",
-                            "restart_policy": "Never",
-                            "containers": [{"name": "main", "image": image}],
-                        },
-                    },
-                },
-                opts=options,
-            )
-
-    return program
-
-
-CHART = {
-    "Chart.yaml": "apiVersion: v2\nname: probe\nversion: 1.2.3\nappVersion: '9'\n",
-    "values.yaml": "a: 1\nnested: {b: two, c: three}\nbroken: false\n",
-    "templates/objects.yaml": """\
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: from-chart}
-data: {a: {{ .Values.a | quote }}, b: {{ .Values.nested.b | quote }}, c: {{ .Values.nested.c | quote }}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: from-chart, namespace: {{ .Release.Namespace }}}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: from-chart}}
-  template:
-    metadata: {labels: {app: from-chart, probe-fate: {{ if .Values.broken }}stuck{{ else }}runs{{ end }}}}
-    spec: {nodeName: node-9, containers: [{name: main, image: {{ .Values.image | default "probe" }}}]}
-""",
-}
-
-
-def _chart(around: Surroundings) -> None:
-    for name, text in CHART.items():
-        path = around.folder / "chart" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-def _release(*, namespace: str = "default", chart: str = "./chart", **values: Any) -> Program:
-    def program(around: Surroundings) -> None:
-        k8s.helm.v3.Release(
-            "release",
-            name="probe",
-            chart=chart,
-            version="1.2.3",
-            namespace=namespace,
-            values=values | {"nested": {"b": pulumi.Output.secret("sesame")}},
-            timeout=8,
-            disable_openapi_validation=True,
-            opts=provider(around),
-        )
-
-    return program
-
-
-def _from_command(text: str, *, identifier: str | None = "probes", server: str | None = None) -> Program:
-    """A provider whose kubeconfig is a command's output: not known in the first preview."""
-
-    def program(around: Surroundings) -> None:
-        document = yaml.safe_load(around.cluster.kubeconfig)
-        if server:
-            document["clusters"][0]["cluster"]["server"] = server
-        source = local.Command(
-            "kubeconfig",
-            create="cat",
-            stdin=pulumi.Output.secret(yaml.safe_dump(document) + f"# {text}\n"),
-            logging=local.Logging.NONE,
-            opts=pulumi.ResourceOptions(additional_secret_outputs=["stdout"]),
-        )
-        options = provider(around, kubeconfig=source.stdout, cluster_identifier=identifier)
-        k8s.core.v1.ConfigMap("inside", metadata={"name": "inside"}, data={"a": "b"}, opts=options)
-        k8s.core.v1.NodePatch("patch", metadata={"name": "node-4", "labels": {"a": "b"}}, opts=options)
-
-    return program
-
-
-def _known_kubeconfig(
-    identifier: str | None, name: str, *, other_server: bool = False, text: str = "a"
-) -> Program:
-    def program(around: Surroundings) -> None:
-        document = yaml.safe_load(around.cluster.kubeconfig)
-        if other_server:
-            document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
-        kubeconfig = pulumi.Output.secret(yaml.safe_dump(document))
-        options = provider(around, kubeconfig=kubeconfig, cluster_identifier=identifier)
-        k8s.core.v1.ConfigMap("inside", metadata={"name": name}, data={"a": text}, opts=options)
-
-    return program
-
-
-def _unreachable(around: Surroundings) -> None:
-    _known_kubeconfig("probes", "reached", other_server=True)(around)
-
-
-NODE = {"apiVersion": "v1", "kind": "Node"}
-WIDGET = {"apiVersion": "probes.example.com/v1", "kind": "Widget"}
-WIDGET_PATH = "/apis/probes.example.com/v1/widgets"
-
-
-def _nodes_and_widget(around: Surroundings) -> None:
-    """What the patches find: a node with a label that somebody else applied, and a custom resource."""
-    sends("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", WIDGET_CRD)(around)
-    node = NODE | {"metadata": {"name": "node-1", "labels": {"shared": "theirs"}}}
-    sends("PATCH", "/api/v1/nodes/node-1", node, {"fieldManager": "somebody"})(around)
-    deadline = time.monotonic() + 30
-    while live(WIDGET_PATH)(around) == 404 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    widget = WIDGET | {"metadata": {"name": "widget-1"}, "spec": {"kept": "theirs"}}
-    sends("POST", WIDGET_PATH, widget)(around)
-
-
-def _gpus(count: str) -> Callable[[Surroundings], None]:
-    body = {"status": {"allocatable": {"example.com/gpu": count}, "capacity": {"example.com/gpu": count}}}
-    return sends("MERGE", "/api/v1/nodes/node-3/status", body)
-
-
-def _node_with_gpus(around: Surroundings) -> None:
-    sends("POST", "/api/v1/nodes", NODE | {"metadata": {"name": "node-3"}})(around)
-    _gpus("1")(around)
-    soon(_gpus("6"))(around)
-
-
-def _ready_condition(around: Surroundings) -> None:
-    conditions = [{"type": "Ready", "status": "True"}]
-    sends("MERGE", "/api/v1/nodes/node-3/status", {"status": {"conditions": conditions}})(around)
-
-
-_NODE_1 = live("/api/v1/nodes/node-1", "metadata/labels/shared", "metadata/labels/example.com~own")
-_WIDGET_1 = live(f"{WIDGET_PATH}/widget-1", "spec")
-_MAP = "/api/v1/namespaces/objects/configmaps/settings"
-_drift = sends("MERGE", _MAP, {"data": {"text": "drifted", "extra": "1"}})
-
-
-def _patched(around: Surroundings) -> Any:
-    with around.cluster.client() as client:
-        metadata = client.get("/api/v1/nodes/node-1").json()["metadata"]
-    return {
-        "node": metadata.get("labels"),
-        "widget": _WIDGET_1(around),
-        "missing": live("/api/v1/nodes/node-2")(around),
-    }
-
+from rehearsal.tests.e2e.probes.cluster import live, managers, soon
+from rehearsal.tests.e2e.probes.kubernetes_programs import (
+    MAP,
+    chart,
+    deployments,
+    drift,
+    from_command,
+    gpus,
+    jobs,
+    known_kubeconfig,
+    mistyped,
+    node_with_gpus,
+    nodes_and_widget,
+    objects,
+    patched,
+    patches,
+    ready_condition,
+    refused,
+    release,
+    taken,
+    unreachable,
+    waits,
+)
+from rehearsal.tests.e2e.probes.probe import Probe, Step
 
 PROBES = (
     Probe(
         "objects",
         (
-            Step("preview", "preview", _objects("a")),
-            Step("create", "up", _objects("a"), observe=managers(_MAP)),
-            Step("again", "up", _objects("a")),
-            Step("preview-change", "preview", _objects("b")),
-            Step("change", "up", _objects("b"), observe=managers(_MAP)),
-            Step("rename", "preview", _objects("b", name="renamed")),
-            Step("not-mutable", "preview", _objects("c", mutable=False)),
-            Step("drift", "refresh", _objects("b"), before=_drift),
-            Step("mend", "up", _objects("b"), observe=live(_MAP, "data")),
-            Step("destroy", "destroy", _objects("b"), observe=live("/api/v1/namespaces/objects")),
+            Step("preview", "preview", objects("a")),
+            Step("create", "up", objects("a"), observe=managers(MAP)),
+            Step("again", "up", objects("a")),
+            Step("preview-change", "preview", objects("b")),
+            Step("change", "up", objects("b"), observe=managers(MAP)),
+            Step("rename", "preview", objects("b", name="renamed")),
+            Step("not-mutable", "preview", objects("c", mutable=False)),
+            Step("drift", "refresh", objects("b"), before=drift),
+            Step("mend", "up", objects("b"), observe=live(MAP, "data")),
+            Step("destroy", "destroy", objects("b"), observe=live("/api/v1/namespaces/objects")),
         ),
     ),
-    Probe("refused", (Step("preview", "preview", _refused), Step("create", "up", _taken))),
-    Probe("mistyped", (Step("preview", "preview", _mistyped),)),
+    Probe("refused", (Step("preview", "preview", refused), Step("create", "up", taken))),
+    Probe("mistyped", (Step("preview", "preview", mistyped),)),
     Probe(
         "patches",
         (
-            Step("preview", "preview", _patches("a"), before=_nodes_and_widget),
-            Step("conflict", "up", _patches("a", force=False), observe=_patched),
-            Step("create", "up", _patches("a"), observe=_patched),
-            Step("again", "up", _patches("a")),
-            Step("preview-change", "preview", _patches("b", other=True)),
-            Step("change", "up", _patches("b", other=True), observe=_patched),
-            Step("manager", "up", _patches("b", manager="renamed"), observe=managers("/api/v1/nodes/node-1")),
-            Step("refresh", "refresh", _patches("b", manager="renamed")),
-            Step("destroy", "destroy", _patches("b"), observe=_patched),
+            Step("preview", "preview", patches("a"), before=nodes_and_widget),
+            Step("conflict", "up", patches("a", force=False), observe=patched),
+            Step("create", "up", patches("a"), observe=patched),
+            Step("again", "up", patches("a")),
+            Step("preview-change", "preview", patches("b", other=True)),
+            Step("change", "up", patches("b", other=True), observe=patched),
+            Step("manager", "up", patches("b", manager="renamed"), observe=managers("/api/v1/nodes/node-1")),
+            Step("refresh", "refresh", patches("b", manager="renamed")),
+            Step("destroy", "destroy", patches("b"), observe=patched),
         ),
     ),
     Probe(
         "waits",
         (
-            Step("fulfilled", "up", _waits("6"), before=_node_with_gpus),
-            Step("again", "up", _waits("6")),
-            Step("changed", "up", _waits("8"), before=soon(_gpus("8"))),
-            Step("in-vain", "up", _waits("9", seconds="3")),
-            Step("after", "up", _waits("8")),
-            Step("condition", "up", _waits("c", expression="condition=Ready"), before=soon(_ready_condition)),
-            Step(
-                "exists", "up", _waits("e", expression='["jsonpath={.status.capacity}", "condition=Ready"]')
-            ),
+            Step("fulfilled", "up", waits("6"), before=node_with_gpus),
+            Step("again", "up", waits("6")),
+            Step("changed", "up", waits("8"), before=soon(gpus("8"))),
+            Step("in-vain", "up", waits("9", seconds="3")),
+            Step("after", "up", waits("8")),
+            Step("condition", "up", waits("c", expression="condition=Ready"), before=soon(ready_condition)),
+            Step("exists", "up", waits("e", expression='["jsonpath={.status.capacity}", "condition=Ready"]')),
         ),
     ),
     Probe(
         "deployments",
         (
-            Step("preview", "preview", _deployments()),
-            Step("create", "up", _deployments()),
-            Step("again", "up", _deployments(stuck_fate="runs")),
-            Step("preview-image", "preview", _deployments(image="other", stuck_fate="runs")),
-            Step("image", "up", _deployments(image="other", stuck_fate="runs")),
-            Step("scale", "up", _deployments(image="other", stuck_fate="runs", replicas=0)),
-            Step("selector", "preview", _deployments(selector="new", stuck_fate="runs")),
-            Step("refresh", "refresh", _deployments(stuck_fate="runs")),
-            Step("destroy", "destroy", _deployments()),
+            Step("preview", "preview", deployments()),
+            Step("create", "up", deployments()),
+            Step("again", "up", deployments(stuck_fate="runs")),
+            Step("preview-image", "preview", deployments(image="other", stuck_fate="runs")),
+            Step("image", "up", deployments(image="other", stuck_fate="runs")),
+            Step("scale", "up", deployments(image="other", stuck_fate="runs", replicas=0)),
+            Step("selector", "preview", deployments(selector="new", stuck_fate="runs")),
+            Step("refresh", "refresh", deployments(stuck_fate="runs")),
+            Step("destroy", "destroy", deployments()),
         ),
     ),
     Probe(
         "jobs",
         (
-            Step("create", "up", _jobs("a")),
-            Step("change", "preview", _jobs("b")),
-            Step("destroy", "destroy", _jobs("a")),
+            Step("create", "up", jobs("a")),
+            Step("change", "preview", jobs("b")),
+            Step("destroy", "destroy", jobs("a")),
         ),
     ),
     Probe(
         "release",
         (
-            Step("preview", "preview", _release(a=1), before=_chart),
-            Step("create", "up", _release(a=1)),
-            Step("again", "up", _release(a=1)),
-            Step("preview-change", "preview", _release(a=2)),
-            Step("change", "up", _release(a=2)),
-            Step("broken", "up", _release(a=2, broken=True, image="other")),
-            Step("healed", "up", _release(a=2, image="third")),
-            Step("elsewhere", "preview", _release(a=2, image="third", namespace="kube-public")),
-            Step("refresh", "refresh", _release(a=2, image="third")),
-            Step("destroy", "destroy", _release(a=2)),
+            Step("preview", "preview", release(a=1), before=chart),
+            Step("create", "up", release(a=1)),
+            Step("again", "up", release(a=1)),
+            Step("preview-change", "preview", release(a=2)),
+            Step("change", "up", release(a=2)),
+            Step("broken", "up", release(a=2, broken=True, image="other")),
+            Step("healed", "up", release(a=2, image="third")),
+            Step("elsewhere", "preview", release(a=2, image="third", namespace="kube-public")),
+            Step("refresh", "refresh", release(a=2, image="third")),
+            Step("destroy", "destroy", release(a=2)),
         ),
     ),
-    Probe("no-chart", (Step("preview", "preview", _release(chart="./nowhere")),)),
+    Probe("no-chart", (Step("preview", "preview", release(chart="./nowhere")),)),
     Probe(
         "release-fails",
-        (Step("create", "up", _release(broken=True), before=_chart), Step("destroy", "destroy", _release())),
+        (Step("create", "up", release(broken=True), before=chart), Step("destroy", "destroy", release())),
     ),
     Probe(
         "kubeconfig-from-command",
         (
-            Step("preview", "preview", _from_command("a")),
-            Step("create", "up", _from_command("a")),
-            Step("preview-change", "preview", _from_command("b")),
-            Step("change", "up", _from_command("b")),
-            Step("without-identifier", "preview", _from_command("b", identifier=None)),
-            Step("other-identifier", "preview", _from_command("b", identifier="other")),
-            Step("destroy", "destroy", _from_command("b")),
+            Step("preview", "preview", from_command("a")),
+            Step("create", "up", from_command("a")),
+            Step("preview-change", "preview", from_command("b")),
+            Step("change", "up", from_command("b")),
+            Step("without-identifier", "preview", from_command("b", identifier=None)),
+            Step("other-identifier", "preview", from_command("b", identifier="other")),
+            Step("destroy", "destroy", from_command("b")),
         ),
     ),
     Probe(
         "other-server",
         (
-            Step("create", "up", _known_kubeconfig(None, "served")),
-            Step("preview", "preview", _known_kubeconfig(None, "served", other_server=True)),
+            Step("create", "up", known_kubeconfig(None, "served")),
+            Step("preview", "preview", known_kubeconfig(None, "served", other_server=True)),
         ),
     ),
     Probe(
         "unreachable",
         (
-            Step("preview", "preview", _unreachable),
-            Step("create", "up", _unreachable),
-            Step("reachable", "up", _known_kubeconfig("probes", "reached")),
+            Step("preview", "preview", unreachable),
+            Step("create", "up", unreachable),
+            Step("reachable", "up", known_kubeconfig("probes", "reached")),
             Step(
                 "preview-change",
                 "preview",
-                _known_kubeconfig("probes", "reached", other_server=True, text="b"),
+                known_kubeconfig("probes", "reached", other_server=True, text="b"),
             ),
-            Step("refresh", "refresh", _unreachable),
+            Step("refresh", "refresh", unreachable),
         ),
     ),
 )
