@@ -222,7 +222,7 @@ def commands_hang(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "first up",
-    host_problem("gpu-1", "connection", r"10\.77\.0\.219 port 22: not reachable \(No route"),
+    host_problem("gpu-1", "connection", r"10\.77\.0\.219 port 22: .*No route"),
     host_problem("server-1", "login", r"root@10\.77\.0\.211"),
     max_seconds=60,
     remedy="the stack file is corrected; no machine was changed",

@@ -1,4 +1,4 @@
-"""The cache's promise: an entry is whole or absent, and is built once."""
+"""An entry of the cache is complete or absent, and is built once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache
 
-# Builds an entry in a process of its own, which takes as many seconds as it is told.
+# Builds an entry in a process of its own; the second argument is the duration in seconds.
 BUILDER = """
 import pathlib, sys, time
 from rehearsal.toolchain import cache
@@ -41,7 +41,7 @@ def start(home: Path, seconds: float) -> subprocess.Popen[str]:
 
 
 def entries() -> list[str]:
-    """What lies in the cache, lock files aside."""
+    """The entries of the cache without lock files."""
     return sorted(path.name for path in cache.folder().glob("*") if path.suffix != ".lock")
 
 
@@ -77,7 +77,7 @@ def test_a_failed_build_leaves_nothing() -> None:
     assert entries() == []
 
 
-def test_a_lock_is_not_waited_for_for_ever(home: Path) -> None:
+def test_waiting_for_a_lock_is_bounded(home: Path) -> None:
     path = home / "lock"
     with (
         cache.lock(path, Progress(), "first"),

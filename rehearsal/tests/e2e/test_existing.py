@@ -96,10 +96,10 @@ def test_up_on_an_existing_cluster_touches_no_machine(
 
 
 def test_doctor_checks_an_existing_cluster_and_no_hosts(ours: StackFixture):
-    for look, said in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to check"}.items():
-        command = [sys.executable, "-m", "k3sgpu", "doctor", look, "--file", str(ours.stack.stack_file)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
+    for command, expected in {"cluster": f"{NODE}  Ready", "hosts": "no hosts to check"}.items():
+        words = [sys.executable, "-m", "k3sgpu", "doctor", command, "--file", str(ours.stack.stack_file)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and expected in done.stdout, done.stdout + done.stderr
 
 
 def test_a_missing_node_is_not_created(theirs: StackFixture, ours: StackFixture):
@@ -123,7 +123,7 @@ def test_down_leaves_the_existing_cluster_running(
     assert "gpu-operator" not in namespaces
     assert theirs.get("deployments")["items"] == []
     assert starts(theirs, machine) == before
-    assert theirs.up().keys() == {"same"}, "the stack that made it sees no change"
+    assert theirs.up().keys() == {"same"}, "the stack that created the cluster sees no change"
 
 
 def test_the_kubeconfig_is_as_it_was(own: Path):

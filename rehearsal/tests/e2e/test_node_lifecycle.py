@@ -35,6 +35,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config["gpuOperator"] = {"enabled": False}
     config["workloads"] = {}
     config["k3s"].update(initialServer="server-1", registrationAddress=ADDRESSES["server-1"])
+    # Kubernetes marks a silent node NotReady after 50 seconds by default.
+    config["k3s"]["config"] = {"kube-controller-manager-arg": ["node-monitor-grace-period=25s"]}
     control, rtx = config["pools"]["control"], config["pools"]["rtx"]
     control["hosts"] = {"server-1": ADDRESSES["server-1"]}
     control["labels"] = {"node-role.kubernetes.io/boss": "true"}

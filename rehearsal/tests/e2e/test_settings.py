@@ -143,7 +143,7 @@ def test_a_setting_of_one_host_restarts_that_host_only(cluster: StackFixture, ma
 
 def test_removed_registries_and_proxy_restart_every_node(cluster: StackFixture, machines: Machines):
     del cluster.config["k3s"]["proxy"], cluster.config["k3s"]["registries"]
-    SECRETS.clear()  # the stage's own
+    SECRETS.clear()  # the fixture uses this dict
     del cluster.config["k3s"]["snapshots"]["s3"]
     assert restarted(cluster, machines) == machines.keys()
 

@@ -190,7 +190,11 @@ def test_a_node_that_is_not_ready_is_reported_alone(cluster: StackFixture, capfd
     cluster.run_on(agent, "systemctl stop k3s-agent")
     wait_until(f"{A100} to be missed", lambda: not ready(cluster, A100))
     replicas(cluster, 6)
-    for told in both_verdicts(cluster, capfd):
+    try:
+        verdicts = both_verdicts(cluster, capfd)
+    finally:
+        cluster.run_on(agent, "systemctl start k3s-agent")
+    for verdict in verdicts:
         for words in (
             ": 1 error",
             f"{A100}  expected: Ready, ",
@@ -199,8 +203,7 @@ def test_a_node_that_is_not_ready_is_reported_alone(cluster: StackFixture, capfd
             f'on {A100}: sudo systemctl status "k3s*"; sudo journalctl -n 50 -u "k3s*" --no-pager',
             "is its machine lost for good? Then set gone: true on the host in the stack file",
         ):
-            assert words in told, words
-    cluster.run_on(agent, "systemctl start k3s-agent")
+            assert words in verdict, words
     cluster.up()
     assert ready(cluster, A100) and offered(cluster, RTX) == {"nvidia.com/gpu": "6"}
 
