@@ -67,7 +67,7 @@ class Fault:
     """Limit for the operation, on a busy computer with two cores."""
     remedy: str
     fails: bool = True
-    """Whether the operation fails. One that succeeds is its own remedy."""
+    """Whether the operation fails. An operation that succeeds needs no remedy."""
     scope: Scope = "k3s"
     """Whether the stack has k3s alone, or the operator, slices and a workload as well."""
 

@@ -1,7 +1,7 @@
 """Stand-ins for Pulumi's `command` and `kubernetes` resource plugins, for machines that cannot download them.
 
-They model what this project's graph uses, with the official plugins' semantics; anything else is refused,
-never guessed. Expectations recorded from the official plugins hold them to that (tests/rehearsal/probes).
+They model what this project's graph uses, with the official plugins' semantics; anything else raises
+NotModelled. Expectations recorded from the official plugins hold them to that (rehearsal/tests/e2e/probes).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Failure(Exception):
 
 
 class NotModelled(Failure):
-    """A feature of the official plugin that the stand-in lacks. It is refused, never guessed."""
+    """A feature of the official plugin that the stand-in lacks. It raises this instead of guessing."""
 
     def __init__(self, plugin: str, found: str, remedy: str) -> None:
         super().__init__(f"the {plugin} plugin is a stand-in and does not model {found}: {remedy}")

@@ -1,4 +1,4 @@
-"""What the rehearsal tests put into a cluster beside the stack, and how they look at its nodes."""
+"""Objects that the rehearsal tests create beside the stack, and reads of the cluster's nodes."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from rehearsal.lab.fixture import StackFixture, wait_until
 def deployment(
     name: str, *, replicas: int = 1, resource: str = "nvidia.com/gpu", on: str | None = None
 ) -> str:
-    """Pods that each hold one of a resource, on one node or anywhere; as JSON."""
+    """A Deployment, as JSON, whose pods each request one of a resource, on one node or on any."""
     labels = {"app": name}
     container = {"name": "main", "image": "none", "resources": {"limits": {resource: "1"}}}
     selector = {"nodeSelector": {"kubernetes.io/hostname": on}} if on else {}
@@ -30,62 +30,62 @@ def deployment(
     )
 
 
-def pods(stage: StackFixture, name: str) -> dict[str, dict[str, Any]]:
-    """A Deployment's pods, each by the identity that no other ever has."""
-    found = stage.get("pods", "--selector", f"app={name}")["items"]
+def pods(cluster: StackFixture, name: str) -> dict[str, dict[str, Any]]:
+    """A Deployment's pods by UID."""
+    found = cluster.get("pods", "--selector", f"app={name}")["items"]
     return {pod["metadata"]["uid"]: pod for pod in found}
 
 
-def phases(stage: StackFixture, name: str) -> list[str]:
-    """What a Deployment's pods are doing, sorted."""
-    return sorted(pod["status"]["phase"] for pod in pods(stage, name).values())
+def phases(cluster: StackFixture, name: str) -> list[str]:
+    """The phases of a Deployment's pods, sorted."""
+    return sorted(pod["status"]["phase"] for pod in pods(cluster, name).values())
 
 
-def unscheduled(stage: StackFixture, name: str) -> str:
-    """The scheduler's words about a Deployment's pods that have no node."""
-    conditions = [one for pod in pods(stage, name).values() for one in pod["status"].get("conditions", [])]
+def unscheduled(cluster: StackFixture, name: str) -> str:
+    """The scheduler's messages about a Deployment's pods that have no node."""
+    conditions = [one for pod in pods(cluster, name).values() for one in pod["status"].get("conditions", [])]
     return "; ".join(one.get("message", "") for one in conditions if one["type"] == "PodScheduled")
 
 
-def may_not_go(stage: StackFixture, name: str) -> None:
-    """A disruption budget for a Deployment with one pod, which has to be running."""
+def forbid_eviction(cluster: StackFixture, name: str) -> None:
+    """Makes a PodDisruptionBudget that forbids to evict the one running pod of a Deployment."""
     budget = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": name}}},
     }
-    stage.kubectl("apply", "--filename", "-", stdin=json.dumps(budget))
+    cluster.kubectl("apply", "--filename", "-", stdin=json.dumps(budget))
     healthy = ("get", "pdb", name, "--output", "jsonpath={.status.currentHealthy}")
-    wait_until("a budget that counts its pod", lambda: stage.kubectl(*healthy) == "1")
+    wait_until("a budget that counts its pod", lambda: cluster.kubectl(*healthy) == "1")
 
 
-def offered(stage: StackFixture, node: str) -> dict[str, str]:
-    """What of a node's resources is NVIDIA's and not 0."""
-    allocatable = stage.get("node", node)["status"]["allocatable"]
+def offered(cluster: StackFixture, node: str) -> dict[str, str]:
+    """NVIDIA's resources that a node has allocatable, without those that are 0."""
+    allocatable = cluster.get("node", node)["status"]["allocatable"]
     return {
         name: count for name, count in allocatable.items() if name.startswith("nvidia.com/") and count != "0"
     }
 
 
-def label(stage: StackFixture, node: str, name: str) -> str | None:
-    """A node's label of NVIDIA's."""
-    return stage.get("node", node)["metadata"]["labels"].get(f"nvidia.com/{name}")
+def label(cluster: StackFixture, node: str, name: str) -> str | None:
+    """The value of a node's label nvidia.com/<name>."""
+    return cluster.get("node", node)["metadata"]["labels"].get(f"nvidia.com/{name}")
 
 
-def untouched(stage: StackFixture, node: str) -> dict[str, Any]:
-    """What changes when a node's plugin or feature discovery starts or reads its file again."""
+def plugin_state(cluster: StackFixture, node: str) -> dict[str, Any]:
+    """Values that change when a node's device plugin or feature discovery restarts or reloads its file."""
     on_it = ("--namespace", "gpu-operator", "--field-selector", f"spec.nodeName={node}")
     starts = {
         pod["metadata"]["uid"]: [c["restartCount"] for c in pod["status"].get("containerStatuses", [])]
-        for pod in stage.get("pods", *on_it)["items"]
+        for pod in cluster.get("pods", *on_it)["items"]
     }
-    return {"starts": starts, "read": label(stage, node, "gfd.timestamp")}
+    return {"starts": starts, "read": label(cluster, node, "gfd.timestamp")}
 
 
-def out_of_use(stage: StackFixture, node: str) -> bool:
-    """Whether this program has cordoned it. Raises AssertionError where half of that is to be seen."""
-    found = stage.get("node", node)
+def cordoned_by_drain(cluster: StackFixture, node: str) -> bool:
+    """Whether the program's drain has cordoned a node: annotation and cordon must agree."""
+    found = cluster.get("node", node)
     marked = "k3s-gpu-sharing/vacated" in found["metadata"].get("annotations", {})
     assert marked == found["spec"].get("unschedulable", False)
     return marked

@@ -8,7 +8,7 @@ import pytest
 
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
-from rehearsal.tests.e2e.objects import label, offered, untouched
+from rehearsal.tests.e2e.objects import label, offered, plugin_state
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 OLDER, OURS, PATCH, MINOR = K3S_RELEASES
@@ -168,12 +168,12 @@ def test_another_profile_for_one_node_leaves_the_others_alone(cluster: StackFixt
     gpu = {**pools["rtx"]["gpu"], "profile": "none"}
     pools["whole"] = {**pools["rtx"], "hosts": {moved: AGENTS[moved]}, "gpu": gpu}
     cluster.config["workloads"][WORKLOAD]["pool"] = "rtx"
-    before, k3s = {name: untouched(cluster, name) for name in others}, starts(cluster, machines)
+    before, k3s = {name: plugin_state(cluster, name) for name in others}, starts(cluster, machines)
     # The nodes' labels, the gate, who has to be moved (nobody), the workload.
     assert cluster.up()["update"] == len(AGENTS) + 3
     assert offered(cluster, moved) == {"nvidia.com/gpu": "1"}
     assert label(cluster, moved, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
-    assert {name: untouched(cluster, name) for name in others} == before
+    assert {name: plugin_state(cluster, name) for name in others} == before
     assert starts(cluster, machines) == k3s
     with_pods = {pod["spec"]["nodeName"] for pod in cluster.get("pods", "-l", f"app={WORKLOAD}")["items"]}
     assert with_pods <= set(others)

@@ -15,15 +15,15 @@ from rehearsal.lab import machine_records
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.objects import (
+    cordoned_by_drain,
     deployment,
+    forbid_eviction,
     label,
-    may_not_go,
     offered,
-    out_of_use,
     phases,
+    plugin_state,
     pods,
     unscheduled,
-    untouched,
 )
 
 RTX, A100 = "gpu-1", "gpu-2"
@@ -136,17 +136,17 @@ def test_each_pool_gets_its_own_sharing_strategy(cluster: StackFixture):
 
 
 def test_a_profile_that_the_plugin_rejects_is_refused(cluster: StackFixture):
-    before = untouched(cluster, RTX), untouched(cluster, A100)
+    before = plugin_state(cluster, RTX), plugin_state(cluster, A100)
     replicas(cluster, 1)
     said = cluster.expect_failure(cluster.up)
     replicas(cluster, 6)
     assert 'NVIDIA\'s plugin stops with "number of replicas must be >= 2"' in said
-    assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
+    assert (plugin_state(cluster, RTX), plugin_state(cluster, A100)) == before
 
 
 def test_another_driver_than_declared_is_refused(cluster: StackFixture):
     """An image was chosen by what is declared; the first `up` went through with what the machines have."""
-    before = untouched(cluster, RTX), untouched(cluster, A100)
+    before = plugin_state(cluster, RTX), plugin_state(cluster, A100)
     gpu, image = cluster.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
     declared, gpu["driverVersion"] = gpu["driverVersion"], "550"
     cluster.config["workloads"] = {"newer": {"replicas": 1, "gpus": 1, "pool": "box", "image": image}}
@@ -160,7 +160,7 @@ def test_another_driver_than_declared_is_refused(cluster: StackFixture):
     ):
         assert words in said, words
     assert re.search(rf"^\W*{RTX}  .*\n\W*error: driver", said, re.MULTILINE), "the host is named"
-    assert (untouched(cluster, RTX), untouched(cluster, A100)) == before
+    assert (plugin_state(cluster, RTX), plugin_state(cluster, A100)) == before
 
 
 def test_readiness_gate_names_the_cause_on_each_node(cluster: StackFixture):
@@ -234,37 +234,37 @@ def test_printed_remedy_restores_a_deleted_cluster_policy(
 
 
 def test_sharing_is_switched_off_for_one_pool_only(cluster: StackFixture):
-    before = untouched(cluster, A100)
+    before = plugin_state(cluster, A100)
     profile(cluster, "box", "none")
     assert cluster.up()["update"] == 3  # the node's label, the gate, who has to be moved (nobody)
     assert offered(cluster, RTX) == {"nvidia.com/gpu": "1"}
     assert label(cluster, RTX, "gpu.sharing-strategy") == "none"
     assert label(cluster, RTX, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
-    assert untouched(cluster, A100) == before
+    assert plugin_state(cluster, A100) == before
 
 
 def test_a_disruption_budget_blocks_a_change_of_strategy(cluster: StackFixture):
     hold(cluster, "sharer", on=RTX)
-    may_not_go(cluster, "sharer")
-    before = untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()
+    forbid_eviction(cluster, "sharer")
+    before = plugin_state(cluster, RTX), plugin_state(cluster, A100), pods(cluster, "sharer").keys()
     cluster.config["sharing"]["profiles"]["clients"] = {"mps": slices(("nvidia.com/gpu", 4))}
     profile(cluster, "box", "clients")
     said = cluster.expect_failure(cluster.up)
     assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
     assert "their nodes are uncordoned again" in said
-    assert not out_of_use(cluster, RTX)
-    assert (untouched(cluster, RTX), untouched(cluster, A100), pods(cluster, "sharer").keys()) == before
+    assert not cordoned_by_drain(cluster, RTX)
+    assert (plugin_state(cluster, RTX), plugin_state(cluster, A100), pods(cluster, "sharer").keys()) == before
     assert label(cluster, RTX, "device-plugin.config") == "none"
 
 
 def test_mps_starts_after_a_drain_and_rejects_larger_requests(cluster: StackFixture):
-    before, old = untouched(cluster, A100), pods(cluster, "sharer")
+    before, old = plugin_state(cluster, A100), pods(cluster, "sharer")
     cluster.kubectl("delete", "pdb", "sharer")
     cluster.up()
     assert offered(cluster, RTX) == {"nvidia.com/gpu": "4"}
     assert label(cluster, RTX, "gpu.sharing-strategy") == "mps"
-    assert untouched(cluster, A100) == before
-    assert not out_of_use(cluster, RTX)
+    assert plugin_state(cluster, A100) == before
+    assert not cordoned_by_drain(cluster, RTX)
     wait_until("the pod that was moved away to run again", lambda: phases(cluster, "sharer") == ["Running"])
     assert not old.keys() & pods(cluster, "sharer").keys()
     cluster.kubectl("delete", "deployment", "sharer")
@@ -280,7 +280,7 @@ def test_mps_starts_after_a_drain_and_rejects_larger_requests(cluster: StackFixt
 
 
 def test_a_renamed_profile_with_renamed_slices_leaves_nothing_behind(cluster: StackFixture):
-    before = untouched(cluster, RTX)
+    before = plugin_state(cluster, RTX)
     profiles = cluster.config["sharing"]["profiles"]
     slicing = slices(("nvidia.com/mig-1g.5gb", 3), renameByDefault=True)
     del profiles["a100-40gb"]
@@ -295,27 +295,27 @@ def test_a_renamed_profile_with_renamed_slices_leaves_nothing_behind(cluster: St
     assert label(cluster, A100, "mig-1g.5gb.product") == "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"
     data = cluster.get("configmap", "time-slicing-config", "--namespace", "gpu-operator")["data"]
     assert not any(key.startswith("a100-40gb") for key in data)
-    assert untouched(cluster, RTX) == before
+    assert plugin_state(cluster, RTX) == before
 
 
 def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
     hold(cluster, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
-    may_not_go(cluster, "holder")
-    before = offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)
+    forbid_eviction(cluster, "holder")
+    before = offered(cluster, A100), plugin_state(cluster, A100), plugin_state(cluster, RTX)
     del cluster.config["pools"]["a100"]["gpu"]["mig"]
     profile(cluster, "a100", "none")
     said = cluster.expect_failure(cluster.up)
     assert "after 8 s these pods still hold GPUs; their nodes are uncordoned again" in said
     assert f"{A100}: pod default/holder-" in said and "disruption budget" in said
-    assert not out_of_use(cluster, A100)
-    assert (offered(cluster, A100), untouched(cluster, A100), untouched(cluster, RTX)) == before
+    assert not cordoned_by_drain(cluster, A100)
+    assert (offered(cluster, A100), plugin_state(cluster, A100), plugin_state(cluster, RTX)) == before
 
     cluster.kubectl("delete", "pdb", "holder")
     old = pods(cluster, "holder")
     cluster.up()
     assert offered(cluster, A100) == {"nvidia.com/gpu": "1"}
     assert label(cluster, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
-    assert not out_of_use(cluster, A100) and untouched(cluster, RTX) == before[2]
+    assert not cordoned_by_drain(cluster, A100) and plugin_state(cluster, RTX) == before[2]
     # Nobody offers what it asks for any more; nothing else keeps it from running.
     wanted = "1 Insufficient nvidia.com/mig-3g.20gb"
     wait_until(f"a pod of which is said: {wanted}", lambda: wanted in unscheduled(cluster, "holder"))
@@ -325,7 +325,7 @@ def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
 
 def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
     hold(cluster, "holder", on=A100)
-    before = untouched(cluster, RTX)
+    before = plugin_state(cluster, RTX)
     gpu = cluster.config["pools"]["a100"]["gpu"]
     gpu["mig"] = {"1g.5gb": 7}
     profile(cluster, "a100", "cut")
@@ -338,13 +338,13 @@ def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
         "expected: 0: its GPUs go by another name",
     ):
         assert words in said, words
-    assert out_of_use(cluster, A100)
+    assert cordoned_by_drain(cluster, A100)
     wait_until("the pod to wait", lambda: "1 node(s) were unschedulable" in unscheduled(cluster, "holder"))
 
     gpu["mig"] = CUT
     cluster.up()
     assert offered(cluster, A100)["nvidia.com/mig-1g.5gb.shared"] == "6"
-    assert not out_of_use(cluster, A100) and untouched(cluster, RTX) == before
+    assert not cordoned_by_drain(cluster, A100) and plugin_state(cluster, RTX) == before
     cluster.kubectl("delete", "deployment", "holder")
 
 

@@ -130,8 +130,13 @@ def test_counters_of_the_packet_filter_are_parsed() -> None:
 def test_scripts_of_a_stack_know_their_predecessors() -> None:
     graph = plan.planned(ROOT / "Pulumi.dev.yaml", "dev")
     found = {one.name: one for one in hand_run.scripts(graph)}
-    wards = {"cluster-clean-server-1", "cluster-clean-gpu-1", "cluster-leave-gpu-1", "cluster-forget-gpu-1"}
-    assert not wards & found.keys() and "cluster-upkeep-gpu-1" not in found
+    teardown_commands = {
+        "cluster-clean-server-1",
+        "cluster-clean-gpu-1",
+        "cluster-leave-gpu-1",
+        "cluster-forget-gpu-1",
+    }
+    assert not teardown_commands & found.keys() and "cluster-upkeep-gpu-1" not in found
     agent = found["cluster-agent-gpu-1"]
     assert agent.address == "10.77.0.21" and "ROLE=agent" in agent.text and agent.stdin
     assert agent.after == {"cluster-preflight", "cluster-server-server-1", "cluster-tokens"}

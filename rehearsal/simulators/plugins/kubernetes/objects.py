@@ -38,7 +38,7 @@ TAKEN_OVER: Final = {
     *(("kubectl", "Apply"), ("kubectl", "Update"), ("before-first-apply", "Update")),
     *((CREATE_MANAGER, "Update"), ("pulumi-resource-kubernetes", "Update")),
 }
-# A namespace or a custom resource's kind may come into being a moment after what needs it.
+# A namespace or a custom resource's kind may be created a moment after what needs it.
 CREATE_RETRIES: Final = 5
 
 
