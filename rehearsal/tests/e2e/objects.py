@@ -1,9 +1,11 @@
 """Objects that the rehearsal tests create beside the stack, and reads of the cluster's nodes."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.lab.fixture import StackFixture, wait_until
+from rehearsal.lab.machine_records import RunningMachine
 
 
 def deployment(
@@ -89,3 +91,9 @@ def cordoned_by_drain(cluster: StackFixture, node: str) -> bool:
     marked = "k3s-gpu-sharing/vacated" in found["metadata"].get("annotations", {})
     assert marked == found["spec"].get("unschedulable", False)
     return marked
+
+
+def k3s_starts(cluster: StackFixture, machines: Mapping[str, RunningMachine]) -> dict[str, str]:
+    """By running machine: an id that changes with each start of k3s; empty when k3s does not run."""
+    show = "systemctl show --property InvocationID --value 'k3s*'"
+    return {name: cluster.run_on(machine, show) for name, machine in machines.items() if machine.running}

@@ -1,4 +1,4 @@
-"""A cluster over time, on one stack: each test starts from where the one before it ended."""
+"""Upgrades, rollback and another profile, on one stack: each test continues where the last one ended."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
-from rehearsal.tests.e2e.objects import label, offered, plugin_state
+from rehearsal.tests.e2e.objects import offered, k3s_starts, label, plugin_state
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 OLDER, OURS, PATCH, MINOR = K3S_RELEASES
@@ -39,45 +39,39 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> Machines:
-    """The machines, with the oldest release on them."""
+    """The machines, with the oldest release installed."""
     machines = cluster.start_machines()
     cluster.up()
     return machines
 
 
 def versions(cluster: StackFixture) -> dict[str, str]:
-    """By node: what its kubelet says it is."""
+    """The kubelet's version by node."""
     nodes = cluster.get("nodes")["items"]
     return {n["metadata"]["name"]: n["status"]["nodeInfo"]["kubeletVersion"] for n in nodes}
 
 
-def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
-    """By machine: which start of k3s is running."""
-    return {
-        name: cluster.run_on(machine, "systemctl show --property InvocationID --value 'k3s*'")
-        for name, machine in machines.items()
-    }
-
-
 def pods(cluster: StackFixture) -> set[str]:
-    """The workload's pods, each by an identity that no other ever has."""
+    """The uids of the workload's pods."""
     return {pod["metadata"]["uid"] for pod in cluster.get("pods", "-l", f"app={WORKLOAD}")["items"]}
 
 
-def told(lines: list[str], what: str) -> list[tuple[str, bool]]:
-    """In the engine's order: which Command `what`-HOST began (True) or ended (False)."""
-    events = (re.search(rf" cluster-{what}-(\S+) (updating|updated)", line) for line in lines)
+def update_events(lines: list[str], command: str) -> list[tuple[str, bool]]:
+    """(host, True) when the update of the Command began, (host, False) when it ended, in the engine's
+    order.
+    """
+    events = (re.search(rf" cluster-{command}-(\S+) (updating|updated)", line) for line in lines)
     each = [(found[1], found[2] == "updating") for found in events if found]
     return list(dict.fromkeys(each))  # the engine repeats itself with every line of a Command
 
 
 def test_upgrade_that_skips_a_minor_version_is_refused(cluster: StackFixture, machines: Machines):
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
     cluster.config["k3s"]["version"] = MINOR
     said = cluster.expect_failure(cluster.up)
     assert f"found:    k3s {OLDER} is installed, and the stack file says {MINOR}" in said
     assert "expected: a release of v1.36" in said
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before
     assert set(versions(cluster).values()) == {OLDER}
 
 
@@ -88,7 +82,7 @@ def test_upgrade_runs_server_first_then_two_agents_at_a_time(cluster: StackFixtu
     said = cluster.output[begin:]
     assert set(versions(cluster).values()) == {OURS}
 
-    upkeeps = told(said, "upkeep")
+    upkeeps = update_events(said, "upkeep")
     assert {host for host, _ in upkeeps} == set(AGENTS) and len(upkeeps) == 2 * len(AGENTS)
     working, most = set(), 0
     for host, began in upkeeps:
@@ -99,7 +93,7 @@ def test_upgrade_runs_server_first_then_two_agents_at_a_time(cluster: StackFixtu
     lines = [line for line in said if milestones.search(line)]
     assert f"cluster-server-{SERVER} updated" in lines[0] and f"cluster-server-{SERVER}" not in lines[1]
 
-    # The pods were moved off each node, none was left cordoned, and the old database is at hand.
+    # The pods were moved off each node, none was left cordoned_by_drain, and the old database is at hand.
     assert not pods_before & pods(cluster)
     assert not [n for n in cluster.get("nodes")["items"] if n["spec"].get("unschedulable")]
     snapshot = f"/var/lib/rancher/k3s/server/snapshots/{OLDER}.tar"
@@ -114,10 +108,10 @@ def test_a_new_container_toolkit_restarts_k3s_once(cluster: StackFixture, machin
         " printf '#!/bin/sh\n' >nvidia-container-runtime; chmod +x nvidia-container-runtime",
     )
     for generation, restarted in ((1, {SERVER}), (2, set())):  # every converge runs again
-        before = starts(cluster, machines)
+        before = k3s_starts(cluster, machines)
         cluster.config["k3s"]["generation"] = generation
         cluster.up_k3s_only()
-        after = starts(cluster, machines)
+        after = k3s_starts(cluster, machines)
         assert {name for name in after if after[name] != before[name]} == restarted
 
 
@@ -142,7 +136,7 @@ def test_upgrade_stops_at_a_blocked_drain_and_continues_later(cluster: StackFixt
 
 
 def test_documented_rollback_to_a_snapshot_and_its_version(cluster: StackFixture, machines: Machines):
-    """As docs/guides/operations.md says it."""
+    """Follows docs/guides/operations.md."""
     cluster.kubectl("create", "configmap", "made-after-the-snapshot")
     cluster.config["k3s"].update(version=OURS, drainOnPatch=False)
     said = cluster.expect_failure(cluster.up)
@@ -162,19 +156,19 @@ def test_documented_rollback_to_a_snapshot_and_its_version(cluster: StackFixture
 
 
 def test_another_profile_for_one_node_leaves_the_others_alone(cluster: StackFixture, machines: Machines):
-    """It goes to another pool; and the workload stays where it is from now on, in its own."""
+    """The node moves to another pool; the workload is restricted to its own pool from now on."""
     pools, (*others, moved) = cluster.config["pools"], AGENTS
     pools["rtx"]["hosts"] = {name: AGENTS[name] for name in others}
     gpu = {**pools["rtx"]["gpu"], "profile": "none"}
     pools["whole"] = {**pools["rtx"], "hosts": {moved: AGENTS[moved]}, "gpu": gpu}
     cluster.config["workloads"][WORKLOAD]["pool"] = "rtx"
-    before, k3s = {name: plugin_state(cluster, name) for name in others}, starts(cluster, machines)
+    before, k3s = {name: plugin_state(cluster, name) for name in others}, k3s_starts(cluster, machines)
     # The nodes' labels, the gate, who has to be moved (nobody), the workload.
     assert cluster.up()["update"] == len(AGENTS) + 3
     assert offered(cluster, moved) == {"nvidia.com/gpu": "1"}
     assert label(cluster, moved, "gpu.product") == "NVIDIA-GeForce-RTX-2080-Ti"
     assert {name: plugin_state(cluster, name) for name in others} == before
-    assert starts(cluster, machines) == k3s
+    assert k3s_starts(cluster, machines) == k3s
     with_pods = {pod["spec"]["nodeName"] for pod in cluster.get("pods", "-l", f"app={WORKLOAD}")["items"]}
     assert with_pods <= set(others)
     labelled = cluster.get("nodes", "--selector", "k3s-gpu-sharing/pool=rtx")["items"]

@@ -1,4 +1,4 @@
-"""What a person types, on the stack file with one machine that is server and GPU node at once."""
+"""The commands of the Makefile, with one machine that is server and GPU node at once."""
 
 import re
 from collections.abc import Iterator

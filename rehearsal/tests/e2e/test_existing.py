@@ -1,4 +1,4 @@
-"""A cluster that is there already: made by one stack, known to another by a person's kubeconfig alone."""
+"""An existing cluster: created by one stack, used by another one through a user's kubeconfig."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ MARKS = ("nvidia.com/device-plugin.config", "accelerator")
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    """k3s alone on one machine with a card, as the article's reader has it."""
+    """k3s without the operator, on one machine with a card."""
     config = stack_config("single")
     pool = next(iter(config["pools"].values()))
     pool["hosts"] = {NODE: "10.77.0.60"}
@@ -37,7 +37,7 @@ def machine(theirs: StackFixture) -> RunningMachine:
 
 @pytest.fixture(scope="module")
 def own(theirs: StackFixture, machine: RunningMachine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's kubeconfig, with the cluster in it beside another one."""
+    """A user's kubeconfig with this cluster and another one."""
     file = tmp_path_factory.mktemp("own") / "config"
     file.write_text("clusters:\n- name: other\n  cluster:\n    server: https://nowhere.example.org\n")
     kubeconfig(file, "--stack", "theirs", "--from", str(theirs.stack.kubeconfig))
@@ -52,7 +52,7 @@ def kubeconfig(file: Path, *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def ours(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    """The stack that shares its card."""
+    """The stack that shares the card of the existing cluster."""
     config = stack_config("single")
     (pool,) = config["pools"].values()
     given = {"kubeconfig": {"file": str(own), "context": "theirs"}}

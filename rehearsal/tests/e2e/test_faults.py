@@ -42,7 +42,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> dict[str, RunningMachine]:
-    """The machines. One has files of others that the operator's own lie beside."""
+    """The machines. One of them has a foreign file next to the operator's."""
     machines = cluster.start_machines()
     theirs = "/etc/containerd/conf.d/99-nvidia.toml"
     cluster.run_on(machines[AGENT], f"mkdir -p $(dirname {theirs}) && echo theirs >{theirs}")

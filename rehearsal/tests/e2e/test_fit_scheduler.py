@@ -1,4 +1,4 @@
-"""The arithmetic before the real kube-scheduler: hundreds of random stacks on Nodes that are objects alone.
+"""The fit against the real kube-scheduler: random stacks on Nodes that exist as objects only.
 
 All stacks stand in one cluster at one time. Their pods select on their own stack's nodes, so they do not
 disturb each other, and yet every node is in every message.
@@ -50,7 +50,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stack:
-    """A random stack, its Nodes, and pods of others that are there before it."""
+    """A random stack, its Nodes, and foreign pods that exist before it."""
 
     settings: s.Settings
     nodes: list[Object]
@@ -58,7 +58,7 @@ class Stack:
 
 
 def random_stack(name: str, random: Random) -> Stack:
-    """Few nodes and pods, about as many as there is room for: where mistakes would show."""
+    """A stack with few nodes, and about as many pods as fit, where mistakes are visible."""
     slices = {"two": 2, "three": 3, "six": 6, "renamed": 4}
     profiles: Object = {
         key: {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": number}]}}
@@ -115,7 +115,7 @@ def _workload(stack: str, nodes: Sequence[Object], random: Random) -> Object:
 
 
 def _others(stack: str, nodes: Sequence[Object], random: Random) -> list[Object]:
-    """Now and then somebody else's pod has taken one of a node's devices."""
+    """Foreign pods, which hold a device on some of the nodes."""
     found = []
     for node in nodes:
         names = [key for key, n in node["status"]["allocatable"].items() if "/" in key and n != "0"]
@@ -149,7 +149,7 @@ def _pods(stack: Stack) -> list[Object]:
 
 
 def _create(client: httpx2.Client, path: str, objects: Iterable[Object]) -> None:
-    """Several at a time, about in this order. Raises with what the API server said."""
+    """Creates objects, several at a time. Raises AssertionError with the API server's answer."""
 
     def post(one: Object) -> None:
         answer = client.post(path, json=one)
@@ -165,7 +165,7 @@ def _wait_for_account(client: httpx2.Client) -> None:
 
 
 def _wait(missing: Callable[[], str | None]) -> None:
-    """Until nothing is missing. Raises TimeoutError with what was last seen."""
+    """Polls until nothing is missing. Raises TimeoutError with the last state."""
     deadline = time.monotonic() + DECIDED_SECONDS
     while last := missing():
         if time.monotonic() > deadline:
@@ -174,7 +174,7 @@ def _wait(missing: Callable[[], str | None]) -> None:
 
 
 def _decided(client: httpx2.Client) -> dict[str, list[Object]]:
-    """By workload its pods, once the scheduler has decided on each."""
+    """The pods by workload, after the scheduler has decided on all of them."""
     seen: list[Object] = []
 
     def missing() -> str | None:
@@ -194,7 +194,7 @@ def _node_of(pod: Object) -> str | None:
 
 
 def _message(pod: Object) -> str | None:
-    """What the scheduler says of a pod that goes to no node."""
+    """The scheduler's message about an unschedulable pod."""
     for condition in pod["status"].get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
             return condition["message"]
@@ -202,7 +202,7 @@ def _message(pod: Object) -> str | None:
 
 
 def _disagreements(fit: capacity.Fit, stack: Stack, found: dict[str, list[Object]]) -> list[str]:
-    """Where the scheduler did what we ruled out, or gave other reasons or counts; empty is agreement."""
+    """Where the scheduler's placement, reasons or counts differ from the fit; empty when they agree."""
     differences: list[str] = []
     pending = 0
     for name, one in stack.settings.workloads.items():

@@ -1,4 +1,4 @@
-"""The Go programs of our own: their own tests."""
+"""Runs the tests of our own Go programs."""
 
 import pytest
 

@@ -1,5 +1,4 @@
-"""How machines are reached: a login with sudo and a password, through a bastion, with host keys that are
-missing, wrong and changed; and one that never answers again."""
+"""Logins: sudo with a password, a bastion, missing, wrong and changed host keys, and a dead host."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> dict[str, RunningMachine]:
-    """The server, and an agent whose `ops` may do everything, with a password."""
+    """The server, and an agent where the user `ops` may use sudo with a password."""
     machines = cluster.start_machines()
     make = (
         "useradd --create-home --groups sudo --shell /bin/sh ops && chpasswd && "

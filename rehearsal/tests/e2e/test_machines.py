@@ -1,4 +1,4 @@
-"""The machines themselves, without a cluster on them. Needs root; makes and removes a stack of its own."""
+"""The machines without a cluster. Needs root; creates and removes a stack of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAIT_SECONDS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What the machines of these tests are made of: no stand-ins are needed."""
+    """The folders that these machines are made of, without stand-ins."""
 
     rootfs: Path
     standin: Path
@@ -33,7 +33,7 @@ class Parts:
 
 @dataclasses.dataclass(frozen=True)
 class MachinesUnderTest:
-    """The rehearsal of these tests: a server without and an agent with GPUs."""
+    """A server without GPUs and an agent with GPUs."""
 
     state: Path
     parts: Parts
@@ -46,7 +46,7 @@ class MachinesUnderTest:
 
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachinesUnderTest]:
-    """Two machines, and their state folder with a name that mount options would be split at."""
+    """Two machines. Their state folder has characters in its name that separate mount options."""
     folder = tmp_path_factory.mktemp("a: b, c")
     debian.install_missing(Progress())
     parts = Parts(rootfs.prepare(Progress()), folder / "stand in: s")
@@ -66,7 +66,7 @@ def booted(tested: MachinesUnderTest) -> dict[str, RunningMachine]:
 
 
 def until(what: str, done: Callable[[], bool]) -> None:
-    """Waits until `done` says so; a refused connection counts as not yet."""
+    """Waits until `done` returns true; a refused connection counts as false."""
     deadline = time.monotonic() + WAIT_SECONDS
     last = "no answer"
     while time.monotonic() < deadline:

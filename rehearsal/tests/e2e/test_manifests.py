@@ -1,4 +1,4 @@
-"""Every example's manifests before a real API server: its own schemas, strictly, and the CRD of the chart."""
+"""Manifests of all stack files against a real API server: strict schema validation, and the chart's CRD."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Judge:
-    """A control plane, and the two commands that talk to it."""
+    """A control plane, and kubectl and helm for it."""
 
     tools: toolbox.Tools
     kubeconfig: Path

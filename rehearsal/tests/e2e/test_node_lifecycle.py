@@ -1,4 +1,6 @@
-"""Nodes and servers over their lives, on one stack: each test starts from where the one before it ended."""
+"""Servers and nodes change, die and are restored, on one stack: each test continues where the last one
+ended.
+"""
 
 import re
 import shlex
@@ -15,6 +17,7 @@ from rehearsal.lab.engine import ROOT
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.progress import Progress
+from rehearsal.tests.e2e.objects import k3s_starts
 
 ADDRESSES = {
     **{f"server-{n}": f"10.77.0.{50 + n}" for n in range(1, 5)},
@@ -48,7 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> Machines:
-    """All machines; of the servers one alone is a host of the stack yet."""
+    """All machines; only one of the servers is a host of the stack at first."""
     more = {name: ADDRESSES[name] for name in ("server-2", "server-3", "server-4")}
     cluster.config["pools"]["spare"] = {"role": "agent", "hosts": more}
     machines = cluster.start_machines()
@@ -57,14 +60,8 @@ def machines(cluster: StackFixture) -> Machines:
     return machines
 
 
-def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
-    """By machine: which start of k3s is running."""
-    show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: cluster.run_on(machine, show) for name, machine in machines.items() if machine.running}
-
-
-def about(cluster: StackFixture, name: str) -> tuple[dict[str, str], set[str], set[str]]:
-    """A node's labels, its taints, and which annotations of ours it has."""
+def node_metadata(cluster: StackFixture, name: str) -> tuple[dict[str, str], set[str], set[str]]:
+    """A node's labels, its taints, and the names of our annotations on it."""
     node = cluster.get("node", name)
     taints = {f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in node["spec"].get("taints", [])}
     notes = {key for key in node["metadata"]["annotations"] if key.startswith(OURS)}
@@ -72,7 +69,7 @@ def about(cluster: StackFixture, name: str) -> tuple[dict[str, str], set[str], s
 
 
 def nodes(cluster: StackFixture) -> dict[str, tuple[bool, str]]:
-    """By name: whether it is Ready, and the id of its machine."""
+    """By node: whether it is Ready, and its machine-id."""
     return {
         node["metadata"]["name"]: (
             any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"]),
@@ -83,14 +80,14 @@ def nodes(cluster: StackFixture) -> dict[str, tuple[bool, str]]:
 
 
 def members(cluster: StackFixture) -> set[str]:
-    """The servers that etcd itself counts."""
+    """The servers that are members of etcd."""
     prefix = "etcd.k3s.cattle.io/node-name"
     items = cluster.get("nodes", "--selector", "node-role.kubernetes.io/etcd")["items"]
     return {node["metadata"]["name"] for node in items if prefix in node["metadata"]["annotations"]}
 
 
 def documented(heading: str) -> list[str]:
-    """The commands that docs/guides/operations.md gives under a heading, block by block."""
+    """The shell blocks under a heading of docs/guides/operations.md."""
     (part,) = re.findall(
         rf"^### {heading}\n(.*?)^##",
         (ROOT / "docs/guides/operations.md").read_text(),
@@ -100,7 +97,7 @@ def documented(heading: str) -> list[str]:
 
 
 def all_ready(cluster: StackFixture) -> bool:
-    """False as well while there is no API."""
+    """Whether all nodes are Ready; False while the API server does not answer."""
     try:
         return all(ready for ready, _ in nodes(cluster).values())
     except subprocess.CalledProcessError:
@@ -126,14 +123,14 @@ def test_documented_restore_of_a_copy_of_one_server(cluster: StackFixture, machi
 
 def test_one_server_becomes_three(cluster: StackFixture, machines: Machines):
     cluster.kubectl("create", "configmap", "made-by-one")
-    were, before = nodes(cluster), starts(cluster, machines)
+    were, before = nodes(cluster), k3s_starts(cluster, machines)
     for name in ("server-2", "server-3"):
         cluster.config["pools"]["control"]["hosts"][name] = ADDRESSES[name]
     cluster.up()
     assert members(cluster) == {"server-1", "server-2", "server-3"}
     are = nodes(cluster)
     assert all(ready for ready, _ in are.values()) and {name: are[name] for name in were} == were
-    assert starts(cluster, machines)["gpu-1"] == before["gpu-1"]
+    assert k3s_starts(cluster, machines)["gpu-1"] == before["gpu-1"]
     assert "made-by-one" in configmaps(cluster)
     assert cluster.run_on(machines["server-1"], "ls /var/lib/rancher/k3s/server/db/state.db*").endswith(
         ".migrated"
@@ -141,19 +138,19 @@ def test_one_server_becomes_three(cluster: StackFixture, machines: Machines):
 
 
 def test_own_labels_and_taints_change_and_foreign_ones_stay(cluster: StackFixture, machines: Machines):
-    labels, taints, _ = about(cluster, "gpu-1")
+    labels, taints, _ = node_metadata(cluster, "gpu-1")
     assert (labels["zone"], labels["team"], taints) == ("a", "red", {"team=red:NoSchedule"})
-    assert about(cluster, "server-2")[0]["node-role.kubernetes.io/boss"] == "true"
+    assert node_metadata(cluster, "server-2")[0]["node-role.kubernetes.io/boss"] == "true"
     cluster.kubectl("label", "node", "gpu-1", "server-2", "theirs=1")
     cluster.kubectl("taint", "node", "gpu-1", "theirs=1:NoSchedule")
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
 
     pools = cluster.config["pools"]
     pools["rtx"].update(labels={"zone": "b", "rack": "7"}, taints=["spot:NoSchedule"])
     pools["rtx"]["hosts"]["gpu-1"] = {"address": ADDRESSES["gpu-1"], "labels": {"disk": "ssd"}}
     del pools["control"]["labels"]
     cluster.up()
-    labels, taints, _ = about(cluster, "gpu-1")
+    labels, taints, _ = node_metadata(cluster, "gpu-1")
     assert {key: labels.get(key) for key in ("zone", "rack", "disk", "team", "theirs")} == {
         "zone": "b",
         "rack": "7",
@@ -162,7 +159,7 @@ def test_own_labels_and_taints_change_and_foreign_ones_stay(cluster: StackFixtur
         "theirs": "1",
     }
     assert taints == {"spot=:NoSchedule", "theirs=1:NoSchedule"}
-    labels, _, notes = about(cluster, "server-2")
+    labels, _, notes = node_metadata(cluster, "server-2")
     assert "node-role.kubernetes.io/boss" not in labels and labels["theirs"] == "1"
     assert notes == {f"{OURS}host-key"}
 
@@ -170,14 +167,14 @@ def test_own_labels_and_taints_change_and_foreign_ones_stay(cluster: StackFixtur
         del pools["rtx"][key]
     pools["rtx"]["hosts"]["gpu-1"] = ADDRESSES["gpu-1"]
     cluster.up()
-    labels, taints, notes = about(cluster, "gpu-1")
+    labels, taints, notes = node_metadata(cluster, "gpu-1")
     assert not labels.keys() & {"zone", "rack", "disk"} and labels["theirs"] == "1"
     assert (taints, notes) == ({"theirs=1:NoSchedule"}, {f"{OURS}host-key"})
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before
 
 
 def empty(cluster: StackFixture, *gone: RunningMachine) -> None:
-    """Takes machines away with their disks and host keys."""
+    """Removes machines with their disks and host keys."""
     nspawn.power_off(gone)
     for machine in gone:
         nspawn.remove(machine)
@@ -185,8 +182,8 @@ def empty(cluster: StackFixture, *gone: RunningMachine) -> None:
 
 
 def test_reinstalled_machines_rejoin_under_their_names(cluster: StackFixture, machines: Machines):
-    """A server and an agent, under their old names; beside them one that only has another host key."""
-    before, were = starts(cluster, machines), nodes(cluster)
+    """A server and an agent are reinstalled; another server only gets a new host key."""
+    before, were = k3s_starts(cluster, machines), nodes(cluster)
     empty(cluster, machines["server-3"], machines["gpu-1"])
     cluster.run_on(
         machines["server-2"],
@@ -203,7 +200,7 @@ def test_reinstalled_machines_rejoin_under_their_names(cluster: StackFixture, ma
     assert are.keys() == were.keys() and all(ready for ready, _ in are.values())
     assert {name for name in are if are[name] != were[name]} == {"server-3", "gpu-1"}
     assert members(cluster) == {"server-1", "server-2", "server-3"}
-    after = starts(cluster, machines)
+    after = k3s_starts(cluster, machines)
     assert {name for name in before if after[name] != before[name]} == {"server-3", "gpu-1"}
     assert set(cluster.up()) == {"same"}
 
@@ -216,11 +213,11 @@ def test_a_deleted_node_registers_again(cluster: StackFixture, machines: Machine
 
 
 def test_three_servers_to_one_is_refused_before_any_change(cluster: StackFixture, machines: Machines):
-    before, hosts = starts(cluster, machines), dict(cluster.config["pools"]["control"]["hosts"])
+    before, hosts = k3s_starts(cluster, machines), dict(cluster.config["pools"]["control"]["hosts"])
     cluster.config["pools"]["control"]["hosts"] = {"server-1": ADDRESSES["server-1"]}
     said = cluster.expect_failure(cluster.up)
     assert "the cluster also server-2 server-3 as servers: etcd cannot go from several members to one" in said
-    assert starts(cluster, machines) == before and members(cluster) == set(hosts)
+    assert k3s_starts(cluster, machines) == before and members(cluster) == set(hosts)
     cluster.config["pools"]["control"]["hosts"] = hosts
 
 
@@ -266,7 +263,7 @@ def test_back_to_a_snapshot_of_etcd_as_it_is_documented(cluster: StackFixture, m
 def test_documented_recovery_from_a_lost_majority(cluster: StackFixture, machines: Machines):
     cluster.kubectl("create", "configmap", "made-by-three")
     hosts = cluster.config["pools"]["control"]["hosts"]
-    before, (_, *dead) = starts(cluster, machines), sorted(hosts)
+    before, (_, *dead) = k3s_starts(cluster, machines), sorted(hosts)
     for name in dead:
         nspawn.power_cut(machines[name])
     (commands,) = documented("A lost majority")
@@ -281,7 +278,7 @@ def test_documented_recovery_from_a_lost_majority(cluster: StackFixture, machine
     for name in dead:
         del hosts[name]
     cluster.up()
-    assert starts(cluster, machines)["gpu-1"] == before["gpu-1"]
+    assert k3s_starts(cluster, machines)["gpu-1"] == before["gpu-1"]
 
 
 def test_a_lost_state_restarts_nothing_and_knows_its_labels(cluster: StackFixture, machines: Machines):
@@ -289,11 +286,11 @@ def test_a_lost_state_restarts_nothing_and_knows_its_labels(cluster: StackFixtur
     rtx["labels"] = {"zone": "c"}
     cluster.up()
     cluster.kubectl("label", "--overwrite", "node", "gpu-1", "theirs=2")
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
     shutil.rmtree(cluster.stack.folder / "engine")
     cluster.stack.install_plugins(cluster.tools, Progress())
     del rtx["labels"]
     assert set(cluster.up()) == {"create"}
-    labels, _, _ = about(cluster, "gpu-1")
+    labels, _, _ = node_metadata(cluster, "gpu-1")
     assert "zone" not in labels and labels["theirs"] == "2"
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before

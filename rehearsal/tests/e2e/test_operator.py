@@ -1,4 +1,4 @@
-"""The operator over time: releases, their CRDs, upgrades that were cut off, what NVIDIA does not support."""
+"""The operator's releases: upgrades with their CRDs, unsupported and interrupted upgrades, a lost state."""
 
 import base64
 import gzip
@@ -34,7 +34,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 
 def chart(folder: Path, version: str) -> str:
-    """The stand-in chart as another release of it, whose CRD has a field called like it."""
+    """A copy of the stand-in chart with another version, whose CRD has a field with the version as its
+    name.
+    """
     copy = Path(shutil.copytree(ROOT / "rehearsal/simulators/chart", folder / "chart"))
     about, crd = copy / "Chart.yaml", copy / "crds/clusterpolicies.nvidia.com.yaml"
     about.write_text(about.read_text().replace("v26.3.3", version))
@@ -45,12 +47,12 @@ def chart(folder: Path, version: str) -> str:
 
 
 def fields(crd: dict[str, Any]) -> dict[str, Any]:
-    """What the CRD knows of a ClusterPolicy's spec."""
+    """The fields of a ClusterPolicy's spec in the CRD."""
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
 def revisions(cluster: StackFixture) -> dict[str, str]:
-    """By revision of the release: its status."""
+    """The status of the release by revision."""
     found = cluster.get("secrets", *OPERATOR, "--selector", RELEASES)["items"]
     return {one["metadata"]["labels"]["version"]: one["metadata"]["labels"]["status"] for one in found}
 
@@ -74,8 +76,8 @@ def test_operator_upgrades_one_major_release_with_its_crds(cluster: StackFixture
     assert "v25.10.1" in known and "v25.3.4" not in known
 
 
-def cut_off(cluster: StackFixture) -> None:
-    """Leaves the release as a client leaves it that is killed in the middle of an upgrade."""
+def interrupt_upgrade(cluster: StackFixture) -> None:
+    """Puts the release into the state that a client leaves when it is killed during an upgrade."""
     name = "sh.helm.release.v1.gpu-operator.v"
     secret = cluster.get("secret", *OPERATOR, f"{name}2")
     release: dict[str, Any] = json.loads(
@@ -91,7 +93,7 @@ def cut_off(cluster: StackFixture) -> None:
 
 
 def test_printed_remedy_repairs_an_interrupted_operator_upgrade(cluster: StackFixture, tmp_path: Path):
-    cut_off(cluster)
+    interrupt_upgrade(cluster)
     cluster.config["gpuOperator"] |= {"chart": chart(tmp_path, "v26.3.3"), "removeCrds": True}
     said = cluster.expect_failure(cluster.up)
     assert "an operation on the release gpu-operator/gpu-operator was cut off" in said
@@ -117,7 +119,7 @@ def test_crds_are_removed_on_request_and_installed_again(cluster: StackFixture):
 def test_documented_recovery_from_a_lost_state_restarts_no_k3s(
     cluster: StackFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    """As docs/guides/troubleshooting.md says it: the operator's release alone cannot be taken over."""
+    """Follows docs/guides/troubleshooting.md: only the operator's release cannot be taken over."""
     start = "systemctl show --property InvocationID --value k3s"
     (machine,) = machine_records.status("box")
     before = cluster.run_on(machine, start)

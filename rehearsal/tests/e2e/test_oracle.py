@@ -1,4 +1,4 @@
-"""Sharing files, good and broken, by the thousand: we agree with NVIDIA's own parser, or say why we do not.
+"""Thousands of valid and broken sharing files: the settings agree with NVIDIA's own parser, or are stricter.
 
 The parser is the device plugin's (k8s-device-plugin/api/config/v1, v0.19.0), asked through tests/oracle.
 """
@@ -35,7 +35,7 @@ WAYS = ("timeSlicing", "mps")
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a file comes to: how it shares, and each shared resource with its new name and its slices."""
+    """The meaning of a file: its strategy, and each shared resource with its new name and its slices."""
 
     strategy: str
     mig_strategy: str
@@ -43,12 +43,12 @@ class Meaning:
     shared: tuple[tuple[str, str, int], ...]
 
 
-# What NVIDIA's parser lets through and we do not: which of our problems, and why
+# What NVIDIA's parser accepts and the settings refuse: the problem, and why
 
 
 @dataclass(frozen=True)
 class Stricter:
-    """We refuse for `because`; `tells` knows the problems."""
+    """A reason for being stricter; `tells` recognises its problems."""
 
     because: str
     tells: Callable[[s.Problem], bool]
@@ -93,11 +93,11 @@ STRICTER = {
 }
 
 
-# Files, from a good one by slips
+# Files: valid ones, and ones with mistakes
 
 
 def good(rng: random.Random) -> dict[str, Any]:
-    """A profile, as below `sharing` of the plugin's file, with `migStrategy` beside."""
+    """A valid profile: the section `sharing` of the plugin's file, and `migStrategy`."""
     if rng.random() < 0.05:
         return {}
     way = rng.choice(WAYS)
@@ -159,7 +159,7 @@ THINGS = [None, [], {}, "x", 1, True, [None], [[]], ["gpu"]]
 
 
 def slip(profile: dict[str, Any], rng: random.Random) -> None:
-    """One change of the kind that people make, or that nobody makes."""
+    """Makes one mistake in a profile, likely or unlikely."""
     ways = [way for way in WAYS if isinstance(profile.get(way), dict)]
     shared = profile[rng.choice(ways)] if ways else profile
     entries = shared.get("resources")
@@ -201,7 +201,7 @@ def slip(profile: dict[str, Any], rng: random.Random) -> None:
 
 
 def profiles() -> list[dict[str, Any]]:
-    """As many as FILES, the same in every run: a third of them good, the others with one slip or several."""
+    """FILES profiles, the same in every run: a third of them valid, the others with one or two mistakes."""
     rng = random.Random("sharing files")
     made = []
     for number in range(FILES):
@@ -213,17 +213,17 @@ def profiles() -> list[dict[str, Any]]:
 
 
 def as_plugin_file(profile: dict[str, Any]) -> str:
-    """The profile as its writer would have given it to the plugin."""
+    """The profile as a file for the plugin."""
     sharing = {key: value for key, value in profile.items() if key != "migStrategy"}
     flags = {"flags": {"migStrategy": profile["migStrategy"]}} if "migStrategy" in profile else {}
     return yaml.safe_dump({"version": "v1", **flags, "sharing": sharing}, sort_keys=False)
 
 
-# The two judges
+# The two parsers
 
 
 def asked(oracle: Path, texts: Iterable[str]) -> list[Meaning | str]:
-    """For each file: what it means, or the plugin's words."""
+    """For each file its meaning, or the plugin's error."""
     lines = "".join(json.dumps(text) + "\n" for text in texts)
     said = subprocess.run(
         [oracle], input=lines, capture_output=True, text=True, timeout=300, check=True
@@ -239,7 +239,7 @@ def _meaning(said: dict[str, Any]) -> Meaning | str:
 
 
 def ours(profile: dict[str, Any]) -> s.Profile | list[s.Problem]:
-    """The profile as the settings read it, or all that is wrong with it."""
+    """The profile as the settings parse it, or its problems."""
     try:
         parsed = s.parse(with_({"sharing/profiles/six": profile, "workloads": {}}))
     except s.SettingsError as refused:
@@ -248,7 +248,7 @@ def ours(profile: dict[str, Any]) -> s.Profile | list[s.Problem]:
 
 
 def meant(profile: s.Profile) -> Meaning:
-    """What the settings take a profile for."""
+    """The meaning of a profile for the settings."""
     shared = profile.shared
     if not shared:
         return Meaning("none", profile.mig_strategy or "", False, ())
@@ -288,7 +288,7 @@ def test_settings_agree_with_the_plugins_own_parser(oracle: Path):
             names = [name for name, rule in STRICTER.items() if any(map(rule.tells, mine))]
             assert names, f"we alone refuse, and no reason is named: {s.render(mine)}\n{file}"
             counts.update(names)
-    # What we write for it ourselves means the same once more.
+    # The file that we write for the plugin has the same meaning.
     assert asked(oracle, (text for text, _ in written)) == [verdict for _, verdict in written]
     print("\n".join(f"{count:>5}  {name}" for name, count in counts.most_common()))
     assert min(counts["both accept"], counts["both refuse"]) > FILES // 10

@@ -1,4 +1,4 @@
-"""What a pull request's workflow runs, on the real engine: no machine of these stack files exists."""
+"""Previews as a pull request's workflow runs them, on the real engine: no machine of the stack exists."""
 
 import asyncio
 import copy
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 
 def engine(cluster: StackFixture) -> Engine:
-    """With what runs the policy pack."""
+    """The engine with the command that runs the policy pack on PATH."""
     cluster.write_stack_file()
     plain = cluster.stack.engine(cluster.tools)
     return replace(plain, path=(*plain.path, policies.prepare(Progress())))
@@ -47,7 +47,7 @@ def test_a_preview_contacts_no_machine_and_passes_every_policy(cluster: StackFix
 
 
 def test_the_sdk_waits_for_each_registration_once(cluster: StackFixture, monkeypatch: pytest.MonkeyPatch):
-    """What `flush_registrations` is for. Under mocks the SDK registers while the program runs."""
+    """Tests `flush_registrations`. Under mocks the SDK registers while the program runs."""
     looked_at: list[int] = []
     wait = asyncio.wait
 

@@ -1,4 +1,4 @@
-"""The stand-in plugins behave as recorded from the official ones; so do the official ones, where they are."""
+"""The stand-in plugins answer as recorded from the official ones; so do the official ones, if available."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plugins_folder(
 def surroundings(
     plugins_folder: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    """One control plane for each set of plugins: what a patch leaves behind must not meet the other set."""
+    """A control plane for each set of plugins, because patches leave changes behind."""
     with place(tmp_path_factory.mktemp(plugins_folder[0])) as made:
         yield made
 

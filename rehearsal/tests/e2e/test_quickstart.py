@@ -1,4 +1,4 @@
-"""The article's cluster, step by step on one stack: each test starts from where the one before it ended."""
+"""A cluster from the first preview to destroy, on one stack: each test continues where the last one ended."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wai
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
 from rehearsal.process import run
-from rehearsal.tests.e2e.objects import deployment, label, offered, phases, unscheduled
+from rehearsal.tests.e2e.objects import deployment, offered, label, phases, unscheduled
 
 AGENT, SERVER = "gpu-1", "server-1"
 ONE_GPU_POD = json.dumps(
@@ -51,7 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module", autouse=True)
 def sampler(cluster: StackFixture) -> Iterator[leaks.Sampler]:
-    """Watches process lists and temporary files over the whole file."""
+    """Samples process lists and temporary files during all tests of this file."""
     with leaks.sampling(cluster.stack.state / "temporary") as one:
         yield one
 
@@ -62,12 +62,12 @@ def machines(cluster: StackFixture) -> dict[str, RunningMachine]:
 
 
 @pytest.fixture(scope="module")
-def untouched(cluster: StackFixture, machines: dict[str, RunningMachine]) -> dict[str, set[str]]:
-    """By machine: its files before the first `up`."""
+def files_before(cluster: StackFixture, machines: dict[str, RunningMachine]) -> dict[str, set[str]]:
+    """The files of each machine before the first `up`."""
     return {name: set(cluster.run_on(machine, LISTING).splitlines()) for name, machine in machines.items()}
 
 
-def test_first_preview_shows_everything(cluster: StackFixture, untouched):
+def test_first_preview_shows_everything(cluster: StackFixture, files_before):
     assert cluster.preview() == {"create": 28}
     assert "4 of 6 slices taken" in "\n".join(cluster.output)
 
@@ -90,7 +90,7 @@ def test_a_gpu_pod_is_pending_without_the_operator(cluster: StackFixture, machin
 
 
 def test_an_unshared_card_runs_one_pod_of_two(cluster: StackFixture, machines):
-    """The article's two pods on one card that nothing shares; the fit foretells the scheduler's words."""
+    """Two pods on one unshared card; the fit predicts the scheduler's message."""
     gpu, workloads = cluster.config["pools"]["rtx"]["gpu"], cluster.config["workloads"]
     shared, gpu["profile"] = gpu["profile"], "none"
     words = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."
@@ -128,9 +128,9 @@ def test_up_ends_with_six_slices_and_two_pods(cluster: StackFixture, machines):
 
 
 def test_a_second_up_changes_nothing(cluster: StackFixture, machines):
-    before = [starts_of(cluster, machine) for machine in machines.values()]
+    before = [k3s_start(cluster, machine) for machine in machines.values()]
     assert cluster.up() == {"same": 28}
-    assert before == [starts_of(cluster, machine) for machine in machines.values()]
+    assert before == [k3s_start(cluster, machine) for machine in machines.values()]
 
 
 def test_preview_needs_neither_machines_nor_cluster(cluster: StackFixture, machines):
@@ -150,13 +150,13 @@ def test_preview_needs_neither_machines_nor_cluster(cluster: StackFixture, machi
 
 
 def available(cluster: StackFixture) -> bool:
-    """Whether Kubernetes holds enough of the workload's pods for available."""
+    """Whether the workload's Deployment is Available."""
     conditions = cluster.get("deployment", "nvidia-plugin-test-2")["status"]["conditions"]
     return any(one["type"] == "Available" and one["status"] == "True" for one in conditions)
 
 
 def test_preview_with_refresh_shows_manual_changes(cluster: StackFixture, machines):
-    """As the workflow drift runs it."""
+    """As the drift workflow runs it."""
     assert cluster.preview(refresh=True) == {"same": 28}
     cluster.kubectl("label", "--overwrite", "node", AGENT, "accelerator=by-hand")
     try:
@@ -200,33 +200,33 @@ def test_six_slices_become_eight_without_touching_workloads(cluster: StackFixtur
 
 
 def test_a_changed_k3s_setting_replaces_no_resource(cluster: StackFixture, machines):
-    before, starts = cluster.resources(), {name: starts_of(cluster, one) for name, one in machines.items()}
+    before, starts = cluster.resources(), {name: k3s_start(cluster, one) for name, one in machines.items()}
     cluster.config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     # The server's converge and the agent's upkeep.
     assert cluster.up() == {"update": 2, "same": 26}
     after = cluster.resources()
     assert {name: r["created"] for name, r in before.items()} == {n: r["created"] for n, r in after.items()}
-    assert {name for name, one in machines.items() if starts_of(cluster, one) != starts[name]} == {
+    assert {name for name, one in machines.items() if k3s_start(cluster, one) != starts[name]} == {
         AGENT,
         SERVER,
     }
     assert "max-pods=200" in cluster.run_on(machines[AGENT], "cat /etc/rancher/k3s/config.yaml")
 
 
-def starts_of(cluster: StackFixture, machine: RunningMachine) -> str:
+def k3s_start(cluster: StackFixture, machine: RunningMachine) -> str:
     return cluster.run_on(machine, "systemctl show --property InvocationID --value 'k3s*'")
 
 
 def test_a_renamed_host_is_refused_and_its_machine_stays(cluster: StackFixture, machines):
     hosts = cluster.config["pools"]["rtx"]["hosts"]
-    start = starts_of(cluster, machines[AGENT])
+    start = k3s_start(cluster, machines[AGENT])
     hosts["gpu-a"] = hosts.pop(AGENT)
     try:
         said = cluster.expect_failure(cluster.up)
     finally:
         hosts[AGENT] = hosts.pop("gpu-a")
     assert "gpu-1" in said and "keep" in said
-    assert starts_of(cluster, machines[AGENT]) == start
+    assert k3s_start(cluster, machines[AGENT]) == start
     assert cluster.run_on(machines[AGENT], "systemctl is-active k3s-agent") == "active"
     assert cluster.up().get("same", 0) >= 26
 
@@ -237,11 +237,11 @@ def test_no_secret_is_exposed_anywhere(cluster: StackFixture, machines, sampler:
     assert leaks.scan(cluster, machines, sampler) == []
 
 
-def test_destroy_leaves_clean_machines(cluster: StackFixture, machines, untouched):
+def test_destroy_leaves_clean_machines(cluster: StackFixture, machines, files_before):
     cluster.destroy()
     assert cluster.resources() == {}
     for name, machine in machines.items():
-        left = set(cluster.run_on(machine, LISTING).splitlines()) - untouched[name]
+        left = set(cluster.run_on(machine, LISTING).splitlines()) - files_before[name]
         assert left == set(), name
         units = "systemctl list-units --all --no-legend 'k3s*'"
         assert cluster.run_on(machine, units) == ""

@@ -1,4 +1,4 @@
-"""Leaving: what is left on a machine is looked for and named, and the way out needs no cluster."""
+"""Destroy: it searches the machines, names what remains, and needs no running cluster."""
 
 from collections.abc import Iterator
 

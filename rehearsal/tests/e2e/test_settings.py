@@ -1,4 +1,4 @@
-"""What the `k3s` section says, on machines: each test starts from where the one before it ended."""
+"""Settings of the `k3s` section on machines: each test continues where the last one ended."""
 
 import hashlib
 import json
@@ -11,7 +11,8 @@ import pytest
 from rehearsal.faults import leaks
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.lab.machine_records import RunningMachine
-from rehearsal.tests.e2e.test_topology import in_order
+from rehearsal.tests.e2e.objects import k3s_starts
+from rehearsal.tests.e2e.test_topology import converge_order
 
 SERVERS = {f"server-{n}": f"10.77.0.{39 + n}" for n in (1, 2, 3)}
 AGENTS = {"gpu-1": "10.77.0.43", "gpu-2": "10.77.0.44"}
@@ -31,12 +32,12 @@ Machines = dict[str, RunningMachine]
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder on this computer; what lies in it no machine can fetch."""
+    """A folder on this computer that no machine can reach."""
     return tmp_path_factory.mktemp("releases")
 
 
 def fill(releases: Path, standins: Path) -> None:
-    """Puts the stand-in's release there, and an archive of images into it as k3s's releases have one."""
+    """Copies the stand-in's release there, and adds an archive of images like in k3s's releases."""
     shutil.copytree(standins / VERSION, releases / VERSION)
     for sums in (releases / VERSION).glob("sha256sum-*.txt"):
         archive = sums.with_name(f"k3s-airgap-images-{sums.stem.split('-')[1]}.tar.zst")
@@ -72,17 +73,11 @@ def machines(cluster: StackFixture) -> Machines:
     return machines
 
 
-def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
-    """By machine: which start of k3s is running."""
-    show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: cluster.run_on(machine, show) for name, machine in machines.items()}
-
-
 def restarted(cluster: StackFixture, machines: Machines) -> set[str]:
-    """What an `up` restarts."""
-    before = starts(cluster, machines)
+    """The machines whose k3s an `up` restarts."""
+    before = k3s_starts(cluster, machines)
     cluster.up_k3s_only()
-    after = starts(cluster, machines)
+    after = k3s_starts(cluster, machines)
     return {name for name in before if after[name] != before[name]}
 
 
@@ -130,7 +125,7 @@ def test_a_server_setting_restarts_servers_only_one_at_a_time(cluster: StackFixt
     cluster.config["k3s"]["generation"] = 1  # every converge runs again
     begin = len(cluster.output)
     assert restarted(cluster, machines) == SERVERS.keys()
-    assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
+    assert converge_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
     said = "\n".join(cluster.output[begin:])
     assert all(f"{name}: {VERSION}: has all files" in said for name in machines), "all were asked"
 
@@ -149,7 +144,7 @@ def test_removed_registries_and_proxy_restart_every_node(cluster: StackFixture, 
 
 
 def test_settings_that_need_a_new_cluster_are_refused(cluster: StackFixture, machines: Machines):
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
     for key, value, words in (
         ("secretsEncryption", False, "k3s secrets-encrypt disable"),
         ("flannelBackend", "host-gw", "another flannel-backend needs a new cluster"),
@@ -158,7 +153,7 @@ def test_settings_that_need_a_new_cluster_are_refused(cluster: StackFixture, mac
         cluster.config["k3s"][key] = value
         assert words in cluster.expect_failure(cluster.up_k3s_only)
         del cluster.config["k3s"][key]
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before
 
 
 def test_no_secret_is_exposed(cluster: StackFixture, machines: Machines):

@@ -1,4 +1,4 @@
-"""Cards shared on purpose: one stack, two pools, and what happens on one of them when the other changes."""
+"""Sharing strategies: one stack with two pools; a change of one pool leaves the other alone."""
 
 import json
 import re
@@ -18,8 +18,9 @@ from rehearsal.tests.e2e.objects import (
     cordoned_by_drain,
     deployment,
     forbid_eviction,
-    label,
     offered,
+    label,
+    plugin_state,
     phases,
     plugin_state,
     pods,
@@ -39,7 +40,7 @@ TWO_SLICES = {
         ],
     },
 }
-SOON = 5  # seconds that slices get where they cannot come anyhow
+GATE_SECONDS = 5  # timeout of the readiness gate when it must fail
 
 
 def slices(*of: tuple[str, int], **more: Any) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def slices(*of: tuple[str, int], **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    """A server with a card of its own, and an A100 that is cut into partitions."""
+    """A server with a card, and an agent with an A100 that is cut into partitions."""
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {RTX: "10.77.0.201"}
     config["pools"]["box"]["gpu"]["driverVersion"] = "580"
@@ -90,19 +91,19 @@ def replicas(cluster: StackFixture, count: int) -> None:
     cluster.config["sharing"]["profiles"]["2080ti-12gb"]["timeSlicing"]["resources"][0]["replicas"] = count
 
 
-def given_up(cluster: StackFixture) -> str:
-    """What an `up` says whose gate gives up when it is told to; its last look may take a while."""
-    cluster.config["gpuOperator"]["readyTimeoutSeconds"] = SOON
+def fail_at_the_gate(cluster: StackFixture) -> str:
+    """Runs an `up` whose readiness gate times out after GATE_SECONDS seconds; returns the output."""
+    cluster.config["gpuOperator"]["readyTimeoutSeconds"] = GATE_SECONDS
     said = cluster.expect_failure(cluster.up)
     del cluster.config["gpuOperator"]["readyTimeoutSeconds"]
     waited = re.search(r"doctor cluster after (\d+) s: ", said)
-    assert waited and SOON <= int(waited[1]) <= SOON + SNAPSHOT_SECONDS, said
+    assert waited and GATE_SECONDS <= int(waited[1]) <= GATE_SECONDS + SNAPSHOT_SECONDS, said
     return said
 
 
 def both_verdicts(cluster: StackFixture, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    """What the gate of an `up` says, and what `make doctor` says of the same."""
-    said = given_up(cluster)
+    """The output of an `up` that fails at the gate, and of `make doctor` afterwards."""
+    said = fail_at_the_gate(cluster)
     capfd.readouterr()
     assert command.doctor(cluster.stack, Progress()) == 1
     return said, capfd.readouterr().out
@@ -114,7 +115,7 @@ def ready(cluster: StackFixture, node: str) -> bool:
 
 
 def hold(cluster: StackFixture, name: str, *, on: str, resource: str = "nvidia.com/gpu") -> None:
-    """A pod of a Deployment that has a slice, a card or a partition."""
+    """Creates a Deployment with one pod that holds a slice, a card or a partition."""
     cluster.kubectl("apply", "--filename", "-", stdin=deployment(name, resource=resource, on=on))
     wait_until("a pod with a GPU", lambda: phases(cluster, name) == ["Running"])
 
@@ -145,7 +146,9 @@ def test_a_profile_that_the_plugin_rejects_is_refused(cluster: StackFixture):
 
 
 def test_another_driver_than_declared_is_refused(cluster: StackFixture):
-    """An image was chosen by what is declared; the first `up` went through with what the machines have."""
+    """A workload's image is checked against the declared driver; the machines have the one of the first
+    `up`.
+    """
     before = plugin_state(cluster, RTX), plugin_state(cluster, A100)
     gpu, image = cluster.config["pools"]["box"]["gpu"], "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"
     declared, gpu["driverVersion"] = gpu["driverVersion"], "550"
@@ -164,10 +167,10 @@ def test_another_driver_than_declared_is_refused(cluster: StackFixture):
 
 
 def test_readiness_gate_names_the_cause_on_each_node(cluster: StackFixture):
-    """One plugin does not start with its file, the other has been told to stay away."""
+    """One device plugin does not start with its file; the other node is excluded by a label."""
     cluster.kubectl("label", "node", A100, "nvidia.com/gpu.deploy.operands=false")
     break_config_map(FaultContext(cluster, {}))
-    said = given_up(cluster)
+    said = fail_at_the_gate(cluster)
     for words in (
         "found:    0",
         "the device plugin does not start with its configuration",
@@ -253,7 +256,11 @@ def test_a_disruption_budget_blocks_a_change_of_strategy(cluster: StackFixture):
     assert f"{RTX}: pod default/sharer-" in said and "disruption budget" in said
     assert "their nodes are uncordoned again" in said
     assert not cordoned_by_drain(cluster, RTX)
-    assert (plugin_state(cluster, RTX), plugin_state(cluster, A100), pods(cluster, "sharer").keys()) == before
+    assert (
+        plugin_state(cluster, RTX),
+        plugin_state(cluster, A100),
+        pods(cluster, "sharer").keys(),
+    ) == before
     assert label(cluster, RTX, "device-plugin.config") == "none"
 
 
@@ -308,7 +315,11 @@ def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
     assert "after 8 s these pods still hold GPUs; their nodes are uncordoned again" in said
     assert f"{A100}: pod default/holder-" in said and "disruption budget" in said
     assert not cordoned_by_drain(cluster, A100)
-    assert (offered(cluster, A100), plugin_state(cluster, A100), plugin_state(cluster, RTX)) == before
+    assert (
+        offered(cluster, A100),
+        plugin_state(cluster, A100),
+        plugin_state(cluster, RTX),
+    ) == before
 
     cluster.kubectl("delete", "pdb", "holder")
     old = pods(cluster, "holder")
@@ -329,7 +340,7 @@ def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
     gpu = cluster.config["pools"]["a100"]["gpu"]
     gpu["mig"] = {"1g.5gb": 7}
     profile(cluster, "a100", "cut")
-    said = given_up(cluster)
+    said = fail_at_the_gate(cluster)
     for words in (
         "found:    6",
         "expected: 21",
@@ -349,7 +360,7 @@ def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
 
 
 def deleted(said: list[str]) -> list[str]:
-    """Kinds in the order in which the engine took them away from the cluster."""
+    """The kinds in the order in which the engine deleted them."""
     found = [re.search(r"- +kubernetes:\S+:(\w+) .* deleted \(", line) for line in said]
     return [match[1] for match in found if match]
 
@@ -374,7 +385,7 @@ def test_the_operator_is_removed_and_installed_again(cluster: StackFixture):
 
 
 def test_a_node_in_maintenance_does_not_block_an_up(cluster: StackFixture):
-    """Its plugin does not come up; the gate asks for the others alone."""
+    """Its plugin does not start; the readiness gate checks the other nodes only."""
     a100 = cluster.config["pools"]["a100"]
     a100["hosts"][A100] = {"address": a100["hosts"][A100], "maintenance": True}
     a100["gpu"]["count"] = 2  # one card is out

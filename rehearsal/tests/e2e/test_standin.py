@@ -1,4 +1,4 @@
-"""The stand-in for k3s by itself, without this project's program: k3s's interface, as far as it is played."""
+"""The stand-in for k3s without this project's program: k3s's interface, as far as it is imitated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECRETS = {"token": "servers only", "agent-token": "agents only"}
 
 @dataclass(frozen=True)
 class Host:
-    """A machine, and k3s on it as an installer handles it."""
+    """A machine, and what an installer does with k3s on it."""
 
     machine: RunningMachine
     role: str = "server"
@@ -103,7 +103,7 @@ class Host:
 
 
 def version_of(server: Host, node: str) -> str:
-    """The release that a node's kubelet claims to be."""
+    """The version that a node's kubelet reports."""
     return server.kubectl(
         f"get node {node} --ignore-not-found -o jsonpath={{.status.nodeInfo.kubeletVersion}}"
     )
@@ -111,7 +111,7 @@ def version_of(server: Host, node: str) -> str:
 
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, RunningMachine]]:
-    """Machines without anything on them."""
+    """Empty machines."""
     tools = toolbox.prepare(Progress())
     state = tmp_path_factory.mktemp("standin")
     try:
@@ -123,7 +123,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runni
 
 @pytest.fixture(scope="module")
 def server(booted: dict[str, RunningMachine]) -> Host:
-    """The first server, up."""
+    """The first server, running."""
     host = Host(booted["server-1"])
     host.install(OURS, **{"cluster-init": True}, **SECRETS)
     return host.started()
@@ -131,7 +131,7 @@ def server(booted: dict[str, RunningMachine]) -> Host:
 
 @pytest.fixture(scope="module")
 def others(server: Host, booted: dict[str, RunningMachine]) -> list[Host]:
-    """Two more servers, joined one after the other."""
+    """Two more servers, which joined one after the other."""
     hosts = [Host(booted["server-2"]), Host(booted["server-3"])]
     for host in hosts:
         host.install(MINOR, server=server.url, **SECRETS)
@@ -140,7 +140,7 @@ def others(server: Host, booted: dict[str, RunningMachine]) -> list[Host]:
 
 @pytest.fixture(scope="module")
 def agent(booted: dict[str, RunningMachine]) -> Host:
-    """A machine that is to be an agent."""
+    """An empty machine for an agent."""
     return Host(booted["agent-1"], "agent")
 
 
@@ -164,7 +164,7 @@ def test_another_release_is_another_binary_and_a_restart(server: Host, agent: Ho
 
 
 def etcd(server: Host, action: str, what: object) -> Any:
-    """Changes the membership behind k3s's back."""
+    """Changes etcd's membership without k3s."""
     tls = "/var/lib/rancher/k3s/server/tls/etcd"
     keys = f"--cacert {tls}/server-ca.crt --cert {tls}/client.crt --key {tls}/client.key"
     url = f"https://127.0.0.1:2379/v3/cluster/member/{action}"
@@ -193,7 +193,7 @@ def test_servers_that_do_not_fit_are_refused(server: Host, booted: dict[str, Run
 
 
 def members(server: Host) -> list[str]:
-    """The servers that are members of etcd, as their Nodes tell."""
+    """The servers that are members of etcd, by the labels of their Nodes."""
     label = "node-role.kubernetes.io/etcd=true"
     return server.kubectl(f"get nodes -l {label} -o jsonpath={{.items[*].metadata.name}}").split()
 

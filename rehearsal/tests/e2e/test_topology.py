@@ -1,4 +1,4 @@
-"""Several servers, and hosts that come and go: each test starts from where the one before it ended."""
+"""Several servers, and added and removed hosts: each test continues where the last one ended."""
 
 import re
 import time
@@ -9,6 +9,7 @@ import pytest
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
+from rehearsal.tests.e2e.objects import k3s_starts
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 _, OURS, PATCH, _ = K3S_RELEASES
@@ -32,39 +33,33 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
 
 @pytest.fixture(scope="module")
 def machines(cluster: StackFixture) -> Machines:
-    """All machines; some of them are no hosts of the stack yet."""
-    of(cluster, "server-1", "server-2", "server-3", "server-4", "gpu-1", "gpu-2")
+    """All machines; some of them are not hosts of the stack at first."""
+    set_hosts(cluster, "server-1", "server-2", "server-3", "server-4", "gpu-1", "gpu-2")
     # Only the machines are wanted here, for which an even number of servers is no obstacle.
     del cluster.config["pools"]["control"]["hosts"]["server-4"]
     cluster.config["pools"]["rtx"]["hosts"]["server-4"] = ADDRESSES["server-4"]
     machines = cluster.start_machines()
-    of(cluster, "server-1", "server-2", "server-3", "gpu-1")
+    set_hosts(cluster, "server-1", "server-2", "server-3", "gpu-1")
     cluster.up_k3s_only()
     return machines
 
 
-def of(cluster: StackFixture, *names: str) -> None:
-    """Makes these the hosts of the stack."""
+def set_hosts(cluster: StackFixture, *names: str) -> None:
+    """Sets the hosts of the stack."""
     for pool, prefix in (("control", "server"), ("rtx", "gpu")):
         hosts = {name: ADDRESSES[name] for name in names if name.startswith(prefix)}
         cluster.config["pools"][pool]["hosts"] = hosts
 
 
 def nodes(cluster: StackFixture) -> dict[str, bool]:
-    """By name: whether it is a member of etcd."""
+    """By node: whether it is a member of etcd."""
     items = cluster.get("nodes")["items"]
     etcd = "node-role.kubernetes.io/etcd"
     return {node["metadata"]["name"]: etcd in node["metadata"]["labels"] for node in items}
 
 
-def starts(cluster: StackFixture, machines: Machines) -> dict[str, str]:
-    """By machine: which start of k3s is running; empty where there is none."""
-    show = "systemctl show --property InvocationID --value 'k3s*'"
-    return {name: cluster.run_on(machine, show) for name, machine in machines.items()}
-
-
-def in_order(lines: list[str]) -> list[str]:
-    """The machines in the order in which their converges ended; none overlapped a server's."""
+def converge_order(lines: list[str]) -> list[str]:
+    """The hosts in the order in which converge ended on them. Fails if one overlapped with a server's."""
     working: set[str] = set()
     ended = []
     for line in lines:
@@ -81,7 +76,7 @@ def in_order(lines: list[str]) -> list[str]:
 
 def test_servers_join_one_after_another(cluster: StackFixture, machines: Machines):
     assert nodes(cluster) == {"server-1": True, "server-2": True, "server-3": True, "gpu-1": False}
-    assert in_order(cluster.output) == ["server-1", "server-2", "server-3", "gpu-1"]
+    assert converge_order(cluster.output) == ["server-1", "server-2", "server-3", "gpu-1"]
     for name in ("server-2", "server-3"):
         held = cluster.run_on(
             machines[name], "stat -c '%a %n' /etc/rancher/k3s/*token; cat /etc/rancher/k3s/config.yaml"
@@ -91,27 +86,27 @@ def test_servers_join_one_after_another(cluster: StackFixture, machines: Machine
 
 
 def test_an_added_or_removed_agent_restarts_no_other_node(cluster: StackFixture, machines: Machines):
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
     came = time.time()
-    of(cluster, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
+    set_hosts(cluster, "server-1", "server-2", "server-3", "gpu-1", "gpu-2")
     cluster.up_k3s_only()
     assert logins(machines, came, time.time())["gpu-1"] == 0
     assert "gpu-2" in nodes(cluster)
-    with_it = starts(cluster, machines)
+    with_it = k3s_starts(cluster, machines)
     assert {name for name in before if with_it[name] != before[name]} == {"gpu-2"}
     went = time.time()
-    of(cluster, "server-1", "server-2", "server-3", "gpu-1")
+    set_hosts(cluster, "server-1", "server-2", "server-3", "gpu-1")
     cluster.up_k3s_only()
     assert logins(machines, went, time.time())["gpu-1"] == 0
     assert "gpu-2" not in nodes(cluster)
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before
 
 
 def test_upgrade_runs_one_server_at_a_time_then_agents(cluster: StackFixture, machines: Machines):
     cluster.config["k3s"]["version"] = PATCH
     begin = len(cluster.output)
     cluster.up_k3s_only()
-    assert in_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
+    assert converge_order(cluster.output[begin:])[:3] == ["server-1", "server-2", "server-3"]
     versions = {n["status"]["nodeInfo"]["kubeletVersion"] for n in cluster.get("nodes")["items"]}
     assert versions == {PATCH}
     saved = cluster.run_on(machines["server-1"], "ls /var/lib/rancher/k3s/server/db/snapshots")
@@ -119,14 +114,14 @@ def test_upgrade_runs_one_server_at_a_time_then_agents(cluster: StackFixture, ma
 
 
 def test_another_initial_server_restarts_no_node(cluster: StackFixture, machines: Machines):
-    before = starts(cluster, machines)
+    before = k3s_starts(cluster, machines)
     cluster.config["k3s"]["initialServer"] = "server-2"
     cluster.up_k3s_only()
-    assert starts(cluster, machines) == before
+    assert k3s_starts(cluster, machines) == before
 
 
 def test_a_server_is_replaced(cluster: StackFixture, machines: Machines):
-    of(cluster, "server-1", "server-2", "server-4", "gpu-1")
+    set_hosts(cluster, "server-1", "server-2", "server-4", "gpu-1")
     cluster.up_k3s_only()
     assert nodes(cluster) == {"server-1": True, "server-2": True, "server-4": True, "gpu-1": False}
     assert (

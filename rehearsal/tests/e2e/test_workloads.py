@@ -1,4 +1,4 @@
-"""Jobs, and the proof that a node's GPUs compute: passed, skipped where all slices are taken, failed."""
+"""Jobs, and the check that a slice of each node computes: passed, skipped on a full node, failed."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ BROKEN = "/etc/standin/broken-card"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    """One machine with six slices, all of them wanted."""
+    """One machine with six slices, and a workload that uses all of them."""
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {BOX: "10.77.0.81"}
     config["workloads"] = {"busy": {"replicas": 6}}
