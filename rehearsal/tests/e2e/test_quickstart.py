@@ -12,7 +12,7 @@ from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wai
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.trace import logins
 from rehearsal.process import run
-from rehearsal.tests.e2e.objects import deployment, offered, label, phases, unscheduled
+from rehearsal.tests.e2e.objects import deployment, label, offered, phases, unscheduled
 
 AGENT, SERVER = "gpu-1", "server-1"
 ONE_GPU_POD = json.dumps(
