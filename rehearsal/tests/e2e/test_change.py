@@ -140,7 +140,7 @@ def test_documented_rollback_to_a_snapshot_and_its_version(cluster: StackFixture
     cluster.kubectl("create", "configmap", "made-after-the-snapshot")
     cluster.config["k3s"].update(version=OURS, drainOnPatch=False)
     said = cluster.expect_failure(cluster.up)
-    assert "k3s cannot go back in place" in said
+    assert "k3s cannot be downgraded in place" in said
 
     for machine in [*(machines[name] for name in AGENTS), machines[SERVER]]:
         cluster.run_on(machine, "systemctl stop k3s-agent k3s 2>/dev/null || :; rm /usr/local/bin/k3s")

@@ -13,7 +13,7 @@ check_version() {
     [ ! -x "$k3s" ] || installed=$($k3s --version | awk '$1 == "k3s" { print $3 }')
     [ -n "$installed" ] && [ "$installed" != "$VERSION" ] || return 0
     [ "$(version_number "$VERSION")" -ge "$(version_number "$installed")" ] ||
-        fail "k3s $installed is installed and the stack file says $VERSION: k3s cannot go back in place" \
+        fail "k3s $installed is installed and the stack file says $VERSION: k3s cannot be downgraded in place" \
             "write version: $installed; docs/guides/operations.md says how a snapshot of the older version is restored"
     here=$(minor "$installed")
     [ "$(minor "$VERSION")" -le $((here + 1)) ] ||
