@@ -7,6 +7,8 @@ PYTHON ?= .venv/bin/python
 BIN = $(dir $(shell command -v $(PYTHON)))
 REHEARSAL := $(PYTHON) -m rehearsal
 RUNNING = .rehearsal/kubectl --kubeconfig .rehearsal/$(STACK)/kubeconfig get nodes,pods --all-namespaces --output json
+# What `make e2e` runs: a folder, a file, or a file with options of pytest.
+E2E ?= rehearsal/tests/e2e
 # A Pulumi program that fails leaves an unawaited coroutine of the SDK. If the garbage collector finds it while Python
 # parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
@@ -65,9 +67,9 @@ prove: venv ## check that this machine's NVIDIA cards offer what the stack file 
 test: venv ## run every test that needs neither root nor machines
 	@$(PYTHON) -m pytest
 
-e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler
+e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler (E2E=file: only these)
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
-	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder rehearsal/tests/e2e
+	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder $(E2E)
 
 faults: venv ## inject faults, and write rehearsal/reports/faults.md: a sample; FAULTS=all; or FAULTS=name,area
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'

@@ -3,8 +3,8 @@
 Examples: a host or the API server that stops answering during a run, an object of NVIDIA's that somebody
 deleted, an object that somebody else created.
 
-Not for deletes, and so not for an existing cluster, from which a destroy deletes everything: a destroy does
-not run the program, and the engine would only report that a hook is missing.
+Not used for deletes: a destroy does not run the program, so the engine would not find the hook. For the same
+reason not used with an existing cluster, whose objects are deleted one by one.
 """
 
 import pulumi

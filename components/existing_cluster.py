@@ -19,11 +19,11 @@ class ExistingClusterArgs(TypedDict):
     """With one context and without references to files; treated as a secret."""
     nodes: Sequence[str]
     expected: ExpectedState
-    """That these Nodes exist."""
+    """That these Nodes exist and are Ready."""
 
 
 class ExistingCluster(pulumi.ComponentResource):
-    """A Provider for an existing cluster. Exists when the cluster has the Nodes."""
+    """A Provider for an existing cluster. Exists when the cluster has the Nodes and they are Ready."""
 
     kubeconfig: pulumi.Output[str]
     """The kubeconfig of the arguments, a secret."""

@@ -16,7 +16,7 @@ from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState
 from k3sgpu.wellknown import CONFIG_MAP, OPERATOR_NAMESPACE
 
 FORCE = {"pulumi.com/patchForce": "true"}
-"""The annotation that takes fields over which somebody else has set by hand."""
+"""Annotation: take over fields that somebody else set by hand."""
 
 
 class GpuProfilesArgs(TypedDict):

@@ -41,7 +41,7 @@ class GpuSharingArgs(TypedDict):
     lost: Sequence[str]
     """Nodes of hosts that are dead for good."""
     alive: GpuNodeArgs
-    """A node that exists, without labels."""
+    """A living node, on which patches of lost nodes are created if the state has none."""
     expected: ExpectedState
     """The expected state of all nodes."""
     drained: pulumi.Input[str]

@@ -102,7 +102,7 @@ def kubeconfig_reminder(stack: str) -> str:
 
 def doctor(stack: RehearsedStack, progress: Progress) -> int:
     """Runs `doctor hosts` and, after an `up`, `doctor cluster`. Returns the worse exit status."""
-    if stack.settings().machines and not machine_records.status(stack.name):
+    if stack.settings().machines and not machine_records.recorded(stack.name):
         raise RehearsalError(f"there are no machines of stack {stack.name} yet: make up STACK={stack.name}")
     commands = [["hosts", "--file", str(stack.stack_file)]]
     if stack.kubeconfig.exists():

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k3sgpu.capacity.node_filters import Demand, may_run_on, unknown_selector_keys
-from k3sgpu.capacity.packing.pack import Group, Packing, Verdict, has_placement, pack
+from k3sgpu.capacity.packing.pack import Packing, PodGroup, Verdict, has_placement, pack
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
 
 WORST_FIRST: tuple[Verdict, ...] = ("no order", "not decided", "some orders", "any order")
@@ -87,14 +87,14 @@ def _room(nodes: Sequence[SchedulableNode], resource: str) -> dict[str, int]:
     return {node.name: node.free.get(resource, 0) for node in nodes}
 
 
-def _groups(nodes: Sequence[SchedulableNode], demands: Iterable[Demand]) -> list[Group]:
+def _groups(nodes: Sequence[SchedulableNode], demands: Iterable[Demand]) -> list[PodGroup]:
     """A group for each demand. Demands with equal selectors and tolerations share one filter run."""
     candidates: dict[object, frozenset[str]] = {}
-    groups: list[Group] = []
+    groups: list[PodGroup] = []
     for one in demands:
         filters = (*sorted(one.selector.items()), *one.tolerations)
         if filters not in candidates:
             candidates[filters] = frozenset(node.name for node in nodes if may_run_on(one, node))
         certain = not unknown_selector_keys(one, nodes)
-        groups.append(Group(one.workload, one.pods, one.request, candidates[filters], certain))
+        groups.append(PodGroup(one.workload, one.pods, one.request, candidates[filters], certain))
     return groups

@@ -17,14 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Drains the nodes. Returns the exit status: 1 if a node could not be drained."""
     from k3sgpu.cluster.client import parse_kubeconfig
-    from k3sgpu.cluster.drain import DrainBlocked, drain_changing_nodes
+    from k3sgpu.cluster.drain import DrainFailed, drain_changing_nodes
     from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, parse_expected_state
 
     expected = parse_expected_state(read_json_variable(EXPECTED_STATE_VARIABLE))
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
     try:
         sys.stdout.write(drain_changing_nodes(expected, config, print_progress))
-    except DrainBlocked as reason:
+    except DrainFailed as reason:
         print_progress(f"drain: {reason}")
         return 1
     return 0

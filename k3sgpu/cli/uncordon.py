@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Uncordons the nodes. Returns the exit status: 1 if a node could not be uncordoned."""
     from k3sgpu.cluster.client import parse_kubeconfig
-    from k3sgpu.cluster.drain import DrainBlocked, uncordon_drained_nodes
+    from k3sgpu.cluster.drain import DrainFailed, uncordon_drained_nodes
 
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
     try:
         sys.stdout.write(uncordon_drained_nodes(config))
-    except DrainBlocked as reason:
+    except DrainFailed as reason:
         print_progress(f"uncordon: {reason}")
         return 1
     return 0

@@ -33,21 +33,21 @@ from k3sgpu.polling import Look, poll, progress_line
 T = TypeVar("T")
 
 
-class DrainBlocked(Exception):
+class DrainFailed(Exception):
     """A drain or an uncordon that could not be done; the text says why, and what is still cordoned."""
 
 
 def drain_changing_nodes(expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None]) -> str:
     """Drains the nodes whose change needs free GPUs, and returns one line for each of them.
 
-    Pods that hold no GPU stay. `progress` gets a line whenever something has changed. Raises DrainBlocked if
+    Pods that hold no GPU stay. `progress` gets a line whenever something has changed. Raises DrainFailed if
     pods still hold GPUs after the expected state's drainTimeoutSeconds; the nodes are uncordoned then.
     """
     return asyncio.run(_drain(expected, config, progress))
 
 
 def uncordon_drained_nodes(config: KubeConfig) -> str:
-    """Uncordons the nodes that `drain_changing_nodes` has cordoned. Raises DrainBlocked."""
+    """Uncordons the nodes that `drain_changing_nodes` has cordoned. Raises DrainFailed."""
     return asyncio.run(_uncordon_drained_nodes(config))
 
 
@@ -58,7 +58,7 @@ async def _drain(expected: ExpectedState, config: KubeConfig, progress: Callable
         pods = pods_holding_gpus(names, await _pods(api)) if names else []
         if stuck := [pod_line(pod, reason) for pod in pods if (reason := why_not_evictable(pod))]:
             head = "no node was cordoned; these pods hold GPUs and cannot be evicted:"
-            raise DrainBlocked("\n".join([head, *stuck]))
+            raise DrainFailed("\n".join([head, *stuck]))
         # What somebody else has cordoned stays so: it gets no annotation, and is not uncordoned.
         mine = [name for name in names if not (nodes[name].get("spec") or {}).get("unschedulable")]
         try:
@@ -76,7 +76,7 @@ async def _drain(expected: ExpectedState, config: KubeConfig, progress: Callable
 async def _evict_until_free(
     api: AsyncClient, nodes: Sequence[str], deadline: float, progress: Callable[[str], None]
 ) -> None:
-    """Evicts until no pod holds a GPU on the nodes. Raises DrainBlocked at the deadline."""
+    """Evicts until no pod holds a GPU on the nodes. Raises DrainFailed at the deadline."""
 
     async def look() -> Look[list[str]]:
         pods = pods_holding_gpus(nodes, await _pods(api))
@@ -91,7 +91,7 @@ async def _evict_until_free(
     )
     if not result.done:
         head = f"after {deadline:.0f} s these pods still hold GPUs; their nodes are uncordoned again:"
-        raise DrainBlocked("\n".join([head, *(result.last.value if result.last else [])]))
+        raise DrainFailed("\n".join([head, *(result.last.value if result.last else [])]))
 
 
 async def _evict(api: AsyncClient, pod: KubernetesObject) -> str:
@@ -128,9 +128,9 @@ async def _uncordon(api: AsyncClient, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         try:
             await _set_schedulable(api, name, unschedulable=None, since=None)
-        except DrainBlocked as error:
+        except DrainFailed as error:
             rest = " ".join(names[number:])
-            raise DrainBlocked(f"{error}\nstill cordoned; remedy: kubectl uncordon {rest}") from None
+            raise DrainFailed(f"{error}\nstill cordoned; remedy: kubectl uncordon {rest}") from None
 
 
 async def _set_schedulable(
@@ -161,7 +161,7 @@ async def _pods(api: AsyncClient) -> list[KubernetesObject]:
 async def _ask(api: AsyncClient, request: Callable[[], Awaitable[T]]) -> T:
     """What `request` returns. It is repeated for API_RETRY_SECONDS while the API server does not answer.
 
-    Raises DrainBlocked then, and at once for what the API server refuses.
+    Raises DrainFailed then, and at once for what the API server refuses.
     """
 
     async def look() -> Look[T]:
@@ -170,14 +170,14 @@ async def _ask(api: AsyncClient, request: Callable[[], Awaitable[T]]) -> T:
                 return Look(await request(), done=True)
         except ApiUnavailable as error:
             if error.refused:
-                raise DrainBlocked(str(error)) from None
+                raise DrainFailed(str(error)) from None
             raise
 
     result = await poll(
         look, deadline=timeouts.API_RETRY_SECONDS, interval=timeouts.API_RETRY_INTERVAL_SECONDS
     )
     if result.last is None:
-        raise DrainBlocked(
+        raise DrainFailed(
             f"{result.trouble}; asked for {result.waited:.0f} s\n"
             "remedy: on the server: sudo systemctl status k3s"
         )

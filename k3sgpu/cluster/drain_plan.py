@@ -69,7 +69,7 @@ def pod_line(pod: KubernetesObject, state: str) -> str:
 
 
 def drained_nodes(nodes: Mapping[str, KubernetesObject]) -> dict[str, str]:
-    """Returns when this program cordoned a node, by node."""
+    """Returns, by node, the time when this program cordoned it."""
     annotations = {name: node["metadata"].get("annotations") or {} for name, node in sorted(nodes.items())}
     return {
         name: found[DRAINED_ANNOTATION] for name, found in annotations.items() if DRAINED_ANNOTATION in found

@@ -82,7 +82,7 @@ class Machine:
 
     @property
     def gpu(self) -> GpuEntry | None:
-        """The cards that the stack file declares."""
+        """The cards that the stack file declares; None also while the host is in maintenance."""
         return self.spec["gpu"]
 
     @property

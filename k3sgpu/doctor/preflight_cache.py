@@ -21,6 +21,7 @@ def host_digests(inventory: Inventory, *rest: str) -> dict[str, str]:
     secrets. What its machine answers is not among them. A digest of secrets is itself a secret.
     """
     servers = sum(host["role"] == "server" for host in inventory["hosts"])
+    # Of the other hosts only the number of servers matters.
     common = {**inventory, "hosts": servers}
 
     def digest(host: HostEntry) -> str:

@@ -9,24 +9,24 @@ ERROR: frozenset[Severity] = frozenset({"error"})
 WARNING: frozenset[Severity] = frozenset({"warning"})
 EITHER = ERROR | WARNING
 
-# Name, rule, severities, typical remedy.
+# Name, rule, severities, typical remedy; `waivable=False` if the stack file may not waive it.
 
 CONNECTION_CHECKS = (
-    Check("connection", ssh_errors.connection, ERROR, "is sshd running there, on that port?", False),
-    Check("host-key", ssh_errors.host_key, ERROR, "compare on the machine's console first", False),
-    Check("login", ssh_errors.login, ERROR, "ssh-copy-id -i", False),
-    Check("facts", ssh_errors.facts, ERROR, '"id; uptime" must answer at once', False),
+    Check("connection", ssh_errors.connection, ERROR, "is sshd running there, on that port?", waivable=False),
+    Check("host-key", ssh_errors.host_key, ERROR, "compare on the machine's console first", waivable=False),
+    Check("login", ssh_errors.login, ERROR, "ssh-copy-id -i", waivable=False),
+    Check("facts", ssh_errors.facts, ERROR, '"id; uptime" must answer at once', waivable=False),
 )
 """Reported when a machine cannot be reached or asked."""
 
 MACHINE_CHECKS = (
-    Check("privileges", system.privileges, ERROR, "pulumi config set --secret sudoPassword", False),
+    Check("privileges", system.privileges, ERROR, "pulumi config set --secret sudoPassword", waivable=False),
     Check("system", system.system, ERROR, "use a distribution with systemd"),
     Check("tools", system.tools, ERROR, "sudo apt-get install -y"),
     Check(
         "cgroup", system.cgroup, EITHER, "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line"
     ),
-    Check("owner", ownership.owner, ERROR, "remove it with its own tools", False),
+    Check("owner", ownership.owner, ERROR, "remove it with its own tools", waivable=False),
     Check("version", ownership.version, ERROR, "k3s: {version:"),
     Check("ports", network.ports, ERROR, "then stop or move what listens there"),
     Check("address", network.address, EITHER, "nodeIp:"),

@@ -25,7 +25,7 @@ def unified_root() -> Path:
             break
     else:
         raise RehearsalError(
-            "this host: found no cgroup2 file system mounted, expected one at /sys/fs/cgroup or "
+            "this computer: found no cgroup2 file system mounted, expected one at /sys/fs/cgroup or "
             "/sys/fs/cgroup/unified; mount one: mkdir -p /sys/fs/cgroup/unified && "
             "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
         )
@@ -70,8 +70,8 @@ def make(name: str) -> list[Path]:
     unified = made[0]
     if not (unified / "cgroup.kill").exists():
         raise RehearsalError(
-            "this host's kernel: found no cgroup.kill in its control groups, expected Linux 5.14 or newer; "
-            "without it a machine cannot be stopped reliably"
+            "this computer's kernel: found no cgroup.kill in its control groups, expected Linux 5.14 or "
+            "newer; without it a machine cannot be stopped reliably"
         )
     for controller in (unified / "cgroup.controllers").read_text().split():
         # The machine runs without a controller that cannot be enabled.

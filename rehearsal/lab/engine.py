@@ -98,11 +98,11 @@ class Engine:
 
     def create_stack(self) -> None:
         """Creates the stack without resources, if it does not exist."""
-        self._stack(refresh=True)
+        self._stack(copy_stack_file=True)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in plain text."""
-        return {name: output.value for name, output in self._stack(refresh=False).outputs().items()}
+        return {name: output.value for name, output in self._stack(copy_stack_file=False).outputs().items()}
 
     def state(self) -> str:
         """The checkpoint file as it is on the disk, with encrypted secrets."""
@@ -137,8 +137,8 @@ class Engine:
             show("an earlier run was killed; its lock is removed")
             self._cli("cancel", "--yes", "--stack", self.stack)
 
-    def _stack(self, refresh: bool) -> automation.Stack:
-        config_file = self._prepare(refresh)
+    def _stack(self, copy_stack_file: bool) -> automation.Stack:
+        config_file = self._prepare(copy_stack_file)
         # The Automation API wants a folder with bin/pulumi in it.
         link = self.folder / "bin" / "pulumi"
         link.parent.mkdir(exist_ok=True)
@@ -155,11 +155,12 @@ class Engine:
         )
         return automation.Stack.select(self.stack, workspace)
 
-    def _prepare(self, refresh: bool) -> Path:
+    def _prepare(self, copy_stack_file: bool) -> Path:
         """Creates the stack in the backend and copies its stack file; returns the copy.
 
         The copy exists because the engine writes the passphrase's salt into the stack file, and the original
-        belongs to its author. Without `refresh` the last copy is used: a destroy does not need the original.
+        belongs to its author. Without `copy_stack_file` the last copy is used: a destroy does not need the
+        original.
         """
         project = self.folder / "project"
         project.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -170,12 +171,12 @@ class Engine:
             passphrase.write_text(secrets.token_urlsafe(32))
         shutil.copy(ROOT / "Pulumi.yaml", project / "Pulumi.yaml")
         copy = project / f"Pulumi.{self.stack}.yaml"
-        if refresh:
+        if copy_stack_file:
             kept = yaml.safe_load(copy.read_text()) if copy.exists() else {}
             copy.write_text(yaml.safe_dump({**kept, "config": self._config()}, sort_keys=False))
         if not self.exists():
             self._cli("stack", "init", self.stack)
-        if refresh:
+        if copy_stack_file:
             for key, text in self.secrets.items():
                 self._cli("config", "set", "--secret", "--stack", self.stack, key, stdin=text)
         return copy

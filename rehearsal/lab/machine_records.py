@@ -69,7 +69,7 @@ class RunningMachine:
         return cgroups.populated(self.name)
 
 
-def status(stack: str | None = None) -> list[RunningMachine]:
+def recorded(stack: str | None = None) -> list[RunningMachine]:
     """The recorded machines of this computer, or of `stack`: created since its start and not removed."""
     items = [read_record(path) for path in sorted(RECORDS.glob("*.json"))]
     return [item for item in items if stack in (None, item.stack)]
@@ -107,7 +107,7 @@ def known(stack: str, state_dir: Path) -> list[RunningMachine]:
     Raises RehearsalError when a rehearsal in another folder has machines of a stack with this name.
     """
     found: dict[str, RunningMachine] = {}
-    for item in status(stack):
+    for item in recorded(stack):
         if item.state_dir != state_dir and item.state_dir.is_dir():
             raise RehearsalError(
                 f"stack {stack!r}: found its machine {item.host} made by the rehearsal in {item.state_dir}, "

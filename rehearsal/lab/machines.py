@@ -28,7 +28,7 @@ from rehearsal.lab.machine_records import (
     RunningMachine,
     known,
     machines_folder,
-    status,
+    recorded,
     write_record,
 )
 from rehearsal.process import RehearsalError
@@ -63,16 +63,16 @@ def up(
     with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity.make_key(identity.private_key(state_dir), "k3s-gpu-sharing rehearsal")
-        booted = {machine.name: find_or_record(stack, machine, state_dir, progress) for machine in machines}
+        found = {machine.name: find_or_record(stack, machine, state_dir, progress) for machine in machines}
         everyone = {item.host: item.address for item in known(stack, state_dir)}
         for machine in machines:
-            start_machine(booted[machine.name], machine.gpus, everyone, parts, progress)
+            start_machine(found[machine.name], machine.gpus, everyone, parts, progress)
         identity.update_known_hosts(
-            state_dir, {item.address: identity.host_key(item.root) for item in booted.values()}
+            state_dir, {item.address: identity.host_key(item.root) for item in found.values()}
         )
-    with ThreadPoolExecutor(max_workers=max(len(booted), 1)) as pool:
-        list(pool.map(lambda item: ssh.wait_for_ssh(item, ssh_seconds), booted.values()))
-    return booted
+    with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
+        list(pool.map(lambda item: ssh.wait_for_ssh(item, ssh_seconds), found.values()))
+    return found
 
 
 def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
@@ -100,7 +100,7 @@ def leftovers(stack: str | None = None) -> list[str]:
     """What remains of machines of `stack`, or of any: one line each. Empty after `down`."""
     prefix = f"{PREFIX}{stack}-" if stack else PREFIX
     # One stack's name may be a prefix of another's.
-    others = {item.name for item in status() if stack not in (None, item.stack)}
+    others = {item.name for item in recorded() if stack not in (None, item.stack)}
     found = [f"network namespace {name}" for name in network.namespaces(prefix) if name not in others]
     found += [f"mount {place}" for name, place in nspawn.mounts(prefix) if name not in others]
     for name in cgroups.names(prefix):
@@ -127,7 +127,7 @@ def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Prog
                 )
             write_record(item)
             return item
-    taken = {item.address: item for item in status()}
+    taken = {item.address: item for item in recorded()}
     if machine.address in taken:
         other = taken[machine.address]
         raise RehearsalError(

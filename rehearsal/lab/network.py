@@ -94,7 +94,8 @@ def make_bridge() -> None:
             )
         except RehearsalError as error:
             raise RehearsalError(
-                f"this host's kernel made no bridge; expected one with the features bridge and veth: {error}"
+                "this computer's kernel made no bridge; expected one with the features bridge and veth: "
+                f"{error}"
             ) from error
         # There are no loops here, so a new machine need not wait for loop detection.
         run(["ip", "link", "set", BRIDGE, "type", "bridge", "forward_delay", "0"], timeout=SECONDS)
@@ -119,8 +120,8 @@ def check_network_is_free() -> None:
         # A wider route, such as of a VPN, does no harm: the narrower one to the bridge is used.
         if isinstance(destination, ipaddress.IPv4Network) and destination.subnet_of(NETWORK):  # type: ignore[arg-type]
             raise RehearsalError(
-                f"this host's network: found a route to {route['dst']} by {route.get('dev', 'a gateway')}, "
-                f"expected {NETWORK} to be free for the rehearsal's machines; disconnect that network first"
+                f"this computer's network: found a route to {route['dst']} by {route.get('dev', 'a gateway')}"
+                f", expected {NETWORK} to be free for the rehearsal's machines; disconnect that network first"
             )
 
 
@@ -141,7 +142,7 @@ def disallow_bridged_traffic() -> None:
 
 
 def rule_needed() -> bool:
-    """Whether bridged frames pass this host's iptables."""
+    """Whether bridged frames pass this computer's iptables."""
     return (
         shutil.which("iptables") is not None
         and BRIDGE_FILTER.exists()
@@ -159,7 +160,7 @@ def rule_present() -> bool:
 
 
 def link_exists(name: str) -> bool:
-    """Whether this host has a network interface `name`."""
+    """Whether this computer has a network interface `name`."""
     return Path("/sys/class/net", name).exists()
 
 

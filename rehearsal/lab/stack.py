@@ -101,7 +101,7 @@ class RehearsedStack:
         run = self.engine(tools)
         if not run.exists():
             return None
-        known = machine_records.status(self.name)
+        known = machine_records.recorded(self.name)
         if not known or not all(machine.running for machine in known):
             self.start_machines(tools, progress)
         self.install_plugins(tools, progress)
@@ -133,13 +133,13 @@ def machine(node: s.Node, settings: s.Settings) -> Machine:
     """The machine for a host: with the cards, driver and toolkit that the stack file declares."""
     if node.gpu is None:
         return Machine(node.name, node.address)
-    brought = settings.gpu_operator
+    operator = settings.gpu_operator
     cards = Gpus(
         product=node.gpu.product,
         count=node.gpu.count,
         memory_mib=node.gpu.memory_mib,
-        driver=complete_driver_version(node.gpu.driver) if brought.driver == "host" else None,
-        toolkit=brought.toolkit == "host",
+        driver=complete_driver_version(node.gpu.driver) if operator.driver == "host" else None,
+        toolkit=operator.toolkit == "host",
         mig=node.gpu.mig,
     )
     return Machine(node.name, node.address, cards)

@@ -51,7 +51,7 @@ def install_missing(progress: Progress) -> None:
     if not shutil.which("apt-get"):
         found = os_release().get("PRETTY_NAME", "a system without /etc/os-release")
         raise RehearsalError(
-            f"this host: found {found} without apt-get, expected Debian or Ubuntu; {by_hand}"
+            f"this computer: found {found} without apt-get, expected Debian or Ubuntu; {by_hand}"
         )
     if os.geteuid() != 0:
         raise RehearsalError(

@@ -41,10 +41,10 @@ def check_host() -> None:
         ("ssh", "openssh-client"),
     ):
         if not shutil.which(command):
-            raise RehearsalError(f"this host: found no {command}, expected it; apt-get install {package}")
+            raise RehearsalError(f"this computer: found no {command}, expected it; apt-get install {package}")
     if not has_overlay():
         raise RehearsalError(
-            "this host's kernel: found no overlay file system, expected it built in or as a module; "
+            "this computer's kernel: found no overlay file system, expected it built in or as a module; "
             "try `modprobe overlay`, or a kernel of the distribution"
         )
     cgroups.unified_root()

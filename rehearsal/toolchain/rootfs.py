@@ -60,8 +60,8 @@ def release() -> str:
     if fields.get("ID") == "ubuntu" and fields.get("VERSION_CODENAME"):
         return fields["VERSION_CODENAME"]
     raise RehearsalError(
-        f"this host: found {fields.get('PRETTY_NAME') or 'no /etc/os-release'}, expected Debian or Ubuntu: "
-        "the machines' root file system is built from this host's own package mirror"
+        f"this computer: found {fields.get('PRETTY_NAME') or 'no /etc/os-release'}, expected Debian or "
+        "Ubuntu: the machines' root file system is built from this computer's own package mirror"
     )
 
 
@@ -75,7 +75,7 @@ def mirror() -> str:
         found = listed_mirror()
     if not found:
         raise RehearsalError(
-            "this host's apt: found no source of the distribution's own release with component main, "
+            "this computer's apt: found no source of the distribution's own release with component main, "
             "expected one in /etc/apt/sources.list or /etc/apt/sources.list.d; add it and run apt-get update"
         )
     return found

@@ -8,7 +8,7 @@ from k3sgpu.capacity.packing.shapes import NodeGroup, Shape
 Flow = list[list[int]]
 """Units of the resource, by shape and by node group (indexes)."""
 AugmentingPath = tuple[list[int], list[int]]
-"""Shapes and node groups in turn: shape, group, shape, group, … The last group has free units."""
+"""Shapes and node groups in turn, as indexes. The last node group has free units."""
 
 
 def max_flow(order: Iterable[int], shapes: Sequence[Shape], node_groups: Sequence[NodeGroup]) -> Flow:
@@ -18,11 +18,11 @@ def max_flow(order: Iterable[int], shapes: Sequence[Shape], node_groups: Sequenc
     group, but never displaces them.
     """
     limits = [
-        [group.capacity_for(shape) if index in group.shapes else 0 for group in node_groups]
+        [node_group.capacity_for(shape) if index in node_group.shapes else 0 for node_group in node_groups]
         for index, shape in enumerate(shapes)
     ]
     flow = [[0] * len(node_groups) for _ in shapes]
-    free = [len(group.nodes) * group.room for group in node_groups]
+    free = [len(node_group.nodes) * node_group.room for node_group in node_groups]
     for index in order:
         left = shapes[index].pods * shapes[index].request
         while left and (path := _augmenting_path(index, free, flow, limits)):
@@ -40,14 +40,14 @@ def _augment(
     amount = min(
         wanted,
         free[group_indexes[-1]],
-        *(limits[shape][group] - flow[shape][group] for shape, group in forward),
-        *(flow[shape][group] for shape, group in backward),
+        *(limits[shape][node_group] - flow[shape][node_group] for shape, node_group in forward),
+        *(flow[shape][node_group] for shape, node_group in backward),
     )
     free[group_indexes[-1]] -= amount
-    for shape, group in forward:
-        flow[shape][group] += amount
-    for shape, group in backward:
-        flow[shape][group] -= amount
+    for shape, node_group in forward:
+        flow[shape][node_group] += amount
+    for shape, node_group in backward:
+        flow[shape][node_group] -= amount
     return amount
 
 
@@ -59,14 +59,14 @@ def _augmenting_path(
     visited_shapes, visited_groups = {start}, set[int]()
     while queue:
         shapes, groups = queue.popleft()
-        for group, limit in enumerate(limits[shapes[-1]]):
-            if group in visited_groups or flow[shapes[-1]][group] >= limit:
+        for node_group, limit in enumerate(limits[shapes[-1]]):
+            if node_group in visited_groups or flow[shapes[-1]][node_group] >= limit:
                 continue
-            visited_groups.add(group)
-            if free[group]:
-                return shapes, [*groups, group]
+            visited_groups.add(node_group)
+            if free[node_group]:
+                return shapes, [*groups, node_group]
             for shape, amounts in enumerate(flow):
-                if amounts[group] and shape not in visited_shapes:
+                if amounts[node_group] and shape not in visited_shapes:
                     visited_shapes.add(shape)
-                    queue.append(([*shapes, shape], [*groups, group]))
+                    queue.append(([*shapes, shape], [*groups, node_group]))
     return None

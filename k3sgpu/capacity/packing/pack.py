@@ -5,7 +5,8 @@
 `max_pending`: at most so many pods stay Pending in the worst order. For each set of shapes we count how many
 of their pods can stay out while all other pods occupy as much as they can.
 
-If all pods request the same amount, both bounds are exact. The reasoning is in docs/explanation.
+If all pods request the same amount, both bounds are exact. The reasoning is in
+docs/explanation/how-fit-decides.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Literal
 
 from k3sgpu.capacity.packing.max_flow import max_flow
 from k3sgpu.capacity.packing.placements import best_fit, best_placement, placed_pods
-from k3sgpu.capacity.packing.shapes import Component, Group, NodeGroup, Shape, ShapeKey, components
+from k3sgpu.capacity.packing.shapes import Component, NodeGroup, PodGroup, Shape, ShapeKey, components
 
 Verdict = Literal["any order", "some orders", "no order", "not decided"]
 """In which orders of scheduling all pods get a node."""
@@ -36,11 +37,11 @@ class Packing:
     min_pending: int
     max_pending: int
 
-    def pending(self, group: Group) -> int:
+    def pending(self, group: PodGroup) -> int:
         """How many pods of the group have no node in this placement."""
         return group.pods - len(self.placements[group.name])
 
-    def verdict(self, groups: Iterable[Group]) -> Verdict:
+    def verdict(self, groups: Iterable[PodGroup]) -> Verdict:
         """What is certain for the groups that were packed."""
         if self.min_pending:
             return "no order"
@@ -51,7 +52,7 @@ class Packing:
         return "some orders" if all_placed and certain else "not decided"
 
 
-def pack(groups: Sequence[Group], room: Mapping[str, int]) -> Packing:
+def pack(groups: Sequence[PodGroup], room: Mapping[str, int]) -> Packing:
     """Place all groups on nodes with so much `room`, and bound how many pods stay Pending."""
     nodes_by_key: dict[ShapeKey, list[str]] = {}
     min_pending = max_pending = 0
@@ -62,7 +63,7 @@ def pack(groups: Sequence[Group], room: Mapping[str, int]) -> Packing:
     return Packing(_nodes_by_group(groups, nodes_by_key), min_pending, max_pending)
 
 
-def has_placement(groups: Sequence[Group], room: Mapping[str, int]) -> bool:
+def has_placement(groups: Sequence[PodGroup], room: Mapping[str, int]) -> bool:
     """Whether a placement of all pods was found. False also if one exists that the search missed."""
     return all(_min_pending(part) == 0 and _placement_found(part) for part in components(groups, room))
 
@@ -72,7 +73,7 @@ def _placement_found(part: Component) -> bool:
 
 
 def _nodes_by_group(
-    groups: Sequence[Group], nodes_by_key: Mapping[ShapeKey, Sequence[str]]
+    groups: Sequence[PodGroup], nodes_by_key: Mapping[ShapeKey, Sequence[str]]
 ) -> dict[str, list[str]]:
     """Divide the nodes of each shape among its groups, in the order of the groups."""
     nodes = {key: iter(some) for key, some in nodes_by_key.items()}
@@ -103,14 +104,15 @@ def _max_pending(part: Component) -> int:
 def _max_left_out(left_out: set[int], shapes: Sequence[Shape], node_groups: Sequence[NodeGroup]) -> int:
     """How many pods of these shapes are Pending at most while each of the shapes has a Pending pod.
 
-    Then each node that they may use has less room left than the smallest of their requests. The other shapes
-    occupy what they can of the rest; their own pods must occupy what is missing. That takes the fewest pods
-    if the largest requests come first.
+    If a pod of each shape is Pending, every node they may use has less room than their smallest request. So
+    at least `occupied` units are in use. Other shapes supply what they can; placed pods of these shapes
+    supply the rest, largest first. The remaining pods may be Pending.
     """
-    usable = [group for group in node_groups if group.shapes & left_out]
+    usable = [node_group for node_group in node_groups if node_group.shapes & left_out]
     occupied = sum(
-        len(group.nodes) * (group.room - min(shapes[index].request for index in group.shapes & left_out) + 1)
-        for group in usable
+        len(node_group.nodes)
+        * (node_group.room - min(shapes[index].request for index in node_group.shapes & left_out) + 1)
+        for node_group in usable
     )
     others = [index for index in range(len(shapes)) if index not in left_out]
     flow = max_flow([*others, *sorted(left_out)], shapes, usable)

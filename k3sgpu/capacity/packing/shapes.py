@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True)
-class Group:
+class PodGroup:
     """`pods` equal pods of one workload, each requesting `request`; they may use the nodes in `candidates`.
 
     `certain` is False if the candidates are nodes that merely cannot be ruled out.
@@ -78,7 +78,7 @@ class Component:
         return all(shape.request == 1 for shape in self.shapes)
 
 
-def components(groups: Sequence[Group], room: Mapping[str, int]) -> list[Component]:
+def components(groups: Sequence[PodGroup], room: Mapping[str, int]) -> list[Component]:
     """Split the problem into parts that have no node in common."""
     keys = _shape_keys(groups)
     pods: dict[ShapeKey, int] = defaultdict(int)
@@ -107,11 +107,11 @@ def _component(
     requests = {shape.request for shape in own}
     unit = requests.pop() if len(requests) == 1 else 1
     own = [replace(shape, request=shape.request // unit) for shape in own]
-    room = {node: group.room // unit for group in node_groups for node in group.nodes}
+    room = {node: one.room // unit for one in node_groups for node in one.nodes}
     return Component([keys[index] for index in indexes], own, room, _node_groups(own, room))
 
 
-def _shape_keys(groups: Sequence[Group]) -> list[ShapeKey]:
+def _shape_keys(groups: Sequence[PodGroup]) -> list[ShapeKey]:
     """Largest requests first, then those with the fewest candidates."""
     keys = dict.fromkeys(group.key for group in groups if group.pods)
     return sorted(

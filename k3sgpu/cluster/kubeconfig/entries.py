@@ -26,7 +26,7 @@ def add_stack(text: str, stack_kubeconfig: str, stack: str, *, use: bool = False
 
     `use` makes it the current context; otherwise the current context stays. Raises KubeconfigError.
     """
-    root = _read((text.strip() and text) or EMPTY, "it")
+    root = _read((text.strip() and text) or EMPTY, "the kubeconfig")
     for kind, body in _current(stack_kubeconfig).items():
         entries = _entries(root, kind)
         existing = list(_entries_named(entries, kind, stack))
@@ -52,7 +52,7 @@ def remove_stack(text: str, stack: str) -> tuple[str, list[str]]:
 
     If the current context was among them, the file has none afterwards. Raises KubeconfigError.
     """
-    root = _read((text.strip() and text) or EMPTY, "it")
+    root = _read((text.strip() and text) or EMPTY, "the kubeconfig")
     removed: list[str] = []
     for kind, word in BODY_KEYS.items():
         entries = _entries(root, kind)

@@ -70,6 +70,7 @@ def clock(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
     """
     timed = [(machine, machine.clock) for machine in machines if machine.clock]
     offsets = [clock.latest for _, clock in timed] + [0.0]
+    # Of the two middle values, the one nearer to this computer's clock.
     median = min(median_low(offsets), median_high(offsets), key=abs)
     for machine, clock in timed:
         if clock.distance(median) > MAX_CLOCK_DIFFERENCE_SECONDS:
@@ -84,7 +85,7 @@ def clock(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
 
 
 def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
-    """This cluster's API answers at its address, and no other cluster's; checked once a server runs."""
+    """This cluster's API, not another's, answers at the registration address; checked once a server runs."""
     running = [m for m in machines if m.role == "server" and m.belongs_to(plan) and m.k3s_runs]
     if not running or not plan.registration:
         return

@@ -43,7 +43,7 @@ _EXIT_STATUS = {
 def ports(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The ports that k3s listens on are free.
 
-    Not checked where any Kubernetes runs, which holds them; whose it is, is the check `owner`.
+    Skipped where a Kubernetes runs: it holds the ports itself, and the check `owner` reports whose it is.
     """
     if machine.k3s_runs or machine.facts.all("kubernetes"):
         return

@@ -7,7 +7,7 @@
 #               SERVERS              addresses of the other servers, the initial one first
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
 #               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
-#               TIMEOUT              seconds until k3s has to be ready
+#               TIMEOUT              seconds until k3s has to be ready; also how long to wait for the lock of another run
 #               DRAIN_ON_PATCH       empty, or yes: move pods away also before an upgrade within a minor version
 #               DRAIN_TIMEOUT        seconds until the pods have to be gone
 #               GENERATION           a number; another one makes the engine run this again

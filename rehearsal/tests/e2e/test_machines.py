@@ -194,7 +194,7 @@ def test_a_power_cut_and_a_power_off_keep_the_disk(
     machine_id = ssh.run(machine, "cat /etc/machine-id; echo kept >/var/lib/kept; sync")
     nspawn.power_cut(machine)
     assert not machine.running
-    assert machine in machine_records.status(STACK)
+    assert machine in machine_records.recorded(STACK)
     tested.up()
     assert ssh.run(machine, "cat /etc/machine-id") == machine_id
     ssh.run(machine, "systemd-run --on-active=0.2 --quiet systemctl poweroff")
@@ -221,7 +221,7 @@ def test_impossible_machines_are_refused_before_any_change(
         "expected one from": Machine("x", "192.0.2.7"),
         "small letters": Machine("Bad_Name", "10.77.0.9"),
     }
-    before = machine_records.status(STACK)
+    before = machine_records.recorded(STACK)
     for reason, machine in refused.items():
         with pytest.raises(RehearsalError, match=reason):
             tested.up(machine)
@@ -232,7 +232,7 @@ def test_impossible_machines_are_refused_before_any_change(
     elsewhere = tested.state.parent / "elsewhere"
     with pytest.raises(RehearsalError, match="another name for the stack"):
         machines.up(STACK, tested.declared, elsewhere, tested.parts)
-    assert machine_records.status(STACK) == before
+    assert machine_records.recorded(STACK) == before
 
 
 def test_incomplete_machines_are_removed(tested: MachinesUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,11 +254,11 @@ def test_down_leaves_nothing(booted: dict[str, RunningMachine], tested: Machines
     assert any("process" in line for line in machines.leftovers(STACK))
     machines.down(STACK, tested.state)
     assert machines.leftovers(STACK) == []
-    assert machine_records.status(STACK) == []
+    assert machine_records.recorded(STACK) == []
     assert identity.known_hosts(tested.state).read_text() == ""
     assert not any((tested.state / STACK).rglob("*"))
     machines.down(STACK, tested.state)
     with cache.lock(machines.RECORDS / "lock", Progress(), "machines of this computer", 300):
-        if not machine_records.status():  # no other stack is up, nor coming up
+        if not machine_records.recorded():  # no other stack is up, nor coming up
             assert not network.link_exists(network.BRIDGE)
             assert machines.leftovers() == []

@@ -121,7 +121,7 @@ def test_documented_recovery_from_a_lost_state_restarts_no_k3s(
 ):
     """Follows docs/guides/troubleshooting.md: only the operator's release cannot be taken over."""
     start = "systemctl show --property InvocationID --value k3s"
-    (machine,) = machine_records.status("box")
+    (machine,) = machine_records.recorded("box")
     before = cluster.run_on(machine, start)
     shutil.rmtree(cluster.stack.folder / "engine")
     cluster.stack.install_plugins(cluster.tools, Progress())

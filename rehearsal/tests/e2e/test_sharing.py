@@ -188,7 +188,7 @@ def test_readiness_gate_names_the_cause_on_each_node(cluster: StackFixture):
 
 
 def test_a_node_that_is_not_ready_is_reported_alone(cluster: StackFixture, capfd: pytest.CaptureFixture[str]):
-    (agent,) = (one for one in machine_records.status("sharing") if one.host == A100)
+    (agent,) = (one for one in machine_records.recorded("sharing") if one.host == A100)
     cluster.run_on(agent, "systemctl stop k3s-agent")
     wait_until(f"{A100} to be missed", lambda: not ready(cluster, A100))
     replicas(cluster, 6)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k3sgpu.capacity.packing.pack import Group, has_placement, pack
+from k3sgpu.capacity.packing.pack import PodGroup, has_placement, pack
 
 
-def group(name: str, pods: int, request: int, candidates: str) -> Group:
+def group(name: str, pods: int, request: int, candidates: str) -> PodGroup:
     """Candidates as letters."""
-    return Group(name, pods, request, frozenset(candidates))
+    return PodGroup(name, pods, request, frozenset(candidates))
 
 
 ANY, SOME, NO, OPEN = "any order", "some orders", "no order", "not decided"
@@ -49,12 +49,12 @@ ANY, SOME, NO, OPEN = "any order", "some orders", "no order", "not decided"
         # nothing found, nor ruled out by numbers alone
         ([group("v", 1, 4, "ab"), group("w", 2, 3, "ab")], {"a": 5, "b": 5}, OPEN, 0, 1),
         # w goes to a or b, nobody knows to which of them
-        ([Group("w", 2, 1, frozenset("ab"), certain=False)], {"a": 6, "b": 6}, OPEN, 0, 2),
-        ([Group("w", 7, 1, frozenset("a"), certain=False)], {"a": 6}, NO, 1, 7),
+        ([PodGroup("w", 2, 1, frozenset("ab"), certain=False)], {"a": 6, "b": 6}, OPEN, 0, 2),
+        ([PodGroup("w", 7, 1, frozenset("a"), certain=False)], {"a": 6}, NO, 1, 7),
     ],
 )
 def test_verdict_and_bounds(
-    groups: list[Group], room: dict[str, int], verdict: str, min_pending: int, max_pending: int
+    groups: list[PodGroup], room: dict[str, int], verdict: str, min_pending: int, max_pending: int
 ) -> None:
     packing = pack(groups, room)
     assert (packing.verdict(groups), packing.min_pending, packing.max_pending) == (
@@ -73,7 +73,7 @@ def test_pods_are_packed_tightly_when_spreading_leaves_one_out() -> None:
     assert sum(pack(groups, {"a": 4, "b": 6}).pending(one) for one in groups) == 0
 
 
-def all_outcomes(groups: Sequence[Group], room: Mapping[str, int]) -> frozenset[int]:
+def all_outcomes(groups: Sequence[PodGroup], room: Mapping[str, int]) -> frozenset[int]:
     """For every order and every choice of node: how many pods stay Pending."""
 
     @cache
@@ -100,17 +100,17 @@ NODES = st.frozensets(st.sampled_from("abc"), min_size=1)
 ROOMS = st.fixed_dictionaries({"a": st.integers(0, 5), "b": st.integers(0, 5), "c": st.integers(0, 5)})
 
 
-def groups_of(requests: st.SearchStrategy[int]) -> st.SearchStrategy[list[Group]]:
+def groups_of(requests: st.SearchStrategy[int]) -> st.SearchStrategy[list[PodGroup]]:
     """Up to three groups of up to three pods."""
     one = st.tuples(st.integers(0, 3), requests, NODES)
     return st.lists(one, min_size=1, max_size=3).map(
-        lambda several: [Group(f"w{number}", *spec) for number, spec in enumerate(several)]
+        lambda several: [PodGroup(f"w{number}", *spec) for number, spec in enumerate(several)]
     )
 
 
 @settings(max_examples=200, deadline=None)
 @given(groups_of(st.integers(1, 4)), ROOMS)
-def test_bounds_hold_for_all_orders(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_hold_for_all_orders(groups: list[PodGroup], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
     assert packing.min_pending <= min(outcomes) and max(outcomes) <= packing.max_pending
     assert packing.verdict(groups) != "some orders" or 0 in outcomes
@@ -119,7 +119,7 @@ def test_bounds_hold_for_all_orders(groups: list[Group], room: dict[str, int]) -
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 3).flatmap(lambda request: groups_of(st.just(request))), ROOMS)
-def test_bounds_are_exact_for_equal_requests(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_are_exact_for_equal_requests(groups: list[PodGroup], room: dict[str, int]) -> None:
     packing, outcomes = pack(groups, room), all_outcomes(groups, room)
     assert (packing.min_pending, packing.max_pending) == (min(outcomes), max(outcomes))
     assert packing.verdict(groups) != "not decided"
@@ -136,7 +136,7 @@ def test_many_shapes_are_still_bounded() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(groups_of(st.integers(1, 3)), ROOMS)
-def test_bounds_hold_for_uncertain_candidates(groups: list[Group], room: dict[str, int]) -> None:
+def test_bounds_hold_for_uncertain_candidates(groups: list[PodGroup], room: dict[str, int]) -> None:
     first, *others = groups
     packing = pack([replace(first, certain=False), *others], room)
     for truth in (frozenset[str](), first.candidates, frozenset(sorted(first.candidates)[:1])):
@@ -146,7 +146,7 @@ def test_bounds_hold_for_uncertain_candidates(groups: list[Group], room: dict[st
 
 @settings(deadline=None)
 @given(groups_of(st.integers(1, 4)), ROOMS)
-def test_placement_respects_room_and_candidates(groups: list[Group], room: dict[str, int]) -> None:
+def test_placement_respects_room_and_candidates(groups: list[PodGroup], room: dict[str, int]) -> None:
     packing = pack(groups, room)
     for node, amount in room.items():
         assert sum(one.request * packing.placements[one.name].count(node) for one in groups) <= amount

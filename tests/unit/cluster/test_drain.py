@@ -88,7 +88,7 @@ def test_node_that_somebody_else_cordoned_stays_cordoned(served):
 def test_deadline_uncordons_the_node_and_names_the_pods(served):
     cluster = served([node(config="none")], [pod("a")], budget=True)
     with pytest.raises(
-        drain.DrainBlocked, match=r"gpu-1: pod default/a: Cannot evict pod x needs 1"
+        drain.DrainFailed, match=r"gpu-1: pod default/a: Cannot evict pod x needs 1"
     ) as blocked:
         drain.drain_changing_nodes({**TO_MPS, "drainTimeoutSeconds": 0}, CONFIG, print)
     assert "after 0 s these pods still hold GPUs; their nodes are uncordoned again" in str(blocked.value)
@@ -104,7 +104,7 @@ def test_deadline_uncordons_the_node_and_names_the_pods(served):
 )
 def test_pod_that_cannot_be_evicted_stops_the_drain_before_it_begins(served, owner, why):
     cluster = served([node(config="none")], [pod("a", owner=owner), pod("b")])
-    with pytest.raises(drain.DrainBlocked, match=f"no node was cordoned(?s:.*){why}"):
+    with pytest.raises(drain.DrainFailed, match=f"no node was cordoned(?s:.*){why}"):
         drain.drain_changing_nodes(TO_MPS, CONFIG, print)
     assert (len(cluster.pods), cluster.cordons) == (2, [])
 
@@ -133,7 +133,7 @@ def test_api_that_stays_away_leaves_everything_as_it_is(served, monkeypatch):
 
     cluster.list = refuse
     with pytest.raises(
-        drain.DrainBlocked,
+        drain.DrainFailed,
         match=r"https://10\.0\.0\.1:6443: connection refused; asked for 0 s",
     ):
         drain.drain_changing_nodes(TO_MPS, CONFIG, print)
