@@ -78,7 +78,7 @@ STRICTER = {
         lambda p: p.found.endswith("beside mps"),
     ),
     "mps that lets greater requests pass": Stricter(
-        "the plugin fails them whatever the file says", lambda p: "whatever the file says" in p.expected
+        "the plugin fails them whatever the file says", lambda p: "always fails a request" in p.expected
     ),
     "mps of partitions": Stricter(
         "the plugin stops when it meets the partitions", lambda p: "MIG devices" in p.expected
