@@ -96,9 +96,9 @@ REFUSED = {
     "a downgrade": (
         {"VERSION": "v1.36.1+k3s1"},
         {},
-        ["v1.36.2+k3s1", "cannot go back", "version: v1.36.2+k3s1"],
+        ["v1.36.2+k3s1", "cannot be downgraded", "version: v1.36.2+k3s1"],
     ),
-    "an older build": ({"VERSION": "v1.36.2+k3s1"}, {"installed": "v1.36.2+k3s2"}, ["cannot go back"]),
+    "an older build": ({"VERSION": "v1.36.2+k3s1"}, {"installed": "v1.36.2+k3s2"}, ["cannot be downgraded"]),
     "a skipped minor": ({"VERSION": "v1.38.0+k3s1"}, {}, ["a minor version would be skipped", "v1.37"]),
     "an agent newer than its server": (
         {},
