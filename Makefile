@@ -65,7 +65,7 @@ prove: venv ## check that this machine's NVIDIA cards offer what the stack file 
 	@$(PYTHON) -m rehearsal.proof --file Pulumi.$(STACK).yaml
 
 test: venv ## run every test that needs neither root nor machines
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n auto
 
 e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler (E2E=file: only these)
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
