@@ -52,7 +52,7 @@ class K3sCluster(pulumi.ComponentResource):
         agents = self._join_agents(list(servers.values()), tokens["agent"])
         for lost in args["lost"]:
             self._hosts.abandon(lost, initial)
-        self.joined: Mapping[str, pulumi.Resource] = {
+        self.joined = {
             **{host: server.converge for host, server in servers.items()},
             **{host: agent.join for host, agent in agents.items()},
         }

@@ -1,16 +1,10 @@
 """A row of the registry: a check, its rule, and what `python -m k3sgpu doctor checks` prints about it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.problem import Problem, Severity
-
-Rule = Callable[[Machine, Plan], Iterator[Problem]]
-"""Yields the problems of one machine."""
-CrossRule = Callable[[Sequence[Machine], Plan], Iterator[Problem]]
-"""Yields the problems that show when machines are compared with each other."""
+from k3sgpu.problem import Severity
 
 
 @dataclass(frozen=True)
@@ -20,7 +14,10 @@ class Check:
     name: str
     """Its name in reports and in the stack file's `waive`."""
     rule: Callable[..., Any]
-    """The function that finds the problems. The first line of its docstring is what it expects of a host."""
+    """The function that finds the problems. The first line of its docstring is what it expects of a host.
+
+    It takes a machine and the plan, or, between hosts, all machines and the plan, and yields Problems.
+    """
     severities: frozenset[Severity]
     """The severities that its problems may have."""
     remedy: str

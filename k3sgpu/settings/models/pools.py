@@ -142,12 +142,7 @@ class Pool(Login):
         description="server (runs the control plane, and pods) or agent (runs pods)",
         examples=["agent"],
     )
-    hosts: Annotated[
-        dict[
-            NodeName, Annotated[Host, BeforeValidator(_expand_address, json_schema_input_type=Address | Host)]
-        ],
-        Field(min_length=1),
-    ] = Field(
+    hosts: Annotated[dict[NodeName, HostSetting], Field(min_length=1)] = Field(
         default={},
         description="the hosts by node name, `name: address` or `name: {address: …, port: …}`",
         examples=["{gpu-1: 10.0.0.21}"],

@@ -203,7 +203,7 @@ def answers_through_bastion(server: type[Bastion] = Bastion, key: asyncssh.SSHKe
     return asyncio.run(run())
 
 
-def test_bastion_is_passed_through_and_failures_behind_it_are_told_apart():
+def test_bastion_is_passed_through_and_failures_behind_it_are_distinguished():
     hosts, answers = answers_through_bastion()
     assert answers.keys() == {"gpu-1", "gpu-2", "gpu-3"}
     assert isinstance(answers["gpu-1"], Answer)
