@@ -31,8 +31,10 @@ if it fails again: sh k3sgpu/run.sh doctor hosts --file Pulumi.{stack}.yaml says
     Hint(
         r"cluster is unreachable",
         """\
-on its server: systemctl status k3s; journalctl -u k3s says why it does not run
-then up; with another k3s.generation, up itself starts k3s there""",
+the error above names the address; on the server that has it, or to which it leads:
+systemctl status k3s; journalctl -u k3s says why it does not run
+then up, which also installs a server that an earlier run did not reach; with another k3s.generation, up
+starts k3s there""",
         found="the cluster's API server does not answer",
         expected="an API server that answers",
     ),

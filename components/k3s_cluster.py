@@ -1,8 +1,9 @@
 """A k3s cluster on machines that answer SSH: one server or several, any number of agents.
 
-The order: preflight → servers, one after another → agents, in parallel → labels and taints; kubeconfig →
-Provider. k3s_host.py has what happens to a single host, from its installation to its removal. What is *not*
-waited for: anything inside the cluster beyond Ready nodes.
+The order: preflight → servers, one after another → agents, in parallel → labels and taints. The kubeconfig,
+and with it the Provider, follows the server that has its address. k3s_host.py has what happens to a single
+host, from its installation to its removal. What is *not* waited for: anything inside the cluster beyond Ready
+nodes.
 """
 
 import json
@@ -57,7 +58,7 @@ class K3sCluster(pulumi.ComponentResource):
             **{host: agent.join for host, agent in agents.items()},
         }
         self._label_nodes()
-        self.kubeconfig = self._read_kubeconfig(initial)
+        self.kubeconfig = self._read_kubeconfig(self._answering_server(servers))
         self.provider = provider(name, self.kubeconfig, CERTIFICATE_REMEDY, ResourceOptions(parent=self))
         self.register_outputs({"kubeconfig": self.kubeconfig})
 
@@ -123,27 +124,43 @@ class K3sCluster(pulumi.ComponentResource):
                 create=label_nodes_script(server, batch, self._args["generation"]),
             )
 
+    def _answering_server(self, servers: Mapping[str, Server]) -> remote.Command:
+        """The Command after which the API answers at the kubeconfig's address.
+
+        It is that of the server with this address. A name or a load balancer may lead to any server, so it is
+        the last one's then.
+        """
+        for host in self._args["servers"]:
+            if self._api_address in (host["address"], host["node_ip"], host.get("external_ip")):
+                return servers[host["name"]].converge
+        return list(servers.values())[-1].converge
+
+    @property
+    def _api_address(self) -> str:
+        return self._args.get("registration_address") or self._args["servers"][0]["address"]
+
     def _read_tokens(self, initial: remote.Command) -> Tokens:
         read = self._read("tokens", initial)
         return pulumi.Output.secret(read.stdout).apply(json.loads)
 
-    def _read_kubeconfig(self, initial: remote.Command) -> pulumi.Output[str]:
+    def _read_kubeconfig(self, answering: remote.Command) -> pulumi.Output[str]:
         """Reads the kubeconfig with a Command of its own, whose inputs ordinary changes never touch.
 
         A changed input makes all outputs unknown, and here with them the Provider of the whole cluster.
+        Everything inside the cluster depends on it, and so waits for `answering`.
         """
-        read = self._read("kubeconfig", initial, GENERATION=self._args["generation"])
-        address = self._args.get("registration_address") or self._args["servers"][0]["address"]
+        read = self._read("kubeconfig", answering, GENERATION=self._args["generation"])
+        address = self._api_address
         return pulumi.Output.secret(read.stdout).apply(
             lambda text: kubeconfig_for(text, address, cluster_id(self._name))
         )
 
-    def _read(self, script: str, initial: remote.Command, **variables: int) -> remote.Command:
+    def _read(self, script: str, after: remote.Command, **variables: int) -> remote.Command:
         """Reads what only the initial server knows. The output is a secret and reaches no log."""
         return self._commands.register(
             self._args["servers"][0],
             script,
-            ResourceOptions(depends_on=[initial], additional_secret_outputs=["stdout", "stderr"]),
+            ResourceOptions(depends_on=[after], additional_secret_outputs=["stdout", "stderr"]),
             create=scripts.render(script, **variables),
             logging=remote.Logging.NONE,
         )

@@ -63,6 +63,37 @@ def test_several_servers_share_tokens_and_one_address(in_project: Path):
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://k3s.example.org:6443"
 
 
+@pytest.mark.parametrize(
+    ("address", "answering"),
+    [
+        ("10.77.0.12", "server-2"),
+        ("10.77.0.11", "server-1"),
+        ("10.77.0.13", "server-3"),
+        ("192.168.7.1", "server-1"),
+        ("203.0.113.1", "server-1"),
+        ("k3s.example.org", "server-3"),
+        ("10.77.0.99", "server-3"),
+    ],
+)
+def test_what_uses_the_api_waits_for_the_server_behind_its_address(
+    in_project: Path, address: str, answering: str
+):
+    """server-2 is the initial one, and server-3 the last one."""
+    config = with_servers(3)
+    config["k3s"]["registrationAddress"] = address
+    config["pools"]["control"]["hosts"]["server-1"] = {
+        "address": "10.77.0.11",
+        "nodeIp": "192.168.7.1",
+        "externalIp": "203.0.113.1",
+    }
+    graph = g.run(config)
+    servers = {f"cluster-server-server-{n}" for n in (1, 2, 3)}
+    waits = graph.before(graph.of("cluster-kubeconfig")) & servers
+    order = [f"cluster-server-server-{n}" for n in (2, 1, 3)]
+    assert waits == set(order[: order.index(f"cluster-server-{answering}") + 1])
+    assert "cluster-kubeconfig" in graph.before(graph.of("cluster", "kubernetes"))
+
+
 def test_another_initial_server_changes_no_configuration_and_removes_nothing(in_project: Path):
     """Nothing restarts, because the hosts' configuration stays the same text."""
     config = with_servers(3)

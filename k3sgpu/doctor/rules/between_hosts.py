@@ -86,9 +86,16 @@ def clock(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
 
 def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
     """This cluster's API, not another's, answers at the registration address; checked once a server runs."""
-    running = [m for m in machines if m.role == "server" and m.belongs_to(plan) and m.k3s_runs]
+    all_servers = [m for m in machines if m.role == "server"]
+    running = [m for m in all_servers if m.belongs_to(plan) and m.k3s_runs]
+    to_come = [m for m in all_servers if m not in running]
     if not running or not plan.registration:
         return
+    owner = next((m for m in all_servers if plan.registration in (m.spec["address"], m.spec["nodeIp"])), None)
+    if owner in to_come:
+        return  # the next up starts the server that has the address
+    # A name may lead to a server that the next up starts.
+    unsure = owner is None and bool(to_come)
     servers = {ca: m.name for m in running if (ca := m.facts.one("own-ca"))}
     url = f"https://{plan.registration}:6443"
     for machine in machines:
@@ -102,7 +109,7 @@ def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
                 f"no k3s server answers at {url} from here, and {running[0].name} runs one",
                 "access to 6443/tcp: nodes join there, and stay joined by it",
                 f"{machine.ssh} curl -k {url}/ping   # look at firewalls and load balancers",
-                "warning" if machine.belongs_to(plan) else "error",
+                "warning" if machine.belongs_to(plan) or unsure else "error",
             )
         elif servers and answered not in servers:
             yield Problem(

@@ -69,6 +69,24 @@ def test_running_node_that_lost_its_way_to_the_servers_is_a_warning():
     assert (found.where, found.check, found.severity) == ("gpu-1", "registration", "warning")
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.0.0.2", []),  # server-2's own: the next up installs it
+        ("k3s.example.org", [("server-2", "warning"), ("gpu-1", "warning")]),  # may lead to server-2
+        ("10.0.0.11", [("server-2", "error"), ("gpu-1", "error")]),  # the running server's own
+    ],
+)
+def test_server_that_is_still_to_come_blocks_no_up(address: str, expected: list[tuple[str, str]]):
+    machines = [
+        machine(SERVER),
+        machine(facts(machine_id="bbbb"), "server-2", address="10.0.0.2", nodeIp="10.0.0.2"),
+        machine(facts(machine_id="cccc"), "gpu-1", role="agent", address="10.0.0.3"),
+    ]
+    found = [one for one in run_rules(machines, plan(registration=address)) if one.check == "registration"]
+    assert [(one.where, one.severity) for one in found] == expected
+
+
 @pytest.mark.parametrize(("server", "agent", "newer"), [("1.35.4", "1.36.2", 1), ("1.36.1", "1.36.2", 0)])
 def test_agent_with_a_newer_minor_version_than_a_server_is_a_warning(server, agent, newer):
     agent_facts = facts(DEBIAN + OUR_AGENT, k3s_version=f"v{agent}+k3s1", machine_id="bbbb")
