@@ -44,7 +44,7 @@ def test_documents_and_headings_that_the_code_mentions_exist() -> None:
     for file in tracked():
         if not file.endswith((".py", ".sh", ".go", ".yaml", ".yml", "Makefile")):
             continue
-        for path, heading in _DOCUMENT.findall((ROOT / file).read_text()):
+        for path, heading in _DOCUMENT.findall((ROOT / file).read_text(errors="replace")):
             known = (ROOT / path).exists()
             if not known or (heading and f"# {heading}\n" not in Page(path).text):
                 missing.append((file, path, heading))
