@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from k3sgpu.foreign_text import escape_lines
+
 Severity = Literal["error", "warning", "waived"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "waived")
 """All severities, the worst first."""
@@ -66,14 +68,17 @@ def counts(problems: Collection[Problem]) -> str:
 
 
 def block(problem: Problem, title: str) -> str:
-    """One problem under a title, with a line or more for each part; a waived one is a single line."""
+    """One problem under a title, with a line or more for each part; a waived one is a single line.
+
+    Whatever its parts hold, it has no control characters but newlines.
+    """
     if problem.severity == "waived":
-        return f"waived: {title}: {problem.found}"
+        return escape_lines(f"waived: {title}: {problem.found}")
     rows = [("found", problem.found), ("expected", problem.expected), ("remedy", problem.remedy)]
     lines = [f"{problem.severity}: {title}"]
     for name, text in rows:
         lines.append(f"  {name + ':':<10}{textwrap.indent(text, ' ' * 12)[12:]}")
-    return "\n".join(lines)
+    return escape_lines("\n".join(lines))
 
 
 def _place(problem: Problem) -> tuple[int, list[str | int]]:

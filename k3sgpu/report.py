@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from k3sgpu.foreign_text import escape_lines
 from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
 MAX_LISTED = 20
@@ -44,7 +45,10 @@ class Report:
 
 
 def as_text(report: Report) -> str:
-    """The report for people: subjects with errors first, one line for each without a problem."""
+    """The report for people: subjects with errors first, one line for each without a problem.
+
+    Whatever its parts hold, it has no control characters but newlines.
+    """
     groups = _problems_by_subject(report)
     lines = [f"{report.title}: {counts(report.problems) or 'no problems'}"]
     for name, problems in groups:
@@ -60,7 +64,7 @@ def as_text(report: Report) -> str:
         lines += [f"ok  {_subject(report, name)}" for name in fine]
     if report.notes:
         lines += ["", *(f"  {note}" for note in report.notes)]
-    return "\n".join(lines)
+    return escape_lines("\n".join(lines))
 
 
 def names(hosts: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from k3sgpu.foreign_text import escape_lines
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.problem import InputError
 
@@ -50,5 +51,5 @@ def stack_name(file: str) -> str:
 
 
 def print_progress(line: str) -> None:
-    """Prints a line of progress on stderr at once."""
-    print(line, file=sys.stderr, flush=True)
+    """Prints a line of progress, or several, on stderr at once, without control characters."""
+    print(escape_lines(line), file=sys.stderr, flush=True)

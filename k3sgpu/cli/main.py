@@ -12,6 +12,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from k3sgpu.cli import doctor, drain, fit, graph, jobs, kubeconfig, pins, plan, schema, stage, uncordon
+from k3sgpu.foreign_text import escape_lines
 from k3sgpu.problem import InputError, Problem, SettingsError
 
 FINE, FOUND, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
@@ -82,5 +83,5 @@ def _could_not(options: argparse.Namespace, message: str, problems: Sequence[Pro
     if getattr(options, "json", False):
         print(json.dumps({"problems": [asdict(problem) for problem in problems]}, indent=2))
     else:
-        print(message, file=sys.stderr)
+        print(escape_lines(message), file=sys.stderr)
     return COULD_NOT

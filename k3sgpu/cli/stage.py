@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from k3sgpu.cli.inputs import print_progress, read_json_variable
+from k3sgpu.foreign_text import escape_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     logins = logins_for(targets, read_secrets(sys.stdin.read()), agent_socket)
     folder = Path(plan["release"]["folder"]).expanduser()
     try:
-        print(asyncio.run(upload_release(plan, logins, folder)))
+        print(escape_lines(asyncio.run(upload_release(plan, logins, folder))))
     except UploadError as error:
         print_progress(str(error))
         return 1

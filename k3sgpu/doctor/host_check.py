@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from k3sgpu.doctor.check import Check
 from k3sgpu.doctor.machine import Machine, Plan, gib
 from k3sgpu.doctor.registry import CROSS_CHECKS, MACHINE_CHECKS
+from k3sgpu.foreign_text import escape, escape_lines
 from k3sgpu.handoff.inventory import Inventory
 from k3sgpu.hosts.facts import Answer, Facts, collect_facts, facts_script
-from k3sgpu.hosts.ssh import Failure, Login
+from k3sgpu.hosts.ssh import Failure, Login, describe
 from k3sgpu.hosts.ssh_errors import connection_problem
 from k3sgpu.problem import Problem
 from k3sgpu.report import Report, names
+
+MAX_PART = 4000
+"""Characters of one part of a problem: a machine may say what it likes."""
 
 
 def check_hosts(
@@ -75,21 +80,47 @@ def run_rules(machines: Sequence[Machine], plan: Plan, others: Sequence[Machine]
     """
     waived = {machine.name: machine.spec["waive"] for machine in machines}
     problems = [
-        replace(problem, check=check.name)
+        problem
         for machine in machines
         for check in MACHINE_CHECKS
-        for problem in check.rule(machine, plan)
+        for problem in _problems(check, machine, plan, [machine])
     ]
     problems += [
-        replace(problem, check=check.name)
+        problem
         for check in CROSS_CHECKS
-        for problem in check.rule([*machines, *others], plan)
+        for problem in _problems(check, [*machines, *others], plan, machines)
         if problem.where in waived
     ]
     return [
         replace(problem, severity="waived") if problem.check in waived[problem.where] else problem
         for problem in problems
     ]
+
+
+def _problems(
+    check: Check, subject: Machine | list[Machine], plan: Plan, checked: Sequence[Machine]
+) -> list[Problem]:
+    """The problems that one check finds.
+
+    Where it cannot read the facts, that is the problem of each machine of `checked`: the others go on.
+    """
+    try:
+        return [
+            replace(
+                problem,
+                check=check.name,
+                found=escape_lines(problem.found, MAX_PART),
+                remedy=escape_lines(problem.remedy, MAX_PART),
+            )
+            for problem in check.rule(subject, plan)
+        ]
+    except Exception as error:  # a rule that a strange fact breaks
+        found = f"the facts cannot be read by the check {check.name}: {escape(describe(error))}"
+        advice = '"id; uname -a" shows what answers there; if it is the right machine, report this'
+        return [
+            replace(one.problem(found, "facts of a Linux machine", f"{one.ssh} {advice}"), check="facts")
+            for one in checked
+        ]
 
 
 def _notes(behind_bastion: Sequence[str], unchanged: Sequence[str]) -> list[str]:
@@ -106,11 +137,11 @@ def _summary(machine: Machine, plan: Plan) -> str:
     memory, k3s = facts.number("memory-kib"), facts.one("k3s-version")
     parts = [
         machine.spec["address"],
-        facts.one("os"),
-        facts.one("arch"),
-        f"{cpus} CPUs" if (cpus := facts.one("cpus")) else "",
+        escape(facts.one("os"), 80),
+        escape(facts.one("arch"), 20),
+        f"{cpus} CPUs" if (cpus := facts.number("cpus")) else "",
         gib(memory) if memory else "",
         f"{machine.gpu['count']} × {machine.gpu['product']}" if machine.gpu else "",
-        f"k3s {k3s}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",
+        f"k3s {escape(k3s, 40)}{' (ours)' if machine.belongs_to(plan) else ''}" if k3s else "",
     ]
     return ", ".join(part for part in parts if part)

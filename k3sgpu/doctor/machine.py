@@ -11,7 +11,7 @@ from k3sgpu.problem import Problem, Severity
 
 KIB_PER_GIB = 1024 * 1024
 
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-\S*)?\+k3s(\d+)")
+_VERSION = re.compile(r"v([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?:-\S*)?\+k3s([0-9]{1,4})")
 
 _K3S_RUNS = ("active", "activating", "reloading", "deactivating")
 """The states of its unit in which k3s may hold its ports."""

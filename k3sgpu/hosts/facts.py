@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 import asyncssh
 
+from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.inventory import HostEntry, SshTarget
-from k3sgpu.hosts.ssh import Failure, Login, connect
+from k3sgpu.hosts.fact_forms import NUMBER, malformed
+from k3sgpu.hosts.ssh import Failure, Login, connect, describe
 from k3sgpu.timeouts import FACTS_SECONDS
 
 SCRIPT = Path(__file__).parent / "scripts" / "facts.sh"
@@ -21,8 +23,12 @@ MAX_CONNECTIONS = 100
 """Machines that are asked at the same time; each is one open connection on this computer."""
 MAX_OUTPUT = 256 * 1024
 """Characters. facts.sh prints some 10 KiB; a machine that prints more runs something else."""
+CHUNK = 16 * 1024
+"""Characters that are read at once."""
+MAX_VALUE = 4096
+"""Characters of one fact. The longest are the options of an overlay mount."""
 
-_LINE = re.compile(r"([a-z][a-z0-9-]*)\t(.*)")
+_LINE = re.compile(r"([a-z][a-z0-9-]{0,39})\t(.*)")
 
 # The login's own shell may be any; this is for sh, and becomes root where it can. The first line on stdin is
 # sudo's password, or empty. A wrong one is tried once: some systems lock a login out.
@@ -53,7 +59,7 @@ class Facts:
     def number(self, name: str) -> int | None:
         """The first value of `name` as a number, None when it is absent or no number."""
         value = self.one(name)
-        return int(value) if value.isdecimal() else None
+        return int(value) if NUMBER.pattern.fullmatch(value) else None
 
     @property
     def complete(self) -> bool:
@@ -87,12 +93,15 @@ class Answer:
 
 
 def parse_facts(text: str) -> Facts:
-    """Reads the lines of facts.sh and ignores what a login shell prints around them."""
-    values: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
-        if (match := _LINE.fullmatch(line)) and match[2].strip():
-            values[match[1]] = (*values.get(match[1], ()), match[2].strip())
-    return Facts(values)
+    """Reads the lines of facts.sh and ignores what a login shell prints around them.
+
+    A value may be a lie, and has neither control characters nor more than MAX_VALUE characters.
+    """
+    values: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        if (match := _LINE.fullmatch(line)) and (value := match[2].strip()):
+            values.setdefault(match[1], []).append(escape(value, MAX_VALUE))
+    return Facts({name: tuple(found) for name, found in values.items()})
 
 
 def facts_script(downloads: Sequence[str] = (), registration: str = "") -> str:
@@ -151,49 +160,69 @@ async def collect_facts_from(
 
 
 async def _run(connection: asyncssh.SSHClientConnection, password: str, script: str) -> Answer | Failure:
-    lines: list[str] = []
-    clock = None
+    output = _Output()
     status: int | None = None
     try:
         async with asyncio.timeout(FACTS_SECONDS):
             process = await connection.create_process(
-                f"sh -c {shlex.quote(_AS_ROOT)}", stderr=asyncssh.STDOUT, errors="replace"
+                f"exec /bin/sh -c {shlex.quote(_AS_ROOT)}", stderr=asyncssh.STDOUT, errors="replace"
             )
-            started = time.time()
+            output.started = time.time()
             # A login that runs no commands has closed its input already; its output is read below.
             with suppress(OSError):
                 process.stdin.write(f"{password.rstrip()}\n{script}")
                 process.stdin.write_eof()
-            size = 0
-            async for line in process.stdout:
-                clock = clock or _clock(line, started)
-                size += len(line)
-                if size > MAX_OUTPUT:
+            while chunk := await process.stdout.read(CHUNK):
+                output.add(chunk)
+                if output.size > MAX_OUTPUT:
                     return Failure("facts", f"more than {MAX_OUTPUT} characters of output")
-                lines.append(line)
             status = (await process.wait()).exit_status
     except TimeoutError:
-        return Failure("facts", f"not finished after {FACTS_SECONDS} s; its last line was {_last(lines)}")
-    except (asyncssh.Error, OSError) as error:
-        return Failure("facts", f"the connection broke ({error}); its last line was {_last(lines)}")
-    facts = parse_facts("".join(lines))
+        return Failure("facts", f"not finished after {FACTS_SECONDS} s; its last line was {output.last}")
+    except Exception as error:  # whatever the other side sends is the failure of this host alone
+        return Failure("facts", f"the connection broke ({describe(error)}); its last line was {output.last}")
+    facts = parse_facts("\n".join(output.lines))
     if not facts.complete:
-        return Failure("facts", f"exit status {status}; its last line was {_last(lines)}")
+        return Failure("facts", f"exit status {status}; its last line was {output.last}")
+    if wrong := next(filter(None, map(malformed, facts.values.keys(), facts.values.values())), ""):
+        return Failure("facts", wrong)
     peer = ""
     with suppress(TypeError, IndexError):
         peer = str(connection.get_extra_info("peername")[0])
-    return Answer(facts, clock, peer)
+    return Answer(facts, output.clock, peer)
+
+
+@dataclass
+class _Output:
+    """What a machine has printed so far."""
+
+    started: float = 0.0
+    """When it was asked."""
+    lines: list[str] = field(default_factory=lambda: [""])
+    """Its lines; the last may be incomplete."""
+    size: int = 0
+    clock: Clock | None = None
+
+    def add(self, chunk: str) -> None:
+        """Adds what arrives now."""
+        self.size += len(chunk)
+        first, *others = chunk.split("\n")
+        self.lines[-1] += first
+        for line in others:
+            self.clock = self.clock or _clock(self.lines[-1], self.started)
+            self.lines.append(line)
+
+    @property
+    def last(self) -> str:
+        """Its last line that is not empty, for a message."""
+        printed = next((line.strip() for line in reversed(self.lines) if line.strip()), "")
+        return f"'{escape(' '.join(printed.split()), 120)}'" if printed else "empty"
 
 
 def _clock(line: str, started: float) -> Clock | None:
     """The machine's clock from the first line of facts.sh, which arrives now; it was asked for at
     `started`."""
-    if not line.startswith("time\t") or not line[5:].strip().isdecimal():
+    name, _, value = line.strip().partition("\t")
+    if name != "time" or not NUMBER.pattern.fullmatch(value):
         return None
-    shown = int(line[5:])
-    return Clock(earliest=shown - time.time(), latest=shown + 1 - started)
-
-
-def _last(lines: Sequence[str]) -> str:
-    printed = [line.strip() for line in lines if line.strip()]
-    return repr(printed[-1][:120].replace("\t", " ")) if printed else "empty"
+    return Clock(earliest=int(value) - time.time(), latest=int(value) + 1 - started)

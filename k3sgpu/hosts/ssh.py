@@ -17,7 +17,10 @@ from k3sgpu.timeouts import SSH_CONNECT_SECONDS
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a machine could not be reached or asked; `ssh_errors` makes a problem of it."""
+    """Why a machine could not be reached or asked; `ssh_errors` makes a problem of it.
+
+    Its texts are foreign: what the other side says is in them as it came.
+    """
 
     kind: str
     """name | refused | unreachable | timeout | not-ssh | host-key | login | facts | forwarding | bastion"""
@@ -46,6 +49,7 @@ async def connect(
 ) -> asyncssh.SSHClientConnection | Failure:
     """Logs in to `target`, through the bastion's connection `tunnel` where it is given.
 
+    Whatever the other side sends, the outcome is a connection or a Failure, within SSH_CONNECT_SECONDS.
     Raises InputError for a host key of the inventory that cannot be read.
     """
     try:
@@ -71,12 +75,21 @@ async def connect(
     except ConnectionRefusedError:
         return Failure("refused", "the machine is there, but nothing listens on that port")
     except OSError as error:
-        return Failure("unreachable", os.strerror(error.errno) if error.errno else str(error))
+        reason = os.strerror(error.errno) if error.errno else describe(error)
+        return Failure("not-ssh" if progress.accepted else "unreachable", reason)
+    except Exception as error:  # asyncssh passes on what its parsers raise, for instance UnicodeDecodeError
+        return Failure("not-ssh", f"what it sends is no SSH: {describe(error)}")
+
+
+def describe(error: Exception) -> str:
+    """An error in words, also one without a text. What it quotes is foreign text."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 class _Progress:
-    """How far a connection has come, for the message about a timeout."""
+    """How far a connection has come, for the message about its failure."""
 
+    accepted = False
     step = "no answer on the network: a firewall that drops, a wrong address, or a machine that is off"
 
 
@@ -102,6 +115,7 @@ async def _log_in(
     pinned = _PinnedHostKey(expected)
     transport = await _transport(target, tunnel)
     if not tunnel:
+        progress.accepted = True
         progress.step = "the connection was accepted, but nothing there spoke SSH"
     try:
         return await _handshake(target, login, pinned, transport)

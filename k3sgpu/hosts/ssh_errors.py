@@ -4,13 +4,18 @@ Each function here is one check of the doctor, listed in `doctor.registry`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import asyncssh
 
+from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.hosts.ssh import Failure
 from k3sgpu.hosts.ssh_command import ssh_command
 from k3sgpu.problem import Problem
+
+MAX_KEY = 4096
+"""Characters of a host key that a remedy shows; one of RSA with 16384 bits has 2,800."""
 
 
 def connection_problem(target: SshTarget, failure: Failure, public_key: str) -> Problem:
@@ -19,7 +24,8 @@ def connection_problem(target: SshTarget, failure: Failure, public_key: str) -> 
     `public_key` is the public half of the key that the target must accept, "" for an SSH agent's.
     """
     check, make = _BY_KIND.get(failure.kind, ("connection", connection))
-    return Problem(target["name"], *make(target, failure, public_key), check=check)
+    shown = replace(failure, detail=escape(failure.detail), found_key=escape(failure.found_key, MAX_KEY))
+    return Problem(target["name"], *make(target, shown, public_key), check=check)
 
 
 Texts = tuple[str, str, str]
@@ -93,7 +99,7 @@ def login(target: SshTarget, failure: Failure, public_key: str) -> Texts:
 def facts(target: SshTarget, failure: Failure, public_key: str) -> Texts:
     """The login runs commands, and facts.sh comes to its end in time."""
     return (
-        f"logged in, but facts.sh did not finish: {failure.detail}",
+        f"logged in, but facts.sh did not run as it should: {failure.detail}",
         "a shell that runs commands, and a machine that is not overloaded",
         f'{ssh_command(target)} "id; uptime" must answer at once, without a question or a menu',
     )

@@ -207,7 +207,7 @@ def slow_logins(context: FaultContext) -> Iterator[None]:
 @fault(
     AREA,
     "change",
-    host_problem("gpu-1", "facts", r"logged in, but facts.sh did not finish"),
+    host_problem("gpu-1", "facts", r"logged in, but facts.sh did not run as it should"),
     r'ssh root@10\.77\.0\.212 "id; uptime" must answer at once',
     max_seconds=120,
     remedy="what blocked it is removed",

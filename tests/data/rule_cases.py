@@ -170,7 +170,7 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
     ("dns", facts(DEBIAN + OUR_K3S, unknown_name=("github.com", "k3s.example")), {},
      {"registration": "k3s.example"}, ["error: names that cannot be resolved: k3s.example |"]),
     ("download", facts(download=(f"{RELEASE} 000 curl 28", "https://x.org/install.sh 200 curl 0")), {}, {},
-     [f"error: {RELEASE} cannot be reached: no answer in time", f"curl -sSIL {RELEASE}"]),
+     [f"error: {RELEASE} cannot be reached: no answer in time", f"curl -sSIL '{RELEASE}'"]),
     ("download", facts(download=f"{RELEASE} 000 wget 4"), {}, {}, ["cannot be reached: no connection"]),
     ("download", facts(download=f"{RELEASE} 000 curl 92"), {}, {},
      ["cannot be reached: curl ended with exit status 92"]),

@@ -153,7 +153,7 @@ def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
             yield machine.problem(
                 f"{url} cannot be reached: {reason}",
                 "access to the server that k3s is downloaded from, or a mirror",
-                f"{machine.ssh} curl -sSIL {url}   # look at firewalls and proxies\n"
+                f"{machine.ssh} \"curl -sSIL '{url}'\"   # look at firewalls and proxies\n"
                 "or k3s: {mirror: https://...}, or {airGap: FOLDER}, in the stack file "
                 "(docs/guides/air-gapped-hosts.md)",
             )

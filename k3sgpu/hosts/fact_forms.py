@@ -1,0 +1,81 @@
+"""How facts look: numbers, and words that messages put into commands to paste.
+
+Whoever answers at the address of a host may print what he likes. A fact that is not here is a text, which no
+rule puts into a command. The line that prints a fact is in scripts/facts.sh.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from k3sgpu.foreign_text import escape
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a value: a pattern for all of it, and how a message says it."""
+
+    pattern: re.Pattern[str]
+    words: str
+
+
+NUMBER = Form(re.compile(r"[0-9]{1,15}"), "a number")
+PORT = Form(re.compile(r"[0-9A-Fa-f]{1,4}"), "a port in hexadecimal")
+WORD = Form(re.compile(r"[A-Za-z0-9._:/@%+~-]{1,253}"), "one word of letters, digits and ._:/@%+~-")
+WORDS = Form(re.compile(r"[A-Za-z0-9._:/@%+~\\ -]{1,500}"), "words of letters, digits and ._:/@%+~-")
+# The URLs are our own.
+DOWNLOAD = Form(
+    re.compile(r"[A-Za-z0-9._:/@%+~?&=,-]{1,2000} [0-9]{3} [a-z]+ [0-9]{1,3}"),
+    "a URL, a status and how it ended",
+)
+
+FORMS = {
+    **dict.fromkeys(
+        (
+            "cpus",
+            "disk-free-kib",
+            "inodes-free",
+            "memory-kib",
+            "nvidia-smi-status",
+            "program-free-kib",
+            "time",
+        ),
+        NUMBER,
+    ),
+    **dict.fromkeys(("listens", "listens-udp"), PORT),
+    **dict.fromkeys(
+        (
+            "address",
+            "arch",
+            "check-config",
+            "hostname",
+            "k3s-binary",
+            "k3s-version",
+            "kernel",
+            "kernel-lacks",
+            "kernel-release",
+            "kubernetes",
+            "machine-id",
+            "nvidia-module",
+            "os-id",
+            "pci-driver",
+            "service",
+            "source",
+            "toolkit",
+            "unknown-name",
+        ),
+        WORD,
+    ),
+    **dict.fromkeys(("k3s-unit", "owner"), WORDS),
+    "download": DOWNLOAD,
+}
+"""By fact, the form of each of its values."""
+
+
+def malformed(name: str, values: Iterable[str]) -> str:
+    """What is wrong with the first of `values` that the fact `name` cannot have; "" when all are right."""
+    form = FORMS.get(name)
+    wrong = next((value for value in values if form and not form.pattern.fullmatch(value)), None)
+    return (
+        f"the fact {name} is {escape(wrong, 40)}, expected {form.words}" if form and wrong is not None else ""
+    )
