@@ -38,6 +38,8 @@ class Plan:
     embedded_registry: bool = False
     registration: str = ""
     """The address of the cluster's API."""
+    operator_version: str = ""
+    """The release of the GPU Operator, vX.Y.Z."""
 
     @classmethod
     def from_inventory(cls, inventory: Inventory) -> "Plan":
@@ -57,6 +59,7 @@ class Plan:
             flannel=inventory["flannel"],
             embedded_registry=inventory["embeddedRegistry"],
             registration=inventory["registration"],
+            operator_version=inventory.get("operatorVersion", ""),
         )
 
 

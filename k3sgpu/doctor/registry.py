@@ -1,7 +1,7 @@
 """Every check of hosts, in the order of the reports. To add one, write a rule in `rules/` and a row here."""
 
 from k3sgpu.doctor.check import Check
-from k3sgpu.doctor.rules import between_hosts, gpu, network, ownership, resources, system
+from k3sgpu.doctor.rules import between_hosts, driver, fabric, gpu, mig, network, ownership, resources, system
 from k3sgpu.hosts import ssh_errors
 from k3sgpu.problem import Severity
 
@@ -47,20 +47,19 @@ MACHINE_CHECKS = (
     Check("time-sync", system.time_sync, WARNING, "sudo timedatectl set-ntp true"),
     Check("networks", network.networks, ERROR, "k3s: {clusterCidr: 172.30.0.0/16}"),
     Check("firewall", network.firewall, WARNING, "sudo ufw allow 6443/tcp"),
+    Check("platform", gpu.platform, ERROR, "use another machine"),
     Check("gpu", gpu.gpu, EITHER, "look at dmesg for the missing card"),
+    Check("partitions", mig.partitions, ERROR, "sudo nvidia-smi mig -i"),
+    Check("toolkit", driver.toolkit, EITHER, "install the package nvidia-container-toolkit"),
+    Check("runtime", driver.runtime, WARNING, "sudo systemctl restart"),
+    Check("containerd", driver.containerd, WARNING, "sudo systemctl disable --now"),
+    Check("driver", driver.driver, ERROR, "driverVersion:"),
     Check(
-        "toolkit",
-        gpu.toolkit,
-        EITHER,
-        "install the package nvidia-container-toolkit",
+        "driver-image", driver.driver_image, WARNING, "install the driver, and gpuOperator: {driver: host}"
     ),
-    Check("runtime", gpu.runtime, WARNING, "sudo systemctl restart"),
-    Check("containerd", gpu.containerd, WARNING, "sudo systemctl disable --now"),
-    Check("driver", gpu.driver, ERROR, "driverVersion:"),
-    Check("driver-image", gpu.driver_image, WARNING, "install the driver, and gpuOperator: {driver: host}"),
-    Check("headers", gpu.headers, WARNING, "sudo apt-get install -y linux-headers-"),
-    Check("fabric", gpu.fabric, ERROR, "sudo systemctl enable --now nvidia-fabricmanager"),
-    Check("secure-boot", gpu.secure_boot, ERROR, "turn Secure Boot off in the firmware"),
+    Check("headers", driver.headers, WARNING, "sudo apt-get install -y linux-headers-"),
+    Check("fabric", fabric.fabric, ERROR, "sudo systemctl enable --now nvidia-fabricmanager"),
+    Check("secure-boot", driver.secure_boot, ERROR, "turn Secure Boot off in the firmware"),
 )
 """Rules about one machine."""
 

@@ -32,6 +32,8 @@ class GpuEntry(TypedDict):
     """As feature discovery writes it, for instance Tesla-T4."""
     driver: NotRequired[str]
     """The declared version of NVIDIA's driver, or the beginning of it."""
+    mig: NotRequired[dict[str, int]]
+    """The declared MIG partitions of each card by profile. Absent: whole cards."""
 
 
 class SshTarget(TypedDict):
@@ -64,6 +66,8 @@ class HostEntry(SshTarget):
     """The checks that the stack file waives for this host."""
     gpu: GpuEntry | None
     """Null: no cards are declared, or the host is under maintenance."""
+    maintenance: NotRequired[bool]
+    """Whether the host's cards are left out for maintenance."""
 
 
 class Networks(TypedDict):
@@ -84,6 +88,8 @@ class Inventory(TypedDict):
     """host or operator: who installs NVIDIA's driver."""
     toolkit: str
     """host or operator: who installs NVIDIA's container toolkit."""
+    operatorVersion: NotRequired[str]
+    """The release of the GPU Operator, vX.Y.Z."""
     networks: Networks
     flannel: str
     """k3s's flannel-backend."""
@@ -113,6 +119,7 @@ def build_inventory(
         "mirror": k3s.mirror,
         "driver": settings.gpu_operator.driver,
         "toolkit": settings.gpu_operator.toolkit,
+        "operatorVersion": settings.gpu_operator.version,
         "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
         "flannel": k3s.flannel_backend,
         "embeddedRegistry": bool(k3s.config.get("embedded-registry")),
@@ -135,6 +142,7 @@ def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> Host
         "jump": settings.jump(node),
         "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
         "gpu": _gpu_entry(node.gpu) if node.gpu and not node.maintenance else None,
+        "maintenance": node.maintenance,
     }
 
 
@@ -142,6 +150,8 @@ def _gpu_entry(gpu: "Gpu") -> GpuEntry:
     entry: GpuEntry = {"count": gpu.count, "product": gpu.product}
     if gpu.driver:
         entry["driver"] = gpu.driver
+    if gpu.mig:
+        entry["mig"] = dict(gpu.mig)
     return entry
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +116,7 @@ def render_files(gpus: Gpus, machine: str) -> tuple[str, str]:
         "CUDA": cuda(gpus.driver),
         "UUIDS": " ".join(document["uuids"]),
         "BUS_IDS": " ".join(document["busIds"]),
+        "MIG": " ".join(Counter(gpus.mig).elements()),
     }
     shell = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
     return json.dumps(document, indent=2) + "\n", shell

@@ -198,20 +198,37 @@ def firewall(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
     Whether it does cannot be seen from the machine, so an active one is always a warning.
     """
-    networks = plan.networks.values()
-    commands = {
-        "ufw": "sudo ufw allow 6443/tcp; sudo ufw allow 10250/tcp; sudo ufw allow 8472/udp; "
-        + "; ".join(f"sudo ufw allow from {network}" for network in networks),
-        "firewalld": "sudo firewall-cmd --permanent --add-port={6443/tcp,10250/tcp,8472/udp}; "
-        + "; ".join(
-            f"sudo firewall-cmd --permanent --zone=trusted --add-source={network}" for network in networks
-        )
-        + "; sudo firewall-cmd --reload",
-    }
+    needed = _ports_between_nodes(machine, plan)
     for name in machine.facts.all("firewall"):
         yield machine.problem(
             f"{name} is active",
-            "6443/tcp, 10250/tcp and 8472/udp open between the nodes, pod and service networks trusted",
-            commands.get(name, "open these ports"),
+            f"{', '.join(needed)} open between the nodes, pod and service networks trusted",
+            _firewall_commands(name, needed, [*plan.networks.values()]),
             "warning",
         )
+
+
+def _ports_between_nodes(machine: Machine, plan: Plan) -> list[str]:
+    """The ports on which other nodes reach this one (docs.k3s.io, requirements, inbound rules)."""
+    server = machine.role == "server"
+    needed = ["6443/tcp"] if server else []
+    needed.append("10250/tcp")
+    if server and plan.servers > 1:
+        needed.append("2379-2380/tcp")
+    if plan.embedded_registry:
+        needed.append("5001/tcp")
+    if udp := FLANNEL_UDP_PORTS.get(plan.flannel):
+        needed.append(f"{udp}/udp")
+    return needed
+
+
+def _firewall_commands(name: str, ports: list[str], networks: list[str]) -> str:
+    cidrs = [cidr for network in networks for cidr in network.split(",")]
+    if name == "ufw":
+        opened = [f"sudo ufw allow {port.replace('-', ':')}" for port in ports]
+        return "; ".join([*opened, *(f"sudo ufw allow from {cidr}" for cidr in cidrs)])
+    if name == "firewalld":
+        opened = [f"sudo firewall-cmd --permanent --add-port={port}" for port in ports]
+        trusted = [f"sudo firewall-cmd --permanent --zone=trusted --add-source={cidr}" for cidr in cidrs]
+        return "; ".join([*opened, *trusted, "sudo firewall-cmd --reload"])
+    return "open these ports"

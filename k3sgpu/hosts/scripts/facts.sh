@@ -60,6 +60,15 @@ bounded() {
     if command -v timeout >/dev/null 2>&1; then timeout -k 1 "$@"; else shift && "$@"; fi
 }
 
+# card_values FIELDS: of every card, a line each, where the driver knows these fields
+card_values() {
+    ! found=$(bounded 20 nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null) || printf '%s\n' "$found" | head -n 64
+}
+# The MIG partitions in what nvidia-smi -L prints on stdin, as "number of the card, profile".
+partitions() {
+    awk '$1 == "GPU" { card = $2 + 0 } $1 == "MIG" { print card, $2 }' | head -n 512
+}
+
 root=${2-}
 
 # A function, so that nothing runs before all of it has arrived and nothing in it eats the rest from stdin.
@@ -78,6 +87,7 @@ look() {
     say hostname "$(uname -n)"
     say os "$(text "$root/etc/os-release" | sed -n 's/^PRETTY_NAME=//p' | tr -d '"')"
     say os-id "$(text "$root/etc/os-release" | sed -n 's/^ID=//p' | tr -d '"')"
+    say os-version "$(text "$root/etc/os-release" | sed -n 's/^VERSION_ID=//p' | tr -d '"')"
     [ ! -d "$root/run/systemd/system" ] || say systemd running
     say machine-id "$(text "$root/etc/machine-id")"
     # A container sees that of the computer it runs on.
@@ -199,8 +209,12 @@ look() {
     [ ! -d "$root/sys/module/nouveau" ] || say nouveau loaded
     [ ! -d "$root/sys/module/nvidia" ] || say nvidia-module "$(text "$root/sys/module/nvidia/version")"
     [ ! -d "$root/run/nvidia/driver/usr" ] || say operator-driver /run/nvidia/driver
-    # Eight cards without persistence mode take more than ten seconds to answer.
+    # Eight cards without persistence mode take more than ten seconds to answer, so all questions go beside each
+    # other. One that an older driver does not know has no answer.
     if command -v nvidia-smi >/dev/null 2>&1; then
+        { bounded 20 nvidia-smi -L 2>/dev/null | partitions | each mig-partition; } &
+        { card_values mig.mode.current | each mig-mode; } &
+        { card_values fabric.state,fabric.status | each fabric; } &
         answer=$(bounded 20 nvidia-smi --query-gpu=name,memory.total --format=csv,noheader 2>&1)
         say nvidia-smi-status "$?"
         printf '%s\n' "$answer" | head -n 64 | each nvidia-smi

@@ -31,6 +31,8 @@ WaivableCheck = Literal[
     "mounts",
     "networks",
     "nm-cloud-setup",
+    "partitions",
+    "platform",
     "ports",
     "product-uuid",
     "registration",

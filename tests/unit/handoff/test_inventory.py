@@ -79,6 +79,11 @@ def test_declared_driver_version_is_in_the_inventory(folder):
     assert gpu and gpu.get("driver") == "580"
 
 
+def test_host_under_maintenance_declares_no_cards_and_says_so(folder):
+    host = build(folder, **{"pools/rtx/maintenance": True})["hosts"][0]
+    assert (host["gpu"], host.get("maintenance")) == (None, True)
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

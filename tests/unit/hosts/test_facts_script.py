@@ -12,7 +12,7 @@ from k3sgpu.hosts.facts import SCRIPT, Facts, facts_script, parse_facts
 from tests.unit.hosts.shells import SHELLS
 
 FILES = {
-    "etc/os-release": 'ID=ubuntu\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
+    "etc/os-release": 'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
     "etc/machine-id": "3f1c\n",
     "etc/k3s-gpu-sharing/owner": "project=k3s-gpu-sharing\nstack=dev\nhost=gpu-1\nmachine-id=3f1c\n",
     "etc/systemd/system/k3s-agent.service": "[Unit]\n",
@@ -58,7 +58,12 @@ PROGRAMS = {
     'echo "- CONFIG_VXLAN: missing (fail)" ;; '
     '*) echo "k3s version v1.36.2+k3s1 (abcdef12)"; echo "go version go1.26" ;; esac',
     "usr/bin/nvidia-container-runtime": "exit 0",
-    "bin/nvidia-smi": 'echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14',
+    # The driver does not know the state of the fabric.
+    "bin/nvidia-smi": 'case "$*" in -L) echo "GPU 0: NVIDIA A30 (UUID: GPU-1)"; '
+    'echo "  MIG 1g.6gb      Device  0: (UUID: MIG-1)"; echo "  MIG 2g.12gb     Device  1: (UUID: MIG-2)"; '
+    'echo "GPU 1: NVIDIA A30 (UUID: GPU-2)" ;; *fabric*) exit 2 ;; '
+    "*mig.mode*) echo Enabled; echo Disabled ;; "
+    '*) echo "NVIDIA GeForce RTX 2080 Ti, 11264 MiB"; echo "WARNING: infoROM"; exit 14 ;; esac',
     # The API answers, k3s can be downloaded, and anything else times out.
     "bin/curl": 'case "$*" in *:6443/cacerts) echo certificates ;; *k3s) printf 200 ;; '
     "*) printf 000; exit 28 ;; esac",
@@ -120,6 +125,7 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "privileges": ("root",),
         "os": ("Ubuntu 24.04.2 LTS",),
         "os-id": ("ubuntu",),
+        "os-version": ("24.04",),
         "product-uuid": ("4c4c4544",),
         "check-config": ("CONFIG_VXLAN",),
         "containerd-config": ("plain",),
@@ -156,6 +162,9 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "nouveau": ("loaded",),
         "nvidia-module": ("580.126.20",),
         "nvidia-smi-status": ("14",),
+        "mig-partition": ("0 1g.6gb", "0 2g.12gb"),
+        "mig-mode": ("Enabled", "Disabled"),
+        "fabric": (),
         "nvidia-smi": ("NVIDIA GeForce RTX 2080 Ti, 11264 MiB", "WARNING: infoROM"),
         "toolkit": ("/usr/bin/nvidia-container-runtime",),
         "cgroup-controllers": ("cpuset cpu io memory pids",),
