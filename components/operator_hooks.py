@@ -8,12 +8,8 @@ import pulumi
 
 from components.error_hints import engine_text
 from k3sgpu.hints import Hint, find_hint
+from k3sgpu.operator_releases import MAJOR_RELEASES, major_release
 from k3sgpu.problem import Problem
-
-MAJOR_RELEASES = (
-    (22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7),
-)  # fmt: skip
-"""NVIDIA counts YY.M as the major version (docs.nvidia.com, GPU Operator, platform support)."""
 
 _THROUGH = "upgrade one major release at a time: version: {steps}, an up after each"
 _REMOVE_FIRST = """\
@@ -74,7 +70,7 @@ def upgrade_problem(old: str | None, new: str | None) -> Problem | None:
 
     None where it does, or where one of the versions is unknown.
     """
-    before, after = _major_release(old), _major_release(new)
+    before, after = major_release(old), major_release(new)
     if before is None or after is None or before == after:
         return None
     between = [f"v{year}.{month}.x" for year, month in MAJOR_RELEASES if before < (year, month) < after]
@@ -108,8 +104,3 @@ def _explain(args: pulumi.ErrorHookArgs) -> bool:
     if text := explain(args.errors, inputs.get("namespace"), inputs.get("name")):
         pulumi.log.error(text)
     return False  # no retry: it would fail in the same way
-
-
-def _major_release(version: str | None) -> tuple[int, int] | None:
-    parts = (version or "").removeprefix("v").split(".")
-    return (int(parts[0]), int(parts[1])) if len(parts) == 3 and all(map(str.isdecimal, parts[:2])) else None

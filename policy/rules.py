@@ -82,7 +82,7 @@ def pinned_versions(planned: Planned) -> Iterator[str]:
         return
     version = planned.props.get("version")
     if version is not UNKNOWN and not (isinstance(version, str) and EXACT_VERSION.fullmatch(version)):
-        yield f"has the version {version!r}; write an exact one, such as v26.3.3"
+        yield f"has the version {version!r}; write an exact one, such as v26.7.0"
 
 
 def no_latest(planned: Planned) -> Iterator[str]:

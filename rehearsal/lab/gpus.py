@@ -14,7 +14,7 @@ from pathlib import Path
 MACHINE_FILES = Path(__file__).parent / "machinefiles"
 DRIVER_COMMANDS = ("nvidia-smi",)
 TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
-DRIVER = "580.126.20"  # the driver that GPU Operator v26.3.3 installs by default
+DRIVER = "580.126.20"  # of hosts whose pool declares none
 # The CUDA version that nvidia-smi prints, by the oldest driver branch (NVIDIA, "CUDA Toolkit Release Notes").
 CUDA = {450: "11.0", 470: "11.4", 525: "12.0", 535: "12.2", 550: "12.4", 570: "12.8", 580: "13.0"}
 VENDOR = "0x10de"  # NVIDIA, in the PCI ID database

@@ -43,6 +43,26 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "values of another chart inside the chart": {
         "gpuOperator/values": {"node-feature-discovery": {"worker": {"tolerations": []}}}
     },
+    "values as the chart has them": {
+        "gpuOperator/values": {
+            "devicePlugin": {"enabled": True, "env": [{"name": "A", "value": "true"}], "args": ["--v=1"]},
+            "nfd": {"enabled": True},
+            "clusterPolicy": {"deployCR": True},
+            "operator": {
+                "runtimeClass": "nvidia",
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+            },
+            "driver": {"version": 580, "upgradePolicy": {"maxUnavailable": "25%"}, "startupProbe": None},
+            "dcgm": {"enabled": True, "resources": {"limits": {"cpu": 1}}},
+            "daemonsets": {"rollingUpdate": {"maxUnavailable": 2}, "tolerations": [{"operator": "Exists"}]},
+            "sandboxWorkloads": {"enabled": False},
+        }
+    },
+    "values of the chart before": {
+        "gpuOperator/version": "v26.3.3",
+        "gpuOperator/values": {"cdi": {"default": True}, "operator": {"initContainer": {"image": "cuda"}}},
+    },
     "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
     "no pods at all": {"workloads/w/replicas": 0},
     "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},

@@ -8,7 +8,14 @@ from typing import Any
 
 import asyncssh
 
-from tests.data import refused_k3s, refused_sharing, refused_together, refused_values, refused_workloads
+from tests.data import (
+    refused_k3s,
+    refused_operator,
+    refused_sharing,
+    refused_together,
+    refused_values,
+    refused_workloads,
+)
 from tests.data.stack_files import REMOVE, RESOURCES, with_
 
 NAMESPACE = "k3s-gpu-sharing:"
@@ -72,6 +79,7 @@ def written(text: str, path: str, found: str, expected: str, remedy: str) -> Bro
 
 REFUSALS = (
     refused_values.REFUSALS
+    | refused_operator.REFUSALS
     | refused_sharing.REFUSALS
     | refused_together.REFUSALS
     | refused_workloads.REFUSALS

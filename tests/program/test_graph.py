@@ -138,7 +138,7 @@ def test_provider_is_not_replaced_by_another_kubeconfig(dev: g.Graph):
 
 def test_operator_release_is_pinned_and_does_not_configure_sharing(dev: g.Graph):
     inputs = dev.of("gpu-operator", "Release").inputs
-    assert (inputs["name"], inputs["version"]) == ("gpu-operator", "v26.3.3")
+    assert (inputs["name"], inputs["version"]) == ("gpu-operator", "v26.7.0")
     assert inputs["disableOpenapiValidation"] is True
     assert inputs.get("atomic", False) is False
     assert inputs["timeout"] > 0

@@ -24,7 +24,7 @@ class GpuOperator(Model):
         examples=["true"],
     )
     version: Annotated[str, StringConstraints(pattern=re.compile(r"^v\d+\.\d+\.\d+$"))] = Field(
-        default="v26.3.3", description="the version of the chart, vX.Y.Z", examples=["v26.3.3"]
+        default="v26.7.0", description="the version of the chart, vX.Y.Z", examples=["v26.7.0"]
     )
     driver: Literal["host", "operator"] = Field(
         default="host",

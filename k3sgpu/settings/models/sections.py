@@ -56,7 +56,7 @@ class Sections(Model):
     gpu_operator: GpuOperator = Field(
         default=GpuOperator(),
         description="NVIDIA's GPU Operator: its release and values",
-        examples=["{version: v26.3.3}"],
+        examples=["{version: v26.7.0}"],
     )
     sharing: Sharing = Field(
         default=Sharing(),

@@ -1,7 +1,8 @@
-"""The keys of the GPU Operator chart's values (v26.3.3). Helm silently ignores any other key."""
+"""The keys of the GPU Operator chart's values. Helm silently ignores any other key.
 
-KNOWN_FOR = "v26.3."
-"""The prefix of the releases that the table was read from."""
+Source: values.yaml, templates/ and crds/ of deployments/gpu-operator in github.com/NVIDIA/gpu-operator, tags
+v26.3.3 and v26.7.0.
+"""
 
 KEYS: dict[str, frozenset[str] | None] = {
     "ccManager": frozenset(
@@ -11,6 +12,7 @@ KEYS: dict[str, frozenset[str] | None] = {
         """.split()
     ),
     "cdi": frozenset("default enabled nriPluginEnabled".split()),
+    "clusterPolicy": frozenset({"deployCR"}),
     "daemonsets": frozenset(
         """
         annotations labels podSecurityContext priorityClassName rollingUpdate tolerations updateStrategy
@@ -43,6 +45,11 @@ KEYS: dict[str, frozenset[str] | None] = {
         useNvidiaDriverCRD useOpenKernelModules usePrecompiled version virtualTopology
         """.split()
     ),
+    "draDriver": frozenset(
+        """
+        computeDomains featureGates gpus image imagePullPolicy imagePullSecrets repository version
+        """.split()
+    ),
     "extraObjects": None,
     "gdrcopy": frozenset(
         """
@@ -55,7 +62,8 @@ KEYS: dict[str, frozenset[str] | None] = {
         args enabled env hostNetwork image imagePullPolicy imagePullSecrets repository resources version
         """.split()
     ),
-    "hostPaths": frozenset("driverInstallDir rootFS".split()),
+    "gpuCluster": frozenset({"deployCR"}),
+    "hostPaths": frozenset("driverInstallDir kubeletRootDir rootFS".split()),
     "kataManager": frozenset(
         """
         args config enabled env hostNetwork image imagePullPolicy imagePullSecrets repository resources
@@ -83,9 +91,9 @@ KEYS: dict[str, frozenset[str] | None] = {
     ),
     "operator": frozenset(
         """
-        affinity annotations cleanupCRD defaultRuntime image imagePullPolicy imagePullSecrets
-        initContainer labels logging priorityClassName repository resources runtimeClass tolerations
-        upgradeCRD use_ocp_driver_toolkit
+        affinity annotations cleanupCRD defaultGPUMode defaultRuntime env image imagePullPolicy
+        imagePullSecrets initContainer labels logging metrics nodeSelector priorityClassName repository
+        resources runtimeClass tolerations upgradeCRD use_ocp_driver_toolkit version
         """.split()
     ),
     "platform": frozenset("openshift".split()),
@@ -130,4 +138,38 @@ KEYS: dict[str, frozenset[str] | None] = {
     "global": None,
     "nameOverride": None,
 }
-"""By section of values.yaml: its keys there and in the ClusterPolicy; None where any key is allowed."""
+"""By section: its keys in any supported release; None where any key is allowed."""
+
+SUPPORTED = ((26, 3), (26, 7))
+"""The major releases that the table was read from."""
+REMOVED: dict[tuple[int, int], dict[tuple[str, ...], str]] = {
+    (26, 7): {
+        ("cdi", "default"): "remove it: since v26.7 CDI needs no default",
+        ("operator", "initContainer"): "remove it: since v26.7 no pod of the operator uses this image",
+    }
+}
+"""By major release: the values that its chart no longer reads, and what to do about them."""
+ADDED: dict[tuple[int, int], frozenset[tuple[str, ...]]] = {
+    (26, 7): frozenset(
+        {
+            ("clusterPolicy",),
+            ("draDriver",),
+            ("gpuCluster",),
+            ("hostPaths", "kubeletRootDir"),
+            ("operator", "env"),
+            ("operator", "metrics"),
+        }
+    )
+}
+"""By major release: the values that its chart was the first to read."""
+
+
+def known_keys(release: tuple[int, int]) -> dict[str, frozenset[str] | None]:
+    """The keys that the chart of a major release reads, as KEYS."""
+    unknown = {path for since, paths in REMOVED.items() if since <= release for path in paths}
+    unknown |= {path for since, paths in ADDED.items() if since > release for path in paths}
+    return {
+        section: keys and frozenset(key for key in keys if (section, key) not in unknown)
+        for section, keys in KEYS.items()
+        if (section,) not in unknown
+    }

@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from k3sgpu.operator_releases import major_release
 from k3sgpu.problem import Problem
 from k3sgpu.settings.model_paths import dotted
 from k3sgpu.settings.pydantic_errors import nearest, show
-from k3sgpu.settings.rules.chart_keys import KEYS, KNOWN_FOR
+from k3sgpu.settings.rules.chart_keys import KEYS, REMOVED, SUPPORTED, known_keys
+from k3sgpu.settings.rules.chart_types import wrong_types
 from k3sgpu.settings.rules.draft import Draft
+from k3sgpu.wellknown import RUNTIME_CLASS
 
 VALUES = "gpuOperator.values"
 OWNED = {
@@ -25,6 +28,36 @@ OWNED = {
 }
 """By path: the values that the program sets itself, and what to write instead."""
 
+FIXED: dict[tuple[str, ...], tuple[object, str]] = {
+    ("devicePlugin", "enabled"): (True, "the device plugin offers the slices"),
+    ("gfd", "enabled"): (True, "feature discovery sets the labels that the readiness gate compares"),
+    ("nfd", "enabled"): (True, "the operator finds cards by the labels of node feature discovery"),
+    ("node-feature-discovery", "master", "enable"): (True, "it writes the labels that the operator needs"),
+    ("node-feature-discovery", "worker", "enable"): (True, "it finds the cards of a node"),
+    ("clusterPolicy", "deployCR"): (True, "the program writes the sharing into the ClusterPolicy"),
+    ("gpuCluster", "deployCR"): (False, "its nodes offer devices by DRA, and no slices"),
+    ("sandboxWorkloads", "enabled"): (False, "nodes for virtual machines offer no slices to pods"),
+    ("cdi", "nriPluginEnabled"): (
+        False,
+        f"it removes the RuntimeClass {RUNTIME_CLASS}, which pods with slices name",
+    ),
+    ("operator", "runtimeClass"): (RUNTIME_CLASS, "k3s has no other runtime for cards"),
+    ("operator", "defaultRuntime"): ("containerd", "k3s runs containers by its own containerd"),
+    ("platform", "openshift"): (False, "k3s is no OpenShift"),
+    ("toolkit", "installDir"): ("/usr/local/nvidia", "k3s looks for the toolkit there and nowhere else"),
+}
+"""By path: the only value that works with this program, and the reason.
+
+Sources: isStateEnabled and getWorkloadConfig (controllers/state_manager.go) in github.com/NVIDIA/gpu-operator
+v26.7.0, and pkg/agent/containerd/runtimes.go in github.com/k3s-io/k3s.
+"""
+WRITTEN_FILES = ("CONTAINERD_CONFIG", "RUNTIME_CONFIG", "RUNTIME_DROP_IN_CONFIG")
+"""Variables of the toolkit that name a file which it writes."""
+SOCKETS = ("CONTAINERD_SOCKET", "RUNTIME_SOCKET")
+"""Variables of the toolkit that name containerd's socket."""
+OTHER_NFD = ("nfd", "node-feature-discovery")
+"""The sections about node feature discovery: an existing cluster may have its own."""
+
 
 def values_do_not_override_program(draft: Draft) -> Iterator[Problem]:
     """Refuse Helm values that the program sets itself."""
@@ -38,6 +71,28 @@ def values_do_not_override_program(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def values_keep_what_sharing_needs(draft: Draft) -> Iterator[Problem]:
+    """Refuse Helm values that switch off or replace a part without which no node offers a slice."""
+    values, existing = draft.settings.gpu_operator.values, draft.settings.kubeconfig
+    for path, (wanted, reason) in FIXED.items():
+        found = _at(values, path)
+        right_type = type(found) is type(wanted)  # values_have_types is about any other type
+        if found == wanted or not right_type or (existing and path[0] in OTHER_NFD):
+            continue
+        yield Problem(
+            dotted(("gpuOperator", "values", *path)),
+            show(found),
+            f"{show(wanted).partition(' ')[0]}: {reason}",
+            f"remove {path[-1]}; to install no operator: gpuOperator: {{enabled: false}}",
+        )
+
+
+def _at(values: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
 def _has(values: Any, path: tuple[str, ...]) -> bool:
     if not path:
         return True
@@ -47,47 +102,56 @@ def _has(values: Any, path: tuple[str, ...]) -> bool:
 def values_are_known(draft: Draft) -> Iterator[Problem]:
     """Refuse keys that the chart does not know: Helm silently ignores them.
 
-    Only a warning for releases other than the one that the table was read from.
+    Only a warning for releases other than those that the table was read from.
     """
     operator = draft.settings.gpu_operator
-    severity = "error" if operator.version.startswith(KNOWN_FOR) else "warning"
-    for path, known in _unknown(operator.values):
+    release = major_release(operator.version) or SUPPORTED[-1]
+    for path, known in _unknown(operator.values, known_keys(release)):
         like = nearest(path[-1], known)
+        removed = [gone[path] for since, gone in REMOVED.items() if since <= release and path in gone]
         yield Problem(
             dotted(("gpuOperator", "values", *path)),
-            f"the key {path[-1]}, which the chart does not know",
+            f"the key {path[-1]}, which the chart does not know"
+            + (f" in {operator.version}" if removed else ""),
             f"one of {', '.join(sorted(known))}",
-            f"write {like} instead of {path[-1]}" if like else f"remove {path[-1]}",
-            severity,
+            *removed or [f"write {like} instead of {path[-1]}" if like else f"remove {path[-1]}"],
+            severity="error" if release in SUPPORTED else "warning",
         )
 
 
-def value_sections_are_mappings(draft: Draft) -> Iterator[Problem]:
-    """Refuse sections of the wrong type: the program merges its own values into them."""
+def values_have_types(draft: Draft) -> Iterator[Problem]:
+    """Refuse values of a type other than the chart's: the cluster refuses or misreads them at the install.
+
+    The program merges its own values into the sections.
+    """
     for section, value in draft.settings.gpu_operator.values.items():
-        if KEYS.get(section) is not None and not isinstance(value, Mapping):
+        if KEYS.get(section) is None:
+            continue
+        if not isinstance(value, Mapping):
             yield Problem(
                 dotted(("gpuOperator", "values", section)),
                 show(value),
                 "a mapping, as in the chart's values.yaml",
                 f"write {section}: {{…}}, or remove it",
             )
-    toolkit = draft.settings.gpu_operator.values.get("toolkit")
-    if isinstance(toolkit, Mapping) and not isinstance(toolkit.get("env", []), list):
-        yield Problem(
-            f"{VALUES}.toolkit.env",
-            show(toolkit["env"]),
-            "a list of variables, each with name and value",
-            "write env: [{name: …, value: …}]",
-        )
-
-
-def _unknown(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
-    for section, value in values.items():
-        if section not in KEYS:
-            yield (section,), frozenset(KEYS)
             continue
-        known = KEYS[section]
+        for wrong in wrong_types(value, (section,)):
+            yield Problem(
+                dotted(("gpuOperator", "values", *wrong.path)),
+                show(wrong.value),
+                wrong.expected,
+                wrong.remedy,
+            )
+
+
+def _unknown(
+    values: Mapping[str, Any], keys: Mapping[str, frozenset[str] | None]
+) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
+    for section, value in values.items():
+        if section not in keys:
+            yield (section,), frozenset(keys)
+            continue
+        known = keys[section]
         if known is not None and isinstance(value, Mapping):
             yield from (((section, key), known) for key in value if key not in known)
 
@@ -95,27 +159,28 @@ def _unknown(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], froze
 def containerd_template_is_not_overwritten(draft: Draft) -> Iterator[Problem]:
     """Refuse CONTAINERD_CONFIG=….tmpl of old guides: the toolkit overwrites k3s's template.
 
-    Source: github.com/NVIDIA/gpu-operator/issues/992.
+    RUNTIME_CONFIG and RUNTIME_DROP_IN_CONFIG name a file that the toolkit writes as well. Sources:
+    github.com/NVIDIA/gpu-operator/issues/992, and getRuntimeConfigFiles in controllers/object_controls.go.
     """
     for index, variable in enumerate(_variables(draft)):
-        if variable.get("name") != "CONTAINERD_CONFIG":
-            continue
-        if str(variable.get("value")).endswith(".tmpl"):
+        name, value = variable.get("name"), str(variable.get("value"))
+        if name in WRITTEN_FILES and value.endswith(".tmpl"):
             yield Problem(
                 f"{VALUES}.toolkit.env[{index}]",
-                f"CONTAINERD_CONFIG={variable.get('value')}",
+                f"{name}={value}",
                 "no template of k3s: the toolkit overwrites it, and k3s then starts without a network",
                 "remove this variable: k3s finds the NVIDIA runtime by itself",
             )
 
 
 def containerd_socket_is_not_set(draft: Draft) -> Iterator[Problem]:
-    """Refuse CONTAINERD_SOCKET: the program sets it, and which of two wins depends on their order."""
+    """Refuse a socket: the program sets it, and which of two wins depends on their order."""
     for index, variable in enumerate(_variables(draft)):
-        if variable.get("name") == "CONTAINERD_SOCKET":
+        name = variable.get("name")
+        if name in SOCKETS:
             yield Problem(
                 f"{VALUES}.toolkit.env[{index}]",
-                "CONTAINERD_SOCKET",
+                str(name),
                 "variables that the program does not set",
                 "remove this variable: the program sets it to k3s's socket",
             )

@@ -39,7 +39,7 @@ def chart(folder: Path, version: str) -> str:
     """
     copy = Path(shutil.copytree(ROOT / "rehearsal/simulators/chart", folder / "chart"))
     about, crd = copy / "Chart.yaml", copy / "crds/clusterpolicies.nvidia.com.yaml"
-    about.write_text(about.read_text().replace("v26.3.3", version))
+    about.write_text(about.read_text().replace("v26.7.0", version))
     kind = yaml.safe_load(crd.read_text())
     fields(kind)[version] = {"type": "string"}
     crd.write_text(yaml.safe_dump(kind))

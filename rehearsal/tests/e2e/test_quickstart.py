@@ -173,7 +173,7 @@ def test_stack_outputs(cluster: StackFixture, machines):
     assert told["endpoint"] == "https://10.77.0.111:6443"
     assert told["nodes"][AGENT]["promised"] == {"nvidia.com/gpu": 6}
     assert f"{AGENT}  Ready, nvidia.com/gpu 6" in told["seen"]
-    assert told["versions"] == {"k3s": "v1.36.2+k3s1", "gpuOperator": "v26.3.3"}
+    assert told["versions"] == {"k3s": "v1.36.2+k3s1", "gpuOperator": "v26.7.0"}
 
 
 def test_a_protected_server_is_not_destroyed(cluster: StackFixture, machines):

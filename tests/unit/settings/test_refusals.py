@@ -75,9 +75,9 @@ def test_shared_resource_that_no_card_provides_gets_a_warning() -> None:
 
 def test_unknown_values_of_another_chart_release_get_a_warning() -> None:
     """The table is of one release; a newer chart may know more."""
-    values = {"gpuOperator/version": "v26.7.0", "gpuOperator/values": {"gpuCluster": {"deployCR": False}}}
+    values = {"gpuOperator/version": "v26.10.0", "gpuOperator/values": {"newPart": {"enabled": True}}}
     (problem,) = s.parse(with_(values)).warnings
-    assert problem.where == "gpuOperator.values.gpuCluster" and problem.severity == "warning"
+    assert problem.where == "gpuOperator.values.newPart" and problem.severity == "warning"
 
 
 def test_warnings_are_reported_beside_errors() -> None:

@@ -45,5 +45,5 @@ hostNetwork: true
 {{- end }}
 
 {{- define "gpu-operator.nfd.image" -}}
-registry.k8s.io/nfd/node-feature-discovery:v0.18.3
+registry.k8s.io/nfd/node-feature-discovery:v0.19.0
 {{- end }}

@@ -1,5 +1,5 @@
 // Package operator plays the GPU Operator's controller: it reads the ClusterPolicy and labels nodes, creates and
-// rolls DaemonSets and writes the status, with the vendor's weaknesses (v26.3.3).
+// rolls DaemonSets and writes the status, with the vendor's weaknesses (v26.7.0).
 package operator
 
 import (

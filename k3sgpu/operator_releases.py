@@ -1,0 +1,15 @@
+"""The releases of NVIDIA's GPU Operator. NVIDIA counts YY.M as the major version (platform support)."""
+
+MAJOR_RELEASES = (
+    (22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7),
+)  # fmt: skip
+
+
+def major_release(version: str | None) -> tuple[int, int] | None:
+    """(26, 7) of v26.7.0; None for a text that is no version of three numbers."""
+    parts = (version or "").removeprefix("v").split(".")
+    return (int(parts[0]), int(parts[1])) if len(parts) == 3 and all(map(_is_number, parts[:2])) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
