@@ -7,7 +7,7 @@ from k3sgpu.capacity.node_filters import Demand, may_run_on
 from k3sgpu.capacity.offers import NodeOffer
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
 from k3sgpu.capacity.scheduling import Outcome, all_fit
-from k3sgpu.settings import MPS_CLIENTS
+from k3sgpu.gpu_products import mps_clients
 from k3sgpu.wellknown import HOSTNAME_LABEL
 
 MAX_SEARCHED = 4096
@@ -49,8 +49,8 @@ def replicas_needed(
         return all_fit(more, outcome.demands, outcome.resource)
 
     requested = sum(demand.pods * demand.request for demand in outcome.demands)
-    mps = any(offer.strategy == "mps" for offer in changed.values())
-    return smallest(now + 1, MPS_CLIENTS if mps else min(MAX_SEARCHED, now + requested), enough)
+    clients = [mps_clients(offer.product or "") for offer in changed.values() if offer.strategy == "mps"]
+    return smallest(now + 1, min([MAX_SEARCHED, now + requested, *clients]), enough)
 
 
 def _with_replicas(node: SchedulableNode, offer: NodeOffer, resource: str, replicas: int) -> SchedulableNode:

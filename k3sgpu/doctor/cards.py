@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from k3sgpu.gpu_products import product_label
 from k3sgpu.hosts.facts import Facts
 
 # One line of nvidia-smi --query-gpu=name,memory.total; memory is [N/A] where the card uses the system's.
@@ -40,7 +41,7 @@ class Card:
     @property
     def product(self) -> str:
         """The product as feature discovery writes it into the node label."""
-        return self.name.replace(" ", "-")
+        return product_label(self.name)
 
 
 @dataclass(frozen=True)

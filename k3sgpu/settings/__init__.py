@@ -19,7 +19,7 @@ from k3sgpu.settings.models.names import NO_SHARING
 from k3sgpu.settings.models.nodes import Endpoint, Gpu, Node
 from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sections import SECRET_KEYS
-from k3sgpu.settings.models.sharing import MPS_CLIENTS, Profile, mig_resource, partition_memory_mib
+from k3sgpu.settings.models.sharing import Profile, mig_resource, partition_memory_mib
 from k3sgpu.settings.models.workloads import SecurityContext, Toleration, Workload
 from k3sgpu.settings.node_secrets import (
     NODE_SECRETS,
@@ -31,7 +31,6 @@ from k3sgpu.settings.node_secrets import (
 from k3sgpu.settings.parsing import parse, read_stack_file
 
 __all__ = [
-    "MPS_CLIENTS",
     "NODE_SECRETS",
     "NO_SHARING",
     "PASSPHRASE",

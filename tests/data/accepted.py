@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.data.stack_files import MIXED, MPS, REMOVE
+from tests.data.stack_files import A100_40GB, MIXED, MPS, REMOVE
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "k3s keys that begin like an owned one": {
@@ -35,6 +35,22 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "partitions under one name": {
         "sharing/profiles/six/migStrategy": "single",
         "pools/rtx/gpu/mig": {"1g.18gb": 7},
+    },
+    "as many double partitions as a card has": {**MIXED, **A100_40GB, "pools/rtx/gpu/mig": {"1g.10gb": 4}},
+    "partitions that leave a part of the memory": {
+        **MIXED,
+        "pools/rtx/gpu/mig": {"3g.71gb": 1, "2g.35gb": 1, "1g.18gb": 2},
+    },
+    "partitions of an unknown product": {
+        **MIXED,
+        "pools/rtx/gpu/product": "NVIDIA-X1",
+        "pools/rtx/gpu/mig": {"1g.21gb": 7},
+    },
+    "no strategy by its name": {"sharing/profiles/six/migStrategy": "none"},
+    "as many clients as a card older than Turing serves": {
+        "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+        "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 16}]}},
+        "workloads/w/gpus": 1,
     },
     "a strategy for cards that are whole": {"sharing/profiles/six/migStrategy": "mixed"},
     "a request of one by MPS": {"sharing/profiles/six": {"mps": MPS}, "workloads/w/gpus": 1},

@@ -1,6 +1,6 @@
 """Refused profiles, slices and MIG partitions."""
 
-from tests.data.stack_files import MIXED, MPS, RESOURCES, SLICING, Refusal
+from tests.data.stack_files import A100_40GB, MIXED, MPS, RESOURCES, SLICING, Refusal
 
 REFUSALS: dict[str, Refusal] = {
     # profiles and slices
@@ -115,6 +115,17 @@ REFUSALS: dict[str, Refusal] = {
         "maximum allowed replicas exceeded: 49 > 48",
         "replicas: 48",
     ),
+    "more clients than a card older than Turing serves": (
+        {
+            "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 17}]}},
+            "workloads/w/gpus": 1,
+        },
+        "sharing.profiles.six.mps.resources[0].replicas",
+        "17, on Tesla-V100-SXM2-32GB in pool rtx",
+        "maximum allowed replicas exceeded: 17 > 16",
+        "replicas: 16",
+    ),
     "greater requests under MPS": (
         {
             "sharing/profiles/six": {"mps": {**MPS, "failRequestsGreaterThanOne": False}},
@@ -171,8 +182,64 @@ REFUSALS: dict[str, Refusal] = {
         {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 2, "1g.18gb": 2}},
         "pools.rtx.gpu.mig",
         "2 x 3g.71gb, 2 x 1g.18gb",
+        "at the same time",
+        "nvidia-smi -L",
+    ),
+    "partitions whose memory overlaps": (
+        {**MIXED, "pools/rtx/gpu/mig": {"3g.71gb": 2, "1g.18gb": 1}},
+        "pools.rtx.gpu.mig",
+        "2 x 3g.71gb, 1 x 1g.18gb",
+        "at most\n2 x 3g.71gb, 7 x 1g.18gb",
+        "nvidia-smi -L",
+    ),
+    "more double partitions than a card has": (
+        {**MIXED, **A100_40GB, "pools/rtx/gpu/mig": {"1g.10gb": 7}},
+        "pools.rtx.gpu.mig",
+        "7 x 1g.10gb",
+        "at most\n4 x 1g.10gb",
+        "",
+    ),
+    "two partitions with media extensions": (
+        {**MIXED, "pools/rtx/gpu/mig": {"1g.18gb+me": 2}},
+        "pools.rtx.gpu.mig",
+        "2 x 1g.18gb+me",
+        "1 x 1g.18gb+me",
+        "",
+    ),
+    "partitions of another product": (
+        {**MIXED, "pools/rtx/gpu/mig": {"1g.5gb": 2, "1g.18gb": 1, "6g.108gb": 1}},
+        "pools.rtx.gpu.mig",
+        "1g.5gb, 6g.108gb",
+        "1g.18gb, 1g.18gb+me, 1g.35gb, 2g.35gb, 3g.71gb, 4g.71gb, 7g.141gb",
+        "nvidia-smi -L",
+    ),
+    "partitions of a product without MIG": (
+        {**MIXED, "pools/rtx/gpu/product": "Tesla-T4", "pools/rtx/gpu/mig": {"1g.5gb": 2}},
+        "pools.rtx.gpu.mig",
+        "1g.5gb",
+        "this product has no MIG",
+        "timeSlicing or mps",
+    ),
+    "more compute slices than any product has": (
+        {**MIXED, "pools/rtx/gpu/product": "NVIDIA-X1", "pools/rtx/gpu/mig": {"1g.5gb": 8}},
+        "pools.rtx.gpu.mig",
+        "8 x 1g.5gb",
         "add up to at most 7",
         "nvidia-smi -L",
+    ),
+    "more memory than an unknown product has": (
+        {**MIXED, "pools/rtx/gpu/product": "NVIDIA-X1", "pools/rtx/gpu/mig": {"3g.80gb": 2}},
+        "pools.rtx.gpu.mig",
+        "2 x 3g.80gb",
+        "at most 143771 MiB",
+        "nvidia-smi -L",
+    ),
+    "a strategy none for partitions": (
+        {"sharing/profiles/six/migStrategy": "none", "pools/rtx/gpu/mig": {"1g.18gb": 7}},
+        "pools.rtx.gpu.mig",
+        "profile six without migStrategy",
+        "nothing can run while MIG is enabled",
+        "migStrategy: mixed",
     ),
     "partitions without a strategy": (
         {"pools/rtx/gpu/mig": {"1g.18gb": 7}},

@@ -27,6 +27,7 @@ GOOD: dict[str, Any] = {
 SLICING = "sharing.profiles.six.timeSlicing"
 RESOURCES = "sharing/profiles/six/timeSlicing/resources"
 MPS = {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
+A100_40GB = {"pools/rtx/gpu/product": "NVIDIA-A100-SXM4-40GB", "pools/rtx/gpu/memoryMiB": 40960}
 MIXED = {"sharing/profiles/six": {"migStrategy": "mixed"}, "workloads": {}}
 
 Refusal = tuple[Mapping[str, Any], str, str, str, str]

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from k3sgpu.gpu_products import PRODUCT_SUFFIX, product_label, without_suffixes
+
 NO_SHARING = "none"
 """The profile that shares nothing: it always exists and must not be defined."""
 
@@ -90,17 +92,21 @@ def _profile_name(text: str) -> str:
 
 
 def _product(text: str) -> str:
-    if text.endswith("-SHARED"):
+    whole = without_suffixes(text)
+    if whole != text:
         raise refusal(
-            "the product without -SHARED, which NVIDIA's feature discovery adds to shared cards",
-            f"write {text.removesuffix('-SHARED')}",
+            f"the product without {text.removeprefix(whole)}, which NVIDIA's feature discovery adds\n"
+            "to shared cards (-SHARED) and to partitions (-MIG-...)",
+            f"write {whole or 'NVIDIA-GeForce-RTX-2080-Ti'}",
         )
     if LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT:
         return text
-    as_label = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:LABEL_LIMIT].strip("-._")
+    label = product_label(text)
+    valid = LABEL_VALUE.fullmatch(label) and len(label) <= LABEL_LIMIT
     raise refusal(
-        "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space",
-        f"write {as_label or 'NVIDIA-GeForce-RTX-2080-Ti'}",
+        "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space\n"
+        "and only letters, digits, '.', '_' and '-'",
+        f"write {label if valid else 'NVIDIA-GeForce-RTX-2080-Ti'}",
     )
 
 
@@ -181,7 +187,7 @@ ProfileName = Annotated[
     _schema(f"(?!{NO_SHARING}$){LABEL_VALUE.pattern}", PROFILE_LIMIT),
 ]
 Product = Annotated[
-    str, AfterValidator(_product), _schema(f"(?!.*-SHARED$){LABEL_VALUE.pattern}", LABEL_LIMIT)
+    str, AfterValidator(_product), _schema(f"(?!.*{PRODUCT_SUFFIX}$){LABEL_VALUE.pattern}", LABEL_LIMIT)
 ]
 MigProfile = Annotated[str, AfterValidator(_mig_profile), _schema(MIG_PROFILE.pattern)]
 Address = Annotated[str, AfterValidator(_address), _schema(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]

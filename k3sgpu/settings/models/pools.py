@@ -33,7 +33,7 @@ class PoolGpu(Model):
     """The cards in each host of a pool: all hosts of a pool have the same."""
 
     product: Product = Field(
-        description="the product as in the node label nvidia.com/gpu.product, without -SHARED",
+        description="the product as in the node label nvidia.com/gpu.product, without -SHARED and -MIG-...",
         examples=["NVIDIA-GeForce-RTX-2080-Ti"],
     )
     count: int = Field(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
+from k3sgpu.gpu_products import MPS_CLIENTS
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.names import NO_SHARING, ProfileName, refusal
 from k3sgpu.wellknown import GPU_RESOURCE
@@ -19,20 +20,11 @@ SHAREABLE = {"type": "string", "pattern": rf"^(nvidia\.com/)?(gpu|{MIG_NAME})$"}
 NAME_LIMIT = 63
 MOST_SLICES = 2**63 - 1
 """The plugin reads the number into a Go int."""
-MIG_SLICES = 7
-"""The compute slices of a card; 3g.20gb takes three of them (NVIDIA MIG User Guide)."""
-MPS_CLIENTS = 48
-"""Clients of one MPS server since Volta (cmd/mps-control-daemon/mps/device.go)."""
 
 
 def mig_resource(kind: str) -> str:
     """The resource name of partitions of a MIG profile under migStrategy: mixed."""
     return f"nvidia.com/mig-{kind.replace('+', '.')}"
-
-
-def partition_slices(kind: str) -> int:
-    """How many of a card's seven compute slices a partition takes: 3 for 3g.20gb."""
-    return int(kind.partition("g.")[0])
 
 
 def partition_memory_mib(kind: str) -> int:
@@ -168,13 +160,21 @@ class Mps(SharedResources):
     )
 
 
+def _without_none(strategy: str) -> str | None:
+    """No strategy instead of "none", the plugin's default: profiles that mean the same are the same."""
+    return None if strategy == "none" else strategy
+
+
+MigStrategy = Annotated[Literal["none", "single", "mixed"], AfterValidator(_without_none)]
+
+
 class Profile(Model):
     """How the cards of a node are shared; `{}` shares nothing."""
 
-    mig_strategy: Literal["single", "mixed"] | None = Field(
+    mig_strategy: MigStrategy | None = Field(
         default=None,
         description="the resource name of MIG partitions: single (all are alike, nvidia.com/gpu) or mixed "
-        "(nvidia.com/mig-<profile>); default: cards are not partitioned",
+        "(nvidia.com/mig-<profile>); default, and none: cards are not partitioned",
         examples=["mixed"],
     )
     time_slicing: TimeSlicing | None = Field(

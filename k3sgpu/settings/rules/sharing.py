@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from k3sgpu.gpu_products import mps_clients
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.names import NO_SHARING
 from k3sgpu.settings.models.nodes import Gpu
 from k3sgpu.settings.models.resolved import Settings
-from k3sgpu.settings.models.sharing import MIG_SLICES, Profile, partition_slices
+from k3sgpu.settings.models.sharing import Profile
 from k3sgpu.settings.models.workloads import Workload
 from k3sgpu.settings.pydantic_errors import nearest, show
 from k3sgpu.settings.rules.draft import Draft
@@ -50,7 +51,7 @@ def mps_excludes_time_slicing(draft: Draft) -> Iterator[Problem]:
 
 
 def mps_excludes_mixed_mig(draft: Draft) -> Iterator[Problem]:
-    """Refuse mps with migStrategy: mixed, as the plugin does. For `single` see partitions_match_profile."""
+    """Refuse mps with migStrategy: mixed, as the plugin does. For `single` see partitions.match_profile."""
     for name, profile in draft.settings.sharing.profiles.items():
         if profile.mps and profile.mig_strategy == "mixed":
             yield Problem(
@@ -77,49 +78,25 @@ def resources_are_shared_once(draft: Draft) -> Iterator[Problem]:
             seen.add(item.name)
 
 
-def partitions_match_profile(draft: Draft) -> Iterator[Problem]:
-    """Refuse MIG partitions that one card cannot have, or that the pool's profile cannot offer."""
-    for pool_name, gpu, profile in _pools(draft.settings):
-        path = f"pools.{pool_name}.gpu.mig"
-        kinds = ", ".join(gpu.mig)
-        if sum(partition_slices(kind) * number for kind, number in gpu.mig.items()) > MIG_SLICES:
-            yield Problem(
-                path,
-                ", ".join(f"{number} x {kind}" for kind, number in gpu.mig.items()),
-                f"partitions of one card: the numbers before the g add up to at most {MIG_SLICES}",
-                "write what `nvidia-smi -L` shows below one card",
-            )
-        if not gpu.mig:
-            continue
-        if not profile.mig_strategy:
-            yield Problem(
-                path,
-                f"partitions ({kinds}), and the profile {gpu.profile} without migStrategy",
-                "a profile with migStrategy: without it NVIDIA's plugin offers the whole cards, on which\n"
-                "nothing can run while MIG is enabled",
-                "name a profile with migStrategy: mixed (or single, where all partitions are alike)",
-            )
-        if profile.mig_strategy == "single" and len(gpu.mig) > 1:
-            yield Problem(
-                path,
-                f"{len(gpu.mig)} kinds of partitions ({kinds}), and migStrategy: single in {gpu.profile}",
-                'one kind: NVIDIA\'s plugin stops with "more than one MIG device type present on node"',
-                f"write migStrategy: mixed in sharing.profiles.{gpu.profile}",
-            )
-        if profile.mps:
-            yield Problem(
-                path,
-                f"partitions ({kinds}), and mps in the profile {gpu.profile}",
-                "whole cards: NVIDIA's plugin stops with\n"
-                '"sharing using MPS is not supported for MIG devices"',
-                "share partitions by timeSlicing",
-            )
+def mps_serves_all_clients(draft: Draft) -> Iterator[Problem]:
+    """Refuse more slices under MPS than the pool's product serves: NVIDIA's control daemon stops."""
+    for pool_name, gpu, profile in card_pools(draft.settings):
+        most = mps_clients(gpu.product)
+        for index, item in enumerate(profile.mps.resources if profile.mps else ()):
+            if item.replicas > most:
+                yield Problem(
+                    f"sharing.profiles.{gpu.profile}.mps.resources[{index}].replicas",
+                    f"{item.replicas}, on {gpu.product} in pool {pool_name}",
+                    f"at most {most} below compute capability 7.5: NVIDIA's MPS control daemon stops with\n"
+                    f'"maximum allowed replicas exceeded: {item.replicas} > {most}"',
+                    f"write replicas: {most} or fewer, or share by timeSlicing",
+                )
 
 
 def shared_resources_exist(draft: Draft) -> Iterator[Problem]:
     """Warn of a shared resource that no card of the profile's pools provides: the plugin skips it."""
     users: dict[str, list[tuple[str, Gpu, Profile]]] = defaultdict(list)
-    for pool_name, gpu, profile in _pools(draft.settings):
+    for pool_name, gpu, profile in card_pools(draft.settings):
         users[gpu.profile].append((pool_name, gpu, profile))
     for name, pools in users.items():
         profile = pools[0][2]
@@ -180,7 +157,7 @@ def _strict_nodes(settings: Settings, workload: Workload) -> Iterator[tuple[str,
             yield node.name, node.gpu, profile
 
 
-def _pools(settings: Settings) -> Iterator[tuple[str, Gpu, Profile]]:
+def card_pools(settings: Settings) -> Iterator[tuple[str, Gpu, Profile]]:
     """Each pool that has cards and a readable profile."""
     pools = {node.pool: node.gpu for node in settings.nodes if node.gpu}
     for name, gpu in pools.items():

@@ -115,11 +115,11 @@ def test_single_strategy_offers_partitions_as_cards() -> None:
         "migStrategy": "single",
         "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
     }
-    offer = gpu_node({**A100, "sharing/profiles/a100": profile, "pools/rtx/gpu/mig": {"1g.10gb+me": 4}})
-    assert offer.resources == {"nvidia.com/gpu": 16}
+    offer = gpu_node({**A100, "sharing/profiles/a100": profile, "pools/rtx/gpu/mig": {"1g.5gb+me": 1}})
+    assert offer.resources == {"nvidia.com/gpu": 4}
     assert offer.discovered_labels == {
-        "nvidia.com/gpu.product": "A100-MIG-1g.10gb.me-SHARED",
-        "nvidia.com/gpu.count": "8",
+        "nvidia.com/gpu.product": "A100-MIG-1g.5gb.me-SHARED",
+        "nvidia.com/gpu.count": "2",
         "nvidia.com/gpu.replicas": "2",
         "nvidia.com/gpu.sharing-strategy": "time-slicing",
         "nvidia.com/mig.strategy": "single",
