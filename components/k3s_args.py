@@ -27,6 +27,8 @@ class HostArgs(TypedDict):
     """Of its Node, as key=value:Effect or key:Effect. Other taints of the Node stay."""
     kubelet_args: Sequence[str]
     """As name=value."""
+    flannel_iface: NotRequired[str | None]
+    """The network interface for the pods' packets. Without one k3s takes the default route's."""
 
 
 class ReleaseArgs(TypedDict):

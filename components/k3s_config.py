@@ -30,11 +30,12 @@ def agent_config_file(host: HostArgs, args: K3sClusterArgs) -> dict[str, object]
 
 
 def _identity(host: HostArgs) -> dict[str, object]:
-    external = host.get("external_ip")
+    external, interface = host.get("external_ip"), host.get("flannel_iface")
     return {
         "node-name": host["name"],
         "node-ip": host["node_ip"],
         **({"node-external-ip": external} if external else {}),
+        **({"flannel-iface": interface} if interface else {}),
         **({"kubelet-arg": list(host["kubelet_args"])} if host["kubelet_args"] else {}),
         **_at_registration(host),
     }

@@ -25,6 +25,7 @@ def host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secre
         "sudo_password": secrets.get("sudoPassword"),
         "labels": node.labels,
         "taints": node.taints,
+        "flannel_iface": node.flannel_iface,
         "kubelet_args": [f"{name}={value}" for name, value in sorted(node.kubelet_args.items())],
         "connection": _connection(node, settings, access, secrets, bastion),
     }

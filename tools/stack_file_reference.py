@@ -38,6 +38,8 @@ ON_A_LIVING_CLUSTER = {
     "K3s.kubeletArgs": "restarts the nodes it concerns",
     "Pool.kubeletArgs": "restarts the nodes it concerns",
     "Host.kubeletArgs": "restarts the nodes it concerns",
+    "Pool.flannelIface": "restarts the nodes it concerns",
+    "Host.flannelIface": "restarts the nodes it concerns",
     "K3s.registries": "restarts every node",
     "K3s.proxy": "restarts every node",
     "K3s.snapshots": "restarts servers",

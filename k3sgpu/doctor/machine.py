@@ -38,6 +38,10 @@ class Plan:
     embedded_registry: bool = False
     registration: str = ""
     """The address of the cluster's API."""
+    k3s_config: Mapping[str, object] = field(default_factory=dict)
+    """Those of k3s.config's keys that the rules depend on."""
+    alone: bool = False
+    """Whether the cluster has one node, so that no packet of a pod crosses to another one."""
     operator_version: str = ""
     """The release of the GPU Operator, vX.Y.Z."""
 
@@ -59,6 +63,8 @@ class Plan:
             flannel=inventory["flannel"],
             embedded_registry=inventory["embeddedRegistry"],
             registration=inventory["registration"],
+            k3s_config=inventory.get("k3sConfig", {}),
+            alone=len(inventory["hosts"]) == 1,
             operator_version=inventory.get("operatorVersion", ""),
         )
 

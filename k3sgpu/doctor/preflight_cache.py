@@ -20,9 +20,9 @@ def host_digests(inventory: Inventory, *rest: str) -> dict[str, str]:
     The inputs are the host's entry, the inventory without the other hosts, and `rest`, for instance the
     secrets. What its machine answers is not among them. A digest of secrets is itself a secret.
     """
-    servers = sum(host["role"] == "server" for host in inventory["hosts"])
-    # Of the other hosts only the number of servers matters.
-    common = {**inventory, "hosts": servers}
+    hosts = inventory["hosts"]
+    # Of the other hosts only the number of servers matters, and whether there are any.
+    common = {**inventory, "hosts": [sum(host["role"] == "server" for host in hosts), len(hosts) > 1]}
 
     def digest(host: HostEntry) -> str:
         text = json.dumps([common, host, rest], sort_keys=True)

@@ -30,6 +30,7 @@ MACHINE_CHECKS = (
     Check("version", ownership.version, ERROR, "k3s: {version:"),
     Check("ports", network.ports, ERROR, "then stop or move what listens there"),
     Check("address", network.address, EITHER, "nodeIp:"),
+    Check("flannel", network.flannel, EITHER, "flannelIface:"),
     Check("route", network.route, ERROR, "sudo ip route add default via <gateway>"),
     Check("dns", network.dns, ERROR, "cat /etc/resolv.conf; getent ahosts"),
     Check("download", network.download, ERROR, "look at firewalls and proxies"),
@@ -64,6 +65,7 @@ MACHINE_CHECKS = (
 """Rules about one machine."""
 
 CROSS_CHECKS = (
+    Check("node-address", between_hosts.node_address, EITHER, "nodeIp"),
     Check("machine-id", between_hosts.machine_id, ERROR, "sudo systemd-machine-id-setup"),
     Check("product-uuid", between_hosts.product_uuid, WARNING, "give the virtual machine a UUID of its own"),
     Check("hostname", between_hosts.hostname, WARNING, "sudo hostnamectl set-hostname"),

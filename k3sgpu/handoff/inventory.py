@@ -2,7 +2,7 @@
 secret."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired
 from urllib.parse import quote
 
 from typing_extensions import TypedDict
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 BASTION = "the bastion"
 """The bastion's name in reports. No host can have this name."""
+
+
+CHECKED_KEYS = ("flannel-external-ip", "flannel-iface", "prefer-bundled-bin", "resolv-conf", "snapshotter")
+"""The keys of k3s's config.yaml that the checks of hosts depend on."""
 
 
 class Owner(TypedDict):
@@ -62,6 +66,8 @@ class HostEntry(SshTarget):
     """server or agent."""
     nodeIp: str
     """The address that k3s gets as the node's own."""
+    flannelIface: NotRequired[str | None]
+    """The network interface for the pods' packets; null: k3s takes the default route's."""
     waive: list[str]
     """The checks that the stack file waives for this host."""
     gpu: GpuEntry | None
@@ -94,6 +100,8 @@ class Inventory(TypedDict):
     flannel: str
     """k3s's flannel-backend."""
     embeddedRegistry: bool
+    k3sConfig: NotRequired[dict[str, object]]
+    """Those of k3s.config's keys that checks depend on (CHECKED_KEYS)."""
     downloads: list[str]
     """The URLs that an installation downloads from; none when all files are local."""
     registration: str
@@ -123,6 +131,7 @@ def build_inventory(
         "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
         "flannel": k3s.flannel_backend,
         "embeddedRegistry": bool(k3s.config.get("embedded-registry")),
+        "k3sConfig": _checked_config(settings),
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
         "registration": k3s.registration_address or next((server.node_ip for server in settings.servers), ""),
         "secrets": sorted(settings.login_secrets),
@@ -138,12 +147,17 @@ def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> Host
         **_ssh_target(node.name, node, settings, access),
         "role": node.role or "",  # never empty: only Nodes of an existing cluster have none
         "nodeIp": node.node_ip,
+        "flannelIface": node.flannel_iface or _checked_config(settings).get("flannel-iface"),
         "waive": sorted(waived),
         "jump": settings.jump(node),
         "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
         "gpu": _gpu_entry(node.gpu) if node.gpu and not node.maintenance else None,
         "maintenance": node.maintenance,
     }
+
+
+def _checked_config(settings: "Settings") -> dict[str, Any]:
+    return {key: value for key, value in settings.k3s.config.items() if key in CHECKED_KEYS}
 
 
 def _gpu_entry(gpu: "Gpu") -> GpuEntry:

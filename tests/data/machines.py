@@ -19,9 +19,9 @@ memory-kib\t8000000
 cgroup-fs\tcgroup2fs
 cgroup-controllers\tcpuset cpu io memory hugetlb pids rdma misc
 disk-free-kib\t68775260
-address\t127.0.0.1
-address\t10.0.0.11
-address\tfe80::1%eth0
+address\t127.0.0.1 lo
+address\t10.0.0.11 eth0
+address\tfe80::1 eth0
 default-route\teth0
 kernel-headers\tthere
 listens\t0016

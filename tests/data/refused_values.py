@@ -262,6 +262,20 @@ REFUSALS: dict[str, Refusal] = {
         "an address (or a port) of its own",
         "correct one",
     ),
+    "an interface that Linux cannot have": (
+        {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "flannelIface": "enp0s31f6-vlan100"}},
+        "pools.rtx.hosts.gpu-1.flannelIface",
+        '"enp0s31f6-vlan100"',
+        "at most 15 characters",
+        "ip addr",
+    ),
+    "an interface in two words": (
+        {"pools/rtx/flannelIface": "eth1 eth2"},
+        "pools.rtx.flannelIface",
+        '"eth1 eth2"',
+        "the name of a network interface",
+        "eth1",
+    ),
     "a loopback address": (
         {"pools/rtx/hosts/gpu-1": "127.0.0.1"},
         "pools.rtx.hosts.gpu-1",

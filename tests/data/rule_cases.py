@@ -56,6 +56,14 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
      ["error: 192.0.2.9 is on no interface", "it has 10.0.0.11 |", "nodeIp: 10.0.0.11 for node-1"]),
     ("address", facts(), {"address": "a.example", "peer": "192.0.2.9"}, {},
      ["error: 192.0.2.9 is on no interface"]),
+    ("flannel", facts(address=("10.0.2.15 eth0", "10.0.0.11 eth1")), {}, {},
+     ["error: the default route goes by eth0 (10.0.2.15), and the node's address is on eth1: flannel",
+      "flannelIface: eth1 for node-1, or in its pool"]),
+    ("flannel", facts(address=("10.0.0.11 eth0", "100.100.1.7 tailscale0")), {"nodeIp": "100.100.1.7"},
+     {"flannel": "wireguard-native"}, ["error:", "flannelIface: tailscale0"]),
+    ("flannel", facts(DEBIAN + OUR_K3S, address=("10.0.2.15 eth0", "10.0.0.11 eth1")), {}, {}, ["warning:"]),
+    ("flannel", facts(address="10.0.0.11 eth0"), {"flannelIface": "eth1"}, {},
+     ["error: no interface eth1 with an address; it has eth0", "flannelIface: eth0 for node-1"]),
     ("route", facts(default_route=None), {}, {}, ["error: no default route", "ip route add default"]),
     ("memory", facts(memory_kib="1000000"), {}, {}, ["warning: 1.0 GiB of memory", "about 2 GiB"]),
     ("memory", facts(memory_kib="500000"), {"role": "agent"}, {},
@@ -230,7 +238,14 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
      ["does not exist (HTTP 404)", "correct k3s.version"]),
 ]  # fmt: skip
 
+TWO_NETWORKS = facts(address=("10.0.2.15 eth0", "10.0.0.11 eth1"))
+
 WITHOUT_PROBLEM: list[tuple[Machine, Plan]] = [
+    (machine(TWO_NETWORKS, flannelIface="eth1"), PLAN),
+    (machine(TWO_NETWORKS), plan(alone=True)),
+    (machine(TWO_NETWORKS), plan(k3s_config={"flannel-external-ip": True})),
+    (machine(facts(address=("10.0.0.9 eth0", "10.0.0.11 eth0"))), PLAN),
+    (machine(facts(iptables="iptables v1.8.4")), plan(k3s_config={"prefer-bundled-bin": True})),
     (machine(facts()), PLAN),
     (machine(facts(), role="agent"), PLAN),
     (machine(facts(DEBIAN + GPU), gpu=CARD), PLAN),

@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import yaml
@@ -91,6 +92,12 @@ def test_connection_does_not_contain_the_ssh_agents_socket(in_project: Path, mon
     assert not {"privateKey", "privateKeyPassword", "agentSocketPath"} & set(connection)
 
 
+def k3s_config(graph: g.Graph, name: str) -> dict[str, Any]:
+    """k3s's config.yaml in the Command of a host."""
+    words = shlex.split(graph.of(f"cluster-{name}").inputs["create"], comments=True)
+    return yaml.safe_load(next(word for word in words if word.startswith("CONFIG=")).removeprefix("CONFIG="))
+
+
 def test_nodes_use_node_ip_and_ssh_uses_address(in_project: Path):
     config = stack_config("dev")
     config["pools"]["control"]["hosts"]["server-1"] = {
@@ -99,9 +106,20 @@ def test_nodes_use_node_ip_and_ssh_uses_address(in_project: Path):
         "externalIp": "203.0.113.1",
     }
     graph = g.run(config)
-    server = shlex.split(graph.of("cluster-server-server-1").inputs["create"], comments=True)
-    text = next(word for word in server if word.startswith("CONFIG=")).removeprefix("CONFIG=")
-    server_config = yaml.safe_load(text)
+    server_config = k3s_config(graph, "server-server-1")
     assert (server_config["node-ip"], server_config["node-external-ip"]) == ("192.168.7.1", "203.0.113.1")
     assert server_config["tls-san"] == ["10.77.0.11", "192.168.7.1", "203.0.113.1"]
     assert "https://192.168.7.1:6443" in graph.of("cluster-agent-gpu-1").inputs["create"]
+
+
+def test_flannel_uses_the_interface_of_the_host_then_the_pool_then_all(in_project: Path):
+    config = stack_config("dev")
+    config["k3s"]["config"] = {"flannel-iface": "eth0"}
+    config["pools"]["rtx"]["flannelIface"] = "eth1"
+    config["pools"]["rtx"]["hosts"] = {
+        "gpu-1": "10.77.0.21",
+        "gpu-2": {"address": "10.77.0.22", "flannelIface": "eth2"},
+    }
+    graph = g.run(config)
+    for name, interface in (("server-server-1", "eth0"), ("agent-gpu-1", "eth1"), ("agent-gpu-2", "eth2")):
+        assert k3s_config(graph, name)["flannel-iface"] == interface

@@ -1,9 +1,11 @@
 """Rules that compare the machines of a stack with each other."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
 from statistics import median_high, median_low
 
 from k3sgpu.doctor.machine import Machine, Plan, parse_version
+from k3sgpu.doctor.rules.network import interfaces, ip
 from k3sgpu.problem import Problem
 
 MAX_CLOCK_DIFFERENCE_SECONDS = 30
@@ -27,6 +29,34 @@ def machine_id(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
                 "if the disk was cloned: sudo rm /etc/machine-id /var/lib/dbus/machine-id; "
                 "sudo systemd-machine-id-setup; sudo reboot\n"
                 "if both are one machine: keep one of them in the stack file",
+            )
+
+
+def node_address(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
+    """No other machine has the address of a node.
+
+    Left out are addresses that k3s itself puts on every node (those of services), hosts of one address, which
+    the stack file refuses, and one machine under two names, which the check `machine-id` reports.
+    """
+    holders: dict[IPv4Address | IPv6Address, list[tuple[Machine, str]]] = {}
+    for machine in machines:
+        for address, interface in interfaces(machine).items():
+            if interface not in ("", "lo", "kube-ipvs0"):
+                holders.setdefault(address, []).append((machine, interface))
+    for machine in machines:
+        node, machine_id = ip(machine.spec["nodeIp"]), machine.facts.one("machine-id")
+        others = [
+            f"{other.name} ({interface})"
+            for other, interface in (holders.get(node, []) if node else [])
+            if other.facts.one("machine-id") != machine_id and ip(other.spec["nodeIp"]) != node
+        ]
+        if others:
+            yield Problem(
+                machine.name,
+                f"its node address {node} is also on {', '.join(others)}",
+                "an address that no other machine has: nodes are told apart by it",
+                f"another nodeIp for {machine.name} in the stack file, on a network where each has its own",
+                "warning" if machine.belongs_to(plan) else "error",
             )
 
 

@@ -78,9 +78,9 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
     k3s gets this address as the node's own.
     """
-    own = {parsed for text in machine.facts.all("address") if (parsed := _ip(text))}
-    node = _ip(machine.spec["nodeIp"]) or _ip(machine.peer)
-    source = _ip(machine.facts.one("source"))
+    own = set(interfaces(machine))
+    node = _node_address(machine)
+    source = ip(machine.facts.one("source"))
     if own and node and node not in own:
         usable = sorted(str(ip) for ip in own if not (ip.is_loopback or ip.is_link_local))
         yield machine.problem(
@@ -98,7 +98,47 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
         )
 
 
-def _ip(text: str) -> IPv4Address | IPv6Address | None:
+def interfaces(machine: Machine) -> dict[IPv4Address | IPv6Address, str]:
+    """By address of the machine, the network interface that has it; "" where that is not known."""
+    lines = (line.partition(" ") for line in machine.facts.all("address"))
+    return {parsed: interface for text, _, interface in lines if (parsed := ip(text))}
+
+
+def flannel(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """The pods' packets leave by the interface of the node's address.
+
+    flannel takes the interface of the default route and its address, whatever node-ip says, unless
+    flannel-iface names another (k3s, pkg/agent/flannel: LookupExtInterface).
+    """
+    at = interfaces(machine)
+    node = at.get(_node_address(machine) or IPv4Address(0), "")
+    chosen, default = machine.spec.get("flannelIface"), machine.facts.one("default-route")
+    known = {interface for interface in at.values() if interface}
+    if chosen and known and chosen not in known:
+        yield machine.problem(
+            f"no interface {chosen} with an address; it has {', '.join(sorted(known - {'lo'})) or 'only lo'}",
+            f"{chosen}, as flannelIface says: without it k3s does not start",
+            f"flannelIface: {node or '<interface>'} for {machine.name} in the stack file",
+        )
+    if chosen or plan.alone or plan.k3s_config.get("flannel-external-ip") or node in ("", "lo"):
+        return
+    if default in known and default != node:
+        address = next(str(ip) for ip, interface in at.items() if interface == default)
+        yield machine.problem(
+            f"the default route goes by {default} ({address}), and the node's address is on {node}: "
+            f"flannel ({plan.flannel}) takes {default}, and the other nodes send the pods' packets there",
+            "the interface of the node's address, on the network that all nodes share",
+            f"flannelIface: {node} for {machine.name}, or in its pool, in the stack file",
+            # A running cluster may have found a way, and must not be blocked.
+            "warning" if machine.belongs_to(plan) else "error",
+        )
+
+
+def _node_address(machine: Machine) -> IPv4Address | IPv6Address | None:
+    return ip(machine.spec["nodeIp"]) or ip(machine.peer)
+
+
+def ip(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text.partition("%")[0])
     except ValueError:

@@ -200,7 +200,7 @@ def iptables(machine: Machine, plan: Plan) -> Iterator[Problem]:
     These are 1.8.0 to 1.8.4 (k3s-io/k3s#3117).
     """
     found = re.search(r"v1\.8\.([0-4])\b", machine.facts.one("iptables"))
-    if found:
+    if found and not plan.k3s_config.get("prefer-bundled-bin"):
         yield machine.problem(
             f"iptables 1.8.{found[1]}, which duplicates rules",
             "1.8.5 or later, or the iptables that k3s contains",

@@ -144,7 +144,7 @@ look() {
     ! command -v ip >/dev/null 2>&1 || ip -4 route show 2>/dev/null |
         awk '$1 ~ /\// { for (n = 2; n < NF; n++) if ($n == "dev") print $1, $(n + 1) }' | each route
     ! command -v ip >/dev/null 2>&1 || ip -o addr show 2>/dev/null |
-        awk '{ sub("/.*", "", $4); print $4 }' | each address
+        awk '{ sub("/.*", "", $4); sub("@.*", "", $2); print $4, $2 }' | each address
     [ -z "${server-}" ] || ! command -v ip >/dev/null 2>&1 || ip -4 -o route get "$server" 2>/dev/null |
         awk '{ for (n = 1; n < NF; n++) if ($n == "src") print $(n + 1) }' | each source
     awk '$2 == "00000000" && $8 == "00000000" { print $1; exit }' "$root/proc/net/route" 2>/dev/null |

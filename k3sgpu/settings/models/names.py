@@ -16,6 +16,8 @@ NO_SHARING = "none"
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+"""A network interface: Linux allows 15 characters (IFNAMSIZ)."""
 MIG_PROFILE = re.compile(r"[1-9]\d?g\.[1-9]\d*gb([+-][a-z]+(\.[a-z]+)*)?")
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 TAINT = re.compile(rf"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}(=({LABEL_VALUE.pattern})?)?")
@@ -131,6 +133,15 @@ def _host_name(text: str) -> str:
     )
 
 
+def _interface(text: str) -> str:
+    if INTERFACE.fullmatch(text):
+        return text
+    raise refusal(
+        "the name of a network interface: letters, digits, '.', '_' and '-', at most 15 characters",
+        "write a name that `ip addr` shows on the host, for instance eth1",
+    )
+
+
 def _resource(text: str) -> str:
     domain, _, name = text.partition("/")
     if name and DNS_SUBDOMAIN.fullmatch(domain) and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
@@ -192,6 +203,7 @@ Product = Annotated[
 MigProfile = Annotated[str, AfterValidator(_mig_profile), _schema(MIG_PROFILE.pattern)]
 Address = Annotated[str, AfterValidator(_address), _schema(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
 HostName = Annotated[str, AfterValidator(_host_name), _schema(HOST_NAME.pattern, 253)]
+Interface = Annotated[str, AfterValidator(_interface), _schema(INTERFACE.pattern)]
 Resource = Annotated[
     str, AfterValidator(_resource), _schema(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
 ]

@@ -70,6 +70,8 @@ class Node(Endpoint):
     """As key=value:Effect or key:Effect."""
     kubelet_args: Mapping[str, str] = field(default_factory=dict)
     """By name, without leading dashes."""
+    flannel_iface: str | None = None
+    """The network interface for the pods' packets; None: as k3s chooses."""
 
     def suits(self, selector: Mapping[str, str]) -> bool:
         """Whether this node can match a pod's node selector. A label that is not known in advance matches."""
@@ -187,5 +189,6 @@ def _node_of_host(
         labels={**pool.labels, **host.labels},
         taints=tuple(dict.fromkeys([*pool.taints, *host.taints])),
         kubelet_args={**kubelet_args, **pool.kubelet_args, **host.kubelet_args},
+        flannel_iface=host.flannel_iface or pool.flannel_iface,
         **resolve_login(ssh, (place, host), (f"pools.{pool_name}", pool)),
     )

@@ -10,6 +10,7 @@ from k3sgpu.settings.models.doctor import WaivedChecks
 from k3sgpu.settings.models.k3s_files import KubeletArgs
 from k3sgpu.settings.models.names import (
     Address,
+    Interface,
     LabelKey,
     LabelValue,
     MigProfile,
@@ -76,6 +77,12 @@ class Host(Login):
         default=None,
         description="the public IPv4 address of this host (k3s's node-external-ip); default: none",
         examples=["203.0.113.11"],
+    )
+    flannel_iface: Interface | None = Field(
+        default=None,
+        description="the network interface by which pods of this host reach those of others (k3s's "
+        "flannel-iface); default: the pool's",
+        examples=["eth1"],
     )
     waive: WaivedChecks = Field(
         default=(),
@@ -156,6 +163,12 @@ class Pool(Login):
         default=False,
         description="true: exclude this pool's cards from the capacity check and the readiness gate",
         examples=["true"],
+    )
+    flannel_iface: Interface | None = Field(
+        default=None,
+        description="the network interface by which pods of these hosts reach those of others (k3s's "
+        "flannel-iface); default: the default route's",
+        examples=["eth1"],
     )
     gpu: PoolGpu | None = Field(
         default=None,

@@ -30,6 +30,9 @@ def problems_between_hosts() -> Iterator[Problem]:
     yield from run_rules([machine(same, "a"), machine(same, "b", clock=Clock(99, 100))], PLAN)
     server = machine(facts(DEBIAN + OUR_K3S, k3s_version="v1.35.4+k3s1"))
     joined = machine(facts(DEBIAN + OUR_AGENT, machine_id="bbbb"), "gpu-1", role="agent")
+    twice = facts(machine_id="dddd", address=("10.0.0.12 eth0", "10.0.0.11 eth0"))
+    for known in (facts(), server.facts):
+        yield from run_rules([machine(known), machine(twice, "b", address="10.0.0.12")], PLAN)
     new = machine(facts(machine_id="cccc"), "gpu-2", role="agent")
     yield from run_rules([server, joined, new], plan(registration="10.0.0.1"))
 

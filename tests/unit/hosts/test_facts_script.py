@@ -134,7 +134,7 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "machine-id": ("3f1c",),
         "cpus": ("2",),
         "memory-kib": ("2028536",),
-        "address": ("10.0.0.10",),
+        "address": ("10.0.0.10 eth0",),
         "default-route": ("eth0",),
         "listens": ("192B", "192C"),
         "listener": ("6443 kube-apiserver",),

@@ -30,6 +30,24 @@ def test_machines_without_a_machine_id_are_not_the_same():
     assert run_rules([machine(facts(machine_id=None), name) for name in "ab"], PLAN) == []
 
 
+@pytest.mark.parametrize(
+    ("known", "severity"),
+    [(facts(), "error"), (facts(DEBIAN + OUR_K3S), "warning")],
+)
+def test_node_address_on_another_machine_is_reported(known, severity):
+    other = facts(machine_id="bbbb", address=("10.0.0.12 eth0", "10.0.0.11 eth0"))
+    two = [machine(known), machine(other, "b", address="10.0.0.12")]
+    (problem,) = found_by("node-address", two)
+    assert (problem.where, problem.severity) == ("node-1", severity)
+    assert problem.found == "its node address 10.0.0.11 is also on b (eth0)"
+
+
+@pytest.mark.parametrize("address", ["10.0.0.11 kube-ipvs0", "10.0.0.11 lo", "172.17.0.1 docker0"])
+def test_address_of_a_service_is_not_a_second_node_address(address):
+    other = facts(machine_id="bbbb", address=("10.0.0.12 eth0", "172.17.0.1 docker0", address))
+    assert run_rules([machine(facts()), machine(other, "b", address="10.0.0.12")], PLAN) == []
+
+
 @pytest.mark.parametrize("hostnames", [("a", "b"), ("a", "a")])
 def test_shared_hostname_is_a_warning_of_both(hostnames):
     two = [machine(facts(hostname=one, machine_id=str(n)), f"h{n}") for n, one in enumerate(hostnames)]
