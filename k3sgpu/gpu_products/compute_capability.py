@@ -9,8 +9,12 @@ import re
 
 Capability = tuple[int, int]
 
-OLDEST_OF_CUDA_13: Capability = (7, 5)
-"""CUDA 13 builds no programs for Maxwell, Pascal and Volta (CUDA Toolkit 13.0 Release Notes)."""
+OLDEST_TARGET: dict[int, Capability] = {11: (3, 5), 12: (5, 0), 13: (7, 5)}
+"""By CUDA generation: the oldest cards for which it builds programs.
+
+Source: "Deprecated Architectures" in the CUDA Toolkit Release Notes. 12.0 removed Kepler; 13.0 removed
+Maxwell, Pascal and Volta.
+"""
 
 # The first pattern that matches a label up to a "-" or its end decides. NVIDIA- and Tesla- may precede it.
 _TABLE: tuple[tuple[str, Capability], ...] = (

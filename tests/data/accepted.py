@@ -52,6 +52,19 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 16}]}},
         "workloads/w/gpus": 1,
     },
+    "a tester of CUDA 12 on a card too old for 13": {
+        "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+        "pools/rtx/gpu/driverVersion": "580.126.20",
+        "workloads/w/command": ["/usr/bin/dcgmproftester12", "-t", "1004"],
+    },
+    "an image of CUDA 13 away from the cards too old for it": {
+        "pools/old": {
+            "role": "agent",
+            "hosts": {"gpu-2": "10.0.0.22"},
+            "gpu": {"product": "Tesla-V100-SXM2-32GB", "count": 1, "memoryMiB": 32768},
+        },
+        "workloads/w": {"pool": "rtx", "image": "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04"},
+    },
     "a strategy for cards that are whole": {"sharing/profiles/six/migStrategy": "mixed"},
     "a request of one by MPS": {"sharing/profiles/six": {"mps": MPS}, "workloads/w/gpus": 1},
     "a chart from a registry": {"gpuOperator/chart": "oci://registry.example/charts/gpu-operator"},

@@ -215,6 +215,37 @@ REFUSALS: dict[str, Refusal] = {
         "exits with 244",
         "write dcgmproftester13, or remove command and args",
     ),
+    "a tester of a CUDA that the card is too old for": (
+        {
+            "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "workloads/w/args": ["while true; do dcgmproftester13 -t 1004; done"],
+        },
+        "workloads.w.args",
+        "dcgmproftester13, on pool rtx with Tesla-V100-SXM2-32GB",
+        "12 below compute\ncapability 7.5",
+        "write dcgmproftester12, or remove command and args",
+    ),
+    "an image of a CUDA that the card is too old for": (
+        {
+            "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "pools/rtx/gpu/driverVersion": "580",
+            "workloads/w/image": "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04",
+        },
+        "workloads.w.image",
+        "of CUDA 13, on pool rtx with Tesla-V100-SXM2-32GB",
+        "compute capability 7.5 or newer, not 7.0",
+        "an image of CUDA 12 or older",
+    ),
+    "a check with a CUDA that a card is too old for": (
+        {
+            "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
+            "verify/image": "pytorch/pytorch:2.9.0-cu130",
+        },
+        "verify.image",
+        "of CUDA 13, on pool rtx",
+        "not 6.1",
+        "or name another pool",
+    ),
     "a driver's version as a number": (
         {"pools/rtx/gpu/driverVersion": 580},
         "pools.rtx.gpu.driverVersion",

@@ -17,12 +17,17 @@ from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL
 TESTER = "nvcr.io/nvidia/cloud-native/dcgm:4.6.0-1-ubuntu24.04"
 """The image of dcgmproftester, a load test of a card's tensor cores, one for each CUDA generation."""
 TESTER_COMMAND = ("/bin/sh", "-c")
-# The CUDA generation must be that of the driver: 12 up to driver 575, 13 from 580 on; the wrong one exits
-# with 244. The container reads it from the driver of its node, because pools may differ.
+# The CUDA generation must be that of the driver, 12 up to driver 575 and 13 from 580 on, but 12 for every
+# card below compute capability 7.5 (main in dcgmproftester/DcgmProfTester.cpp of NVIDIA/DCGM v4.6.0); the
+# wrong one exits with 244. The container asks the driver and the card of its node, because pools may differ.
+# The toolkit gives it nvidia-smi: the image's NVIDIA_DRIVER_CAPABILITIES has "utility".
 _TESTER_SCRIPT = """\
 generation=12
 if grep -Eq '^NVRM version:.* (5[89]|[6-9][0-9])[0-9][.][0-9]' /proc/driver/nvidia/version; then
     generation=13
+fi
+if nvidia-smi --query-gpu=compute_cap --format=csv,noheader | grep -Eq '^([1-6][.]|7[.][0-4])'; then
+    generation=12
 fi
 while true; do
     "/usr/bin/dcgmproftester$generation" --no-dcgm-validation -t 1004 -d 300

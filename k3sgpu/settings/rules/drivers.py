@@ -1,16 +1,17 @@
-"""Rules of images and drivers: combinations that fail only when the container starts."""
+"""Rules of images, drivers and cards: combinations that fail only when the container starts."""
 
 import re
 from collections.abc import Iterator, Sequence
 
+from k3sgpu.gpu_products import OLDEST_TARGET, compute_capability
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.nodes import Node
 from k3sgpu.settings.rules.draft import Draft
 
 OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """By CUDA generation: the oldest driver branch that runs it (NVIDIA, "CUDA Compatibility")."""
-CUDA = re.compile(r"cuda[:-]?(\d+)\.")
-"""The CUDA generation in an image's name or tag: cuda:12.4.1-base, vectoradd-cuda12.5.0."""
+CUDA = re.compile(r"cuda[:-]?(1[0-9])(?![0-9])|(?<![a-z])cu(1[0-9])[0-9](?![0-9])")
+"""The CUDA generation in an image's name or tag: cuda:12.4.1-base, vectoradd-cuda12.5.0, 2.9.0-cu130."""
 TESTER = re.compile(r"dcgmproftester(\d+)")
 
 
@@ -19,6 +20,70 @@ def images_suit_drivers(draft: Draft) -> Iterator[Problem]:
 
     Not an error: an image may contain CUDA's compatibility library, which some cards can use.
     """
+    for path, image, generation, nodes in _cuda_images(draft):
+        oldest = OLDEST_DRIVER.get(generation, 0)
+        for pool, driver in _drivers(nodes):
+            if _branch(driver) < oldest:
+                yield Problem(
+                    path,
+                    f"{image}, of CUDA {generation}, on pool {pool} with driver {driver}",
+                    f"driver {oldest} or newer; else the program exits with\n"
+                    '"CUDA driver version is insufficient for CUDA runtime version"',
+                    "write an image of an older CUDA, name another pool, or update the driver",
+                    "warning",
+                )
+
+
+def images_suit_cards(draft: Draft) -> Iterator[Problem]:
+    """Refuse images of a CUDA that builds no programs for the pool's cards, whatever the driver."""
+    for path, image, generation, nodes in _cuda_images(draft):
+        oldest = OLDEST_TARGET.get(generation, (0, 0))
+        for pool, product in _products(nodes):
+            capability = compute_capability(product)
+            if capability and capability < oldest:
+                yield Problem(
+                    path,
+                    f"{image}, of CUDA {generation}, on pool {pool} with {product}",
+                    f"compute capability {_dotted(oldest)} or newer, not {_dotted(capability)}; else\n"
+                    'the program exits with "no kernel image is available for execution on the device"',
+                    f"write an image of CUDA {_newest_for(capability)} or older, or name another pool",
+                )
+
+
+def testers_suit_cards(draft: Draft) -> Iterator[Problem]:
+    """Refuse a dcgmproftester that the pool's cards, or their declared driver, cannot run."""
+    for name, workload in draft.settings.workloads.items():
+        nodes = _matching_nodes(draft, workload.selector)
+        for key in ("command", "args"):
+            for written in map(int, TESTER.findall(" ".join(getattr(workload, key)))):
+                for pool, what, right in _tester_generations(nodes):
+                    if written != right:
+                        yield Problem(
+                            f"workloads.{name}.{key}",
+                            f"dcgmproftester{written}, on pool {pool} with {what}",
+                            f"dcgmproftester{right}, of the driver's CUDA generation, but 12 below compute\n"
+                            "capability 7.5; another exits with 244",
+                            f"write dcgmproftester{right}, or remove command and args:\n"
+                            "the container then asks the driver and the card of its node",
+                        )
+
+
+def _tester_generations(nodes: Sequence[Node]) -> list[tuple[str, str, int]]:
+    """Pool, the reason, and the only CUDA generation of dcgmproftester that runs there, where it is known."""
+    found: list[tuple[str, str, int]] = []
+    for pool, product in _products(nodes):
+        capability = compute_capability(product)
+        if capability and capability < OLDEST_TARGET[13]:
+            found.append((pool, product, 12))
+    old = {pool for pool, _, _ in found}
+    for pool, driver in _drivers(nodes):
+        if pool not in old:
+            found.append((pool, f"driver {driver}", 13 if _branch(driver) >= OLDEST_DRIVER[13] else 12))
+    return found
+
+
+def _cuda_images(draft: Draft) -> Iterator[tuple[str, str, int, Sequence[Node]]]:
+    """Path, image, CUDA generation and nodes of each container whose image names its CUDA."""
     settings = draft.settings
     images: list[tuple[str, str, Sequence[Node]]] = [
         (f"workloads.{name}.image", one.image, _matching_nodes(draft, one.selector))
@@ -27,39 +92,17 @@ def images_suit_drivers(draft: Draft) -> Iterator[Problem]:
     if settings.verify.enabled:
         images.append(("verify.image", settings.verify.image, settings.nodes))
     for path, image, nodes in images:
-        for generation in map(int, CUDA.findall(image)):
-            oldest = OLDEST_DRIVER.get(generation, 0)
-            for pool, driver in _drivers(nodes):
-                if _branch(driver) < oldest:
-                    yield Problem(
-                        path,
-                        f"{image}, of CUDA {generation}, on pool {pool} with driver {driver}",
-                        f"driver {oldest} or newer; else the program exits with\n"
-                        '"CUDA driver version is insufficient for CUDA runtime version"',
-                        "write an image of an older CUDA, name another pool, or update the driver",
-                        "warning",
-                    )
-
-
-def testers_suit_drivers(draft: Draft) -> Iterator[Problem]:
-    """Refuse a dcgmproftester of another CUDA generation than the declared driver's."""
-    for name, workload in draft.settings.workloads.items():
-        for key in ("command", "args"):
-            for written in map(int, TESTER.findall(" ".join(getattr(workload, key)))):
-                for pool, driver in _drivers(_matching_nodes(draft, workload.selector)):
-                    right = 13 if _branch(driver) >= OLDEST_DRIVER[13] else 12
-                    if written != right:
-                        yield Problem(
-                            f"workloads.{name}.{key}",
-                            f"dcgmproftester{written}, on pool {pool} with driver {driver}",
-                            f"dcgmproftester{right}, of the driver's CUDA generation; another exits with 244",
-                            f"write dcgmproftester{right}, or remove command and args:\n"
-                            "the container then reads the driver's version on its node",
-                        )
+        for generation in sorted({int(match[1] or match[2]) for match in CUDA.finditer(image)}):
+            yield path, image, generation, nodes
 
 
 def _matching_nodes(draft: Draft, selector: dict[str, str]) -> list[Node]:
     return [node for node in draft.settings.nodes if node.suits(selector)]
+
+
+def _products(nodes: Sequence[Node]) -> list[tuple[str, str]]:
+    """Pool and product of the nodes that have cards, without duplicates."""
+    return sorted({(node.pool, node.gpu.product) for node in nodes if node.gpu})
 
 
 def _drivers(nodes: Sequence[Node]) -> list[tuple[str, str]]:
@@ -70,3 +113,12 @@ def _drivers(nodes: Sequence[Node]) -> list[tuple[str, str]]:
 def _branch(driver: str) -> int:
     """The branch of a driver version: 580 of 580.126.20."""
     return int(driver.partition(".")[0])
+
+
+def _newest_for(capability: tuple[int, int]) -> int:
+    """The newest CUDA generation that builds programs for cards of this capability."""
+    return max((one for one, oldest in OLDEST_TARGET.items() if oldest <= capability), default=10)
+
+
+def _dotted(capability: tuple[int, int]) -> str:
+    return ".".join(map(str, capability))

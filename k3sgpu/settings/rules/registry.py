@@ -70,7 +70,8 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     workloads.security_contexts_are_valid,
     workloads.variables_are_unique,
     drivers.images_suit_drivers,
-    drivers.testers_suit_drivers,
+    drivers.images_suit_cards,
+    drivers.testers_suit_cards,
 )
 
 

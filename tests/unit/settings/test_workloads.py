@@ -11,6 +11,7 @@ from tests.data.stack_files import GOOD, problems, the_problem, with_
 
 # The first line of /proc/driver/nvidia/version: an H100's as read there, and of the flavour that is not open.
 OPEN_580 = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (nixbld@)  "
+CLOSED_580 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.126.20  Wed Jan  7 07:25:55 UTC 2026"
 CLOSED_575 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May 24 07:25:55 UTC 2025"
 CLOSED_610 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  610.12  Sat May 24 07:25:55 UTC 2026"
 
@@ -55,16 +56,35 @@ def test_keys_of_the_stack_file_override_the_preset() -> None:
     assert s.parse(with_({"workloads": {name: {"kind": "Job"}}})).workloads[name].gpus == 1
 
 
-@pytest.mark.parametrize(("line", "generation"), [(OPEN_580, 13), (CLOSED_575, 12), (CLOSED_610, 13)])
-def test_load_test_selects_the_cuda_generation_of_the_driver(
-    tmp_path: Path, line: str, generation: int
+@pytest.mark.parametrize(
+    ("line", "capability", "generation"),
+    [
+        (OPEN_580, "9.0", 13),
+        (CLOSED_575, "9.0", 12),
+        (CLOSED_610, "10.0", 13),
+        (CLOSED_580, "7.5", 13),
+        (CLOSED_580, "7.0", 12),
+        (CLOSED_580, "7.5\n6.1", 12),
+        (OPEN_580, None, 13),
+    ],
+)
+def test_load_test_selects_the_cuda_generation_of_driver_and_card(
+    tmp_path: Path, line: str, capability: str | None, generation: int
 ) -> None:
     version = tmp_path / "version"
     version.write_text(f"{line}\nGCC version:  gcc version 15.3.0 (GCC) \n")
+    if capability:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\necho '{capability}'\n")
+        program.chmod(0o755)
     (script,) = workload().args
     head = script.partition("while true")[0].replace("/proc/driver/nvidia/version", str(version))
     said = subprocess.run(
-        ["/bin/sh", "-c", f'{head}\necho "$generation"'], capture_output=True, text=True, check=True
+        ["/bin/sh", "-c", f'{head}\necho "$generation"'],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
     )
     assert said.stdout == f"{generation}\n"
 
