@@ -10,6 +10,7 @@ import asyncssh
 
 from tests.data import (
     refused_k3s,
+    refused_kubelet,
     refused_operator,
     refused_sharing,
     refused_together,
@@ -84,6 +85,7 @@ REFUSALS = (
     | refused_together.REFUSALS
     | refused_workloads.REFUSALS
     | refused_k3s.REFUSALS
+    | refused_kubelet.REFUSALS
 )
 REFUSED = {name: changed(*refusal) for name, refusal in REFUSALS.items()} | {
     "a key instead of its path": changed(
@@ -180,7 +182,7 @@ WARNINGS = {
         "driver 580 or newer",
         "an older CUDA",
     ),
-}
+} | {name: changed(*warning) for name, warning in refused_kubelet.WARNINGS.items()}
 """Accepted with a warning."""
 
 UNREADABLE = {

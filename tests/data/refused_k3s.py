@@ -67,27 +67,6 @@ REFUSALS: dict[str, Refusal] = {
         "",
         "write k3s.snapshots.s3",
     ),
-    "an argument with dashes": (
-        {"k3s/kubeletArgs": {"--max-pods": 200}},
-        "k3s.kubeletArgs.--max-pods",
-        "--max-pods",
-        "without leading dashes",
-        "write max-pods: VALUE",
-    ),
-    "an argument of the program's": (
-        {"pools/rtx/kubeletArgs": {"node-labels": "a=b"}},
-        "pools.rtx.kubeletArgs.node-labels",
-        "node-labels",
-        "does not set itself",
-        "write labels in the pools",
-    ),
-    "an argument that is a list": (
-        {"k3s/kubeletArgs": {"max-pods": [1]}},
-        "k3s.kubeletArgs.max-pods",
-        "a list",
-        "a string, a number",
-        "max-pods: 200",
-    ),
     "a proxy that is none": (
         {"k3s/proxy": {"https": "proxy.example.org"}},
         "k3s.proxy.https",

@@ -13,14 +13,6 @@ _HOST = HOST_NAME.pattern.replace("(", "(?:")
 _PROXY = re.compile(rf"https?://(?:(?P<user>[A-Za-z0-9._~-]+)@)?{_HOST}:\d{{1,5}}")
 _WITH_PASSWORD = re.compile(r"https?://[^/@\s]*:[^/@\s]*@.*")
 _CRON_FIELD = r"[0-9*/,A-Za-z-]+"
-_KUBELET_ARG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-OWNED_KUBELET_ARGS = {
-    "node-labels": "write labels in the pools instead",
-    "register-with-taints": "write taints in the pools instead",
-    "node-ip": "write nodeIp in the host instead",
-    "hostname-override": "remove it: a node has the name of its host in the stack file",
-}
-"""Arguments of the kubelet that the program sets itself, and what to write instead."""
 
 
 def _network(shortest: int, longest: int, example: str) -> AfterValidator:
@@ -62,19 +54,8 @@ def _proxy(text: str) -> str:
     )
 
 
-def _kubelet_arg(text: str) -> str:
-    if text in OWNED_KUBELET_ARGS:
-        raise refusal("an argument that the program does not set itself", OWNED_KUBELET_ARGS[text])
-    if _KUBELET_ARG.fullmatch(text):
-        return text
-    raise refusal(
-        "the name of a kubelet argument, without leading dashes",
-        f"write {text.strip('-').partition('=')[0] or 'max-pods'}: VALUE",
-    )
-
-
 def _kubelet_value(value: Any) -> str:
-    if isinstance(value, (str, int)) and "\n" not in str(value):
+    if isinstance(value, (str, int)) and str(value).isprintable():
         return str(value).lower() if isinstance(value, bool) else str(value)
     raise refusal("a string, a number, true or false", "write for instance max-pods: 200")
 
@@ -84,15 +65,12 @@ ProxyUrl = Annotated[
 ]
 NoProxy = Annotated[str, StringConstraints(pattern=re.compile(r"^[^\s,]+$"))]
 KubeletArgs = dict[
-    Annotated[
-        str,
-        AfterValidator(_kubelet_arg),
-        WithJsonSchema({"pattern": f"^(?!({'|'.join(OWNED_KUBELET_ARGS)})$){_KUBELET_ARG.pattern}$"}),
-    ],
+    str,
     Annotated[
         Any, AfterValidator(_kubelet_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})
     ],
 ]
+"""Arguments by name. Which ones the kubelet knows, and their values, are checked by rules.kubelet."""
 RegistryName = Annotated[str, StringConstraints(pattern=re.compile(rf"^(\*|{HOST_NAME.pattern}(:\d+)?)$"))]
 RegistryUrl = Annotated[str, StringConstraints(pattern=re.compile(r"^https?://[^\s/@]+(/[^\s@]*)?$"))]
 HostPath = Annotated[str, StringConstraints(pattern=re.compile(r"^/[^\s]+$"))]

@@ -3,6 +3,8 @@
 k3s ignores an unknown key: it starts, and only its journal mentions the key.
 """
 
+from collections.abc import Mapping
+
 NODE_KEYS = frozenset(
     """
     airgap-extra-registry alsologtostderr container-runtime-endpoint debug default-runtime
@@ -37,3 +39,14 @@ SERVER_KEYS = frozenset(
 def key_name(key: str) -> str:
     """The key without the trailing `+` by which config.yaml appends to a list."""
     return key.removesuffix("+")
+
+
+def flag_arguments(config: Mapping[str, object], key: str) -> dict[str, str]:
+    """The arguments NAME=VALUE that a key such as kube-apiserver-arg holds, by name; later ones win."""
+    arguments: dict[str, str] = {}
+    for written in (key, f"{key}+"):
+        value = config.get(written, [])
+        for item in value if isinstance(value, list) else [value]:
+            name, _, text = str(item).partition("=")
+            arguments[name.lstrip("-")] = text
+    return arguments

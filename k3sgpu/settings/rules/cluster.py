@@ -9,7 +9,7 @@ from k3sgpu.settings.models.pools import Pool
 from k3sgpu.settings.rules.draft import Draft
 
 CLUSTER_SECRET = "clusterKubeconfig"
-HOST_FIELDS = ("role", "hosts", "user", "port", "private_key_file", "taints", "flannel_iface")
+HOST_FIELDS = ("role", "hosts", "user", "port", "private_key_file", "taints", "flannel_iface", "kubelet_args")
 """Fields of a pool that configure hosts, which an existing cluster does not let this program do."""
 
 

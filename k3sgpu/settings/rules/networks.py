@@ -1,11 +1,16 @@
 """Rules of the cluster's networks: k3s.clusterCidr and k3s.serviceCidr."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from k3sgpu.problem import Problem
+from k3sgpu.settings.models.k3s_flags import flag_arguments
 from k3sgpu.settings.models.nodes import Node
 from k3sgpu.settings.rules.draft import Draft
+
+NODE_MASK = 24
+"""The prefix length of each node's network where nothing else is said (kube-controller-manager)."""
 
 
 def networks_are_aligned(draft: Draft) -> Iterator[Problem]:
@@ -38,16 +43,25 @@ def networks_do_not_overlap(draft: Draft) -> Iterator[Problem]:
 
 
 def cluster_network_has_room(draft: Draft) -> Iterator[Problem]:
-    """Require a /24 of k3s.clusterCidr for each node, the default of kube-controller-manager."""
+    """Require a part of k3s.clusterCidr for each node, by default a /24 (kube-controller-manager)."""
     _, pods = _networks(draft)["clusterCidr"]
-    room, hosts = 2 ** (24 - pods.prefixlen), len(_hosts(draft))
+    mask, hosts = node_mask(draft), len(_hosts(draft))
+    room = 2 ** (mask - pods.prefixlen) if mask >= pods.prefixlen else 0
     if hosts > room:
+        prefix = mask - (hosts - 1).bit_length()
         yield Problem(
             "k3s.clusterCidr",
             f"{pods}, which has room for {room} nodes",
-            f"room for {hosts} nodes: a /24 for the pods of each",
-            f"write a network of /{24 - (hosts - 1).bit_length()} or larger",
+            f"room for {hosts} nodes: a /{mask} for the pods of each",
+            f"write a network of /{prefix} or larger",
         )
+
+
+def node_mask(draft: Draft) -> int:
+    """The prefix length of each node's network: kube-controller-manager's argument, or its default."""
+    args = flag_arguments(draft.settings.k3s.config, "kube-controller-manager-arg")
+    text = args.get("node-cidr-mask-size", args.get("node-cidr-mask-size-ipv4", ""))
+    return int(text) if re.fullmatch(r"[1-9]|[12][0-9]|3[0-2]", text) else NODE_MASK
 
 
 def _networks(draft: Draft) -> dict[str, tuple[str, ipaddress.IPv4Network]]:
