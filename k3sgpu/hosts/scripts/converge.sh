@@ -33,6 +33,8 @@
 . ./parts/release.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/upgrade.sh
 . ./parts/upgrade.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/data.sh
+. ./parts/data.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/configure.sh
 . ./parts/configure.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/service.sh

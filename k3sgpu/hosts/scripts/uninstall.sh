@@ -1,15 +1,23 @@
 #!/bin/sh
 # Leaves this machine as it was before k3s. converge.sh writes this script to /usr/local/lib/k3s-gpu-sharing/clean,
 # and run-uninstall.sh calls it when the host is removed: clean PROJECT STACK HOST. It acts only on a machine with
-# that owner marker. It trusts no exit status: in the end it searches for what is left, and names it.
+# that owner marker. It trusts no exit status: in the end it searches for what is left, and names it. Data is searched
+# for where links and the kubelet's root-dir lead; a folder there that holds anything else is refused.
 set -eu
+cd / # a process that works in a data folder is one of k3s's
 LC_ALL=C
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 # shellcheck source=/dev/null
 . ./timeouts.sh
 
+host=$3
 marker_dir=/etc/k3s-gpu-sharing
+programs=$(readlink -f /usr/local/bin)
+config_dir=/etc/rancher/k3s
+data_dir=/var/lib/rancher/k3s
+# shellcheck source=k3sgpu/hosts/scripts/parts/data.sh
+. ./parts/data.sh
 marker="project=$1
 stack=$2
 host=$3
@@ -27,24 +35,103 @@ flock -w "$UNINSTALL_LOCK_SECONDS" 9 || {
     exit 1
 }
 
-# mounts PATH: the mounts at or below it, the innermost first
-mounts() { awk -v path="$1" '$2 == path || index($2, path "/") == 1 { print $2 }' /proc/self/mounts | sort -r; }
-
-# The mounts of k3s, of its pods and of their networks. k3s's folders themselves may be disks, which stay mounted.
-k3s_mounts() {
-    awk '$2 ~ "^/(run/k3s|var/lib/kubelet|var/lib/rancher/k3s)/|^/run/netns/cni-" { print $2 }' /proc/self/mounts | sort -r
+# refuse PROBLEM REMEDY: end before anything is changed
+refuse() {
+    printf '%s: %s; nothing was changed\n  remedy: %s, then run destroy again\n' "$host" "$1" "$2" >&2
+    exit 1
 }
 
-# The processes of k3s's programs and of its pods, as PID PROGRAM.
+# data_names PATH: what k3s and the kubelet have in a data folder, as patterns of find. The kubelet's:
+# kubernetes.io/docs/reference/node/kubelet-files.
+data_names() {
+    case $1 in
+    "$config_dir") echo 'config.yaml config.yaml.d k3s.yaml registries.yaml agent-token server-token *.new' ;;
+    /etc/rancher/node) echo 'password' ;;
+    "$data_dir") echo 'agent data server storage' ;;
+    "$data_dir"/*/containerd) echo 'io.containerd.* bin lib opt tmpmounts *.log *.gz' ;;
+    "$data_dir"/*/images) echo '*.tar *.tar.* *.txt .cache*' ;;
+    "$data_dir"/*/db) echo 'etcd snapshots state.db* tmp reset-flag' ;;
+    "$data_dir"/*/etcd) echo 'config member name' ;;
+    "$data_dir"/agent) echo 'containerd etc images pod-manifests *.crt *.key *.kubeconfig' ;;
+    "$data_dir"/data) echo 'cni current previous .lock [0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*' ;;
+    "$data_dir"/server) echo 'agent-token cred db etc kine.sock manifests node-token static tls token' ;;
+    "$data_dir"/storage) echo 'pvc-*' ;;
+    */pods) echo '[0-9a-f]*-*-*-*-*' ;;
+    *) echo 'actuated_pods_state allocated_pods_state checkpoints config.yaml cpu_manager_state device-plugins' \
+        'dra_manager_state graceful_node_shutdown_state image_manager memory_manager_state pki plugins' \
+        'plugins_registry pod-resources pods seccomp usernsfs' ;;
+    esac
+}
+
+# foreign PATH FOLDER: what is in a folder and is not k3s's: another name, or it was there before k3s
+foreign() (
+    folder=$2
+    set -f # the names are patterns of find
+    # shellcheck disable=SC2046
+    set -- $(data_names "$1")
+    names=$#
+    for name in "$@"; do set -- "$@" ! -name "$name"; done
+    shift "$names"
+    {
+        find "$folder" -mindepth 1 -maxdepth 1 ! -name lost+found "$@"
+        [ ! -e $marker_dir/data-before ] || contents "$folder" | grep -xF -f $marker_dir/data-before || :
+    } | sort -u
+)
+
+# A folder that a link or the configuration leads to may be another's as well, up to / itself.
+refuse_foreign_data() {
+    while IFS=$tab read -r path target _; do
+        [ ! -L "$path" ] || [ -e "$path" ] ||
+            refuse "$path leads to $target, which is not there" "mount its disk, or delete the link if there is none"
+        case $path in "$data_dir" | "$kubelet_dir" | /etc/rancher/*) [ "$path" != "$target" ] || continue ;; esac
+        [ -d "$target" ] || continue
+        others=$(foreign "$path" "$target")
+        [ -z "$others" ] ||
+            refuse "$path leads to $target, and this is in it and not k3s's: $(printf '%s' "$others" | head -n 5 | tr '\n' ' ')" \
+                "move it elsewhere, or delete it if nobody needs it"
+    done <$marker_dir/data-folders
+}
+
+# is_data PATH: whether it is below a data folder
+is_data() {
+    while IFS=$tab read -r _ target _; do case $1 in "$target"/*) return 0 ;; esac; done <$marker_dir/data-folders
+    return 1
+}
+
+# All mounts as paths, the innermost first.
+all_mounts() { awk '{ print $2 }' /proc/self/mounts | sed 's/\\040/ /g; s/\\134/\\/g' | sort -r; }
+
+# mounts PATH: the mounts at or below it
+mounts() { all_mounts | while IFS= read -r mount; do case $mount in "$1" | "$1"/*) printf '%s\n' "$mount" ;; esac; done; }
+
+# The mounts of k3s, of its pods and of their networks. The data folders themselves may be disks, which stay mounted.
+k3s_mounts() {
+    all_mounts | while IFS= read -r mount; do
+        case $mount in
+        /run/k3s/* | /run/netns/cni-*) ;;
+        *) is_data "$mount" || continue ;;
+        esac
+        printf '%s\n' "$mount"
+    done
+}
+
+# works_in_data PROCESS: whether it runs in a data folder. Somebody's login that only stands there is not k3s's.
+works_in_data() {
+    is_data "$(readlink "$1/root" || :)/" || {
+        is_data "$(readlink "$1/cwd" || :)/" && ! grep -qs /user.slice/ "$1/cgroup"
+    }
+}
+
+# The processes of k3s's programs, deleted ones too, and of its pods, as PID PROGRAM.
 k3s_processes() {
     for process in /proc/[0-9]*; do
         program=$(readlink "$process/exe" 2>/dev/null) || continue
         case $program in
-        /usr/local/bin/k3s | /usr/local/bin/k3s\ * | /var/lib/rancher/k3s/*) ;;
-        *) grep -qs /kubepods "$process/cgroup" || continue ;;
+        "$programs/k3s" | "$programs/k3s "*) ;;
+        *) is_data "$program" || works_in_data "$process" || grep -qs /kubepods "$process/cgroup" || continue ;;
         esac
         printf '%s %s\n' "${process#/proc/}" "$program"
-    done
+    done 2>/dev/null
 }
 
 k3s_interfaces() {
@@ -64,9 +151,22 @@ changed_sysctls() {
     done <$marker_dir/sysctl-before
 }
 
-# k3s's own scripts come first: they know its mounts and processes. A failed install may have none of them, and what
-# they leave behind is removed step by step.
+# Before anything deletes files: a disk of a pod that is still mounted would lose what is on it.
+end_processes() {
+    k3s_processes | while read -r pid program; do
+        echo "killing $pid $program"
+        kill -9 "$pid" || :
+    done
+    k3s_mounts | while IFS= read -r mount; do umount "$mount" || umount -l "$mount" || :; done
+}
+
+# k3s's own scripts know its network, but not where links lead. A failed install may have none of them, and what they
+# leave behind is removed step by step.
 remove_k3s() {
+    for unit in k3s k3s-agent; do
+        [ ! -e /etc/systemd/system/$unit.service ] || timeout "$DISABLE_SECONDS" systemctl stop $unit || :
+    done
+    end_processes
     for script in k3s-uninstall.sh k3s-agent-uninstall.sh; do
         [ ! -x /usr/local/bin/$script ] || timeout "$UNINSTALL_SECONDS" /usr/local/bin/$script || :
     done
@@ -75,22 +175,18 @@ remove_k3s() {
         rm -f /etc/systemd/system/$unit.service /etc/systemd/system/$unit.service.env
     done
     systemctl daemon-reload || :
-    k3s_processes | while read -r pid program; do
-        echo "killing $pid $program"
-        kill -9 "$pid" || :
-    done
-    k3s_mounts | while read -r mount; do umount "$mount" || umount -l "$mount" || :; done
+    end_processes
     for interface in $(k3s_interfaces); do ip link delete "$interface" || :; done
     for tool in iptables ip6tables; do
         [ -n "$(k3s_rules $tool)" ] || continue
         timeout "$FIREWALL_SECONDS" $tool-save | grep -viE 'KUBE-|CNI-|flannel' | timeout "$FIREWALL_SECONDS" $tool-restore || :
     done
     changed_sysctls | while read -r name _ before; do printf '%s\n' "$before" >"/proc/sys/$name" || :; done
-    # /etc/rancher/node holds the node's password: a later cluster would refuse this machine with it.
-    rm -rf --one-file-system /etc/rancher/k3s /etc/rancher/node /run/k3s /run/flannel /run/netns/cni-* \
+    rm -rf --one-file-system /run/k3s /run/flannel /run/netns/cni-* \
         /usr/local/bin/k3s /usr/local/bin/k3s.new /usr/local/bin/k3s-killall.sh /usr/local/bin/k3s-uninstall.sh \
         /usr/local/bin/k3s-agent-uninstall.sh || :
-    k3s_data -exec rm -rf --one-file-system {} + || :
+    # With /etc/rancher/node, which holds the node's password: a later cluster would refuse this machine with it.
+    data_contents | while IFS= read -r path; do rm -rf --one-file-system "$path" || :; done
     # What the GPU Operator's containers have left on the host and was not there before. Its driver mounts the
     # host's own file system below /run/nvidia: unmount first, and never delete across a mount.
     while read -r path; do
@@ -100,16 +196,9 @@ remove_k3s() {
     done <$marker_dir/absent-before
 }
 
-# k3s_data EXPRESSION: find, on the contents of the data folders
-k3s_data() {
-    for path in /var/lib/rancher/k3s /var/lib/kubelet; do
-        [ ! -d $path ] || find $path -mindepth 1 -maxdepth 1 ! -name lost+found "$@"
-    done
-}
-
 # What is left of k3s and its operators, one a line.
 leftovers() {
-    for path in /usr/local/bin/k3s /usr/local/bin/k3s-*.sh /etc/rancher/k3s /etc/rancher/node \
+    for path in /usr/local/bin/k3s /usr/local/bin/k3s-*.sh \
         /etc/systemd/system/k3s.service* /etc/systemd/system/k3s-agent.service*; do
         [ ! -e "$path" ] || echo "$path"
     done
@@ -120,7 +209,7 @@ leftovers() {
         case $(readlink /usr/local/bin/$name || :) in k3s | /usr/local/bin/k3s) echo /usr/local/bin/$name ;; esac
     done
     while read -r path; do [ ! -e "$path" ] || echo "$path"; done <$marker_dir/absent-before
-    k3s_data
+    data_contents
     k3s_mounts | sed 's/^/mount /'
     k3s_processes | sed 's/^/process /'
     k3s_interfaces | sed 's/^/interface /'
@@ -131,6 +220,20 @@ leftovers() {
     changed_sysctls | while read -r name now before; do echo "sysctl $name = $now (was $before)"; done
 }
 
+# The folders that an administrator linked stay, and so do the links, which k3s's script deletes.
+leave_folders() {
+    while IFS=$tab read -r path target link; do
+        if [ -z "$link" ]; then
+            rmdir "$path" || :
+        elif [ -d "$target" ]; then
+            [ -e "$path" ] || ln -s "$link" "$path" || :
+        fi
+    done <$marker_dir/data-folders 2>/dev/null
+    rmdir /etc/rancher /var/lib/rancher 2>/dev/null || :
+}
+
+record_data_folders
+refuse_foreign_data
 mkdir -p /run/k3s-gpu-sharing
 out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
 (
@@ -148,6 +251,6 @@ if [ -n "$left" ]; then
     exit 1
 fi
 rm -f "$out"
-rmdir /var/lib/rancher/k3s /var/lib/kubelet /etc/rancher /var/lib/rancher 2>/dev/null || :
+leave_folders
 rm -rf $marker_dir /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
 echo "$3: clean"

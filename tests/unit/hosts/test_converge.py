@@ -231,6 +231,27 @@ def test_setting_fixed_with_the_database_cannot_change(machine: SimulatedMachine
         assert "take the change back" in done.stderr
 
 
+def test_data_folders_are_recorded_with_what_was_there_before(machine: SimulatedMachine):
+    config = f"kubelet-arg:\n- max-pods=200\n- root-dir={machine.folder}/disk/kubelet\n"
+    data, disk = machine.folder / "var/lib/rancher/k3s", machine.folder / "disk"
+    (disk / "data" / "theirs").mkdir(parents=True)
+    data.parent.mkdir(parents=True)
+    data.symlink_to(disk / "data")
+    for _ in range(2):
+        done = machine.run(
+            "read_secrets; installed=; configure", **{**SERVER, "CONFIG": config, "DATABASE": "own"}
+        )
+        assert done.returncode == 0, done.stderr
+        (disk / "data" / "server").mkdir(exist_ok=True)
+    marker = machine.folder / "etc/k3s-gpu-sharing"
+    recorded = [line.split("\t") for line in (marker / "data-folders").read_text().splitlines()]
+    assert [str(data), str(disk / "data"), str(disk / "data")] in recorded
+    assert [f"{disk}/kubelet", f"{disk}/kubelet", ""] in recorded
+    assert len(recorded) == len({tuple(line) for line in recorded})
+    assert f"{disk}/data/theirs\n" in (marker / "data-before").read_text()
+    assert f"{disk}/data/server" not in (marker / "data-before").read_text()
+
+
 def test_server_restarts_only_while_the_others_are_ready(machine: SimulatedMachine):
     (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
     machine.set(nodes="gpu-1 True\nserver-2 True\nserver-3 Unknown\n")

@@ -1,4 +1,4 @@
-# k3s's tokens and configuration files. After secrets.sh.
+# k3s's tokens and configuration files. After secrets.sh and data.sh.
 # Set in front: ROLE DATABASE SERVERS CONFIG
 # shellcheck disable=SC2154,SC2329  # other parts set what this reads, and call it
 
@@ -64,4 +64,7 @@ configure() {
     printf '%s%s%s' "$CONFIG" "${server_config:+$server_config
 }" "$database_lines" | put "$config_dir/config.yaml" 600
     write_or_remove "$config_dir/registries.yaml" "$registries" k3s.registries
+    record_data_folders
+    # What is there before k3s is not k3s's.
+    [ -n "$installed" ] || [ -e "$marker_dir/data-before" ] || data_contents | put "$marker_dir/data-before" 644
 }
