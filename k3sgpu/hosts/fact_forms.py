@@ -45,7 +45,6 @@ FORMS = {
     **dict.fromkeys(("listens", "listens-udp"), PORT),
     **dict.fromkeys(
         (
-            "address",
             "arch",
             "check-config",
             "hostname",
@@ -66,7 +65,7 @@ FORMS = {
         ),
         WORD,
     ),
-    **dict.fromkeys(("k3s-unit", "owner"), WORDS),
+    **dict.fromkeys(("address", "default-route", "k3s-unit", "mig-partition", "owner"), WORDS),
     "download": DOWNLOAD,
 }
 """By fact, the form of each of its values."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.operator_releases import major_release
 from k3sgpu.problem import Problem
 
 # By ID of os-release: the releases for which NVIDIA publishes driver images, and the first operator that uses
@@ -39,7 +40,7 @@ def driver_image(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if name in DRIVER_IMAGES and not release:
         return
     first = DRIVER_IMAGES.get(name, {}).get(release)
-    if first is not None and first <= (_version(plan.operator_version) or first):
+    if first is not None and first <= (major_release(plan.operator_version) or (0, 0)):
         return
     system = machine.facts.one("os") or f"{name} {release}"
     if first is None:
@@ -69,12 +70,6 @@ def _release(machine: Machine) -> str:
     named = re.match(rf"{re.escape(name)}\D*(\d+(\.\d+)?)", facts.one("os"), re.IGNORECASE)
     release = facts.one("os-version") or (named[1] if named else "")
     return release if name == "ubuntu" else release.partition(".")[0]
-
-
-def _version(text: str) -> tuple[int, int] | None:
-    """The first two numbers of the operator's version; None for none."""
-    found = re.match(r"v?(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else None
 
 
 def _images() -> str:

@@ -29,7 +29,7 @@ FLANNEL_UDP_PORTS = {"vxlan": 8472, "wireguard-native": 51820}
 _DOWNLOAD = re.compile(r"(?P<url>https://(?P<host>[^/:\s]+)\S*) (?P<status>\d{3}) (?P<exit>\w+ \d+)")
 
 # What the exit status of curl or wget says about the connection (their manuals, EXIT STATUS).
-_EXIT_STATUS = {
+EXIT_STATUS = {
     "curl 6": "its name cannot be resolved there",
     "curl 7": "connection refused or no route",
     "curl 28": "no answer in time",
@@ -175,6 +175,35 @@ def dns(machine: Machine, plan: Plan) -> Iterator[Problem]:
         )
 
 
+def resolv_conf(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """The machine has name servers that pods can use: none on its loopback interface alone.
+
+    k3s takes the first of /etc/resolv.conf and systemd-resolved's file in which every name server is a
+    unicast address that is not local, and else gives pods 8.8.8.8 (pkg/agent/config: isValidResolvConf).
+    """
+    files: dict[str, list[str]] = {}
+    for line in machine.facts.all("nameserver"):
+        file, _, server = line.partition(" ")
+        files.setdefault(file, []).append(server)
+    if not files or plan.k3s_config.get("resolv-conf") or any(map(_usable_in_pods, files.values())):
+        return
+    yield machine.problem(
+        "; ".join(f"name servers of {file}: {', '.join(servers)}" for file, servers in files.items()),
+        "a file with name servers that pods can reach; with local ones k3s gives all pods 8.8.8.8",
+        f"{machine.ssh} \"echo 'nameserver <address>' | sudo tee /etc/k3s-resolv.conf\" on every host, and\n"
+        "k3s: {config: {resolv-conf: /etc/k3s-resolv.conf}} in the stack file",
+        "warning",
+    )
+
+
+def _usable_in_pods(servers: list[str]) -> bool:
+    addresses = [ip(server) if "%" not in server else None for server in servers]
+    return all(
+        address and not (address.is_loopback or address.is_link_local or address.is_multicast)
+        for address in addresses
+    )
+
+
 def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The files of k3s's release can be downloaded.
 
@@ -189,7 +218,7 @@ def download(machine: Machine, plan: Plan) -> Iterator[Problem]:
         url, status = match["url"], match["status"]
         if status == "000":
             program, _, exit_status = match["exit"].partition(" ")
-            reason = _EXIT_STATUS.get(match["exit"], f"{program} ended with exit status {exit_status}")
+            reason = EXIT_STATUS.get(match["exit"], f"{program} ended with exit status {exit_status}")
             yield machine.problem(
                 f"{url} cannot be reached: {reason}",
                 "access to the server that k3s is downloaded from, or a mirror",

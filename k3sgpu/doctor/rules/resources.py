@@ -1,7 +1,9 @@
 """Rules about CPU, memory and disk: whether there is enough for k3s and its images, without workloads."""
 
+import re
 from collections.abc import Iterator
 
+from k3sgpu.doctor.data_folder import data_folder
 from k3sgpu.doctor.machine import KIB_PER_GIB, Machine, Plan, gib
 from k3sgpu.problem import Problem
 
@@ -17,6 +19,11 @@ ENOUGH_DISK_GPU_GIB = 40
 """What NVIDIA asks for on the root disk of a GPU node: CUDA images are large."""
 MIN_INODES = 100_000
 """An image of many small files takes tens of thousands."""
+UNFIT_FILE_SYSTEMS = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p afs beegfs ceph glusterfs gpfs lustre "
+    "fuseblk ntfs3 vfat exfat ecryptfs".split()
+)
+"""Types in /proc/mounts of file systems over the network, and of others that overlayfs cannot write to."""
 
 
 def cpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
@@ -62,21 +69,52 @@ def disk(machine: Machine, plan: Plan) -> Iterator[Problem]:
     if free is None or free >= enough * KIB_PER_GIB:
         return
     blocks = free < MIN_DISK_GIB * KIB_PER_GIB and not machine.belongs_to(plan)
+    folder = data_folder(machine)
     yield machine.problem(
-        f"{gib(free)} free where k3s keeps its data (/var/lib)",
+        f"{gib(free)} free where k3s keeps its data ({folder.shown})",
         f"at least {MIN_DISK_GIB} GiB, and {enough} GiB for the images of such a node",
-        f'{machine.ssh} "df -h /var/lib; sudo du -xhd1 /var/lib | sort -h | tail", then free some space',
+        f'{machine.ssh} "df -h {folder.mount}; sudo du -xhd1 {folder.mount} | sort -h | tail", '
+        "then free some space",
         "error" if blocks else "warning",
     )
 
 
 def inodes(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """There are enough free inodes where k3s keeps its data."""
-    free = machine.facts.number("inodes-free")
+    free, folder = machine.facts.number("inodes-free"), data_folder(machine)
     if free is not None and free < MIN_INODES:
         yield machine.problem(
-            f"{free} inodes free where k3s keeps its data (/var/lib)",
+            f"{free} inodes free where k3s keeps its data ({folder.shown})",
             f"at least {MIN_INODES}: images are many small files",
-            f'{machine.ssh} "sudo du --inodes -xd2 /var/lib | sort -n | tail", then remove some files',
+            f'{machine.ssh} "sudo du --inodes -xd2 {folder.mount} | sort -n | tail", then remove some files',
             "warning",
         )
+
+
+def file_system(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """k3s's data lie on a local file system that carries overlayfs, such as ext4, xfs or ZFS 2.2."""
+    folder = data_folder(machine)
+    kind = folder.file_system
+    if kind in UNFIT_FILE_SYSTEMS or kind.startswith("fuse."):
+        yield machine.problem(
+            f"k3s keeps its data in {folder.shown}, on {kind}",
+            "ext4 or xfs on a local disk: containerd's overlayfs and k3s's database do not work on this one",
+            "mount a local disk at /var/lib/rancher, or make it a link to a folder on one",
+            # A node that runs must not block a change that may help it.
+            "warning" if machine.belongs_to(plan) else "error",
+        )
+    elif kind == "zfs" and not plan.k3s_config.get("snapshotter") and not _carries_overlayfs(machine):
+        version = machine.facts.one("zfs") or "of unknown version"
+        yield machine.problem(
+            f"k3s keeps its data in {folder.shown}, on ZFS {version}",
+            "ext4, xfs, or ZFS 2.2 or later: containerd's overlayfs does not work on older ones",
+            "mount a volume with ext4 at /var/lib/rancher (zfs create -V 100G <pool>/k3s; mkfs.ext4; mount)\n"
+            "or k3s: {config: {snapshotter: native}} in the stack file, which copies every layer of an image",
+            "warning",
+        )
+
+
+def _carries_overlayfs(machine: Machine) -> bool:
+    """Whether the machine's ZFS is 2.2 or later, which can be overlayfs's upper layer (its release notes)."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})\b", machine.facts.one("zfs"))
+    return bool(found) and (int(found[1]), int(found[2])) >= (2, 2)

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from k3sgpu.doctor.data_folder import data_folder
 from k3sgpu.doctor.machine import Machine, Plan, parse_version
+from k3sgpu.doctor.rules.network import EXIT_STATUS
 from k3sgpu.problem import Problem
 
 # What the scripts for hosts and k3s's install script call, and the package that has it on most distributions.
@@ -87,6 +89,11 @@ def tools(machine: Machine, plan: Plan) -> Iterator[Problem]:
         )
 
 
+def _pair(line: str) -> tuple[str, str]:
+    first, _, rest = line.partition(" ")
+    return first, rest
+
+
 def _install_command(machine: Machine) -> str:
     os = machine.facts.one("os").lower()
     if "debian" in os or "ubuntu" in os:
@@ -151,13 +158,17 @@ def kernel_config(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 def mounts(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """k3s can write and run programs in /var/lib and /usr/local/bin."""
-    for line in machine.facts.all("mounted"):
-        folder, _, options = line.partition(" ")
-        wrong = [option for option in options.split(",") if option in _BAD_MOUNT_OPTIONS]
-        if folder in _K3S_FOLDERS and wrong:
+    folders = dict(_pair(line) for line in machine.facts.all("mounted"))
+    uses = {folder: _K3S_FOLDERS[folder] for folder in folders if folder in _K3S_FOLDERS}
+    data = data_folder(machine)
+    if data.options and data.options != folders.get("/var/lib"):
+        folders[data.path], uses[data.path] = data.options, _K3S_FOLDERS["/var/lib"]
+    for folder, use in uses.items():
+        wrong = [option for option in folders[folder].split(",") if option in _BAD_MOUNT_OPTIONS]
+        if wrong:
             yield machine.problem(
                 f"{folder} is mounted {', '.join(wrong)}",
-                f"a folder to write to and to run programs from: k3s keeps {_K3S_FOLDERS[folder]} there",
+                f"a folder to write to and to run programs from: k3s keeps {use} there",
                 f'{machine.ssh} "findmnt -T {folder}", then change its options in /etc/fstab and remount it',
             )
 
@@ -184,6 +195,15 @@ def security(machine: Machine, plan: Plan) -> Iterator[Problem]:
             "SELinux is enforcing, and k3s's policy is not installed",
             "the package k3s-selinux: an installation from local files does not install it",
             "install k3s-selinux from rpm.rancher.io, or a copy of it",
+        )
+    answer = facts.one("policy-download")
+    if answer.startswith("000") and not plan.mirror.startswith("file://") and not machine.installed(plan):
+        reason = EXIT_STATUS.get(answer.partition(" ")[2], "no answer")
+        yield machine.problem(
+            f"rpm.rancher.io cannot be reached: {reason}",
+            "access to it: k3s's install script downloads the SELinux policy k3s-selinux from there",
+            f"{machine.ssh} curl -sSI https://rpm.rancher.io   # look at firewalls and proxies\n"
+            "or install k3s-selinux by other means, and k3s: {airGap: FOLDER} in the stack file",
         )
     if facts.one("apparmor") and not facts.one("apparmor-parser"):
         yield machine.problem(

@@ -34,6 +34,14 @@ away() {
         return 1
     fi
 }
+# Whether k3s's install script downloads its SELinux policy here: as its setup_selinux and install_selinux_rpm decide.
+needs_policy() {
+    [ -d "$root/usr/share/selinux" ] || return 1
+    for file in redhat centos oracle fedora system; do
+        [ ! -r "$root/etc/$file-release" ] || return 0
+    done
+    text "$root/etc/os-release" | grep -Eq '^ID_LIKE="?suse'
+}
 # certificates ADDRESS: of the cluster whose API answers there
 certificates() {
     if command -v curl >/dev/null 2>&1; then
@@ -49,6 +57,9 @@ ask() {
         case $(uname -m)$url in aarch64*/k3s) url=$url-arm64 ;; esac
         { ! status=$(away "$url") || say download "$url $status"; } &
     done
+    if [ -n "${downloads-}" ] && needs_policy; then
+        { ! status=$(away https://rpm.rancher.io/public.key) || say policy-download "$status"; } &
+    fi
     if [ -n "${server-}" ]; then
         say api "$(digest "$(certificates "$server")")" &
     fi
@@ -105,6 +116,12 @@ look() {
     # k3s keeps its data under /var/lib/rancher; the nearest folder that exists shows the file system.
     for dir in "$root/var/lib/rancher/k3s" "$root/var/lib/rancher" "$root/var/lib"; do
         [ -d "$dir" ] || continue
+        # A folder may be a link to another disk.
+        resolved=$(readlink -f "$dir" 2>/dev/null)
+        resolved=${resolved:-$dir}
+        at=$(df -P "$dir" 2>/dev/null | awk 'NR == 2 { print $6 }')
+        awk -v at="$at" -v dir="${resolved#"$root"}" '$2 == at { found = $3 " " $4 } END { if (found) print dir, found }' \
+            "$root/proc/mounts" 2>/dev/null | each data-mounted
         say disk-free-kib "$(df -Pk "$dir" 2>/dev/null | awk 'NR == 2 { print $4 }')"
         say inodes-free "$(df -Pi "$dir" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }')"
         break
@@ -118,6 +135,7 @@ look() {
         awk -v at="$at" -v dir="${dir#"$root"}" '$2 == at { found = $4 } END { if (found) print dir, found }' \
             "$root/proc/mounts" 2>/dev/null | each mounted
     done
+    say zfs "$(text "$root/sys/module/zfs/version")"
     awk 'NR > 1 && $3 > 0 { print $1 }' "$root/proc/swaps" 2>/dev/null | each swap
 
     # Modules may be built in, loaded, or loadable: the effect is asked for first, then modprobe.
@@ -151,6 +169,11 @@ look() {
         each default-route
     awk '$1 == "00000000000000000000000000000000" && $2 == "00" && $10 != "lo" { print $10; exit }' \
         "$root/proc/net/ipv6_route" 2>/dev/null | each default-route
+
+    # In the files where k3s looks for name servers that pods can use.
+    for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
+        text "$root$file" | awk -v file="$file" '$1 == "nameserver" { print file, $2 }' | head -n 32 | each nameserver
+    done
 
     # Listening TCP ports in the kernel's own hexadecimal, and who holds them where ss can say.
     cat "$root/proc/net/tcp" "$root/proc/net/tcp6" 2>/dev/null |

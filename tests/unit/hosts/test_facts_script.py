@@ -24,6 +24,9 @@ FILES = {
     "eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n"
     "eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\n",
     "proc/net/udp": "  sl  local_address\n   1: 00000000:2118 00000000:0000 07 0\n",
+    "sys/module/zfs/version": "2.1.5-1ubuntu6\n",
+    "etc/resolv.conf": "# stub\nnameserver 127.0.0.53\noptions edns0\n",
+    "run/systemd/resolve/resolv.conf": "nameserver 10.0.0.1\n",
     "proc/swaps": "Filename Type Size Used Priority\n/swap.img file 8388604 0 -2\n",
     "proc/filesystems": "nodev\tproc\n\text4\nnodev\toverlay\n",
     "sys/fs/selinux/enforce": "1",
@@ -146,6 +149,8 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "firewall": ("ufw",),
         "listens-udp": ("2118",),
         "swap": ("/swap.img",),
+        "zfs": ("2.1.5-1ubuntu6",),
+        "nameserver": ("/etc/resolv.conf 127.0.0.53", "/run/systemd/resolve/resolv.conf 10.0.0.1"),
         "kernel-lacks": ("vxlan",),
         "selinux": ("enforcing",),
         "selinux-policy": ("k3s",),
@@ -185,6 +190,25 @@ def test_what_a_machine_can_reach_is_printed(machine, shell):
     assert facts.all("unknown-name") == ("nowhere.example",)
     assert facts.one("api") == facts.one("own-ca") != ""
     assert facts.all("source") == ("10.0.0.10",)
+
+
+def test_data_folder_is_where_its_links_lead(machine):
+    on_big = machine / "mnt/big"
+    on_big.mkdir(parents=True)
+    (machine / "var/lib/rancher").rename(on_big / "rancher")
+    (machine / "var/lib/rancher").symlink_to(on_big / "rancher")
+    at = subprocess.run(["df", "-P", str(on_big)], capture_output=True, text=True, check=True)
+    mount = at.stdout.splitlines()[1].split()[5]
+    (machine / "proc/mounts").write_text(f"disk {mount} nfs4 rw,relatime 0 0\n")
+    assert facts_of(machine).all("data-mounted") == ("/mnt/big/rancher/k3s nfs4 rw,relatime",)
+
+
+def test_way_to_the_selinux_policy_is_asked_where_the_install_script_downloads_it(machine):
+    url = ["https://release.example/v1/k3s"]
+    assert facts_of(machine, downloads=url).all("policy-download") == ()
+    (machine / "etc/redhat-release").write_text("Rocky Linux\n")
+    assert facts_of(machine, downloads=url).all("policy-download") == ("000 curl 28",)
+    assert facts_of(machine).all("policy-download") == ()
 
 
 def test_urls_and_addresses_are_not_run_as_commands(machine):

@@ -86,7 +86,10 @@ install_release() {
     # server that cannot be reached, and start_k3s decides what is started.
     INSTALL_K3S_SKIP_DOWNLOAD=$skip INSTALL_K3S_SKIP_START=true INSTALL_K3S_EXEC=$ROLE sh "$work/install.sh" >"$work/log" 2>&1 || {
         cat "$work/log" >&2
-        fail "k3s's install script failed" "read its output above"
+        case $(cat "$work/log") in
+        *rpm.rancher.io* | *k3s-selinux*) fail "k3s's install script could not install its SELinux policy" "let this machine reach https://rpm.rancher.io and its distribution's packages, or install k3s-selinux and use k3s.airGap" ;;
+        *) fail "k3s's install script failed" "read its output above" ;;
+        esac
     }
     action="installed $VERSION"
 }

@@ -97,6 +97,8 @@ likely_remedy() {
     case "$ROLE $(journal 100)" in
     *"token CA hash does not match"* | *"not authorized"* | *"401 Unauthorized"*) echo "the token is not this cluster's: was the server reinstalled? run up again" ;;
     *"Node password rejected"*) echo "a node of this name with another disk is still known: delete it with kubectl delete node $HOST" ;;
+    *"duplicate node name found"*) echo "etcd still has a member of this name: kubectl delete node $HOST, then run up again" ;;
+    *"snapshotter cannot be enabled"*) echo "the file system below $data_dir does not carry containerd's snapshots: use ext4 or xfs there, or k3s: {config: {snapshotter: native}} in the stack file" ;;
     *"unhealthy cluster"*) echo "a server is not Ready, and etcd takes no new one until it is, or until it is removed (gone: true)" ;;
     *"critical configuration"*) echo "this server's settings differ from the others' where they must not: the journal names the key" ;;
     *"no space left on device"*) echo "the disk is full: see df -h and df -i" ;;
