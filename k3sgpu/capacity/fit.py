@@ -20,26 +20,35 @@ OUTSIDE_THE_STACK = "outside the stack"
 """The workload of placements that stand for reserved resources."""
 
 
+MAX_NAMED_PODS = 10_000
+"""With more pods than this, equal pods are not listed one by one."""
+
+
 @dataclass(frozen=True)
 class Placement:
-    """A pod and its node, where it uses `count` of `resource`."""
+    """A pod and its node, where it uses `count` of `resource`; or several equal pods that use it together."""
 
     pod: str
     workload: str
     node: str
     resource: str
     count: int
+    pods: int = 1
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A pod without a node, and the scheduler's message about it."""
+    """A pod without a node, or several equal ones, and the scheduler's message about each.
+
+    `count` is what one of them requests.
+    """
 
     pod: str
     workload: str
     resource: str
     count: int
     message: str
+    pods: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,11 @@ class Fit:
         return {"any order": True, "no order": False}.get(self.verdict)
 
     @property
+    def pods(self) -> int:
+        """The number of all pods of the workloads."""
+        return sum(one.pods for one in (*self.placements, *self.pending))
+
+    @property
     def nodes_by_pod(self) -> dict[str, str]:
         """The node of each placed pod, by name."""
         return {one.pod: one.node for one in self.placements}
@@ -84,6 +98,7 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
     nodes = schedulable_nodes(settings, offered, usage)
     demands = [demand_of(name, workload) for name, workload in sorted(settings.workloads.items())]
     outcomes = schedule_all(nodes, demands)
+    named = sum(one.pods for one in demands) <= MAX_NAMED_PODS
     summary = summarize(outcomes)
     found = [*excess_reservations(settings, offered)]
     found += [problem for outcome in outcomes for problem in fit_problems(offered, nodes, outcome)]
@@ -91,9 +106,9 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
     return Fit(
         offers=offered,
         nodes=nodes,
-        placements=tuple(placement for outcome in outcomes for placement in _placements(outcome)),
+        placements=tuple(placement for outcome in outcomes for placement in _placements(outcome, named)),
         reserved=tuple(_reserved(settings, usage or {})),
-        pending=tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome)),
+        pending=tuple(pod for outcome in outcomes for pod in _pending(nodes, outcome, named)),
         problems=(
             *settings.warnings,
             *_with_severity(found, settings.fit),
@@ -126,12 +141,24 @@ def pod_name(workload: str, number: int) -> str:
     return f"{workload}#{number}"
 
 
-def _placements(outcome: Outcome) -> list[Placement]:
-    return [
-        Placement(pod_name(one.workload, number), one.workload, node, outcome.resource, one.request)
-        for one in outcome.demands
-        for number, node in enumerate(outcome.packing.placements[one.workload], start=1)
-    ]
+def _pod_names(workload: str, first: int, number: int, named: bool) -> list[tuple[str, int]]:
+    """Names for so many pods from the n-th on, each with the number of pods that it stands for."""
+    if named or number == 1:
+        return [(pod_name(workload, one), 1) for one in range(first, first + number)]
+    return [(f"{pod_name(workload, first)}-{first + number - 1}", number)]
+
+
+def _placements(outcome: Outcome, named: bool) -> list[Placement]:
+    found: list[Placement] = []
+    for one in outcome.demands:
+        first = 1
+        for node, number in outcome.packing.placements[one.workload].items():
+            found += [
+                Placement(name, one.workload, node, outcome.resource, pods * one.request, pods)
+                for name, pods in _pod_names(one.workload, first, number, named)
+            ]
+            first += number
+    return found
 
 
 def _reserved(settings: Settings, usage: Mapping[str, NodeUsage]) -> list[Placement]:
@@ -143,17 +170,17 @@ def _reserved(settings: Settings, usage: Mapping[str, NodeUsage]) -> list[Placem
     ]
 
 
-def _pending(nodes: Sequence[SchedulableNode], outcome: Outcome) -> list[Pending]:
-    pods: list[Pending] = []
+def _pending(nodes: Sequence[SchedulableNode], outcome: Outcome, named: bool) -> list[Pending]:
+    found: list[Pending] = []
     pending = outcome.pending
     for one in outcome.demands:
         if left := pending.get(one.workload):
             message = pending_message(one, nodes)
-            pods += [
-                Pending(pod_name(one.workload, number), one.workload, outcome.resource, one.request, message)
-                for number in range(one.pods - left + 1, one.pods + 1)
+            found += [
+                Pending(name, one.workload, outcome.resource, one.request, message, pods)
+                for name, pods in _pod_names(one.workload, one.pods - left + 1, left, named)
             ]
-    return pods
+    return found
 
 
 def _with_severity(problems: Sequence[Problem], setting: str) -> tuple[Problem, ...]:

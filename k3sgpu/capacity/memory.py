@@ -8,6 +8,9 @@ from k3sgpu.capacity.node_filters import Demand, may_run_on
 from k3sgpu.capacity.offers import NodeOffer, ResourceOffer, SharingStrategy
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
 
+_MAX_STEPS = 200_000
+"""A larger knapsack is filled by the most MiB for each slice first, which may miss the very worst case."""
+
 _LoadKey = tuple[str, SharingStrategy, ResourceOffer, int, tuple[str, ...]]
 """Profile, strategy, resource, free slices, workloads: equal for nodes of one kind."""
 _Meeting = tuple[int, dict[str, int]]
@@ -99,6 +102,8 @@ def _worst_meeting(
     """
     elsewhere = (resource.devices - 1) * resource.replicas
     room = min(resource.replicas, free, sum(one.pods * one.request for one in demands))
+    if len({one.request for one in demands}) == 1 or room * room * len(demands) > _MAX_STEPS:
+        return _densest_meeting(room, free, elsewhere, demands, needs)
     best: list[_Meeting] = [(0, {}) for _ in range(room + 1)]
     for one in demands:
         slices = max(1, one.request - elsewhere)
@@ -108,6 +113,19 @@ def _worst_meeting(
             for have in range(room + 1)
         ]
     return {name: count for name, count in best[room][1].items() if count}
+
+
+def _densest_meeting(
+    room: int, free: int, elsewhere: int, demands: Sequence[Demand], needs: Mapping[str, int]
+) -> dict[str, int]:
+    """The pods with the most MiB for each slice first. It is the worst case if all request the same."""
+    meeting: dict[str, int] = {}
+    slices = {one.workload: max(1, one.request - elsewhere) for one in demands}
+    for one in sorted(demands, key=lambda one: -needs[one.workload] / slices[one.workload]):
+        if number := min(one.pods, free // one.request, room // slices[one.workload]):
+            meeting[one.workload] = number
+            room -= number * slices[one.workload]
+    return meeting
 
 
 def _with_pods(

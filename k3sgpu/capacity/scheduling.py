@@ -28,7 +28,8 @@ class Outcome:
     @property
     def pending(self) -> dict[str, int]:
         """How many pods have no node in the placement shown, by workload; only where there are any."""
-        left = {one.workload: one.pods - len(self.packing.placements[one.workload]) for one in self.demands}
+        placed = {workload: sum(nodes.values()) for workload, nodes in self.packing.placements.items()}
+        left = {one.workload: one.pods - placed[one.workload] for one in self.demands}
         return {workload: pods for workload, pods in left.items() if pods > 0}
 
 

@@ -12,11 +12,17 @@ docs/explanation/how-fit-decides.md.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Literal
 
 from k3sgpu.capacity.packing.max_flow import max_flow
-from k3sgpu.capacity.packing.placements import best_fit, best_placement, placed_pods
+from k3sgpu.capacity.packing.placements import (
+    PodsByNode,
+    best_fit,
+    best_placement,
+    placed_pods,
+    pods_on_roomiest,
+)
 from k3sgpu.capacity.packing.shapes import Component, NodeGroup, PodGroup, Shape, ShapeKey, components
 
 Verdict = Literal["any order", "some orders", "no order", "not decided"]
@@ -29,17 +35,17 @@ MAX_COMBINED_SHAPES = 8
 class Packing:
     """One good placement of the pods, and bounds of how many stay Pending in any.
 
-    `placements`: by group, the nodes of its placed pods. `min_pending` and `max_pending`: at least and at
-    most so many pods stay Pending.
+    `placements`: by group, how many of its pods are on which node. `min_pending` and `max_pending`: at least
+    and at most so many pods stay Pending.
     """
 
-    placements: dict[str, list[str]]
+    placements: dict[str, PodsByNode]
     min_pending: int
     max_pending: int
 
     def pending(self, group: PodGroup) -> int:
         """How many pods of the group have no node in this placement."""
-        return group.pods - len(self.placements[group.name])
+        return group.pods - sum(self.placements[group.name].values())
 
     def verdict(self, groups: Iterable[PodGroup]) -> Verdict:
         """What is certain for the groups that were packed."""
@@ -54,7 +60,7 @@ class Packing:
 
 def pack(groups: Sequence[PodGroup], room: Mapping[str, int]) -> Packing:
     """Place all groups on nodes with so much `room`, and bound how many pods stay Pending."""
-    nodes_by_key: dict[ShapeKey, list[str]] = {}
+    nodes_by_key: dict[ShapeKey, PodsByNode] = {}
     min_pending = max_pending = 0
     for part in components(groups, room):
         min_pending += _min_pending(part)
@@ -73,11 +79,17 @@ def _placement_found(part: Component) -> bool:
 
 
 def _nodes_by_group(
-    groups: Sequence[PodGroup], nodes_by_key: Mapping[ShapeKey, Sequence[str]]
-) -> dict[str, list[str]]:
-    """Divide the nodes of each shape among its groups, in the order of the groups."""
-    nodes = {key: iter(some) for key, some in nodes_by_key.items()}
-    return {group.name: list(islice(nodes[group.key], group.pods)) if group.pods else [] for group in groups}
+    groups: Sequence[PodGroup], nodes_by_key: Mapping[ShapeKey, PodsByNode]
+) -> dict[str, PodsByNode]:
+    """Divide the nodes of each shape among its groups, in the order of the groups, evenly over the nodes."""
+    left = {key: dict(nodes) for key, nodes in nodes_by_key.items()}
+    placements: dict[str, PodsByNode] = {}
+    for group in groups:
+        nodes = pods_on_roomiest(group.pods, 1, left[group.key]) if group.pods else {}
+        for node, number in nodes.items():
+            left[group.key][node] -= number
+        placements[group.name] = nodes
+    return placements
 
 
 def _min_pending(part: Component) -> int:

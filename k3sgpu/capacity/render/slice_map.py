@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from k3sgpu.capacity.fit import Fit, Pending, Placement
 from k3sgpu.capacity.offers import NodeOffer
 from k3sgpu.capacity.render.summary import (
-    MAX_DRAWN_CARDS,
     WIDTH,
+    draws_cards,
     outlook_lines,
     pod_marks,
     slice_facts,
@@ -15,6 +15,7 @@ from k3sgpu.capacity.render.summary import (
     wrapped,
 )
 from k3sgpu.capacity.slice_usage import by_node, pods_by_device
+from k3sgpu.capacity.wording import count_noun
 
 MAX_LISTED_PODS = 40
 """With more pods than this, the legend has a line per workload instead of a line per pod."""
@@ -39,10 +40,10 @@ def render_slice_map(fit: Fit, placements: Sequence[Placement] | None = None) ->
 
 
 def _node_blocks(fit: Fit, placements: Sequence[Placement]) -> list[list[str]]:
-    """A block for each GPU node; a single block with a line for each if there are many cards."""
+    """A block for each GPU node; a single block with a line for each if there are many cards or slices."""
     nodes, marks = by_node(placements), pod_marks(placements)
     gpu_nodes = [offer for offer in fit.offers if offer.cards]
-    if sum(offer.cards for offer in gpu_nodes) > MAX_DRAWN_CARDS:
+    if not draws_cards(gpu_nodes, placements):
         return [[_node_line(offer, nodes[offer.name]) for offer in gpu_nodes]]
     return [_node_block(offer, nodes[offer.name], marks) for offer in gpu_nodes]
 
@@ -83,7 +84,7 @@ def _without_gpu(offers: Sequence[NodeOffer]) -> list[str]:
 
 def _legend(placements: Sequence[Placement]) -> list[str]:
     marks = pod_marks(placements)
-    if len(placements) <= MAX_LISTED_PODS:
+    if sum(one.pods for one in placements) <= MAX_LISTED_PODS:
         rows = [(marks[one.pod], one.pod, f"{one.count} {one.resource} on {one.node}") for one in placements]
     else:
         workloads = dict.fromkeys(one.workload for one in placements)
@@ -96,14 +97,15 @@ def _legend(placements: Sequence[Placement]) -> list[str]:
 
 def _workload_row(name: str, placements: Sequence[Placement], marks: dict[str, str]) -> tuple[str, str, str]:
     own = [one for one in placements if one.workload == name]
-    facts = f"{len(own)} pods, {sum(one.count for one in own)} {own[0].resource}"
+    pods = count_noun(sum(one.pods for one in own), "pod")
+    facts = f"{pods}, {sum(one.count for one in own)} {own[0].resource}"
     return workload_mark(marks[own[0].pod]), name, facts
 
 
 def _pending(pending: Sequence[Pending]) -> list[str]:
     if not pending:
         return []
-    shown, more = pending[:MAX_LISTED_PODS], len(pending) - MAX_LISTED_PODS
-    lines = [f"Pending ({len(pending)}):"]
+    shown, more = pending[:MAX_LISTED_PODS], sum(one.pods for one in pending[MAX_LISTED_PODS:])
+    lines = [f"Pending ({sum(one.pods for one in pending)}):"]
     lines += [line for pod in shown for line in wrapped(f"  {pod.pod}  {pod.message}", 6)]
     return [*lines, f"  and {more} more"] if more > 0 else lines

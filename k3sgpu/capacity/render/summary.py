@@ -7,7 +7,7 @@ from string import ascii_uppercase
 from textwrap import wrap
 
 from k3sgpu.capacity.fit import OUTSIDE_THE_STACK, Fit, Placement
-from k3sgpu.capacity.offers import ResourceOffer
+from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
 from k3sgpu.capacity.scheduling import FitSummary
 from k3sgpu.capacity.slice_usage import totals
 from k3sgpu.capacity.wording import any_of, device_phrase, pending_phrase
@@ -15,7 +15,8 @@ from k3sgpu.capacity.wording import any_of, device_phrase, pending_phrase
 WIDTH = 100
 """The longest line of a text, in columns."""
 MAX_DRAWN_CARDS = 64
-"""With more cards than this, a picture has a bar per node instead of a row per card."""
+MAX_DRAWN_SLICES = MAX_DRAWN_CARDS * 48
+"""With more cards or slices than these, a picture has a bar per node instead of a row per card."""
 MEMORY_NOTES = {
     "time-slicing": "Time-slicing does not limit memory: the MiB per slice assume equal use by all pods.",
     "mps": "MPS limits each slice to its MiB; a fault in one pod can still end the others on its card.",
@@ -41,7 +42,7 @@ def total_lines(fit: Fit, placements: Sequence[Placement]) -> list[str]:
 
 def outlook_lines(fit: Fit) -> list[str]:
     """What is certain for all pods, during a rolling update, and after the loss of a node."""
-    pods = len(fit.placements) + len(fit.pending)
+    pods = fit.pods
     lines = [f"The pods {_verdict_phrase(fit, pods)}.", f"Rolling update: {rolling_update_text(fit)}."]
     lines += [f"Without {any_of(loss.nodes)}: {_loss_phrase(loss.result, pods)}." for loss in fit.node_losses]
     return [line for text in lines for line in wrapped(text, 2)]
@@ -74,6 +75,13 @@ def rolling_update_text(fit: Fit) -> str:
     if fit.pending:
         return "a Pending pod may take the slices of a pod that is being replaced; the new pod then waits"
     return "one Deployment at a time, every new pod finds room; with several, a new pod may have to wait"
+
+
+def draws_cards(offers: Sequence[NodeOffer], placements: Sequence[Placement]) -> bool:
+    """Whether a picture of these nodes shows each card and its slices."""
+    offered = sum(one.count for offer in offers for one in offer.resource_offers)
+    taken = sum(one.count for one in placements)
+    return sum(offer.cards for offer in offers) <= MAX_DRAWN_CARDS and max(offered, taken) <= MAX_DRAWN_SLICES
 
 
 def slice_facts(resource: ResourceOffer, taken: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from textwrap import wrap
 from k3sgpu.capacity.fit import OUTSIDE_THE_STACK, Fit, Placement
 from k3sgpu.capacity.offers import NodeOffer, ResourceOffer
 from k3sgpu.capacity.render.summary import (
-    MAX_DRAWN_CARDS,
+    draws_cards,
     outlook_lines,
     pod_marks,
     slice_facts,
@@ -65,7 +65,7 @@ def render_svg(fit: Fit) -> str:
     return document(
         [
             _heading(total_lines(fit, placements)),
-            *_node_blocks(fit, by_node(placements), key),
+            *_node_blocks(fit, placements, key),
             _without_gpu(fit.offers),
             _legend(placements, key),
             _pending(fit, key),
@@ -93,12 +93,13 @@ def _heading(lines: Sequence[str]) -> Block:
     return elements, 22 + LINE * len(others)
 
 
-def _node_blocks(fit: Fit, placements: Mapping[str, list[Placement]], key: _Key) -> list[Block]:
-    """A block for each GPU node; a single block with a bar for each if there are many cards."""
+def _node_blocks(fit: Fit, placements: Sequence[Placement], key: _Key) -> list[Block]:
+    """A block for each GPU node; a single block with a bar for each if there are many cards or slices."""
     gpu_nodes = [offer for offer in fit.offers if offer.cards]
-    if sum(offer.cards for offer in gpu_nodes) > MAX_DRAWN_CARDS:
-        return [_node_bars(gpu_nodes, placements)]
-    return [_node(offer, placements[offer.name], key) for offer in gpu_nodes]
+    nodes = by_node(placements)
+    if not draws_cards(gpu_nodes, placements):
+        return [_node_bars(gpu_nodes, nodes)]
+    return [_node(offer, nodes[offer.name], key) for offer in gpu_nodes]
 
 
 def _node(offer: NodeOffer, placements: Sequence[Placement], key: _Key) -> Block:
@@ -179,7 +180,7 @@ def _legend(placements: Sequence[Placement], key: _Key) -> Block:
     for number, (name, own) in enumerate(by_workload.items()):
         y, colour = number * LINE, key.colours[name]
         slices = f"{sum(one.count for one in own)} {own[0].resource}"
-        pods = "" if name == OUTSIDE_THE_STACK else f"{count_noun(len(own), 'pod')}, "
+        pods = "" if name == OUTSIDE_THE_STACK else f"{count_noun(sum(one.pods for one in own), 'pod')}, "
         mark = workload_mark(key.marks[own[0].pod])
         elements += [
             rectangle(MARGIN, y, 28, 16, colour, colour, 3),
@@ -193,11 +194,13 @@ def _pending(fit: Fit, key: _Key) -> Block:
     """A field for each workload with Pending pods, with the scheduler's message."""
     if not fit.pending:
         return [], 0
-    elements = [text(MARGIN + 16, 26, f"Pending: {len(fit.pending)}", colour=WARNING, weight=600)]
+    elements = [
+        text(MARGIN + 16, 26, f"Pending: {sum(one.pods for one in fit.pending)}", colour=WARNING, weight=600)
+    ]
     y = 38
     for name, run in groupby(fit.pending, key=lambda pod: pod.workload):
         pods = list(run)
-        facts = f"{count_noun(len(pods), 'pod')}, {pods[0].count} {pods[0].resource} each"
+        facts = f"{count_noun(sum(one.pods for one in pods), 'pod')}, {pods[0].count} {pods[0].resource} each"
         elements.append(rectangle(MARGIN + 16, y, 14, 14, SHEET, key.colours[name], 3, dashed=True))
         elements.append(text(MARGIN + 38, y + 12, name, more=facts))
         y += LINE
