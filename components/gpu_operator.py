@@ -34,6 +34,8 @@ class GpuOperatorArgs(TypedDict):
     """Delete its CRDs with it."""
     values: Mapping[str, Any]
     """Further chart values. Values that the program sets win."""
+    tolerations: Mapping[str, Any]
+    """Chart values with which the pods of GPU nodes tolerate the taints there."""
     timeout_seconds: int
 
 
@@ -79,7 +81,7 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
     if args["toolkit"]:
         env = args["values"].get("toolkit", {}).get("env", [])
         program_values["toolkit"]["env"] = [*env, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
-    return overlay(args["values"], program_values)
+    return overlay(overlay(args["values"], args["tolerations"]), program_values)
 
 
 def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def operator(settings: s.Settings, namespace: pulumi.Input[str]) -> GpuOperatorA
         "toolkit": operator.toolkit == "operator",
         "remove_crds": operator.remove_crds,
         "values": operator.values,
+        "tolerations": s.tolerations_for_gpu_pools(settings),
         "timeout_seconds": operator.timeout_seconds,
     }
 

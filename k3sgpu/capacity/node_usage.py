@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from k3sgpu.capacity.taints import Taint
-from k3sgpu.settings import Settings
+from k3sgpu.settings import Settings, Taint
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from k3sgpu.capacity.node_usage import NodeUsage
 from k3sgpu.capacity.offers import NodeOffer
 from k3sgpu.capacity.reservations import reserved_resources
-from k3sgpu.capacity.taints import Taint
-from k3sgpu.settings import Settings
+from k3sgpu.settings import Settings, Taint
 
 
 @dataclass(frozen=True)

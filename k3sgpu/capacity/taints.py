@@ -1,44 +1,14 @@
-"""Taints of nodes, and which of them pods tolerate."""
+"""Which taints the pods of workloads tolerate."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
-from k3sgpu.settings import Toleration
+from k3sgpu import settings as s
 from k3sgpu.wellknown import GPU_RESOURCE
 
-GPU_TOLERATION = Toleration(key=GPU_RESOURCE, operator="Exists", effect="NoSchedule")
+GPU_TOLERATION = s.Toleration(key=GPU_RESOURCE, operator="Exists", effect="NoSchedule")
 """All pods of the stack have this toleration, like NVIDIA's own."""
 
 
-class Taint(NamedTuple):
-    """A taint of a node."""
-
-    key: str
-    value: str
-    effect: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Taint":
-        """A taint from k3s's spelling: key=value:Effect or key:Effect."""
-        pair, _, effect = text.rpartition(":")
-        key, _, value = pair.partition("=")
-        return cls(key, value, effect)
-
-    @property
-    def text(self) -> str:
-        """The taint as kubectl spells it."""
-        return f"{self.key}={self.value}:{self.effect}"
-
-
-def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Whether pods with this toleration may run on a node with this taint."""
-    same_value = toleration.operator == "Exists" or toleration.value == taint.value
-    same_effect = toleration.effect in (None, taint.effect)
-    return toleration.key == taint.key and same_value and same_effect
-
-
-def untolerated(taints: Iterable[Taint], tolerations: Iterable[Toleration]) -> list[Taint]:
+def untolerated(taints: Iterable[s.Taint], tolerations: Iterable[s.Toleration]) -> list[s.Taint]:
     """The taints that keep pods with these tolerations (and `GPU_TOLERATION`) off a node, sorted."""
-    tolerated = (GPU_TOLERATION, *tolerations)
-    hard = (taint for taint in taints if taint.effect in ("NoSchedule", "NoExecute"))
-    return sorted(taint for taint in hard if not any(tolerates(one, taint) for one in tolerated))
+    return s.untolerated(taints, (GPU_TOLERATION, *tolerations))

@@ -20,6 +20,7 @@ from k3sgpu.settings.models.nodes import Endpoint, Gpu, Node
 from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sections import SECRET_KEYS
 from k3sgpu.settings.models.sharing import Profile, mig_resource, partition_memory_mib
+from k3sgpu.settings.models.taints import Taint, untolerated
 from k3sgpu.settings.models.workloads import SecurityContext, Toleration, Workload
 from k3sgpu.settings.node_secrets import (
     NODE_SECRETS,
@@ -28,6 +29,7 @@ from k3sgpu.settings.node_secrets import (
     node_secret_texts,
     server_secret_texts,
 )
+from k3sgpu.settings.operator_tolerations import tolerations_for_gpu_pools
 from k3sgpu.settings.parsing import parse, read_stack_file
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SshAccess",
+    "Taint",
     "Toleration",
     "Workload",
     "check_secrets",
@@ -60,4 +63,6 @@ __all__ = [
     "resolve_release_files",
     "resolve_ssh",
     "server_secret_texts",
+    "tolerations_for_gpu_pools",
+    "untolerated",
 ]

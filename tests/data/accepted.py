@@ -90,6 +90,21 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             "sandboxWorkloads": {"enabled": False},
         }
     },
+    "taints on every node that the operator's pods tolerate": {
+        "pools/control/taints": ["a=b:NoExecute"],
+        "pools/rtx/taints": ["nvidia.com/gpu=present:NoSchedule"],
+        "gpuOperator/values": {
+            "operator": {"tolerations": [{"key": "a", "value": "b"}]},
+            "node-feature-discovery": {
+                "master": {"tolerations": [{"operator": "Exists"}]},
+                "gc": {"tolerations": [{"key": "a", "operator": "Exists", "effect": "NoExecute"}]},
+            },
+        },
+    },
+    "a taint that prefers other nodes": {
+        "pools/control/taints": ["a=b:PreferNoSchedule"],
+        "pools/rtx/taints": ["c=d:PreferNoSchedule"],
+    },
     "values of the chart before": {
         "gpuOperator/version": "v26.3.3",
         "gpuOperator/values": {"cdi": {"default": True}, "operator": {"initContainer": {"image": "cuda"}}},

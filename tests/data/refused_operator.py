@@ -140,4 +140,15 @@ REFUSALS: dict[str, Refusal] = {
         "no template of k3s",
         "remove this variable",
     ),
+    "no node for the operator": (
+        {
+            "pools/control/taints": ["CriticalAddonsOnly=true:NoExecute"],
+            "pools/rtx/taints": ["dedicated=gpu:NoSchedule"],
+            "workloads": {},
+        },
+        "pools.control.taints",
+        "gpu-1 dedicated=gpu:NoSchedule; server-1 CriticalAddonsOnly=true:NoExecute",
+        "a node that admits the operator, node feature discovery's master",
+        'CriticalAddonsOnly", "operator": "Equal", "value": "true", "effect": "NoExecute"}',
+    ),
 }

@@ -208,7 +208,6 @@ NOT_YET = {
     "secretenv-long",
     "secure-null",
     "svc-linklocal",
-    "taint-all",
     "taint-long",
     "taint-unsched",
     "timeout-1e15",

@@ -209,7 +209,10 @@ def test_changed_labels_and_taints_are_set_by_the_initial_server(in_project: Pat
         taints=["team=red:NoSchedule", "x:NoExecute"],
     )
     after = g.run(config)
-    assert changes(before, after) == ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1"]
+    changed = ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1", "gpu-operator"]
+    assert changes(before, after) == changed
+    tolerated = after.of("gpu-operator", "Release").inputs["values"]["daemonsets"]["tolerations"]
+    assert [one["key"] for one in tolerated] == ["nvidia.com/gpu", "team", "x"]
     script = after.of("cluster-upkeep-gpu-1").inputs["update"]
     assert "\nnode-label:\n- zone=a\n" in script and "- team=red:NoSchedule\n" in script
     assert "node-role.kubernetes.io/worker" not in script

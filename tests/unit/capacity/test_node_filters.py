@@ -6,7 +6,12 @@ from components import gpu_workload
 from k3sgpu.capacity.taints import GPU_TOLERATION
 from tests.unit.capacity.fits import fit_of, the_problem
 
-TAINT = {"pools/rtx/taints": ["team=red:NoSchedule"], "pools/control/taints": ["team=red:NoSchedule"]}
+ANY = {"tolerations": [{"operator": "Exists"}]}
+TAINT = {
+    "pools/rtx/taints": ["team=red:NoSchedule"],
+    "pools/control/taints": ["team=red:NoSchedule"],
+    "gpuOperator/values": {"operator": ANY, "node-feature-discovery": {"master": ANY, "gc": ANY}},
+}
 
 
 @pytest.mark.parametrize("key", ["kubernetes.io/os", "kubernetes.io/hostname", "nvidia.com/gpu.replicas"])

@@ -65,6 +65,7 @@ def test_chart_values_disable_mig_manager_and_set_containerd_socket():
                 "dcgmExporter": {"enabled": False},
                 "toolkit": {"env": [{"name": "A", "value": "b"}]},
             },
+            "tolerations": {"daemonsets": {"tolerations": [{"operator": "Exists"}]}},
             "timeout_seconds": 1,
         }
     )
@@ -80,6 +81,7 @@ def test_chart_values_disable_mig_manager_and_set_containerd_socket():
         },
         "mig": {"strategy": ""},
         "migManager": {"enabled": False},
+        "daemonsets": {"tolerations": [{"operator": "Exists"}]},
     }
 
 
