@@ -26,6 +26,7 @@ def read_settings(config: pulumi.Config) -> s.Settings:
     secrets = {key for key in keys if pulumi.runtime.is_config_secret(prefix + key)}
     plain = {key: _value(config.require(key)) for key in sorted(keys - secrets)}
     with _settings_errors():
+        s.check_config_keys(sorted(everything))
         settings = s.parse(plain, secrets)
         s.check_secrets({key: everything[prefix + key] for key in secrets})
     return settings

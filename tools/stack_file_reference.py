@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from k3sgpu.settings.files.stack_file import NAMESPACE
+from k3sgpu.settings.config_keys import NAMESPACE
 from k3sgpu.settings.schema import stack_schema
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/reference/stack-file.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from k3sgpu.settings.files.stack_file import NAMESPACE
+from k3sgpu.settings.config_keys import NAMESPACE
 from k3sgpu.settings.models.sections import SECRET_KEYS, Sections
 
 

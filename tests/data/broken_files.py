@@ -187,31 +187,40 @@ WARNINGS = {
 
 UNREADABLE = {
     "no mapping": Broken("- a\n", "Pulumi.broken.yaml", "no mapping", "`config:`", "write `config:`"),
-    "settings that are a list": Broken("config: []\n", "config", "no mapping", "below config:", "write"),
+    "settings that are a list": Broken("config: []\n", "config", "no mapping", "below it", "write"),
     "an open bracket": written("  k3s-gpu-sharing:fit: [warn\n", "line 4, column 1", "','", "YAML", "line"),
-    "a tab": written("\tfit: warn\n", "line 3, column 1", "cannot start any token", "YAML", "line"),
+    "a tab": written("\tfit: warn\n", "line 3, column 1", "found a tab", "YAML", "line"),
     "a key twice": written(
         "  k3s-gpu-sharing:fit: warn\n  k3s-gpu-sharing:fit: off\n",
-        "line 4, column 3",
-        "the key k3s-gpu-sharing:fit a second time (first in line 3)",
-        "YAML",
-        "correct this line",
+        "config.k3s-gpu-sharing:fit",
+        "the key k3s-gpu-sharing:fit a second time (first in line 3), in line 4",
+        "means to Pulumi",
+        "remove one",
     ),
     "a control character": written("  a: \x01\n", "Pulumi.broken.yaml", "unacceptable character", "YAML", ""),
     "a mapping inside itself": written(
         "  k3s-gpu-sharing:ssh: &a {user: *a}\n",
-        "Pulumi.broken.yaml",
+        "Pulumi.broken.yaml: line 3",
         "contains itself",
-        "JSON",
-        "write plain",
+        "YAML",
+        "correct",
     ),
     "a number of 5000 digits": written(
-        f"  k3s-gpu-sharing:fit: {'9' * 5000}\n", "Pulumi.broken.yaml", "limit", "YAML", ""
+        f"  k3s-gpu-sharing:fit: {'9' * 5000}\n", "fit", "without loss", "means to Pulumi", "in quotes"
     ),
     "brackets without end": written(
-        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deeply", "Pulumi converts", "plain values"
+        f"  a: {'[' * 5000}\n", "Pulumi.broken.yaml", "too deeply", "YAML", "plain values"
     ),
-    "bytes": written("  a: !!binary aaaa\n", "Pulumi.broken.yaml", "bytes", "Pulumi converts", "plain"),
+    "bytes": written(
+        "  k3s-gpu-sharing:fit: !!binary aaaa\n", "fit", "the tag", "means to Pulumi", "without a tag"
+    ),
+    "a key beside config": Broken(
+        "config: {}\nk3s-gpu-sharing:fit: warn\n",
+        "k3s-gpu-sharing:fit",
+        "beside",
+        "below `config:`",
+        "indent it",
+    ),
     "a key without a namespace": written(
         "  fit: warn\n", "config.fit", "without a namespace", NAMESPACE, "write k3s-gpu-sharing:fit"
     ),

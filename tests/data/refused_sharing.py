@@ -33,9 +33,9 @@ REFUSALS: dict[str, Refusal] = {
         "leave the profile empty ({})",
     ),
     "slices without end": (
-        {f"{RESOURCES}/0/replicas": 2**63},
+        {f"{RESOURCES}/0/replicas": 2**53},
         f"{SLICING}.resources[0].replicas",
-        "9223372036854775808",
+        "9007199254740992",
         "cannot unmarshal number",
         "replicas: 6",
     ),

@@ -1,52 +1,21 @@
-"""Read a stack file as Pulumi reads it: YAML 1.2, no duplicate keys, encrypted values kept apart."""
+"""Read a stack file as Pulumi reads it, with encrypted values kept apart."""
 
-import json
-import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from k3sgpu.foreign_text import escape
 from k3sgpu.problem import Problem, SettingsError
-from k3sgpu.settings.model_paths import fields
+from k3sgpu.settings.config_keys import NAMESPACE, misplaced
+from k3sgpu.settings.files.regular_file import read_bytes
+from k3sgpu.settings.files.yaml_nodes import Node, YamlError, parse
+from k3sgpu.settings.files.yaml_values import Reader
+from k3sgpu.settings.model_paths import Loc, dotted, fields
 from k3sgpu.settings.models.sections import SECRET_KEYS, Sections
+from k3sgpu.settings.pydantic_errors import nearest
 
-NAMESPACE = "k3s-gpu-sharing:"
-"""The prefix of this project's keys: the project's name in Pulumi.yaml."""
 EXAMPLE = "pass the stack file with --file, for instance Pulumi.dev.yaml"
-
-
-TAG = "tag:yaml.org,2002:"
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that resolves scalars as Pulumi's parser does.
-
-    PyYAML implements YAML 1.1, where `fit: off` is false and a date is no string.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A mapping with string keys, as in Pulumi's JSON. Raises ConstructorError for a duplicate key."""
-        first_lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == f"{TAG}merge":
-                continue
-            if key.value in first_lines:
-                again = f"the key {key.value} a second time (first in line {first_lines[key.value]})"
-                raise yaml.constructor.ConstructorError(None, None, again, key.start_mark)
-            first_lines[key.value] = key.start_mark.line + 1
-            key.tag = f"{TAG}str"
-        return super().construct_mapping(node, deep)
-
-
-_KEPT = {f"{TAG}null", f"{TAG}float", f"{TAG}merge"}
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in pairs if tag in _KEPT]
-    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(f"{TAG}bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(f"{TAG}int", re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
+TOP_LEVEL = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
+"""The keys beside `config` that Pulumi knows (ProjectStack in sdk/go/common/workspace/project.go)."""
 
 
 def read_keys(path: Path) -> tuple[dict[str, Any], frozenset[str]]:
@@ -54,90 +23,127 @@ def read_keys(path: Path) -> tuple[dict[str, Any], frozenset[str]]:
 
     Keys of other namespaces, such as aws:region, are ignored. Raises SettingsError.
     """
-    document = _document(path)
-    config = document.get("config", {})
-    if not isinstance(config, dict):
-        raise _unreadable(
-            f"{path}: config", "no mapping", "keys below config:", "write `config:` and the keys below it"
+    root, reader = _root(path), Reader()
+    top = reader.entries(root, ()) if root and root.kind == "mapping" else {}
+    problems = [problem for key, node in top.items() if (problem := _beside_config(key, node))]
+    config = top.get("config")
+    if (root and root.kind != "mapping") or (config and config.kind != "mapping"):
+        place = f"{path}: config" if config else str(path)
+        raise _refused(
+            place, "no mapping", "`config:` and keys below it", "write `config:` and the keys below it"
         )
-    unprefixed = [key for key in config if key in (*fields(Sections), *SECRET_KEYS)]
-    ours = {key.removeprefix(NAMESPACE): value for key, value in config.items() if key.startswith(NAMESPACE)}
-    secrets = {key for key, value in ours.items() if _is_secure(value)}
-    plain = {key: value for key, value in ours.items() if key not in secrets}
-    problems = [
-        *(_without_namespace(key) for key in unprefixed),
-        *(_nested_secret(place) for key, value in plain.items() for place in _secure_places(value, key)),
+    nodes = reader.entries(config, ("config",)) if config else {}
+    problems += misplaced(nodes)
+    plain, secrets = _values(nodes, reader)
+    problems += [
+        _nested_secret(place) for key, value in plain.items() for place in _secure_places(value, key)
     ]
+    problems += [_unusable(path, *fault) for fault in reader.faults]
     if problems:
         raise SettingsError(problems)
     return plain, frozenset(secrets)
 
 
-def _without_namespace(key: str) -> Problem:
+def _values(nodes: dict[str, Node], reader: Reader) -> tuple[dict[str, Any], set[str]]:
+    """The plain values by key, and the names of the encrypted ones."""
+    plain: dict[str, Any] = {}
+    secrets: set[str] = set()
+    for key, node in nodes.items():
+        name = key.removeprefix(NAMESPACE)
+        if name == key:
+            continue
+        faults = len(reader.faults)
+        value = reader.value(node, (name,))
+        if name in SECRET_KEYS and not _looks_secure(value):
+            del reader.faults[faults:]  # whatever is wrong with a secret in plain text, it is not shown
+            plain[name] = ""
+        elif _looks_secure(value):
+            if _is_secure(value):
+                secrets.add(name)
+            else:
+                reader.fault((name,), node, "secure: without an encrypted text", _set_secret(name))
+        else:
+            plain[name] = value
+            if value is None and len(reader.faults) == faults:
+                reader.fault(
+                    (name,), node, "nothing: the key has no value", "write a value, or remove the key"
+                )
+    return plain, secrets
+
+
+def _beside_config(key: str, node: Node) -> Problem | None:
+    """The problem of a key at the top of the file, where Pulumi ignores this project's keys."""
+    name = key.removeprefix(NAMESPACE)
+    known = (*fields(Sections), *SECRET_KEYS)
+    if key in TOP_LEVEL:
+        return None
+    if name != key or name in known:
+        found, remedy = (
+            f"the key {escape(key)} beside config:",
+            f"indent it below `config:`, as {NAMESPACE}{name}",
+        )
+    elif (near := nearest(key, TOP_LEVEL)) is not None:
+        found, remedy = f"the unknown key {escape(key)}", f"write {near}"
+    else:
+        return None
     return Problem(
-        f"config.{key}",
-        "a key without a namespace",
-        f"keys of this project, which begin with {NAMESPACE}",
-        f"write {NAMESPACE}{key}",
+        escape(key), f"{found}, in line {node.line}", "this project's keys below `config:`", remedy
     )
+
+
+def _set_secret(name: str) -> str:
+    return f"pulumi config set --secret {escape(name)} < FILE"
+
+
+def _unusable(file: Path, path: Loc, node: Node, found: str, remedy: str) -> Problem:
+    place = dotted(tuple(escape(part) if isinstance(part, str) else part for part in path)) or str(file)
+    expected = "a value that means to Pulumi what is written"
+    return Problem(place, f"{found}, in line {node.line}", expected, remedy)
 
 
 def _nested_secret(place: str) -> Problem:
     return Problem(
-        place,
+        escape(place),
         "an encrypted value inside an object",
         "secrets only in top-level keys of their own",
         "remove it here; an SSH key goes to: pulumi config set --secret sshPrivateKey < KEYFILE",
     )
 
 
-def _document(path: Path) -> dict[Any, Any]:
+def _root(path: Path) -> Node | None:
+    """The document of a file; None for an empty one. Raises SettingsError."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = read_bytes(path)
     except FileNotFoundError:
-        raise _unreadable(str(path), "no such file", "a stack file, Pulumi.<stack>.yaml", EXAMPLE) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(
-            str(path), f"a file that cannot be read: {error}", "a readable YAML file", EXAMPLE
-        ) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        raise _unreadable(place, str(error.problem or error.context), "YAML", "correct this line") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: more digits than Python takes for a number
-        raise _unreadable(str(path), str(error).splitlines()[0], "YAML", "correct the file") from None
-    except RecursionError:
-        raise _not_json(path, "values nested too deeply") from None
+        raise _refused(str(path), "no such file", "a stack file, Pulumi.<stack>.yaml", EXAMPLE) from None
+    except OSError as error:
+        found = f"a file that cannot be read: {error.strerror}"
+        raise _refused(str(path), found, "a readable YAML file", EXAMPLE) from None
     try:
-        json.dumps(document)
-    except ValueError:
-        raise _not_json(path, "a value that contains itself") from None
-    except TypeError as error:
-        raise _not_json(path, str(error)) from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise _unreadable(
-            str(path), "no mapping", "a stack file with `config:`", "write `config:` and the keys below it"
-        )
-    return document
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        found = f"the byte 0x{content[error.start]:02x}, which is not UTF-8: the file cannot be read"
+        raise _refused(f"{path}: line {line}", found, "a YAML file in UTF-8", "save it in UTF-8") from None
+    try:
+        root = parse(text)
+    except YamlError as error:
+        place = f"{path}: line {error.line}, column {error.column}" if error.line else str(path)
+        raise _refused(place, escape(error.found), "YAML", error.remedy) from None
+    empty = root is not None and root.kind == "scalar" and not root.quoted and root.text in ("", "~", "null")
+    return None if empty else root
 
 
-def _not_json(path: Path, found: str) -> SettingsError:
-    return _unreadable(
-        str(path),
-        found,
-        "values that JSON can express: Pulumi converts the file to JSON",
-        "write plain values",
-    )
+def _refused(place: str, found: str, expected: str, remedy: str) -> SettingsError:
+    return SettingsError([Problem(escape(place), found, expected, remedy)])
 
 
-def _unreadable(path: str, found: str, expected: str, remedy: str) -> SettingsError:
-    return SettingsError([Problem(path, found, expected, remedy)])
+def _looks_secure(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"secure"}
 
 
 def _is_secure(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {"secure"}
+    return _looks_secure(value) and isinstance(value["secure"], str)
 
 
 def _secure_places(value: Any, place: str) -> list[str]:
@@ -151,5 +157,5 @@ def _secure_places(value: Any, place: str) -> list[str]:
     return [
         found
         for path, entry in inner
-        for found in ([path] if _is_secure(entry) else _secure_places(entry, path))
+        for found in ([path] if _looks_secure(entry) else _secure_places(entry, path))
     ]

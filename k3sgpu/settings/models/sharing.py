@@ -18,7 +18,7 @@ MIG_NAME = r"mig-[1-9]\d?g\.[1-9]\d*gb([.-][a-z]+)*"
 """The resource name of a MIG partition after nvidia.com/: 1g.5gb+me is nvidia.com/mig-1g.5gb.me."""
 SHAREABLE = {"type": "string", "pattern": rf"^(nvidia\.com/)?(gpu|{MIG_NAME})$"}
 NAME_LIMIT = 63
-MOST_SLICES = 2**63 - 1
+MOST_SLICES = 2**53 - 1
 """The plugin reads the number into a Go int."""
 
 

@@ -27,7 +27,7 @@ EXPECTED = {"drainTimeoutSeconds": 5, "timeoutSeconds": 1, "namespace": "gpu-ope
 STACK = f"""\
 config:
   k3s-gpu-sharing:ssh: {{privateKeyFile: keys/id, knownHostsFile: keys/known_hosts}}
-  k3s-gpu-sharing:k3s: {{version: v1.36.2+k3s1, installScriptSha256: {"0" * 64}}}
+  k3s-gpu-sharing:k3s: {{version: v1.36.2+k3s1, installScriptSha256: {"a" * 64}}}
   k3s-gpu-sharing:pools:
     control: {{role: server, hosts: {{server-1: 10.0.0.11}}}}
     rtx:

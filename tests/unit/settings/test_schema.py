@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from k3sgpu import settings as s
 from k3sgpu.cli.schema import FILE
-from k3sgpu.settings.files.stack_file import NAMESPACE, read_keys
+from k3sgpu.settings.config_keys import NAMESPACE
+from k3sgpu.settings.files.stack_file import read_keys
 from k3sgpu.settings.models.sections import Sections
 from k3sgpu.settings.schema import stack_schema
 from tests.data import broken_files as b
@@ -64,7 +65,10 @@ def test_schema_accepts_whatever_the_program_accepts(raw: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("case", b.REFUSED)
 def test_schema_refuses_what_one_key_can_show(case: str, tmp_path: Path) -> None:
-    plain, _ = read_keys(b.REFUSED[case].write(tmp_path))
+    try:
+        plain, _ = read_keys(b.REFUSED[case].write(tmp_path))
+    except s.SettingsError:  # a number that no JSON has, and therefore no schema sees
+        return
     try:
         Sections.model_validate(plain)
         seen = False
