@@ -1,7 +1,7 @@
 """`python -m tools.program_files`: every file that can change a plan, one a line.
 
-Those are the modules that `__main__.py` and the policy pack import, directly or not; the files beside them
-that are not Python, as the scripts for hosts; and what Pulumi itself reads.
+Those are the modules that `__main__.py` and the policy pack import, directly or not; the files beside them,
+and in folders below, that are not Python, as the scripts for hosts; and what Pulumi itself reads.
 """
 
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ def imported_files(root: Path, program: Path) -> set[Path]:
 
 
 def data_files(package: Path) -> Iterator[Path]:
-    """The files in a package's folder that are not Python."""
-    return (file for file in package.iterdir() if file.is_file() and file.suffix not in (".py", ".pyc"))
+    """The files in a package's folder and below that are not Python."""
+    return (file for file in package.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc"))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ if [ ! -e "$venv/complete" ]; then
         DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends python3-venv >/dev/null
         "$python" -m venv --clear "$venv"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
     touch "$venv/complete"
 fi
 if [ -d .venv ] && [ ! -L .venv ]; then

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tools.program_files import program_files
+
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("check", "drift", "preview")
@@ -91,6 +93,22 @@ def test_forks_get_no_secret_and_branches_one_comment() -> None:
     assert not pulumi.get("refresh"), "that would need the cluster"
 
 
+def test_packages_are_installed_by_their_hashes() -> None:
+    texts = [step["run"] for name in NAMES for step in steps(name) if "pip install" in step.get("run", "")]
+    texts.append((ROOT / "rehearsal/toolchain/venv.sh").read_text())
+    installs = [line for text in texts for line in text.splitlines() if "pip install" in line]
+    assert len(installs) == 2 and all("--require-hashes" in line for line in installs)
+
+
+def test_every_file_of_the_program_is_watched() -> None:
+    """What ends in a Command's text, a plan or a policy, whichever folder it is in."""
+    found = set(program_files(ROOT))
+    tracked = git(
+        ROOT, "ls-files", "components", "stack", "policy/*.py", "k3sgpu/hosts/scripts/**", "k3sgpu/*.json"
+    )
+    assert set(tracked.splitlines()) <= found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_expression_is_expanded_inside_a_shell_command(name: str) -> None:
     assert not [step["run"] for step in steps(name) if "${{" in step.get("run", "")]
@@ -113,6 +131,7 @@ def repository(tmp_path: Path) -> Path:
         shutil.copy(ROOT / file, tmp_path / file)
     files = {"__main__.py": "from parts import used\n", "policy/__main__.py": "", "parts/__init__.py": ""}
     files |= dict.fromkeys(("parts/used.py", "parts/unused.py", "parts/script.sh", "README.md"), "")
+    files |= {"parts/shell/included.sh": ""}
     files |= dict.fromkeys(("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.lab.yaml"), "")
     for file, text in files.items():
         (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -129,8 +148,10 @@ def repository(tmp_path: Path) -> Path:
         (["README.md"], []),
         (["Pulumi.lab.yaml"], ["lab"]),
         (["Pulumi.new.yaml", "README.md"], ["new"]),
+        (["Pulumi.a b.yaml", "Pulumi.$(id).yaml"], []),
         (["parts/used.py"], ["dev", "lab"]),
         (["parts/script.sh"], ["dev", "lab"]),
+        (["parts/shell/included.sh"], ["dev", "lab"]),
         (["parts/unused.py"], []),
         (["Pulumi.yaml"], ["dev", "lab"]),
     ],
