@@ -27,8 +27,8 @@ up: venv ## boot the machines, run the program on them, report; again: apply onl
 preview: venv ## show what `make up` would do
 	@$(REHEARSAL) preview --stack $(STACK)
 
-down: venv ## destroy the stack and remove its machines
-	@$(REHEARSAL) down --stack $(STACK)
+down: venv ## destroy the stack and remove its machines (ALL=1: the machines of every stack and of killed test runs, without a destroy)
+	@$(REHEARSAL) down --stack $(STACK) $(if $(ALL),--all)
 
 fit: venv ## say whether the workloads fit, by arithmetic only (LIVE=1: count what runs in the rehearsed cluster; SVG=file: draw it)
 	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))

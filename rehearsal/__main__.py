@@ -11,7 +11,7 @@ from pathlib import Path
 from k3sgpu.cluster.kubeconfig.entries import KubeconfigError, remove_stack
 from k3sgpu.cluster.kubeconfig.file import kubeconfig_path
 from k3sgpu.settings import SettingsError
-from rehearsal.lab import machine_records, machines
+from rehearsal.lab import machine_records, machines, processes
 from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.lab.fidelity import describe_parts
 from rehearsal.lab.stack import STATE, RehearsedStack
@@ -29,10 +29,15 @@ def main() -> int:
     parser.add_argument(
         "--trace", action="store_true", help="up: also print how long each resource took, and SSH connections"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="down: remove the machines of every stack, without a destroy"
+    )
     arguments = parser.parse_args()
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     stack = RehearsedStack(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
     try:
+        if arguments.command == "down" and arguments.all:
+            return down_all(Progress())
         if arguments.command != "down":
             check_stack_file(stack)
         if arguments.trace:
@@ -74,6 +79,8 @@ def preview(stack: RehearsedStack, progress: Progress) -> int:
 def down(stack: RehearsedStack, progress: Progress) -> int:
     """Destroys the stack, removes its machines, and fails if anything is left."""
     tools = toolbox.prepare(progress)
+    if ended := processes.end_leftovers(stack.folder / "engine"):
+        progress.note(f"ended what a killed engine had left: {', '.join(ended)}")
     failure = stack.destroy(tools, progress)
     stack.remove(progress)
     left = machines.leftovers(stack.name)
@@ -85,6 +92,30 @@ def down(stack: RehearsedStack, progress: Progress) -> int:
         f"stack {stack.name}: destroyed, machines removed, nothing left behind"
         f"{kubeconfig_reminder(stack.name)}"
     )
+    return 0
+
+
+def down_all(progress: Progress) -> int:
+    """Removes all machines of this computer, whichever run made them, and the state of their stacks.
+
+    Those of a test that runs stay. Returns 1 when there are some, else 0.
+    """
+    recorded = machine_records.recorded()
+    in_use = {item.owner for item in recorded if item.owner and not item.abandoned}
+    stacks = {(item.stack, item.state_dir) for item in recorded if item.owner not in in_use}
+    stacks |= {(folder.parent.name, STATE) for folder in STATE.glob("*/machines")}
+    for name, state in sorted(stacks):
+        processes.end_leftovers(state / name / "engine")
+        RehearsedStack(name, ROOT / f"Pulumi.{name}.yaml", state).remove(progress)
+        print(f"stack {name}: machines and state removed")
+    machines.remove_unrecorded(progress)
+    if in_use:
+        owners = ", ".join(sorted(owner.partition(" ")[0] for owner in in_use))
+        print(f"a test run has machines that are left: process {owners}; end it first", file=sys.stderr)
+        return 1
+    if left := machines.leftovers():
+        raise RehearsalError("left behind, which is a bug of the rehearsal:\n  " + "\n  ".join(left))
+    print("no machine is left on this computer")
     return 0
 
 

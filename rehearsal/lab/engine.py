@@ -7,9 +7,11 @@ and no account. The state is in a `file://` backend, its secrets are encrypted w
 import gc
 import json
 import os
+import re
 import runpy
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -126,9 +128,8 @@ class Engine:
             return getattr(self._stack(operation != "destroy"), operation)(
                 on_output=listen, on_error=listen, **options
             )
-        except automation.CommandError:
-            reasons = f"pulumi {operation} --stack {self.stack} failed; its reasons are above"
-            raise EngineFailed(reasons) from None
+        except automation.CommandError as error:
+            raise EngineFailed(describe_end(operation, self.stack, error)) from None
 
     def _remove_stale_locks(self, show: Callable[[str], Any]) -> None:
         """Removes locks of killed runs. A run holds a lock on its stack until it ends."""
@@ -244,6 +245,16 @@ class _Command(automation.PulumiCommand):
         finally:
             if self.ended:
                 self.ended(name, began, time.time())
+
+
+def describe_end(operation: str, stack: str, error: automation.CommandError) -> str:
+    """How an operation of the engine ended: it has given its reasons, or a signal has ended it before."""
+    command = f"pulumi {operation} --stack {stack}"
+    status = re.match(r"\s*code: -(\d+)\n", str(error))  # as subprocess has it
+    if not status:
+        return f"{command} failed; its reasons are above"
+    name = signal.Signals(int(status[1])).name
+    return f"{command} was ended by {name} before it was done; run it again, and it goes on from there"
 
 
 def is_held(lock: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import yaml
 from pulumi import automation
 
 from rehearsal import process
-from rehearsal.lab import machines, ssh
+from rehearsal.lab import machines, processes, ssh
 from rehearsal.lab.engine import PROJECT, ROOT, EngineFailed
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.stack import RehearsedStack
@@ -157,7 +158,8 @@ def stack_fixture(
     """A StackFixture whose machines are removed when the block ends."""
     tools = toolbox.prepare(Progress())
     stack_file = folder / f"Pulumi.{name}.yaml"
-    stack = RehearsedStack(name, stack_file, folder / "state", {} if secrets is None else secrets)
+    owner = processes.identify(os.getpid())
+    stack = RehearsedStack(name, stack_file, folder / "state", {} if secrets is None else secrets, owner)
     try:
         yield StackFixture(stack, tools, config)
     finally:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rehearsal.lab import cgroups
+from rehearsal.lab import cgroups, processes
 from rehearsal.lab.gpus import Gpus
 from rehearsal.process import RehearsalError
 
@@ -47,6 +47,13 @@ class RunningMachine:
     host: str
     address: str
     state_dir: Path
+    owner: str | None = field(default=None, compare=False)
+    """The process that removes it (processes.identify); None: a user does, with `make down`."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether its owner has ended without removing it: a test run that was killed."""
+        return self.owner is not None and not processes.is_alive(self.owner)
 
     @property
     def name(self) -> str:
@@ -88,7 +95,9 @@ def record_path(machine: RunningMachine) -> Path:
 def read_record(path: Path) -> RunningMachine:
     """Reads a record."""
     fields = json.loads(path.read_text())
-    return RunningMachine(fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]))
+    return RunningMachine(
+        fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]), fields.get("owner")
+    )
 
 
 def write_record(machine: RunningMachine) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rehearsal.lab import cgroups, gpus, identity, network, nspawn, ssh
+from rehearsal.lab import cgroups, gpus, identity, network, nspawn, processes, ssh
 from rehearsal.lab.gpus import Gpus
 from rehearsal.lab.machine_records import (
     PREFIX,
@@ -38,6 +38,7 @@ from rehearsal.toolchain import cache, host
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST_NAME = 64  # of a Linux host name, which is what systemd-nspawn sets
 SSH_SECONDS = 60
+RUNNING_SSH_SECONDS = 20  # for a machine that runs already; it may be rebooting
 LOCK_SECONDS = 300
 
 
@@ -48,11 +49,14 @@ def up(
     parts: MachineParts,
     progress: Progress | None = None,
     ssh_seconds: float = SSH_SECONDS,
+    owner: str | None = None,
 ) -> dict[str, RunningMachine]:
     """Creates or boots all `machines`, waits until SSH answers, and returns them by declared name.
 
-    A running machine stays as it is, except for its declared GPUs; one that is off is booted with its data.
-    Machines that are no longer declared stay until `down`. A machine is identified by its address: one that
+    A running machine stays as it is, except for its declared GPUs; if SSH does not answer there, that is the
+    program's to report. One that is off is booted with its data. Machines that are no longer declared stay
+    until `down`, or until the next `up` of any stack after the process `owner` (processes.identify) has ended
+    without removing them. A machine is identified by its address: one that
     is declared under a new name keeps its old host name. Raises RehearsalError when this computer cannot run
     machines, a name or an address is not available, or SSH does not answer within `ssh_seconds`.
     """
@@ -61,9 +65,13 @@ def up(
     host.check_host()
     check_declaration(stack, machines)
     with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
+        remove_abandoned(progress)
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity.make_key(identity.private_key(state_dir), "k3s-gpu-sharing rehearsal")
-        found = {machine.name: find_or_record(stack, machine, state_dir, progress) for machine in machines}
+        found = {
+            machine.name: find_or_record(stack, machine, state_dir, owner, progress) for machine in machines
+        }
+        were_running = [item for item in found.values() if item.running]
         everyone = {item.host: item.address for item in known(stack, state_dir)}
         for machine in machines:
             start_machine(found[machine.name], machine.gpus, everyone, parts, progress)
@@ -71,7 +79,16 @@ def up(
             state_dir, {item.address: identity.host_key(item.root) for item in found.values()}
         )
     with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
-        list(pool.map(lambda item: ssh.wait_for_ssh(item, ssh_seconds), found.values()))
+        list(
+            pool.map(
+                lambda item: (
+                    note_without_ssh(item, progress)
+                    if item in were_running
+                    else ssh.wait_for_ssh(item, ssh_seconds)
+                ),
+                found.values(),
+            )
+        )
     return found
 
 
@@ -85,14 +102,46 @@ def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
     host.check_root()
     with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
         removed = known(stack, state_dir)
-        nspawn.power_off(removed)
-        for item in removed:
-            nspawn.remove(item)
+        remove(removed)
         if removed:
             identity.update_known_hosts(state_dir, {item.address: None for item in removed})
         folder = machines_folder(stack, state_dir)
         if folder.is_dir():
             cache.remove_tree(folder)
+        network.remove_unused_bridge()
+
+
+def remove(items: Sequence[RunningMachine]) -> None:
+    """Powers machines off and removes them with their disks. The caller holds the lock."""
+    nspawn.power_off(items)
+    for item in items:
+        nspawn.remove(item)
+
+
+def remove_abandoned(progress: Progress) -> None:
+    """Removes the machines of processes that have ended without removing them, such as a killed test run."""
+    abandoned = [item for item in recorded() if item.abandoned]
+    for folder in {item.state_dir / item.stack / "engine" for item in abandoned}:
+        processes.end_leftovers(folder)
+    if abandoned:
+        names = ", ".join(item.name for item in abandoned)
+        progress.note(f"removing what a killed run has left: {names}")
+        remove(abandoned)
+
+
+def remove_unrecorded(progress: Progress) -> None:
+    """Removes machines without a record, and links without a machine: what is left when records are lost."""
+    with cache.lock(RECORDS / "lock", progress, "machines of this computer", LOCK_SECONDS):
+        known_names = {item.name for item in recorded()}
+        names = {
+            *network.namespaces(PREFIX),
+            *cgroups.names(PREFIX),
+            *(name for name, _ in nspawn.mounts(PREFIX)),
+        }
+        for name in sorted(names - known_names):
+            progress.note(f"removing {name}, of which there is no record")
+            nspawn.free_resources(name)
+        network.remove_links_except({network.interface(name) for name in known_names})
         network.remove_unused_bridge()
 
 
@@ -116,7 +165,9 @@ def leftovers(stack: str | None = None) -> list[str]:
     return found
 
 
-def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Progress) -> RunningMachine:
+def find_or_record(
+    stack: str, machine: Machine, state_dir: Path, owner: str | None, progress: Progress
+) -> RunningMachine:
     """The machine with the declared address; a new one is recorded. Raises RehearsalError on a conflict."""
     mine = known(stack, state_dir)
     for item in mine:
@@ -135,7 +186,7 @@ def find_or_record(stack: str, machine: Machine, state_dir: Path, progress: Prog
             f"{other.host} of stack {other.stack!r}, expected a free address; "
             f"write another one, or make down STACK={other.stack}"
         )
-    made = RunningMachine(stack, machine.name, machine.address, state_dir)
+    made = RunningMachine(stack, machine.name, machine.address, state_dir, owner)
     for other in [*mine, *taken.values()]:
         if other.name == made.name:
             raise RehearsalError(
@@ -167,6 +218,14 @@ def start_machine(
     else:
         progress.note(f"{machine.host}: booting at {machine.address}, with {describe(cards)}")
         nspawn.boot(machine, parts)
+
+
+def note_without_ssh(machine: RunningMachine, progress: Progress) -> None:
+    """Notes a running machine that does not answer over SSH: the program's preflight says why."""
+    try:
+        ssh.wait_for_ssh(machine, RUNNING_SSH_SECONDS)
+    except RehearsalError:
+        progress.note(f"{machine.host}: runs, and does not answer over SSH within {RUNNING_SSH_SECONDS} s")
 
 
 def describe(cards: Gpus | None) -> str:

@@ -111,6 +111,13 @@ def remove_unused_bridge() -> None:
         run(["ip", "link", "delete", BRIDGE], timeout=SECONDS)
 
 
+def remove_links_except(kept: set[str]) -> None:
+    """Removes this computer's ends of machines' links, except those in `kept`."""
+    for name in links():
+        if name != BRIDGE and name not in kept:
+            run(["ip", "link", "delete", name], timeout=SECONDS)
+
+
 def check_network_is_free() -> None:
     """Raises RehearsalError when this computer already has a route to addresses of the machines."""
     for route in json.loads(run(["ip", "-json", "route", "show"], timeout=SECONDS) or "[]"):

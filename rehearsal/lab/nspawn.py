@@ -24,7 +24,7 @@ NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 
 def prepare(machine: RunningMachine, parts: MachineParts) -> None:
     """Prepares everything that a boot of `machine` needs, whatever an earlier boot left."""
-    free_resources(machine)
+    free_resources(machine.name)
     for name in ("upper", "work", "root", *(f"sysfs/{shown}" for shown in gpus.SYSFS)):
         (machine.folder / name).mkdir(parents=True, exist_ok=True)
     replace_symlink(machine.folder / "standin", parts.standin.resolve())
@@ -130,19 +130,19 @@ def power_off(machines: Iterable[RunningMachine]) -> None:
         cgroups.kill(machine.name)
 
 
-def free_resources(machine: RunningMachine) -> None:
-    """Kills the processes of `machine`, and removes its groups, mounts and link. Its disk stays."""
-    cgroups.kill(machine.name)
-    cgroups.remove(machine.name)
-    for name, place in mounts(machine.name):
-        if name == machine.name:
+def free_resources(machine: str) -> None:
+    """Kills the processes of the machine of that name, and removes its groups, mounts and link."""
+    cgroups.kill(machine)
+    cgroups.remove(machine)
+    for name, place in mounts(machine):
+        if name == machine:
             unmount(place)
-    network.disconnect(machine.name)
+    network.disconnect(machine)
 
 
 def remove(machine: RunningMachine) -> None:
     """Removes `machine` with its disk."""
-    free_resources(machine)
+    free_resources(machine.name)
     cache.remove_tree(machine.folder)
     for place in NSPAWN_RUNTIME.glob(f"*/{machine.name}"):
         cache.remove_tree(place)

@@ -26,6 +26,8 @@ class RehearsedStack:
     state: Path = STATE
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The stack's secret keys in plain text; its stack file has none."""
+    owner: str | None = None
+    """The process that removes the machines (processes.identify); None: the user does."""
 
     @property
     def folder(self) -> Path:
@@ -62,7 +64,7 @@ class RehearsedStack:
         wanted = [machine(node, settings) for node in settings.machines]
         if not wanted:  # the stack uses an existing cluster
             return {}
-        return machines.up(self.name, wanted, self.state, tools, progress)
+        return machines.up(self.name, wanted, self.state, tools, progress, owner=self.owner)
 
     def up(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.faults import inject
 from rehearsal.lab import identity, machine_records, machines, network, nspawn, ssh
 from rehearsal.lab.gpus import Gpus
 from rehearsal.lab.machine_records import Machine, RunningMachine
@@ -248,6 +249,38 @@ def test_incomplete_machines_are_removed(tested: MachinesUnderTest, monkeypatch:
     machines.down(stack, tested.state)
     machines.down(stack, tested.state)
     assert machines.leftovers(stack) == []
+
+
+def test_machines_of_a_killed_run_are_removed_by_the_next(tested: MachinesUnderTest) -> None:
+    stack, state = f"{STACK}-killed", tested.state.parent / "killed"
+    ended = "1 0"  # init, which has not started at that time
+    (left,) = machines.up(stack, [Machine("left", "10.77.0.252")], state, tested.parts, owner=ended).values()
+    assert left.running
+    tested.up()
+    assert machines.leftovers(stack) == [] and machine_records.recorded(stack) == []
+    assert not left.folder.exists()
+
+
+def test_machine_without_a_record_is_removed(tested: MachinesUnderTest) -> None:
+    stack = f"{STACK}-lost"
+    (lost,) = machines.up(stack, [Machine("lost", "10.77.0.252")], tested.state, tested.parts).values()
+    machine_records.record_path(lost).unlink()
+    running = tested.up()
+    machines.remove_unrecorded(Progress())
+    assert machines.leftovers(stack) == []
+    assert all(machine.running for machine in running.values())
+    machines.down(stack, tested.state)
+
+
+def test_machine_without_sshd_is_left_to_the_programs_own_check(
+    booted: dict[str, RunningMachine], tested: MachinesUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, "RUNNING_SSH_SECONDS", 1)
+    inject.inside(booted["gpu-1"], "systemctl stop ssh ssh.socket || systemctl stop ssh")
+    try:
+        assert tested.up() == booted
+    finally:
+        inject.inside(booted["gpu-1"], "systemctl start ssh")
 
 
 def test_down_leaves_nothing(booted: dict[str, RunningMachine], tested: MachinesUnderTest) -> None:
