@@ -51,12 +51,12 @@ if settings.gpu_operator.enabled:
     profiles = GpuProfiles("gpu-profiles", arguments.profiles(settings, expected, cluster.kubeconfig), inside)
     operator_args = arguments.operator(settings, profiles.namespace)
     operator = GpuOperator("gpu-operator", operator_args, after(profiles.config_map))
-    sharing_args = arguments.sharing(settings, offers, expected, cluster.joined, profiles, cluster.kubeconfig)
+    sharing_args = arguments.sharing(settings, offers, expected, cluster, profiles, operator)
     sharing = GpuSharing("gpu-sharing", sharing_args, after(operator.release))
     ready: pulumi.Resource = sharing.ready  # every node offers its slices
     parts += [profiles, operator, sharing]
     if settings.verify.enabled:  # before the workloads, while slices are free
-        verify_args = arguments.verify(settings, offers, profiles.namespace, cluster.kubeconfig)
+        verify_args = arguments.verify(settings, offers, operator.installed, cluster.kubeconfig)
         verify = GpuVerify("gpu-verify", verify_args, after(ready))
         ready = verify.ran
         parts.append(verify)

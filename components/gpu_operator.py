@@ -5,6 +5,8 @@ own Deployment and *not* for its operands (driver, toolkit, device plugin): a Re
 the ClusterPolicy becomes `ready` too early. GpuSharing's gate waits for them.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
@@ -44,6 +46,8 @@ class GpuOperator(pulumi.ComponentResource):
 
     release: kubernetes.helm.v3.Release
     """It creates the CRD of ClusterPolicy, and the ClusterPolicy `cluster-policy`."""
+    installed: pulumi.Output[str]
+    """Its version, Helm's revision, and a digest of its inputs: another text after each change."""
 
     def __init__(self, name: str, args: GpuOperatorArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuOperator", name, None, opts)
@@ -62,6 +66,10 @@ class GpuOperator(pulumi.ComponentResource):
             # A hook of the upgrade replaces the CRDs, so the values must not be checked against the old ones.
             disable_openapi_validation=True,
             opts=child_options(self, opts, hooks=hooks()),
+        )
+        inputs = _digest(args)
+        self.installed = self.release.status.apply(
+            lambda status: f"{args['version']}, revision {status.revision if status else None}, {inputs}"
         )
         self.register_outputs({})
 
@@ -82,6 +90,12 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
         env = args["values"].get("toolkit", {}).get("env", [])
         program_values["toolkit"]["env"] = [*env, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
     return overlay(overlay(args["values"], args["tolerations"]), program_values)
+
+
+def _digest(args: GpuOperatorArgs) -> str:
+    """A digest of what decides what the Release installs."""
+    inputs = [args["version"], args["chart"], args.get("repository"), chart_values(args)]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ of a configuration has the hash of its content: a changed profile is a new key, 
 use it changes, and the plugins of all other nodes go on.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -20,6 +22,8 @@ from k3sgpu.wellknown import CONFIG_MAP
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
+OFFER_SOURCES_VARIABLE = "K3SGPU_OFFER_SOURCES"
+"""What the offers of nodes come from, beside the expected state. Another text runs a Command again."""
 
 
 class GpuNodeArgs(TypedDict):
@@ -44,6 +48,12 @@ class GpuSharingArgs(TypedDict):
     """A living node, on which patches of lost nodes are created if the state has none."""
     expected: ExpectedState
     """The expected state of all nodes."""
+    operator: pulumi.Input[str]
+    """Changes whenever the operator's Release does."""
+    config_map: kubernetes.core.v1.ConfigMap
+    """With the configurations of the device plugin."""
+    k3s: str
+    """Changes whenever something of k3s does that can change what a node offers."""
     drained: pulumi.Input[str]
     """Changes whenever nodes were drained: they are uncordoned once the expected state is reached."""
     kubeconfig: pulumi.Input[str]
@@ -78,7 +88,10 @@ class GpuSharing(pulumi.ComponentResource):
         self.ready = local_command(
             f"{name}-ready",
             "doctor cluster --from-graph",
-            {EXPECTED_STATE_VARIABLE: expected_state_json(args["expected"])},
+            {
+                EXPECTED_STATE_VARIABLE: expected_state_json(args["expected"]),
+                OFFER_SOURCES_VARIABLE: _offer_sources(args, [policy, *labels]),
+            },
             args["kubeconfig"],
             child_options(self, opts, depends_on=[policy, *labels]),
         )
@@ -123,3 +136,40 @@ def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectM
         "annotations": {"pulumi.com/patchFieldManager": FIELD_MANAGER, **FORCE},
         "labels": labels,
     }
+
+
+def _offer_sources(args: GpuSharingArgs, patches: Sequence[pulumi.Resource]) -> pulumi.Output[str]:
+    """A text that changes with everything that can change what nodes offer: the gate runs again then.
+
+    A refresh may find an object that somebody else has changed, which the next `up` writes again.
+    """
+    applied = pulumi.Output.all(*(vars(patch)["metadata"] for patch in patches)).apply(_digest_of_patches)
+    return pulumi.Output.json_dumps(
+        {
+            "operator": args["operator"],
+            "configurations": args["config_map"].metadata.apply(lambda metadata: metadata.resource_version),
+            "patches": applied,
+            "k3s": args["k3s"],
+        },
+        sort_keys=True,
+    )
+
+
+def _digest_of_patches(metadata: Sequence[Any]) -> str:
+    """A digest of when FIELD_MANAGER last changed each object.
+
+    The API server keeps that time when others change the object, and when an apply changes nothing
+    (Kubernetes, server-side apply, managedFields).
+    """
+    times = [
+        [entry.get("time") for entry in _managed_fields(one) if entry.get("manager") == FIELD_MANAGER]
+        for one in metadata
+    ]
+    return hashlib.sha256(json.dumps(times).encode()).hexdigest()[:12]
+
+
+def _managed_fields(metadata: Any) -> Sequence[Mapping[str, Any]]:
+    """The managedFields of an object's metadata, which the SDK gives as its own type or as it is."""
+    if isinstance(metadata, kubernetes.meta.v1.outputs.ObjectMetaPatch):
+        return metadata.managed_fields or ()
+    return (metadata or {}).get("managedFields") or ()

@@ -7,6 +7,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_command import local
 
+from components.gpu_sharing import OFFER_SOURCES_VARIABLE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
 from k3sgpu.handoff.jobs import VERIFY_VARIABLE, NodeToVerify, VerifyPlan
@@ -15,8 +16,10 @@ from k3sgpu.handoff.jobs import VERIFY_VARIABLE, NodeToVerify, VerifyPlan
 class GpuVerifyArgs(TypedDict):
     """The Jobs, and where they run."""
 
-    namespace: pulumi.Input[str]
+    namespace: str
     """Of the Jobs."""
+    operator: pulumi.Input[str]
+    """Changes whenever the operator's Release does: all nodes are verified again."""
     nodes: Sequence[NodeToVerify]
     image: str
     strict: bool
@@ -28,7 +31,8 @@ class GpuVerifyArgs(TypedDict):
 
 
 class GpuVerify(pulumi.ComponentResource):
-    """Runs when it is created, and again when the nodes or their resources change.
+    """Runs when it is created, and again when a node, its offer or the operator changes. Nodes that have
+    passed and whose offer is the same are not verified again.
 
     It needs `depends_on` the gate that waits for the slices.
     """
@@ -40,24 +44,33 @@ class GpuVerify(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuVerifyArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuVerify", name, None, opts)
-        plan = pulumi.Output.from_input(args["namespace"]).apply(lambda namespace: _plan(namespace, args))
         self.ran = local_command(
             name,
             "jobs verify",
-            {VERIFY_VARIABLE: pulumi.Output.json_dumps(plan, sort_keys=True)},
+            {
+                VERIFY_VARIABLE: json.dumps(_plan(args), sort_keys=True),
+                OFFER_SOURCES_VARIABLE: args["operator"],
+            },
             args["kubeconfig"],
             child_options(self, opts),
+            remembers=True,
         )
-        self.verdicts = self.ran.stdout.apply(json.loads)
+        self.verdicts = self.ran.stdout.apply(_verdicts)
         self.register_outputs({"verdicts": self.verdicts})
 
 
-def _plan(namespace: str, args: GpuVerifyArgs) -> VerifyPlan:
+def _plan(args: GpuVerifyArgs) -> VerifyPlan:
     return {
-        "namespace": namespace,
+        "namespace": args["namespace"],
         "nodes": list(args["nodes"]),
         "image": args["image"],
         "strict": args["strict"],
         "timeoutSeconds": args["timeout_seconds"],
         "generation": args["generation"],
     }
+
+
+def _verdicts(stdout: str) -> dict[str, str]:
+    """The verdicts in what `jobs verify` prints (k3sgpu.cluster.verify_cache), also of older versions."""
+    rows = json.loads(stdout)
+    return {node: row if isinstance(row, str) else row[0] for node, row in rows.items()}

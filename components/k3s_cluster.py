@@ -74,6 +74,7 @@ class K3sCluster(pulumi.ComponentResource):
             self._args["preflight"]["secrets"],
             ResourceOptions(parent=self),
             remembers=True,
+            secret_output=True,
         )
 
     def _delete_dead_nodes(self) -> list[pulumi.Resource]:

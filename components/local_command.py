@@ -18,16 +18,17 @@ def local_command(
     *,
     runs_on: Literal["create", "update"] = "create",
     remembers: bool = False,
+    secret_output: bool = False,
 ) -> local.Command:
     """A Command that runs `python -m k3sgpu <subcommand>` when it is created and when its inputs change.
 
     k3sgpu/run.sh picks the interpreter: its path would differ between computers, and be an update on each.
     `environment` is visible in the state; secrets go through `stdin`. With `runs_on` update it does not run
-    when it is created. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT; that stdout
-    is a secret and is not shown.
+    when it is created. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT, and it is
+    not shown; with `secret_output` it is a secret.
     """
     command = f"sh k3sgpu/run.sh {subcommand}"
-    secret = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if remembers else None)
+    secret = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if secret_output else None)
     return local.Command(
         name,
         create=command if runs_on == "create" else None,

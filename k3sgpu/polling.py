@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from k3sgpu import timeouts
+
 T = TypeVar("T")
 
 
@@ -61,11 +63,12 @@ async def poll(
     `deadline`: seconds after which the poll ends with what was last seen.
     `interval`: seconds between two looks, or a function that returns them for the seconds waited so far.
     `first_answer_deadline`: the deadline as long as every look has raised NoAnswer; `deadline` by default.
-    `progress`: called with the seconds waited and the state, whenever the state has changed.
+    `progress`: called with the seconds waited and the state, whenever the state has changed, and after
+    PROGRESS_SECONDS without a call.
 
     Exceptions of `look` other than NoAnswer end the poll.
     """
-    start, last, reported = clock(), None, None
+    start, last, reported, next_report = clock(), None, None, 0.0
     first_limit = deadline if first_answer_deadline is None else first_answer_deadline
     while True:
         try:
@@ -76,9 +79,9 @@ async def poll(
         limit = deadline if last is not None else first_limit
         if result.done or result.waited >= limit:
             return result
-        if result.state != reported:
+        if result.state != reported or result.waited >= next_report:
             progress(result.waited, result.state)
-            reported = result.state
+            reported, next_report = result.state, result.waited + timeouts.PROGRESS_SECONDS
         await sleep(interval(result.waited) if callable(interval) else interval)
 
 

@@ -27,6 +27,16 @@ READINESS_FAST_SECONDS = 20
 """How long the readiness gate looks at the shorter interval: what has not changed is ready at once."""
 READINESS_FAST_INTERVAL_SECONDS = 1
 READINESS_INTERVAL_SECONDS = 2
+OPERATOR_ACTS_SECONDS = 10
+"""How long after a change of the ClusterPolicy the operator may take to change its DaemonSets. It watches the
+ClusterPolicy and acts within a second or two; a change that concerns no DaemonSet shows nowhere."""
+OPERATOR_LEADS_SECONDS = 20
+"""How long a new operator pod may take to lead: a lease that its holder has not given up ends after 15 s, and
+is asked for every 2 s (controller-runtime, leader election)."""
+NODE_REPORT_SECONDS = 11
+"""How long a kubelet may take to report what its Node offers: nodeStatusUpdateFrequency is 10 s."""
+PROGRESS_SECONDS = 30
+"""How long a wait may go on without a line of progress."""
 EXISTING_NODES_SECONDS = 60
 """How long the nodes of an existing cluster may take to be Ready: k3s may be restarting on one of them."""
 DRAIN_INTERVAL_SECONDS = 2

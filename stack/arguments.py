@@ -1,5 +1,6 @@
 """The arguments of the components, from the settings. Plain values; nothing here registers a resource."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -7,16 +8,18 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.existing_cluster import ExistingClusterArgs
-from components.gpu_operator import GpuOperatorArgs
+from components.existing_cluster import ExistingCluster, ExistingClusterArgs
+from components.gpu_operator import GpuOperator, GpuOperatorArgs
 from components.gpu_profiles import GpuProfiles, GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
 from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_args import K3sClusterArgs
+from components.k3s_cluster import K3sCluster
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.handoff import expected_state, inventory, release_upload
+from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
 from stack.inputs import Secrets
 
@@ -108,11 +111,12 @@ def sharing(
     settings: s.Settings,
     offers: Iterable[capacity.NodeOffer],
     expected: expected_state.ExpectedState,
-    joined: Mapping[str, pulumi.Resource],
+    cluster: K3sCluster | ExistingCluster,
     profiles: GpuProfiles,
-    kubeconfig: pulumi.Input[str],
+    operator: GpuOperator,
 ) -> GpuSharingArgs:
     """Arguments of GpuSharing."""
+    joined = cluster.joined
     gpu_nodes = [offer for offer in offers if offer.product]
     default = settings.sharing.default
     alive = settings.nodes[0].name
@@ -127,23 +131,34 @@ def sharing(
         "lost": [node.name for node in settings.lost if node.gpu],
         "alive": {"name": alive, "labels": {}, "joined": joined[alive]},
         "expected": expected,
+        "operator": operator.installed,
+        "config_map": profiles.config_map,
+        "k3s": _digest([_k3s_of(node, settings) for node in settings.nodes]),
         "drained": profiles.drained.stdout,
-        "kubeconfig": kubeconfig,
+        "kubeconfig": cluster.kubeconfig,
     }
 
 
 def verify(
     settings: s.Settings,
     offers: Iterable[capacity.NodeOffer],
-    namespace: pulumi.Input[str],
+    operator: pulumi.Input[str],
     kubeconfig: pulumi.Input[str],
 ) -> GpuVerifyArgs:
     """Arguments of GpuVerify."""
     verify = settings.verify
+    nodes = {node.name: node for node in settings.nodes}
     return {
-        "namespace": namespace,
+        "namespace": OPERATOR_NAMESPACE,
+        "operator": operator,
         "nodes": [
-            {"name": offer.name, "resource": offer.resource_offers[0].name}
+            {
+                "name": offer.name,
+                "resource": offer.resource_offers[0].name,
+                "offer": _digest(
+                    [dict(offer.resources), dict(offer.labels), _k3s_of(nodes[offer.name], settings)]
+                ),
+            }
             for offer in offers
             if offer.resource_offers and not offer.maintenance
         ],
@@ -194,6 +209,17 @@ def namespaces(settings: s.Settings) -> dict[str, dict[str, str]]:
             if not workload.security_context.is_baseline:
                 own[POD_SECURITY] = "privileged"
     return dict(sorted(labels.items()))
+
+
+def _k3s_of(node: s.Node, settings: s.Settings) -> list[object]:
+    """What of k3s on a node can change what it offers: its release and its configuration."""
+    k3s = settings.k3s
+    return [node.name, k3s.version, k3s.generation, k3s.node_config, dict(node.kubelet_args)]
+
+
+def _digest(value: object) -> str:
+    """A digest of a plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _toleration(toleration: s.Toleration) -> kubernetes.core.v1.TolerationArgsDict:

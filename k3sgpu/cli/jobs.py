@@ -1,12 +1,14 @@
 """For the Pulumi program: wait for a Job, or run one on every GPU node.
 
 Both read the kubeconfig from stdin. `wait` reads the Job as JSON from K3SGPU_JOB. `verify` reads the nodes as
-JSON from K3SGPU_VERIFY and prints a verdict by node as JSON.
+JSON from K3SGPU_VERIFY and prints a verdict by node as JSON. It leaves out nodes that have passed in the run
+whose output is in PULUMI_COMMAND_STDOUT, where nothing that their offer comes from has changed since: not the
+node's own part, nor the cluster's in K3SGPU_OFFER_SOURCES.
 Exit status 1: the Job has failed, or a node has where verification is strict.
 """
 
 import argparse
-import json
+import os
 import sys
 
 from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable
@@ -41,13 +43,25 @@ def wait(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Verifies nodes. Returns the exit status: 1 if a node has failed and verification is strict."""
-    from k3sgpu.cluster import jobs
+    from k3sgpu.cluster import jobs, verify_cache
     from k3sgpu.cluster.client import parse_kubeconfig
     from k3sgpu.handoff.jobs import VERIFY_VARIABLE, parse_verify_plan
 
     plan = parse_verify_plan(read_json_variable(VERIFY_VARIABLE))
-    verdicts = jobs.verify_nodes(plan, parse_kubeconfig(sys.stdin.read(), STDIN), print_progress)
-    print(json.dumps(verdicts, indent=2, sort_keys=True))
+    digests = verify_cache.node_digests(plan, os.environ.get("K3SGPU_OFFER_SOURCES", ""))
+    known = verify_cache.read_cache(os.environ.get("PULUMI_COMMAND_STDOUT", ""))
+    verdicts = {node: jobs.PASSED for node, digest in digests.items() if known.get(node) == digest}
+    if verdicts:
+        print_progress(f"{len(verdicts)} nodes have passed before, and nothing of their offer has changed")
+    if rest := [node for node in plan["nodes"] if node["name"] not in verdicts]:
+        found = jobs.verify_nodes(
+            {**plan, "nodes": rest},
+            parse_kubeconfig(sys.stdin.read(), STDIN),
+            lambda line: print_progress(verify_cache.cut_verdict(line, plan)),
+        )
+        verdicts |= {node: verify_cache.cut_verdict(verdict, plan) for node, verdict in found.items()}
+    passed = {node: digests[node] for node, verdict in verdicts.items() if verdict == jobs.PASSED}
+    print(verify_cache.write_cache(verdicts, passed))
     failed = [node for node, verdict in verdicts.items() if verdict.startswith(jobs.FAILED)]
     if failed and plan["strict"]:
         print_progress(

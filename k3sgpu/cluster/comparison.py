@@ -62,10 +62,21 @@ def _has_gpus(node: ExpectedNode) -> bool:
     return any(node["resources"].values())
 
 
+def active_policies(snapshot: Snapshot) -> list[KubernetesObject]:
+    """The ClusterPolicies that the operator does not ignore: it follows the oldest one."""
+    return [policy for policy in snapshot.policies if status_of(policy).get("state") != "ignored"]
+
+
+def operator_pods(snapshot: Snapshot) -> list[KubernetesObject]:
+    """The operator's own pods. Its chart sets this label there, and on no operand."""
+    component = "app.kubernetes.io/component"
+    return [pod for pod in snapshot.pods if labels_of(pod).get(component) == "gpu-operator"]
+
+
 def _check_policy(snapshot: Snapshot) -> Iterator[UnmetExpectation]:
-    active = [policy for policy in snapshot.policies if status_of(policy).get("state") != "ignored"]
+    active = active_policies(snapshot)
     if not active:
-        operator = ", though the operator runs" if _operator_runs(snapshot) else ""
+        operator = ", though the operator runs" if operator_pods(snapshot) else ""
         yield UnmetExpectation(POLICY, "status", f"none in the cluster{operator}", "one that is ready")
         return
     state = status_of(active[0]).get("state") or "not set"
@@ -74,12 +85,6 @@ def _check_policy(snapshot: Snapshot) -> Iterator[UnmetExpectation]:
     if state != "ready" or ready.get("status") != "True" or ready.get("reason") != "Reconciled":
         found = f"{state}, Ready={ready.get('status', 'not set')} ({ready.get('reason', 'no reason')})"
         yield UnmetExpectation(POLICY, "status", found, "ready, Ready=True (Reconciled)")
-
-
-def _operator_runs(snapshot: Snapshot) -> bool:
-    """Whether the operator's own pod is there. Its chart sets this label there, and on no operand."""
-    component = "app.kubernetes.io/component"
-    return any(labels_of(pod).get(component) == "gpu-operator" for pod in snapshot.pods)
 
 
 def _check_node(expected: ExpectedNode, snapshot: Snapshot) -> Iterator[UnmetExpectation]:

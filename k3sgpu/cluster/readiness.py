@@ -9,6 +9,7 @@ from k3sgpu import timeouts
 from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_events
 from k3sgpu.cluster.comparison import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
+from k3sgpu.cluster.settling import Settling
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, PollResult, poll, progress_line
 from k3sgpu.problem import InputError, Problem
@@ -19,26 +20,33 @@ TITLE = "doctor cluster"
 
 def check_once(expected: ExpectedState, config: KubeConfig) -> Report:
     """Compares the cluster with the expected state now. Raises InputError without an answer."""
-    return asyncio.run(_check(expected, config, lambda _: None, deadline=0))
+    return asyncio.run(_check(expected, config, lambda _: None, deadline=0, settling=None))
 
 
 def wait_until_ready(expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None]) -> Report:
-    """Waits until the cluster is as expected, for the expected state's timeoutSeconds at most.
+    """Waits until the cluster is as expected and has settled, for the timeoutSeconds of `expected` at most.
 
-    `progress` gets a line whenever something has changed. An API that has answered before may be away for the
-    whole time. Raises InputError when the API has not answered within FIRST_ANSWER_SECONDS.
+    `progress` gets a line whenever something has changed, and from time to time. An API that has answered
+    before may be away for the whole time. Raises InputError when the API has not answered within
+    FIRST_ANSWER_SECONDS.
     """
-    return asyncio.run(_check(expected, config, progress, expected["timeoutSeconds"]))
+    return asyncio.run(_check(expected, config, progress, expected["timeoutSeconds"], Settling()))
 
 
 async def _check(
-    expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None], deadline: float
+    expected: ExpectedState,
+    config: KubeConfig,
+    progress: Callable[[str], None],
+    deadline: float,
+    settling: Settling | None,
 ) -> Report:
     async with client(config) as api:
 
         async def look() -> Look[Snapshot]:
             cluster = await take_snapshot(api, expected["namespace"], has_gpus(expected))
             unmet = unmet_expectations(expected, cluster)
+            if not unmet and settling and has_gpus(expected):
+                unmet = settling.unsettled(expected, cluster)
             return Look(cluster, _summary(unmet), done=not unmet)
 
         result = await poll(

@@ -26,6 +26,8 @@ class NodeToVerify(TypedDict):
 
     name: str
     resource: str
+    offer: str
+    """Changes with everything of this node that can change what it offers."""
 
 
 class VerifyPlan(TypedDict):

@@ -177,7 +177,7 @@ def test_agents_get_the_agent_token_and_scripts_hold_no_secret(dev: g.Graph, in_
             assert secret not in open_text, resource.name
 
 
-def test_changed_k3s_setting_changes_only_converge(in_project: Path):
+def test_changed_k3s_setting_changes_only_converge_and_the_gate(in_project: Path):
     before = g.run(stack_config("dev"))
     config = stack_config("dev")
     config["k3s"]["kubeletArgs"] = {"max-pods": 200}
@@ -186,6 +186,7 @@ def test_changed_k3s_setting_changes_only_converge(in_project: Path):
         "cluster-agent-gpu-1",
         "cluster-server-server-1",
         "cluster-upkeep-gpu-1",
+        "gpu-sharing-ready",
     ]
 
 
@@ -264,6 +265,7 @@ def test_raised_generation_checks_converges_and_reads_again(in_project: Path):
         "cluster-preflight",
         "cluster-server-server-1",
         "cluster-upkeep-gpu-1",
+        "gpu-sharing-ready",
     ]
 
 
@@ -340,7 +342,7 @@ def test_kubelet_arguments_of_a_host_change_only_that_host(in_project: Path):
     config = with_agents(2)
     config["pools"]["rtx"]["hosts"]["gpu-2"] = {"address": "10.77.0.22", "kubeletArgs": {"max-pods": 200}}
     after = g.run(config)
-    assert changes(before, after) == ["cluster-agent-gpu-2", "cluster-upkeep-gpu-2"]
+    assert changes(before, after) == ["cluster-agent-gpu-2", "cluster-upkeep-gpu-2", "gpu-sharing-ready"]
     assert "kubelet-arg:\n- max-pods=200\n" in after.of("cluster-upkeep-gpu-2").inputs["update"]
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.program.conftest import stack_config
-from tests.program.graphs import commands, with_agents
+from tests.program.graphs import changes, commands, with_agents
 from tools import mocked_program as g
 from tools.plan import violations
 
@@ -134,6 +134,25 @@ def test_provider_is_not_replaced_by_another_kubeconfig(dev: g.Graph):
     assert inputs["enableConfigMapMutable"] in (True, "true")
     kubeconfig = yaml.safe_load(inputs["kubeconfig"].value)
     assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://10.77.0.11:6443"
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        {"version": "v25.10.1"},
+        {"chart": "rehearsal/simulators/chart/"},
+        {"chart": "gpu-operator", "repository": "https://mirror.example.org/nvidia"},
+        {"driver": "operator"},
+        {"toolkit": "operator"},
+        {"values": {"devicePlugin": {"env": [{"name": "FAIL_ON_INIT_ERROR", "value": "false"}]}}},
+    ],
+    ids=lambda operator: next(iter(operator)),
+)
+def test_gate_and_verification_run_again_when_the_operator_changes(in_project: Path, operator: dict):
+    config = {**stack_config("dev"), "verify": True}
+    before = g.run(config)
+    after = g.run({**config, "gpuOperator": {**config["gpuOperator"], **operator}})
+    assert {"gpu-operator", "gpu-sharing-ready", "gpu-verify"} <= set(changes(before, after))
 
 
 def test_operator_release_is_pinned_and_does_not_configure_sharing(dev: g.Graph):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.program.conftest import stack_config
+from tests.program.graphs import with_agents
 from tools import mocked_program as g
 
 
@@ -42,11 +43,23 @@ def test_nodes_are_verified_before_workloads_are_created(in_project: Path, verif
     graph = g.run({**config, "verify": verify})
     command = graph.of("gpu-verify", "Command")
     plan = json.loads(command.inputs["environment"]["K3SGPU_VERIFY"])
-    assert plan["nodes"] == [{"name": "gpu-1", "resource": "nvidia.com/gpu"}]
+    assert [(node["name"], node["resource"]) for node in plan["nodes"]] == [("gpu-1", "nvidia.com/gpu")]
     assert plan["strict"] is strict and plan["namespace"] == "gpu-operator"
     assert isinstance(command.inputs["stdin"], g.Hidden)
     assert "gpu-sharing-ready" in graph.before(command)
     assert "gpu-verify" in graph.before(graph.of("nvidia-plugin-test-2", "Deployment"))
+
+
+def test_added_node_changes_the_verification_of_no_other(in_project: Path):
+    verified = [
+        json.loads(
+            g.run({**with_agents(count), "verify": True})
+            .of("gpu-verify", "Command")
+            .inputs["environment"]["K3SGPU_VERIFY"]
+        )["nodes"]
+        for count in (2, 3)
+    ]
+    assert verified[1][:2] == verified[0] and len(verified[1]) == 3
 
 
 def test_nothing_is_verified_unplan(in_project: Path):

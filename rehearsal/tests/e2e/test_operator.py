@@ -74,6 +74,8 @@ def test_operator_upgrades_one_major_release_with_its_crds(cluster: StackFixture
     assert revisions(cluster)["2"] == "deployed"
     known = fields(cluster.get("crd", "clusterpolicies.nvidia.com"))
     assert "v25.10.1" in known and "v25.3.4" not in known
+    gate = cluster.resources()["command:local:Command gpu-sharing-ready"]
+    assert ", revision 2, " in gate["inputs"]["environment"]["K3SGPU_OFFER_SOURCES"]
 
 
 def interrupt_upgrade(cluster: StackFixture) -> None:
@@ -103,6 +105,21 @@ def test_printed_remedy_repairs_an_interrupted_operator_upgrade(cluster: StackFi
     cluster.up()
     assert revisions(cluster)["3"] == "deployed"
     assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+
+
+def test_value_that_breaks_the_plugin_fails_every_up_until_it_is_mended(cluster: StackFixture):
+    """Only the Release changes: expected state, sharing configurations and labels stay as they are."""
+    operator = cluster.config["gpuOperator"]
+    bogus = {"devicePlugin": {"env": [{"name": "MIG_STRATEGY", "value": "bogus"}]}}
+    operator.update(values=bogus, readyTimeoutSeconds=30)
+    for _ in range(2):
+        said = cluster.expect_failure(cluster.up)
+        assert re.search(r"nvidia\.com/gpu\n +found: +0\n +expected: 6", said)
+        assert "unknown MIG strategy: bogus" in said
+    del operator["values"], operator["readyTimeoutSeconds"]
+    cluster.up()
+    assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"
+    assert set(cluster.up()) == {"same"}
 
 
 def test_crds_are_removed_on_request_and_installed_again(cluster: StackFixture):

@@ -25,7 +25,7 @@ Machines = dict[str, RunningMachine]
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
     config["k3s"].update(
-        version=OURS, initialServer="server-1", registrationAddress=ADDRESSES["server-1"], maxUnavailable=2
+        version=OURS, initialServer="server-1", registrationAddress=ADDRESSES["server-2"], maxUnavailable=2
     )
     with stack_fixture("topology", tmp_path_factory.mktemp("topology"), config) as one:
         yield one
@@ -40,7 +40,7 @@ def machines(cluster: StackFixture) -> Machines:
     cluster.config["pools"]["rtx"]["hosts"]["server-4"] = ADDRESSES["server-4"]
     machines = cluster.start_machines()
     set_hosts(cluster, "server-1", "server-2", "server-3", "gpu-1")
-    cluster.up_k3s_only()
+    cluster.up()  # what is inside the cluster waits for server-2, whose address its API has
     return machines
 
 

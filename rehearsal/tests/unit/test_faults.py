@@ -54,8 +54,13 @@ def product_text() -> str:
     return " ".join(joined.split())
 
 
-FOREIGN = ("no matches for kind", "connect: connection refused", "cannot be imported into")
-"""Words of Kubernetes, Go and Helm in the expected output."""
+FOREIGN = (
+    "no matches for kind",
+    "connect: connection refused",
+    "cannot be imported into",
+    "unknown MIG strategy",
+)
+"""Words of Kubernetes, Go, Helm and NVIDIA's plugin in the expected output."""
 COMPOSED = ("doctor cluster after", "NVIDIA cards in")
 """Words that the product puts together from two texts."""
 

@@ -10,8 +10,9 @@ import pytest
 
 from k3sgpu import timeouts
 from k3sgpu.cli.main import main
-from k3sgpu.cluster import client, jobs
+from k3sgpu.cluster import client, jobs, verify_cache
 from k3sgpu.cluster.client import ApiUnavailable
+from k3sgpu.handoff import environment
 from k3sgpu.handoff.jobs import NodeToVerify, VerifyPlan
 from tests.data.jobs import EXITED, FULL, PULLING, job, pod, unschedulable
 
@@ -122,23 +123,92 @@ def test_node_without_room_is_full() -> None:
 )
 def test_node_passes_is_full_or_fails(answers: list[Any], verdict: str) -> None:
     api: Any = Jobs(*answers)
-    node: NodeToVerify = {"name": "gpu-1", "resource": "nvidia.com/gpu"}
+    node: NodeToVerify = {"name": "gpu-1", "resource": "nvidia.com/gpu", "offer": "one"}
     assert asyncio.run(jobs.verify_node(api, PLAN, node, lambda _: None)) == verdict
+
+
+def nodes(*names: str) -> list[NodeToVerify]:
+    return [{"name": name, "resource": "nvidia.com/gpu", "offer": "one"} for name in names]
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The nodes that were verified, each with one verdict for all runs."""
+    asked: list[str] = []
+    verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full"}
+
+    def verify_nodes(plan: VerifyPlan, *_: Any) -> dict[str, str]:
+        asked.extend(names := [node["name"] for node in plan["nodes"]])
+        return {name: verdicts.get(name, "passed") for name in names}
+
+    monkeypatch.setattr(jobs, "verify_nodes", verify_nodes)
+    monkeypatch.setattr(client, "parse_kubeconfig", lambda text, where: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a kubeconfig"))
+    return asked
 
 
 @pytest.mark.parametrize(("strict", "status"), [(True, 1), (False, 0)])
 def test_failed_node_fails_the_command_only_if_strict(
-    strict: bool, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    strict: bool,
+    status: int,
+    verified: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    verdicts = {"gpu-1": "failed: R", "gpu-2": "skipped: full", "gpu-3": "passed"}
-    monkeypatch.setattr(jobs, "verify_nodes", lambda *_: verdicts)
-    monkeypatch.setattr(client, "parse_kubeconfig", lambda text, where: None)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("a kubeconfig"))
-    monkeypatch.setenv("K3SGPU_VERIFY", json.dumps({**PLAN, "strict": strict}))
+    plan = {**PLAN, "strict": strict, "nodes": nodes("gpu-1", "gpu-2", "gpu-3")}
+    monkeypatch.setenv("K3SGPU_VERIFY", json.dumps(plan))
     assert main(["jobs", "verify"]) == status
     printed = capsys.readouterr()
-    assert '"gpu-2": "skipped: full"' in printed.out
+    assert json.loads(printed.out)["gpu-2"] == ["skipped: full"]
     assert ("no slice computes on gpu-1 " in printed.err) is strict
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({}, ["gpu-2"]),
+        ({"nodes": nodes("gpu-2", "gpu-3", "gpu-4", "gpu-5")}, ["gpu-2", "gpu-5"]),
+        ({"nodes": [*nodes("gpu-3"), {**nodes("gpu-4")[0], "offer": "another"}]}, ["gpu-4"]),
+        ({"image": "i:2"}, ["gpu-2", "gpu-3", "gpu-4"]),
+        ({"generation": 2}, ["gpu-2", "gpu-3", "gpu-4"]),
+        ({"operator": "another"}, ["gpu-2", "gpu-3", "gpu-4"]),
+        ({"timeoutSeconds": 10, "strict": True}, ["gpu-2"]),
+    ],
+)
+def test_nodes_that_passed_are_verified_again_only_after_a_change(
+    change: dict[str, Any],
+    again: list[str],
+    verified: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = {**PLAN, "nodes": nodes("gpu-2", "gpu-3", "gpu-4")}
+    for changed in ({}, change):
+        verified.clear()
+        monkeypatch.setenv("K3SGPU_OFFER_SOURCES", changed.get("operator", "the first"))
+        texts = {**plan, **{key: value for key, value in changed.items() if key != "operator"}}
+        monkeypatch.setenv("K3SGPU_VERIFY", json.dumps(texts))
+        assert main(["jobs", "verify"]) == 0
+        monkeypatch.setenv("PULUMI_COMMAND_STDOUT", capsys.readouterr().out)
+    assert verified == again
+
+
+def test_verdicts_of_many_nodes_can_be_passed_to_the_next_run(
+    verified: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = "failed: " + "\x1b\n" * 5000
+    plan: VerifyPlan = {**PLAN, "nodes": nodes(*(f"gpu-{n}" for n in range(1000)))}
+    text = verify_cache.write_cache(
+        {node["name"]: verify_cache.cut_verdict(log, plan) for node in plan["nodes"]}, {}
+    )
+    assert len(text) <= environment.MAX_CHARACTERS
+    few: VerifyPlan = {**PLAN, "nodes": nodes("gpu-1")}
+    assert verify_cache.cut_verdict(log[:2000], few) == log[:2000]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "no JSON", '{"gpu-1": "passed"}', '{"gpu-1": null}'])
+def test_output_of_an_older_version_verifies_every_node(text: str) -> None:
+    assert verify_cache.read_cache(text) == {}
 
 
 def test_missing_job_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
