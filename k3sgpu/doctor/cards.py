@@ -16,6 +16,8 @@ _PARTITION = re.compile(r"([0-9]{1,3}) ([0-9]{1,2}g\.[0-9]{1,4}gb(?:[+-][a-z.]{1
 DISPLAY_CARDS = ("DGX Display", "NVIDIA DGX Display")
 """Cards by name that the device plugin and feature discovery leave out: the default of `skippedDevices`
 (go-nvlib, pkg/nvlib/device/api.go)."""
+DISPLAY_BOARD = " 0x1fb0 0x10de 0x1485"
+"""Their PCI device and board, for machines without a driver (NVIDIA/open-gpu-kernel-modules, README.md)."""
 
 INTEGRATED = re.compile(r"\b(Orin|Thor|Tegra|Xavier)\b|\(nvgpu\)")
 """The names of the GPUs inside NVIDIA's Tegra chips."""
@@ -77,9 +79,9 @@ def read_cards(facts: Facts) -> Cards:
             )
         )
     shown = tuple(card for card in every if card.name not in DISPLAY_CARDS)
-    displays = len(every) - len(shown)
-    on_bus = max(len(facts.all("pci-gpu")) - displays, 0)
-    return Cards(shown, on_bus, facts.all("pci-driver").count("vfio-pci"))
+    on_bus = facts.all("pci-gpu")
+    displays = max(len(every) - len(shown), sum(line.endswith(DISPLAY_BOARD) for line in on_bus))
+    return Cards(shown, max(len(on_bus) - displays, 0), facts.all("pci-driver").count("vfio-pci"))
 
 
 def _partitions(facts: Facts, index: int) -> Counter[str]:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from k3sgpu.doctor.cards import unsupported_platform
 from k3sgpu.handoff.inventory import GpuEntry, HostEntry, Inventory
 from k3sgpu.hosts.facts import Clock, Facts
 from k3sgpu.hosts.ssh_command import ssh_command
@@ -91,8 +93,16 @@ class Machine:
 
     @property
     def gpu(self) -> GpuEntry | None:
-        """The cards that the stack file declares; None also while the host is in maintenance."""
-        return self.spec["gpu"]
+        """The cards that the stack file declares; None also while the host is in maintenance.
+
+        And None where the operator supports no card: the check `platform` reports that, and no driver helps.
+        """
+        return None if self.unsupported_platform else self.spec["gpu"]
+
+    @cached_property
+    def unsupported_platform(self) -> str:
+        """Why NVIDIA's operator does not support the machine's GPUs; "" where it may."""
+        return unsupported_platform(self.facts)
 
     @property
     def ssh(self) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from k3sgpu.doctor.cards import Cards, indices, partitions_mapping, read_cards, unsupported_platform
+from k3sgpu.doctor.cards import Cards, indices, partitions_mapping, read_cards
 from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.gpu_products import compute_capability
 from k3sgpu.problem import Problem
 
 # What nvidia-smi's exit status means (its manual, RETURN VALUE): those that occur in practice.
@@ -18,7 +19,7 @@ _STATUS = {
 
 def platform(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """NVIDIA's operator supports the machine's GPUs: discrete ones on the PCI bus, so not WSL or Jetson."""
-    if machine.gpu and (reason := unsupported_platform(machine.facts)):
+    if machine.spec["gpu"] and (reason := machine.unsupported_platform):
         yield machine.problem(
             reason,
             "GPUs on the machine's own PCI bus: NVIDIA's GPU Operator supports no others",
@@ -29,12 +30,10 @@ def platform(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 def gpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """The machine has the cards that the stack file declares, and a driver can use them."""
-    if unsupported_platform(machine.facts):
-        return  # the check `platform` reports it, and no driver would help
     if machine.gpu:
         yield from _passed_through(machine)
         yield from (_host_driver if plan.driver == "host" else _operator_driver)(machine)
-    elif not machine.spec.get("maintenance"):
+    elif not machine.spec.get("maintenance") and not machine.unsupported_platform:
         yield from _undeclared(machine)
 
 
@@ -115,7 +114,9 @@ def _declared_cards(machine: Machine) -> Iterator[Problem]:
         yield machine.problem(
             f"{_plural(number)} in nvidia-smi",
             f"{declared}, as declared: what the nodes offer is computed from it",
-            f"count: {number} in the pool, if that is right; else look at dmesg for the missing card",
+            f"count: {number} in the pool, if that is right; else look at dmesg for the missing card"
+            if number
+            else _no_cards(machine),
         )
     if number and product not in cards.products:
         found = next(iter(cards.products))
@@ -124,6 +125,20 @@ def _declared_cards(machine: Machine) -> Iterator[Problem]:
             f"{product}, as declared: labels and selectors are made from it",
             f"product: {found} in the pool",
         )
+
+
+def _no_cards(machine: Machine) -> str:
+    """What to do where the driver shows no card. Drivers from 590 on know no card before Turing (NVIDIA,
+    "Unix graphics feature deprecation schedule")."""
+    assert machine.gpu
+    capability = compute_capability(machine.gpu["product"])
+    branch = machine.facts.one("nvidia-module").partition(".")[0]
+    if capability and capability < (7, 5) and branch.isdecimal() and int(branch) >= 590:
+        return f"install a driver of branch 580: {branch} knows no {machine.gpu['product']} any more"
+    return (
+        f'{machine.ssh} "sudo dmesg | grep -i nvidia"   # why the driver takes no card\n'
+        f"or remove gpu from {machine.name}'s pool, if the machine has none"
+    )
 
 
 def _mixed(machine: Machine, cards: Cards) -> Problem:

@@ -222,7 +222,8 @@ look() {
         [ "$(text "$device/vendor")" = 0x10de ] || continue
         case $(text "$device/class") in
         0x0300* | 0x0302*)
-            say pci-gpu "${device##*/} $(text "$device/device")"
+            board="$(text "$device/subsystem_vendor") $(text "$device/subsystem_device")"
+            say pci-gpu "${device##*/} $(text "$device/device") $board"
             [ ! -e "$device/driver" ] || say pci-driver "$(basename "$(readlink "$device/driver")")"
             ;;
         0x0680*) say nvswitch "${device##*/}" ;;

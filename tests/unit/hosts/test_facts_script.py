@@ -53,6 +53,8 @@ FILES = {
     "sys/bus/pci/devices/0000:02:00.0/vendor": "0x10de\n",
     "sys/bus/pci/devices/0000:02:00.0/class": "0x030200\n",
     "sys/bus/pci/devices/0000:02:00.0/device": "0x2330\n",
+    "sys/bus/pci/devices/0000:02:00.0/subsystem_vendor": "0x10de\n",
+    "sys/bus/pci/devices/0000:02:00.0/subsystem_device": "0x16c1\n",
     "sys/bus/pci/devices/0000:03:00.0/vendor": "0x8086\n",
     "sys/bus/pci/devices/0000:03:00.0/class": "0x030000\n",
 }
@@ -163,7 +165,7 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "route": ("10.0.0.0/24 eth0",),
         "nvswitch": ("0000:04:00.0",),
         "pci-driver": ("nouveau",),
-        "pci-gpu": ("0000:01:00.0 0x1e04", "0000:02:00.0 0x2330"),
+        "pci-gpu": ("0000:01:00.0 0x1e04", "0000:02:00.0 0x2330 0x10de 0x16c1"),
         "nouveau": ("loaded",),
         "nvidia-module": ("580.126.20",),
         "nvidia-smi-status": ("14",),
