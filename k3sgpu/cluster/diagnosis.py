@@ -1,10 +1,12 @@
 """Why the cluster is not as expected, from what it says itself, and the remedy that usually helps."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from k3sgpu.cluster.client import Snapshot
 from k3sgpu.cluster.comparison import DAEMON_SETS, POLICY, UnmetExpectation
 from k3sgpu.cluster.objects import condition, is_owned_by, pod_state, pods_on_node, status_of
+from k3sgpu.cluster.repelled import taint_advice
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.hints import Hint, find_hint
 from k3sgpu.problem import Problem
@@ -12,9 +14,27 @@ from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
 _LONGEST_NOTE = 300
+_NO_CARDS = r"NFDLabelsMissing|NoGPUNodes"
 
 # From issues of NVIDIA/gpu-operator, NVIDIA/k8s-device-plugin and k3s-io/k3s. The first match counts.
 _HINTS = (
+    Hint(
+        r'RuntimeHandler "?nvidia"? not supported',
+        "{node} does not run its containers by k3s's own containerd, for which alone k3s sets up NVIDIA's\n"
+        "runtime: remove docker: true and container-runtime-endpoint from k3s's configuration there",
+    ),
+    Hint(
+        r"unresolvable CDI devices",
+        "the list of devices on {node} (CDI, in /etc/cdi and /var/run/cdi) is gone or of another driver\n"
+        "toolkit: host, on {node}: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml\n"
+        "toolkit: operator: kubectl -n {namespace} rollout restart ds/nvidia-container-toolkit-daemonset",
+    ),
+    Hint(
+        r"[Tt]oo many open files",
+        "{node} has no inotify instance left for the device plugin; on {node}:\n"
+        "echo 'fs.inotify.max_user_instances = 8192' | sudo tee /etc/sysctl.d/90-inotify.conf\n"
+        "sudo sysctl --system   # the pods start again by themselves",
+    ),
     Hint(
         r'no runtime for "?nvidia"? is configured',
         "k3s detects NVIDIA's toolkit only when it starts, and the toolkit was installed later; on {node}:\n"
@@ -48,7 +68,7 @@ _HINTS = (
         "python -m k3sgpu doctor hosts says what is missing there",
     ),
     Hint(
-        r"NFDLabelsMissing|NoGPUNodes",
+        _NO_CARDS,
         "the operator finds no NVIDIA card on any node: node feature discovery has not labelled the nodes\n"
         "kubectl -n {namespace} get pods -o wide; "
         "kubectl get nodes -L feature.node.kubernetes.io/pci-10de.present",
@@ -90,11 +110,16 @@ _PLUGIN_LOG = f"kubectl -n {{namespace}} logs ds/{_PLUGIN} --all-containers --pr
 
 
 def explain_unmet(
-    expected: ExpectedState, snapshot: Snapshot, unmet: Sequence[UnmetExpectation], events: Sequence[str]
+    expected: ExpectedState,
+    snapshot: Snapshot,
+    unmet: Sequence[UnmetExpectation],
+    events: Sequence[str],
+    logs: Mapping[str, Sequence[str]],
 ) -> list[Problem]:
     """Returns a problem with a remedy for each unmet expectation; labels of a node share one.
 
-    `events`: the last Warning events of the operator's namespace.
+    `events`: the last Warning events of the operator's namespace. `logs`: by node, the last lines of
+    containers that ended with an error.
     """
     namespace = expected["namespace"]
     problems = []
@@ -102,7 +127,7 @@ def explain_unmet(
         labels = [one for one in unmet if one.node == node and one.check.startswith("label ")]
         others = [one for one in unmet if one.node == node and one not in labels]
         found = [one.found for one in unmet if one.node in (node, POLICY)]
-        evidence = " ".join([*found, *_pods_not_ready(node, snapshot), *events])
+        evidence = " ".join([*found, *_pods_not_ready(node, snapshot), *events, *logs.get(node, ())])
         problems += [
             Problem(
                 node, one.found, one.expected, _remedy(one, namespace, evidence, snapshot), check=one.check
@@ -114,8 +139,10 @@ def explain_unmet(
     return problems
 
 
-def notes(snapshot: Snapshot, nodes: Sequence[str], events: Sequence[str]) -> list[str]:
-    """Returns the notes below the problems: the operator's conditions, pods that are not Ready,
+def notes(
+    snapshot: Snapshot, nodes: Sequence[str], events: Sequence[str], logs: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Returns the notes below the problems: the operator's conditions, pods that are not Ready, their logs,
     and Warning events."""
     conditions = [condition(policy, kind) for policy in snapshot.policies for kind in ("Ready", "Error")]
     lines = [
@@ -125,6 +152,7 @@ def notes(snapshot: Snapshot, nodes: Sequence[str], events: Sequence[str]) -> li
     ]
     for node in nodes:
         lines += _pods_not_ready(node, snapshot)
+        lines += [f"log of {line}" for line in logs.get(node, ())]
     lines += [f"event: {event}" for event in events]
     return [line[:_LONGEST_NOTE] for line in lines]
 
@@ -158,6 +186,8 @@ def _remedy(one: UnmetExpectation, namespace: str, evidence: str, snapshot: Snap
         return _NODE_DOWN.format(**values) + (_NODE_LOST if one.found.startswith("not Ready") else "")
     if one.node != POLICY and "none in the cluster" in evidence:
         return f"see {POLICY}: without one the operator makes nothing on a node"
+    if advice := _taint_advice(one, evidence, snapshot):
+        return advice
     if hint := find_hint(_HINTS, evidence, **values):
         return hint.advice
     if one.node == POLICY:
@@ -167,6 +197,18 @@ def _remedy(one: UnmetExpectation, namespace: str, evidence: str, snapshot: Snap
     if "/mig-" in one.check:
         return _OTHER_PARTITIONS.format(**values)
     return (_PLUGIN_LOG if one.found == "0" else _OLD_CONFIGURATION).format(**values)
+
+
+def _taint_advice(one: UnmetExpectation, evidence: str, snapshot: Snapshot) -> str:
+    """What to do about taints that keep the operator's pods away; empty when there are none.
+
+    Without node feature discovery's pod on any GPU node, the operator finds no card in the cluster.
+    """
+    if one.node != POLICY:
+        return taint_advice(one.node, snapshot)
+    finds_none = re.search(_NO_CARDS, evidence)
+    advices = (taint_advice(node, snapshot) for node in snapshot.nodes) if finds_none else ()
+    return next(filter(None, advices), "")
 
 
 def _daemon_set_or_pod(one: UnmetExpectation, snapshot: Snapshot) -> str:

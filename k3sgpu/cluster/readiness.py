@@ -8,6 +8,7 @@ from lightkube import AsyncClient, KubeConfig
 from k3sgpu import timeouts
 from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_events
 from k3sgpu.cluster.comparison import UnmetExpectation, has_gpus, unmet_expectations
+from k3sgpu.cluster.crash_logs import crash_logs
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
 from k3sgpu.cluster.settling import Settling
 from k3sgpu.handoff.expected_state import ExpectedState
@@ -80,7 +81,8 @@ async def _failure(
     nodes = list(dict.fromkeys(one.node for one in unmet))
     ask_events = has_gpus(expected) and not result.trouble
     events = await warning_events(api, expected["namespace"]) if ask_events else []
-    problems = explain_unmet(expected, cluster, unmet, events)
+    logs = await crash_logs(api, expected["namespace"], cluster, nodes) if ask_events else {}
+    problems = explain_unmet(expected, cluster, unmet, events, logs)
     if result.trouble:
         problems.append(
             Problem(
@@ -88,7 +90,7 @@ async def _failure(
             )
         )
     title = TITLE + (f" after {result.waited:.0f} s" if result.waited >= 1 else "")
-    return Report(title, _subjects(expected, nodes), problems, notes(cluster, nodes, events))
+    return Report(title, _subjects(expected, nodes), problems, notes(cluster, nodes, events, logs))
 
 
 def _subjects(expected: ExpectedState, unmet_nodes: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ github.com/NVIDIA/gpu-operator v26.7.0 and of its chart node-feature-discovery 0
 applyCommonDaemonsetConfig in controllers/object_controls.go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k3sgpu.settings.models.resolved import Settings
@@ -60,10 +60,24 @@ def toleration_of(taint: Taint) -> dict[str, str]:
     return {"key": taint.key, "operator": "Equal", "value": taint.value, "effect": taint.effect}
 
 
+def with_tolerations(
+    values: dict[str, Any], section: tuple[str, ...], own: list[dict[str, Any]], taints: Iterable[Taint]
+) -> dict[str, Any]:
+    """Adds a section's own tolerations and those of the taints to `values`, and returns them.
+
+    The list is whole, because a list in the values replaces the chart's.
+    """
+    here = values
+    for key in section:
+        here = here.setdefault(key, {})
+    here["tolerations"] = [*own, *map(toleration_of, taints)]
+    return values
+
+
 def tolerations_for_gpu_pools(settings: Settings) -> dict[str, Any]:
     """Chart values with which the pods of GPU nodes tolerate the taints of the GPU pools.
 
-    They hold the whole list of each section, because a list replaces a list; empty without such taints.
+    Empty without such taints.
     """
     nodes = [node for node in settings.nodes if node.gpu]
     values: dict[str, Any] = {}
@@ -71,10 +85,7 @@ def tolerations_for_gpu_pools(settings: Settings) -> dict[str, Any]:
         own = tolerations_of(settings.gpu_operator.values, section)
         taints = sorted({taint for node in nodes for taint in missing(own, node.taints)})
         if taints:
-            here = values
-            for key in section:
-                here = here.setdefault(key, {})
-            here["tolerations"] = [*own, *map(toleration_of, taints)]
+            with_tolerations(values, section, own, taints)
     return values
 
 

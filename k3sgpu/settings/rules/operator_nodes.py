@@ -6,13 +6,12 @@ from typing import Any
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.nodes import Node
-from k3sgpu.settings.models.taints import Taint
 from k3sgpu.settings.operator_tolerations import (
     NFD,
     ON_ANY_NODE,
     missing,
-    toleration_of,
     tolerations_of,
+    with_tolerations,
 )
 from k3sgpu.settings.rules.draft import Draft
 
@@ -39,13 +38,16 @@ def operator_has_a_node(draft: Draft) -> Iterator[Problem]:
     taints = sorted(
         {taint for section in homeless for taint in missing(tolerations_of(values, section), best.taints)}
     )
+    wanted: dict[str, Any] = {}
+    for section in homeless:
+        with_tolerations(wanted, section, tolerations_of(values, section), taints)
     names = ", ".join(taint.text for taint in taints)
     yield Problem(
         f"pools.{best.pool}.taints",
         "a taint on every node: " + "; ".join(_taints_of(node, values, homeless) for node in nodes[:5]),
         f"a node that admits {', '.join(ON_ANY_NODE[section] for section in homeless)}",
         f"remove {names} from {best.name}, or let these pods tolerate them:\n"
-        f"gpuOperator: {{values: {json.dumps(_with_tolerations(values, homeless, taints))}}}",
+        f"gpuOperator: {{values: {json.dumps(wanted)}}}",
     )
 
 
@@ -61,16 +63,3 @@ def _taints_of(node: Node, values: dict[str, Any], homeless: list[tuple[str, ...
         taint for section in homeless for taint in missing(tolerations_of(values, section), node.taints)
     }
     return f"{node.name} {', '.join(taint.text for taint in sorted(taints))}"
-
-
-def _with_tolerations(
-    values: dict[str, Any], sections: list[tuple[str, ...]], taints: list[Taint]
-) -> dict[str, Any]:
-    """The values with which these sections' pods tolerate the taints as well."""
-    wanted: dict[str, Any] = {}
-    for section in sections:
-        here = wanted
-        for key in section:
-            here = here.setdefault(key, {})
-        here["tolerations"] = [*tolerations_of(values, section), *map(toleration_of, taints)]
-    return wanted

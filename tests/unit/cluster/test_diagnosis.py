@@ -27,7 +27,9 @@ from tests.data.expected_states import (
 def remedies(change: Callable[[dict[str, Any]], object], events: tuple[str, ...] = ()) -> dict[str, str]:
     state = cluster()
     change(state)
-    problems = explain_unmet(EXPECTED, snapshot(state), unmet_expectations(EXPECTED, snapshot(state)), events)
+    problems = explain_unmet(
+        EXPECTED, snapshot(state), unmet_expectations(EXPECTED, snapshot(state)), events, {}
+    )
     return {problem.check: problem.remedy for problem in problems}
 
 
@@ -51,6 +53,25 @@ def none_and(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, 
         ),
         (none_and(plugin_pod(**waiting("ImagePullBackOff"))), (), "cannot pull an image"),
         (none_and(plugin_pod(**waiting("CrashLoopBackOff"))), (), "does not start with its configuration"),
+        (
+            none_and(
+                plugin_pod(
+                    **waiting("CrashLoopBackOff", last="failed to create FS watcher: too many open files")
+                )
+            ),
+            (),
+            "fs.inotify.max_user_instances",
+        ),
+        (
+            none_and(plugin_pod(**waiting("CrashLoopBackOff"))),
+            ("x: Failed: Error: failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all",),
+            "sudo nvidia-ctk cdi generate",
+        ),
+        (
+            none_and(plugin_pod(phase="Pending", conditions=[])),
+            ('x: FailedCreatePodSandBox: rpc error: RuntimeHandler "nvidia" not supported',),
+            "remove docker: true",
+        ),
         (
             none_and(plugin_pod(**waiting("CrashLoopBackOff", container="config-manager-init"))),
             (),
@@ -80,6 +101,47 @@ def test_remedy_follows_what_the_cluster_says(change, events, expected):
     assert expected in remedies(change, events)["nvidia.com/gpu"]
 
 
+def test_log_of_a_crashed_container_decides_the_remedy():
+    state = cluster()
+    none_and(plugin_pod(**waiting("CrashLoopBackOff")))(state)
+    unmet = unmet_expectations(EXPECTED, snapshot(state))
+    logs = {"gpu-1": [f"{PLUGIN}-abcde: Error: failed to create FS watcher: too many open files"]}
+    problems = explain_unmet(EXPECTED, snapshot(state), unmet, (), logs)
+    assert "fs.inotify.max_user_instances" in problems[0].remedy
+
+
+@pytest.mark.parametrize("daemon_sets", ["with", "without"])
+@pytest.mark.parametrize(
+    ("taint", "blamed"),
+    [
+        ({"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}, True),
+        ({"key": "dedicated", "effect": "NoExecute"}, True),
+        ({"key": "dedicated", "value": "gpu", "effect": "PreferNoSchedule"}, False),
+        ({"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}, False),
+        ({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}, False),
+    ],
+)
+def test_taint_that_keeps_the_operators_pods_away_is_named(taint, blamed: bool, daemon_sets: str):
+    def change(state: dict[str, Any]) -> None:
+        gpu_1(state)["spec"] = {"taints": [taint]}
+        state["pods"].clear()
+        operator_says("ready", ("True", "NFDLabelsMissing"))(state)
+        worker = {"metadata": {"name": "gpu-operator-node-feature-discovery-worker"}}
+        state["daemonsets"].append(worker)
+        tolerated = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        for one in state["daemonsets"]:
+            one["spec"] = {"template": {"spec": {"tolerations": tolerated}}}
+        if daemon_sets == "without":
+            state["daemonsets"].clear()
+
+    found = remedies(none_and(change))
+    for check in ("status", "nvidia.com/gpu"):
+        assert ("do not tolerate a taint of gpu-1: dedicated=" in found[check]) == blamed
+    if blamed:
+        assert f"kubectl taint node gpu-1 dedicated:{taint['effect']}-" in found["status"]
+        assert '"daemonsets": {"tolerations": [{"key": "nvidia.com/gpu"' in found["status"]
+
+
 def test_missing_policy_differs_between_no_operator_and_deleted_policy():
     never = remedies(lambda s: s["clusterpolicies"].clear())
     deleted = remedies(lambda s: (s["clusterpolicies"].clear(), s["pods"].append(OPERATOR)))
@@ -95,7 +157,7 @@ def test_unexpected_partitions_send_to_nvidia_smi(found: str):
     expected["nodes"][0]["resources"] = {"nvidia.com/mig-1g.5gb": 7}
     state = cluster()
     gpu_1(state)["status"]["allocatable"] = {"nvidia.com/mig-1g.5gb": found}
-    problems = explain_unmet(expected, snapshot(state), unmet_expectations(expected, snapshot(state)), ())
+    problems = explain_unmet(expected, snapshot(state), unmet_expectations(expected, snapshot(state)), (), {})
     remedy = next(one.remedy for one in problems if one.check == "nvidia.com/mig-1g.5gb")
     assert (
         "on gpu-1: nvidia-smi -L lists the partitions of its cards" in remedy and "rollout restart" in remedy
@@ -125,6 +187,7 @@ def test_remedy_ignores_what_other_nodes_say():
         snapshot(state),
         [*unmet_expectations(expected, snapshot(state)), UnmetExpectation("gpu-2", "x", "ErrImagePull", "y")],
         (),
+        {},
     )
     assert "rollout restart" in next(f.remedy for f in problems if f.where == "gpu-1")
 
@@ -133,8 +196,9 @@ def test_notes_hold_operator_pods_and_events():
     state = cluster()
     plugin_pod(**waiting("CrashLoopBackOff"))(state)
     state["pods"].append(pod("cuda-validator", phase="Succeeded", conditions=[]))
-    assert notes(snapshot(state), ["gpu-1"], ["pod-x: Failed: why"]) == [
+    assert notes(snapshot(state), ["gpu-1"], ["pod-x: Failed: why"], {"gpu-1": ["pod-x: why"]}) == [
         "operator, Ready=True: about Ready",
         f"pod {PLUGIN}-abcde on gpu-1: nvidia-device-plugin CrashLoopBackOff",
+        "log of pod-x: why",
         "event: pod-x: Failed: why",
     ]
