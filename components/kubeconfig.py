@@ -23,8 +23,8 @@ def kubeconfig_for(text: str, address: str, cluster: str) -> str:
         context = config["contexts"][0]
         config["clusters"][0]["name"] = config["users"][0]["name"] = context["name"] = cluster
         context["context"].update(cluster=cluster, user=cluster)
-    except (yaml.YAMLError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError("/etc/rancher/k3s/k3s.yaml on the server is not a kubeconfig") from error
+    except (yaml.YAMLError, TypeError, KeyError, IndexError, AttributeError):
+        raise ValueError("/etc/rancher/k3s/k3s.yaml on the server is not a kubeconfig") from None
     config["current-context"] = cluster
     return yaml.safe_dump(config, sort_keys=True)
 

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,14 @@ def planned(file: Path, stack: str) -> Graph:
         config = replace_paths(
             {**plain, "ssh": {"knownHostsFile": "", **_mapping(plain.get("ssh"))}}, generated
         )
-        return run(config, stack=stack, secrets=dict.fromkeys(secrets, key.read_text()))
+        return run(config, stack=stack, secrets=made_up_secrets(secrets, key.read_text()))
+
+
+def made_up_secrets(names: Collection[str], private_key: str) -> dict[str, str]:
+    """A text in the right form for each secret key."""
+    login = {"username": "planned", "password": "planned"}
+    forms = {"sshPrivateKey": private_key, "registryCredentials": json.dumps({"registry.example.org": login})}
+    return {name: forms.get(name, "planned") for name in names}
 
 
 def make_release(folder: Path, version: str) -> Path:
@@ -123,8 +130,11 @@ def ordered(graph: Graph) -> list[Registered]:
     A component stands where the first of its resources does.
     """
     waits = {one.urn: len(graph.before(one)) for one in graph}
-    frames = {parent: [waits[one.urn] for one in graph if one.parent == parent] for parent in waits}
-    waits |= {parent: min(inside) for parent, inside in frames.items() if inside}
+    frames: dict[str, int] = {}
+    for one in graph:
+        if one.parent in waits:
+            frames[one.parent] = min(waits[one.urn], frames.get(one.parent, len(waits)))
+    waits |= frames
     return sorted(graph, key=lambda one: (waits[one.urn], one.urn))
 
 
@@ -132,12 +142,14 @@ def tree(graph: Graph) -> str:
     """A text with every resource below its parent, with its type."""
     width = max(len(one.name) for one in graph) + 4
     rows: list[str] = []
+    children: dict[str, list[Registered]] = {}
+    for one in ordered(graph):
+        children.setdefault(one.parent if one.parent in graph.resources else "", []).append(one)
 
     def show(parent: str, depth: int) -> None:
-        for one in ordered(graph):
-            if one.parent == parent or (depth == 0 and one.parent not in graph.resources):
-                rows.append(f"{'  ' * depth}{one.name:<{width - 2 * depth}}{kind(one)}")
-                show(one.urn, depth + 1)
+        for one in children.get(parent, []):
+            rows.append(f"{'  ' * depth}{one.name:<{width - 2 * depth}}{kind(one)}")
+            show(one.urn, depth + 1)
 
     show("", 0)
     return "\n".join(rows)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from k3sgpu.cli.arguments import add_file, add_json
 from k3sgpu.cli.inputs import read_text
+from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError, render
 
 if TYPE_CHECKING:
@@ -44,13 +45,21 @@ def run(options: argparse.Namespace) -> int:
     usage = _node_usage(settings, options.cluster) if options.cluster else None
     result = fit(settings, offers(settings), usage)
     if options.svg:
-        options.svg.write_text(render_svg(result))
+        _write(options.svg, render_svg(result))
     if options.json:
         print(json.dumps(_as_json(result), indent=2))
     else:
         print("\n".join(part for part in (render_slice_map(result), render(result.problems)) if part))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"--svg {escape(file)} cannot be written: {reason}") from None
 
 
 def _node_usage(settings: Settings, file: str) -> Mapping[str, NodeUsage]:
@@ -60,13 +69,13 @@ def _node_usage(settings: Settings, file: str) -> Mapping[str, NodeUsage]:
     try:
         items = json.loads(read_text(file)[0])["items"]
         kinds = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod")}
+        return node_usage(settings, kinds["Node"], kinds["Pod"])
     except InputError as error:
         raise InputError(f"--cluster: {error}. {CLUSTER_HELP}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"--cluster: {file} holds no list of nodes and pods as JSON. {CLUSTER_HELP}"
         ) from None
-    return node_usage(settings, kinds["Node"], kinds["Pod"])
 
 
 def _as_json(result: Fit) -> dict[str, object]:

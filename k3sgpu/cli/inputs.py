@@ -37,7 +37,7 @@ def read_text(file: str) -> tuple[str, str]:
         return sys.stdin.read(), STDIN
     try:
         return Path(file).expanduser().read_text(encoding="utf-8"), file
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{file} cannot be read: {reason}") from None
 

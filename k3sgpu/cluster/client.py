@@ -13,6 +13,7 @@ from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 from k3sgpu import timeouts
+from k3sgpu.foreign_text import escape
 from k3sgpu.polling import NoAnswer
 from k3sgpu.problem import InputError
 
@@ -50,6 +51,8 @@ def parse_kubeconfig(text: str, where: str) -> KubeConfig:
     """
     try:
         data = yaml.safe_load(text)
+    except (ValueError, RecursionError):  # a date that is none, or values nested too deeply
+        raise InputError(f"the kubeconfig from {where} is not YAML that can be read") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
@@ -60,10 +63,13 @@ def parse_kubeconfig(text: str, where: str) -> KubeConfig:
         config = KubeConfig.from_dict(data)
         if config.get() is None or config.get().user is None:  # pyright: ignore[reportOptionalMemberAccess]
             raise InputError(f"the kubeconfig from {where} names no user for its current context")
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the kubeconfig from {where} cannot be used: {type(error).__name__} {error}"
-        ) from None
+    except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = (
+            escape(error)
+            if isinstance(error, ConfigError)
+            else "no cluster, user or context as kubectl has them"
+        )
+        raise InputError(f"the kubeconfig from {where} cannot be used: {reason}") from None
     return config
 
 

@@ -9,6 +9,7 @@ here; inside the package:
 - config_keys.py  the keys below `config:` and their namespaces
 - parsing.py, pydantic_errors.py, model_paths.py  from keys to Settings or problems
 - schema.py  the JSON Schema for editors
+- secret_forms.py  the form of each secret
 - node_secrets.py  the texts with secrets that hosts receive
 """
 
@@ -27,12 +28,12 @@ from k3sgpu.settings.models.workloads import SecurityContext, Toleration, Worklo
 from k3sgpu.settings.node_secrets import (
     NODE_SECRETS,
     SERVER_SECRETS,
-    check_secrets,
     node_secret_texts,
     server_secret_texts,
 )
 from k3sgpu.settings.operator_tolerations import tolerations_for_gpu_pools
 from k3sgpu.settings.parsing import parse, read_stack_file
+from k3sgpu.settings.secret_forms import check_secrets
 
 __all__ = [
     "NODE_SECRETS",

@@ -1,16 +1,15 @@
 """The texts that hosts receive on standard input, because they hold secrets or may hold them."""
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import yaml
 
-from k3sgpu.problem import Problem, SettingsError
 from k3sgpu.settings.models.k3s_files import Registries, proxy_user
 from k3sgpu.settings.models.resolved import Settings
+from k3sgpu.settings.secret_forms import logins
 
 MARKER = "# From the stack file, by k3s-gpu-sharing.\n"
 """The first line by which converge.sh recognises a file that it may overwrite or delete."""
@@ -37,11 +36,6 @@ def server_secret_texts(secrets: Mapping[str, str]) -> dict[str, str]:
     return {"SERVER_CONFIG": yaml.safe_dump(config)} if config else {}
 
 
-def check_secrets(secrets: Mapping[str, str]) -> None:
-    """Check the format of the secrets. Raises SettingsError, whose text never shows one."""
-    _credentials(secrets.get("registryCredentials", ""))
-
-
 def _registries(registries: Registries | None, credentials: str) -> str:
     """k3s's registries.yaml; empty without registries and credentials."""
     settings = registries or Registries()
@@ -49,7 +43,7 @@ def _registries(registries: Registries | None, credentials: str) -> str:
         name: {"tls": {key: value for key, value in tls.model_dump().items() if value}}
         for name, tls in settings.tls.items()
     }
-    for name, login in _credentials(credentials).items():
+    for name, login in logins(credentials).items():
         configs.setdefault(name, {})["auth"] = login
     mirrors = {
         name: {
@@ -60,35 +54,6 @@ def _registries(registries: Registries | None, credentials: str) -> str:
     }
     document = {key: value for key, value in (("mirrors", mirrors), ("configs", configs)) if value}
     return yaml.safe_dump(document, sort_keys=True) if document else ""
-
-
-def _credentials(text: str) -> dict[str, dict[str, str]]:
-    """The logins by registry in the secret's text. Raises SettingsError."""
-    try:
-        read = json.loads(text) if text.strip() else {}
-    except ValueError:
-        read = None
-    if isinstance(read, dict) and all(_is_login(login) for login in read.values()):
-        return read
-    raise SettingsError(
-        [
-            Problem(
-                "registryCredentials",
-                "a secret in another format (not shown)",
-                "a JSON object with username and password by registry, named as in k3s.registries",
-                'write {"registry.example.org": {"username": "…", "password": "…"}} to a file, then run:\n'
-                "pulumi config set --secret registryCredentials < FILE",
-            )
-        ]
-    )
-
-
-def _is_login(login: object) -> bool:
-    return (
-        isinstance(login, dict)
-        and login.keys() == {"username", "password"}
-        and all(isinstance(value, str) and value for value in login.values())
-    )
 
 
 def _environment(settings: Settings, password: str) -> str:

@@ -136,5 +136,6 @@ def _delete(rest: Any, loc: Loc) -> None:
     if isinstance(rest, list) and isinstance(last, int) and last < len(rest):
         del rest[last]
     if isinstance(rest, dict):
-        for key in [key for key in rest if str(key) == str(last)]:
+        same = [last] if last in rest else [key for key in rest if str(key) == str(last)]
+        for key in same:
             del rest[key]

@@ -16,6 +16,9 @@ from k3sgpu.settings.model_paths import Loc, dotted, field_at, fields, model_at,
 SHOWN = 60
 """The characters of a value that are shown. Longer values are cut: they may be a pasted private key."""
 
+MOST_PROBLEMS = 200
+"""The mistakes in single keys that a report shows."""
+
 WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/\s]*@")
 
 KINDS = {
@@ -50,17 +53,16 @@ FOREIGN = {
 def translate(root: type[BaseModel], error: ValidationError, raw: Mapping[str, Any]) -> list[Problem]:
     """A Problem for each error, except errors that only follow from another one."""
     details = [one for one in error.errors(include_url=False) if one["type"] != "default_factory_not_called"]
-    locs = [one["loc"] for one in details]
-    return [
-        _translate_one(root, one, raw)
-        for one in details
-        if not any(_follows_from(loc, one["loc"]) for loc in locs)
-    ]
-
-
-def _follows_from(loc: Loc, place: Loc) -> bool:
-    """Whether the error at `place` follows from one at `loc`: a list of wrong entries is also too short."""
-    return len(loc) > len(place) and loc[: len(place)] == place and loc[-1] != "[key]"
+    # A list of wrong entries is also too short: the error of the list follows from those of its entries.
+    following = {
+        one["loc"][:end] for one in details if one["loc"][-1:] != ("[key]",) for end in range(len(one["loc"]))
+    }
+    own = [one for one in details if one["loc"] not in following]
+    problems = [_translate_one(root, one, raw) for one in own[:MOST_PROBLEMS]]
+    if len(own) > MOST_PROBLEMS:
+        found = f"{len(own) - MOST_PROBLEMS} more mistakes, which are not shown"
+        problems.append(Problem("the stack file", found, "a file with few mistakes", "correct those first"))
+    return problems
 
 
 def show(value: Any) -> str:
@@ -173,5 +175,7 @@ def path_in_file(loc: Loc, raw: Mapping[str, Any]) -> tuple[Loc, bool]:
 def step(here: Any, part: int | str) -> Any:
     """The value one step down a path; None where there is none. Keys are compared as strings."""
     if isinstance(here, Mapping):
+        if part in here:
+            return here[part]
         return next((value for key, value in here.items() if str(key) == str(part)), None)
     return here[part] if isinstance(here, list) and isinstance(part, int) and part < len(here) else None

@@ -25,6 +25,7 @@ import base64
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from k3sgpu.timeouts import SCRIPT_TIMEOUTS
@@ -55,6 +56,7 @@ unset line
 """
 
 
+@cache
 def source(script: str) -> str:
     """The text of `<script>.sh` with its parts, and with the deadlines that it uses.
 
@@ -75,7 +77,12 @@ def render(script: str, /, **variables: str | int) -> str:
     for name in variables:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a variable name for a script: {name!r}")
-    return _PRELUDE + _assignments(variables) + _COMMENT.sub("", source(script))
+    return _PRELUDE + _assignments(variables) + _without_comments(source(script))
+
+
+@cache
+def _without_comments(text: str) -> str:
+    return _COMMENT.sub("", text)
 
 
 def _assignments(variables: Mapping[str, str | int]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncssh
 
 from k3sgpu.problem import Problem, SettingsError
+from k3sgpu.settings.files.regular_file import read_text
 from k3sgpu.settings.models.nodes import SSH_PORT, Endpoint
 from k3sgpu.settings.models.resolved import Settings
 
@@ -79,7 +80,7 @@ def _known_hosts(settings: Settings, base_dir: Path) -> asyncssh.SSHKnownHosts |
     if all(end.host_key for end in ends):
         return asyncssh.SSHKnownHosts()
     try:
-        return asyncssh.import_known_hosts(path.read_text(encoding="utf-8"))
+        return asyncssh.import_known_hosts(read_text(path))
     except FileNotFoundError:
         return asyncssh.SSHKnownHosts()
     except (OSError, ValueError) as error:
@@ -143,7 +144,7 @@ def _private_key(end: Endpoint, settings: Settings, base_dir: Path) -> str | Pro
     path = resolve_path(end.private_key_file, base_dir)
     expected = "a readable private key"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         encrypted = is_encrypted(text) or not asyncssh.import_private_key(text)
     except OSError as error:
         found = f"{path}: {error.strerror}"

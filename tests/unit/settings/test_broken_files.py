@@ -179,6 +179,8 @@ def test_every_rule_has_a_broken_file(tmp_path: Path, monkeypatch: pytest.Monkey
             s.read_stack_file(tmp_path / name)
     with pytest.raises(s.SettingsError):
         s.check_secrets({"registryCredentials": "AAAB"})
+    with pytest.raises(s.SettingsError):
+        s.parse({"pools": dict.fromkeys(map(str, range(300)), 5)})
     places = list(problem_places())
     assert len(places) > 100, "the search found too few places"
     missing = [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from k3sgpu.settings import SECRET_KEYS
 from tools import plan
 from tools.mocked_program import Hidden
 from tools.plan import main
@@ -32,6 +33,14 @@ def test_json_shows_every_resource_and_no_secret(capsys: pytest.CaptureFixture[s
     assert any(urn.endswith("::cluster-tokens") for urn in agent["dependencies"])
     assert operator["protect"] is False
     assert "PRIVATE KEY" not in text
+
+
+def test_plan_makes_up_each_secret_in_its_form(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    text = Path(DEV).read_text().replace("    privateKeyFile: .rehearsal/id_ed25519\n", "")
+    keys = [name for name in SECRET_KEYS if name in ("sshPrivateKey", "registryCredentials")]
+    file.write_text(text + "".join(f"  k3s-gpu-sharing:{name}: {{secure: AAAB}}\n" for name in keys))
+    assert main(["--file", str(file), "--json"]) == 0
 
 
 def test_secrets_inside_values_are_masked() -> None:
