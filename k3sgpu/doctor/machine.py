@@ -42,6 +42,8 @@ class Plan:
     """The address of the cluster's API."""
     k3s_config: Mapping[str, object] = field(default_factory=dict)
     """Those of k3s.config's keys that the rules depend on."""
+    vpn: bool = False
+    """Whether k3s joins nodes by a VPN of its own (vpn-auth), whose interface flannel then takes."""
     alone: bool = False
     """Whether the cluster has one node, so that no packet of a pod crosses to another one."""
     operator_version: str = ""
@@ -66,6 +68,7 @@ class Plan:
             embedded_registry=inventory["embeddedRegistry"],
             registration=inventory["registration"],
             k3s_config=inventory.get("k3sConfig", {}),
+            vpn=inventory.get("vpn", False),
             alone=len(inventory["hosts"]) == 1,
             operator_version=inventory.get("operatorVersion", ""),
         )

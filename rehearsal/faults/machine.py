@@ -133,7 +133,7 @@ def more_cards(context: FaultContext) -> Iterator[None]:
     AREA,
     "change",
     host_problem("gpu-1", "gpu", "0 NVIDIA cards in nvidia-smi"),
-    r"look at dmesg for the missing card",
+    r"dmesg \| grep -i nvidia",
     max_seconds=60,
     remedy="the card is back",
     scope="full",

@@ -54,6 +54,8 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
     ("ports", facts(DEBIAN + OUR_K3S, k3s_unit="k3s.service failed"), {}, {}, ["error: taken: 6443"]),
     ("address", facts(), {"address": "192.0.2.9"}, {},
      ["error: 192.0.2.9 is on no interface", "it has 10.0.0.11 |", "nodeIp: 10.0.0.11 for node-1"]),
+    ("address", facts(address=("10.0.2.15 eth0", "10.0.0.9 eth1", "172.17.0.1 docker0", "fd00::1 eth1")),
+     {"address": "192.0.2.9"}, {}, ["it has 10.0.0.9, 10.0.2.15 |", "nodeIp: 10.0.0.9 or 10.0.2.15 for"]),
     ("address", facts(), {"address": "a.example", "peer": "192.0.2.9"}, {},
      ["error: 192.0.2.9 is on no interface"]),
     ("flannel", facts(address=("10.0.2.15 eth0", "10.0.0.11 eth1")), {}, {},
@@ -268,6 +270,7 @@ TWO_NETWORKS = facts(address=("10.0.2.15 eth0", "10.0.0.11 eth1"))
 WITHOUT_PROBLEM: list[tuple[Machine, Plan]] = [
     (machine(TWO_NETWORKS, flannelIface="eth1"), PLAN),
     (machine(TWO_NETWORKS), plan(alone=True)),
+    (machine(TWO_NETWORKS), plan(vpn=True)),
     (machine(TWO_NETWORKS), plan(k3s_config={"flannel-external-ip": True})),
     (machine(facts(address=("10.0.0.9 eth0", "10.0.0.11 eth0"))), PLAN),
     (machine(facts(iptables="iptables v1.8.4")), plan(k3s_config={"prefer-bundled-bin": True})),

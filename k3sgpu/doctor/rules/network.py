@@ -1,7 +1,7 @@
 """Rules about a machine's network: its addresses, routes and ports, and what it must be able to reach."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 from k3sgpu.doctor.machine import Machine, Plan
@@ -25,6 +25,9 @@ SERVER_PORTS = AGENT_PORTS | {
 ETCD_PORTS = {2379: "etcd's clients", 2380: "etcd's members"}
 REGISTRY_PORTS = {5001: "the embedded registry"}
 FLANNEL_UDP_PORTS = {"vxlan": 8472, "wireguard-native": 51820}
+
+CONTAINER_INTERFACES = ("br-", "cni", "docker", "flannel", "kube-", "veth", "virbr")
+"""The beginnings of the names of interfaces that Docker, Kubernetes and libvirt create."""
 
 _DOWNLOAD = re.compile(r"(?P<url>https://(?P<host>[^/:\s]+)\S*) (?P<status>\d{3}) (?P<exit>\w+ \d+)")
 
@@ -78,15 +81,15 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
     k3s gets this address as the node's own.
     """
-    own = set(interfaces(machine))
+    own = interfaces(machine)
     node = _node_address(machine)
     source = ip(machine.facts.one("source"))
     if own and node and node not in own:
-        usable = sorted(str(ip) for ip in own if not (ip.is_loopback or ip.is_link_local))
+        usable = _usable_addresses(own)
         yield machine.problem(
             f"{node} is on no interface of the machine; it has {', '.join(usable) or 'only loopback'}",
             "an address of the machine itself: nodes talk to each other on it",
-            f"nodeIp: {usable[0] if usable else '<its own address>'} for {machine.name} in the stack file",
+            f"nodeIp: {' or '.join(usable) or '<its own address>'} for {machine.name} in the stack file",
         )
     elif source and node and source != node and not source.is_loopback:
         yield machine.problem(
@@ -96,6 +99,17 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"{machine.ssh} ip route get {plan.registration}",
             "warning",
         )
+
+
+def _usable_addresses(own: Mapping[IPv4Address | IPv6Address, str]) -> list[str]:
+    """The IPv4 addresses that may be the node's own: none of a bridge or tunnel for containers."""
+    return sorted(
+        str(address)
+        for address, interface in own.items()
+        if address.version == 4
+        and not (address.is_loopback or address.is_link_local)
+        and not interface.startswith(CONTAINER_INTERFACES)
+    )
 
 
 def interfaces(machine: Machine) -> dict[IPv4Address | IPv6Address, str]:
@@ -113,17 +127,18 @@ def flannel(machine: Machine, plan: Plan) -> Iterator[Problem]:
     at = interfaces(machine)
     node = at.get(_node_address(machine) or IPv4Address(0), "")
     chosen, default = machine.spec.get("flannelIface"), machine.facts.one("default-route")
-    known = {interface for interface in at.values() if interface}
+    known = {interface for one, interface in at.items() if interface and one.version == 4}
     if chosen and known and chosen not in known:
         yield machine.problem(
             f"no interface {chosen} with an address; it has {', '.join(sorted(known - {'lo'})) or 'only lo'}",
             f"{chosen}, as flannelIface says: without it k3s does not start",
             f"flannelIface: {node or '<interface>'} for {machine.name} in the stack file",
         )
-    if chosen or plan.alone or plan.k3s_config.get("flannel-external-ip") or node in ("", "lo"):
+    decided = chosen or plan.vpn or plan.k3s_config.get("flannel-external-ip")
+    if decided or plan.alone or node in ("", "lo"):
         return
     if default in known and default != node:
-        address = next(str(ip) for ip, interface in at.items() if interface == default)
+        address = next(one for one, interface in at.items() if interface == default and one.version == 4)
         yield machine.problem(
             f"the default route goes by {default} ({address}), and the node's address is on {node}: "
             f"flannel ({plan.flannel}) takes {default}, and the other nodes send the pods' packets there",
