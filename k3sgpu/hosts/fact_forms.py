@@ -23,6 +23,10 @@ NUMBER = Form(re.compile(r"[0-9]{1,15}"), "a number")
 PORT = Form(re.compile(r"[0-9A-Fa-f]{1,4}"), "a port in hexadecimal")
 WORD = Form(re.compile(r"[A-Za-z0-9._:/@%+~-]{1,253}"), "one word of letters, digits and ._:/@%+~-")
 WORDS = Form(re.compile(r"[A-Za-z0-9._:/@%+~\\ -]{1,500}"), "words of letters, digits and ._:/@%+~-")
+ADDRESS = Form(
+    re.compile(r"[A-Za-z0-9._:%/@,+-]{1,80}( [^\s\"'`$\\;&|<>(){}]{1,15})?"),
+    "an address or an interface, or both",
+)
 # The URLs are our own.
 DOWNLOAD = Form(
     re.compile(r"[A-Za-z0-9._:/@%+~?&=,-]{1,2000} [0-9]{3} [a-z]+ [0-9]{1,3}"),
@@ -65,7 +69,8 @@ FORMS = {
         ),
         WORD,
     ),
-    **dict.fromkeys(("address", "default-route", "k3s-unit", "mig-partition", "owner"), WORDS),
+    **dict.fromkeys(("k3s-unit", "mig-partition", "owner"), WORDS),
+    **dict.fromkeys(("address", "default-route"), ADDRESS),
     "download": DOWNLOAD,
 }
 """By fact, the form of each of its values."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from k3sgpu.hosts.fact_forms import malformed
 from k3sgpu.hosts.facts import SCRIPT, Facts, facts_script, parse_facts
 from tests.unit.hosts.shells import SHELLS
 
@@ -126,6 +127,7 @@ def facts_of(
 def test_every_fact_of_a_machine_is_printed(machine, shell):
     facts = facts_of(machine, shell)
     assert facts.complete
+    assert [wrong for name, values in facts.values.items() if (wrong := malformed(name, values))] == []
     for name, value in {
         "privileges": ("root",),
         "os": ("Ubuntu 24.04.2 LTS",),
