@@ -7,8 +7,11 @@ Not used for deletes: a destroy does not run the program, so the engine would no
 reason not used with an existing cluster, whose objects are deleted one by one.
 """
 
+import re
+
 import pulumi
 
+from k3sgpu.foreign_text import escape_lines
 from k3sgpu.hints import Hint, find_hint
 from k3sgpu.problem import Problem, block
 
@@ -16,6 +19,15 @@ _REINSTALL = """\
 delete Helm's record of the operator, so that it is installed again over what is left of it:
 kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
 then refresh, then up   # pods with GPUs start again"""
+
+MAX_SCRIPT = 500
+"""Characters of a script above which what it printed can no longer be found in the plugin's message."""
+MAX_LINE = 1000
+"""Characters of one line of a script's output."""
+
+# pulumi-command: the reason, the whole script as Go quotes it on one line, and below it all that it printed
+# (provider/pkg/provider/remote/commandOutputs.go).
+_RAN = re.compile(r': running "(?:[^"\\\n]|\\.)*":\n')
 
 HINTS = (
     # pulumi-command: no connection, or one that ended before its script (golang.org/x/crypto/ssh).
@@ -85,9 +97,30 @@ def hooks() -> pulumi.ResourceHookBinding:
 
 
 def explain(errors: list[str], name: str, stack: str) -> str | None:
-    """What to do about the errors of the resource `name`; None for errors that no hint is about."""
-    hint = find_hint(HINTS, "\n".join(errors), stack=stack)
-    return engine_text(hint.as_problem(name)) if hint else None
+    """What to do about the errors of the resource `name`, or the last words of its script on the host.
+
+    None for errors that no hint is about and that are short enough to be read as they are.
+    """
+    # A script's text is no error.
+    hint = find_hint(HINTS, "\n".join(_RAN.sub(": ", error) for error in errors), stack=stack)
+    if hint:
+        return engine_text(hint.as_problem(name))
+    ended = next((ran for error in errors if (ran := _RAN.search(error)) and len(ran[0]) > MAX_SCRIPT), None)
+    return engine_text(_last_words(name, ended.string[ended.end() :])) if ended else None
+
+
+def _last_words(name: str, output: str) -> Problem:
+    """The problem that a script on a host names at the end of its output: a line, and a remedy below it."""
+    lines = [line for line in output.splitlines() if line.strip()] or ["nothing was printed"]
+    begin = next((number for number in reversed(range(len(lines))) if not lines[number].startswith(" ")), 0)
+    found, *rest = (escape_lines(line.strip(), MAX_LINE) for line in lines[begin:])
+    remedy = "\n".join(line.removeprefix("remedy: ") for line in rest)
+    return Problem(
+        name,
+        found,
+        "a script that runs to its end",
+        remedy or "the script's output above says more; then up again",
+    )
 
 
 def engine_text(problem: Problem) -> str:

@@ -1,4 +1,4 @@
-"""Commands on hosts: how a host is reached and how its login becomes root is decided here alone."""
+"""Commands on hosts: how a host is reached, under which shell, and how its login becomes root."""
 
 import pulumi
 from pulumi import ResourceOptions
@@ -62,6 +62,8 @@ class RemoteCommands:
 
 
 def _as_root(host: HostArgs, script: str | None) -> str | None:
-    if script is None or script == NOTHING or not host["sudo"]:
+    if script is None or script == NOTHING:
         return script
+    if not host["sudo"]:
+        return scripts.under_sh(script)
     return scripts.as_root(script, password=host.get("sudo_password") is not None)

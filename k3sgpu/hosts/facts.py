@@ -14,6 +14,7 @@ import asyncssh
 
 from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.inventory import HostEntry, SshTarget
+from k3sgpu.hosts import scripts
 from k3sgpu.hosts.fact_forms import NUMBER, malformed
 from k3sgpu.hosts.ssh import Failure, Login, connect, describe
 from k3sgpu.timeouts import FACTS_SECONDS
@@ -165,7 +166,7 @@ async def _run(connection: asyncssh.SSHClientConnection, password: str, script: 
     try:
         async with asyncio.timeout(FACTS_SECONDS):
             process = await connection.create_process(
-                f"exec /bin/sh -c {shlex.quote(_AS_ROOT)}", stderr=asyncssh.STDOUT, errors="replace"
+                scripts.under_sh(_AS_ROOT), stderr=asyncssh.STDOUT, errors="replace"
             )
             output.started = time.time()
             # A login that runs no commands has closed its input already; its output is read below.

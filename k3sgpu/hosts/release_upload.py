@@ -95,7 +95,9 @@ class _Machine:
         """
         stdin = ""
         script = self._script(file, sha256)
-        if self._plan["host"]["user"] != "root":
+        if self._plan["host"]["user"] == "root":
+            script = scripts.under_sh(script)
+        else:
             script = scripts.as_root(script, password=bool(self._password))
             stdin = scripts.password_stdin(self._password, "") if self._password else ""
         what = file.name if file else "the question which files it has"

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import shlex
 
 import yaml
 
@@ -30,6 +31,12 @@ def commands(graph: g.Graph) -> list[g.Registered]:
 def changes(before: g.Graph, after: g.Graph) -> list[str]:
     """Names of resources whose inputs differ."""
     return sorted(r.name for r in before if r.inputs != after.resources[r.urn].inputs)
+
+
+def script(graph: g.Graph, resource: str, operation: str = "create") -> str:
+    """The script that a Command runs under sh."""
+    *_, text = shlex.split(graph.of(resource).inputs[operation])
+    return text
 
 
 def stdin_secrets(graph: g.Graph, resource: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from components import sdk_workarounds
 from k3sgpu.handoff import environment
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
-from tests.program.graphs import changes, commands, stdin_secrets, with_agents, with_servers
+from tests.program.graphs import changes, commands, script, stdin_secrets, with_agents, with_servers
 from tools import mocked_program as g
 
 
@@ -42,19 +42,17 @@ def test_servers_are_added_and_removed_one_after_another(in_project: Path):
 
 def test_several_servers_share_tokens_and_one_address(in_project: Path):
     graph = g.run(with_servers(3))
-    initial, other = (graph.of(f"cluster-server-server-{n}").inputs for n in (2, 1))
-    assert (
-        "DATABASE=first\n" in initial["create"] and "SERVERS='10.77.0.11 10.77.0.13'\n" in initial["create"]
-    )
-    assert "stdin" not in initial
-    assert "DATABASE=copy\n" in other["create"] and "SERVERS='10.77.0.12 10.77.0.13'\n" in other["create"]
-    assert other["stdin"] == g.Hidden(
+    initial, other = (script(graph, f"cluster-server-server-{n}") for n in (2, 1))
+    assert "DATABASE=first\n" in initial and "SERVERS='10.77.0.11 10.77.0.13'\n" in initial
+    assert "stdin" not in graph.of("cluster-server-server-2").inputs
+    assert "DATABASE=copy\n" in other and "SERVERS='10.77.0.12 10.77.0.13'\n" in other
+    assert graph.of("cluster-server-server-1").inputs["stdin"] == g.Hidden(
         scripts.secret_lines(
             SERVER_TOKEN="K10aa::server:server-secret", AGENT_TOKEN="K10aa::node:agent-secret"
         )
     )
-    for script in (initial["create"], other["create"]):
-        assert "tls-san:\n- 10.77.0.1" in script and "\n- k3s.example.org\n" in script
+    for text in (initial, other):
+        assert "tls-san:\n- 10.77.0.1" in text and "\n- k3s.example.org\n" in text
     assert "server: https://k3s.example.org:6443\n" in graph.of("cluster-agent-gpu-1").inputs["create"]
     assert graph.of("cluster-agent-gpu-1").inputs["stdin"] == g.Hidden(
         scripts.secret_lines(AGENT_TOKEN="K10aa::node:agent-secret")
@@ -105,7 +103,7 @@ def test_another_initial_server_changes_no_configuration_and_removes_nothing(in_
         ran_on = graph.of(f"cluster-leave-server-{initial}").inputs["connection"].value["host"]
         assert ran_on == f"10.77.0.1{other}"
     for n in (1, 2, 3):
-        texts = [graph.of(f"cluster-server-server-{n}").inputs["create"] for graph in (before, after)]
+        texts = [script(graph, f"cluster-server-server-{n}") for graph in (before, after)]
         configs = [text.split("\nCONFIG=")[1].split("\nUNINSTALL_SCRIPT=")[0] for text in texts]
         assert configs[0] == configs[1]
 
@@ -194,11 +192,11 @@ def test_drain_settings_reach_every_host(in_project: Path):
     config = stack_config("dev")
     config["k3s"].update(drainOnPatch=True, drainTimeoutSeconds=77)
     graph = g.run(config)
-    for script in (
-        graph.of("cluster-server-server-1").inputs["create"],
-        graph.of("cluster-upkeep-gpu-1").inputs["update"],
+    for text in (
+        script(graph, "cluster-server-server-1"),
+        script(graph, "cluster-upkeep-gpu-1", "update"),
     ):
-        assert "DRAIN_ON_PATCH=yes\n" in script and "DRAIN_TIMEOUT=77\n" in script
+        assert "DRAIN_ON_PATCH=yes\n" in text and "DRAIN_TIMEOUT=77\n" in text
 
 
 def test_changed_labels_and_taints_are_set_by_the_initial_server(in_project: Path):
@@ -214,12 +212,12 @@ def test_changed_labels_and_taints_are_set_by_the_initial_server(in_project: Pat
     assert changes(before, after) == changed
     tolerated = after.of("gpu-operator", "Release").inputs["values"]["daemonsets"]["tolerations"]
     assert [one["key"] for one in tolerated] == ["nvidia.com/gpu", "team", "x"]
-    script = after.of("cluster-upkeep-gpu-1").inputs["update"]
-    assert "\nnode-label:\n- zone=a\n" in script and "- team=red:NoSchedule\n" in script
-    assert "node-role.kubernetes.io/worker" not in script
+    text = script(after, "cluster-upkeep-gpu-1", "update")
+    assert "\nnode-label:\n- zone=a\n" in text and "- team=red:NoSchedule\n" in text
+    assert "node-role.kubernetes.io/worker" not in text
     key = after.of("cluster-nodes").inputs["connection"].value["hostKey"]
     wanted = "gpu-1|node-role.kubernetes.io/worker=,zone=a|team=red:NoSchedule,x=:NoExecute"
-    assert f"WANTED='server-1|||{key}\n{wanted}|{key}'\n" in after.of("cluster-nodes").inputs["create"]
+    assert f"WANTED='server-1|||{key}\n{wanted}|{key}'\n" in script(after, "cluster-nodes")
 
 
 def test_another_host_key_deletes_the_old_node_before_converge(in_project: Path):
@@ -230,8 +228,8 @@ def test_another_host_key_deletes_the_old_node_before_converge(in_project: Path)
     after = g.run(config)
     assert {"cluster-forget-gpu-1", "cluster-upkeep-gpu-1", "cluster-nodes"} <= set(changes(before, after))
     assert "cluster-forget-gpu-1" in after.before(after.of("cluster-upkeep-gpu-1"))
-    assert f"HOST_KEY='{key}'\n" in after.of("cluster-forget-gpu-1").inputs["update"]
-    assert "HOST_KEY=''\n" in after.of("cluster-forget-gpu-1").inputs["delete"]
+    assert f"HOST_KEY='{key}'\n" in script(after, "cluster-forget-gpu-1", "update")
+    assert "HOST_KEY=''\n" in script(after, "cluster-forget-gpu-1", "delete")
 
 
 def test_lost_server_is_removed_without_being_contacted(in_project: Path):
@@ -326,7 +324,7 @@ def test_long_variable_is_split_into_several(in_project: Path, monkeypatch):
 def test_labels_of_many_nodes_are_set_in_several_scripts(in_project: Path, monkeypatch):
     monkeypatch.setattr(sdk_workarounds, "NODES_PER_SCRIPT", 2)
     graph = g.run(with_agents(3))
-    texts = [graph.of(f"cluster-{name}").inputs["create"] for name in ("nodes", "nodes-2")]
+    texts = [script(graph, f"cluster-{name}") for name in ("nodes", "nodes-2")]
     nodes = [re.findall(r"^(?:WANTED=')?([a-z]+-\d)\|", text, re.MULTILINE) for text in texts]
     assert nodes == [["server-1", "gpu-1"], ["gpu-2", "gpu-3"]]
 

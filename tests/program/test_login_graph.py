@@ -10,7 +10,7 @@ import yaml
 
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
-from tests.program.graphs import commands
+from tests.program.graphs import commands, script
 from tools import mocked_program as g
 
 
@@ -94,7 +94,7 @@ def test_connection_does_not_contain_the_ssh_agents_socket(in_project: Path, mon
 
 def k3s_config(graph: g.Graph, name: str) -> dict[str, Any]:
     """k3s's config.yaml in the Command of a host."""
-    words = shlex.split(graph.of(f"cluster-{name}").inputs["create"], comments=True)
+    words = shlex.split(script(graph, f"cluster-{name}"), comments=True)
     return yaml.safe_load(next(word for word in words if word.startswith("CONFIG=")).removeprefix("CONFIG="))
 
 

@@ -47,6 +47,7 @@ KUBECACHEDIR=/run/k3s-gpu-sharing/kubectl
 export LC_ALL PATH KUBECACHEDIR
 """
 
+BACKSLASH = "\\"
 END_OF_PASSWORD = "-- end of the password --"
 
 # sudo reads the first line, unless it needs no password: then the script would read it as its own stdin.
@@ -94,14 +95,30 @@ def secret_lines(**secrets: str) -> str:
     return "".join(f"{name}={base64.b64encode(text.encode()).decode()}\n" for name, text in secrets.items())
 
 
+def under_sh(script: str) -> str:
+    """`script` under /bin/sh, for a login whose own shell may be sh, bash, zsh or fish."""
+    return f"exec /bin/sh -c {quote(script)}\n"
+
+
 def as_root(script: str, *, password: bool = False) -> str:
     """`script` for a login that is not root: all of it under sudo, which must not ask for anything.
 
-    With `password`, sudo reads its password from stdin, which `password_stdin` makes.
+    With `password`, sudo reads its password from stdin, which `password_stdin` makes. The login's own shell
+    may be any as in `under_sh`.
     """
     if password:
-        return f"exec sudo -k -S -p '' /bin/sh -c {shlex.quote(_DROP_PASSWORD + script)}\n"
-    return f"exec sudo -n /bin/sh -c {shlex.quote(script)}\n"
+        return f"exec sudo -k -S -p '' /bin/sh -c {quote(_DROP_PASSWORD + script)}\n"
+    return f"exec sudo -n /bin/sh -c {quote(script)}\n"
+
+
+def quote(text: str) -> str:
+    """`text` as one word for sh, bash, zsh and fish alike.
+
+    In single quotes sh takes a backslash as it is, and fish takes it as an escape
+    (fishshell.com/docs/current/language.html, Quotes): both stand in double quotes.
+    """
+    quoted = re.sub(r"'+|\\+", lambda found: f"""'"{found[0].replace(BACKSLASH, 2 * BACKSLASH)}"'""", text)
+    return f"'{quoted}'"
 
 
 def password_stdin(password: str, rest: str) -> str:

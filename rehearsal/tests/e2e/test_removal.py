@@ -38,6 +38,31 @@ pgrep -x containerd-shim
 FORWARDING = "cat /proc/sys/net/ipv4/conf/default/forwarding"
 
 
+# What an administrator does whose root disk is small, before k3s comes.
+LINKS = """
+mkdir -p /disk/rancher /disk/kubelet /var/lib/rancher
+ln -s /disk/rancher /var/lib/rancher/k3s
+ln -s ../../disk/kubelet /var/lib/kubelet
+"""
+LINK_OF_THE_PARENT = (
+    "mkdir -p /disk/lib /disk/kubelet; cd /var/lib; ln -s /disk/lib rancher; ln -s /disk/kubelet kubelet"
+)
+PLANT_ON_THE_DISK = """
+for folder in /disk/kubelet /disk/root; do
+    mkdir -p $folder/pods/a/volume && mount -t tmpfs tmpfs $folder/pods/a/volume
+    echo theirs >$folder/pods/a/volume/x
+done
+mkdir -p /var/lib/rancher/k3s/data/x/bin && cp /bin/sleep /var/lib/rancher/k3s/data/x/bin/containerd-shim
+setsid /var/lib/rancher/k3s/data/x/bin/containerd-shim 9999 >/dev/null 2>&1 </dev/null &
+"""
+LOOK_ON_THE_DISK = """
+find /disk ! -type d
+grep ' /disk/' /proc/self/mounts
+pgrep -x containerd-shim
+:
+"""
+
+
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("dev")
@@ -78,3 +103,34 @@ def test_destroy_without_a_cluster_cleans_and_names_what_remains(cluster: StackF
     cluster.destroy()
     assert cluster.resources() == {}
     assert cluster.run_on(server, LOOK) == ""
+
+
+def test_destroy_cleans_the_disk_that_links_and_root_dir_lead_to(cluster: StackFixture):
+    cluster.config["k3s"]["kubeletArgs"] = {"root-dir": "/disk/root"}
+    machines = cluster.start_machines()
+    server, agent = machines[SERVER], machines[AGENT]
+    cluster.run_on(server, LINK_OF_THE_PARENT)
+    cluster.run_on(agent, LINKS)
+    cluster.up_k3s_only()
+    for machine in (server, agent):
+        cluster.run_on(machine, PLANT_ON_THE_DISK)
+        assert "tmpfs /disk/root/pods/a/volume" in cluster.run_on(machine, LOOK_ON_THE_DISK)
+    assert cluster.run_on(server, "find /disk -name 'server-ca.key'")
+
+    cluster.run_on(agent, "echo theirs >/disk/kubelet/photo")
+    said = cluster.expect_failure(cluster.destroy)
+    assert (
+        "/var/lib/kubelet leads to /disk/kubelet, and this is in it and not k3s's: /disk/kubelet/photo"
+        in said
+    )
+    assert "containerd-shim" in cluster.run_on(agent, LOOK_ON_THE_DISK)
+    cluster.run_on(agent, "rm /disk/kubelet/photo")
+    cluster.destroy()
+    assert cluster.resources() == {}
+    for machine in (server, agent):
+        assert cluster.run_on(machine, LOOK_ON_THE_DISK) == ""
+    assert (
+        cluster.run_on(agent, "readlink /var/lib/rancher/k3s /var/lib/kubelet")
+        == "/disk/rancher\n../../disk/kubelet"
+    )
+    assert cluster.run_on(server, "readlink /var/lib/rancher; ls /disk/lib") == "/disk/lib"

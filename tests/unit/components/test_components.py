@@ -1,6 +1,7 @@
 """The components' plain functions: values in, values out."""
 
 import base64
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -210,6 +211,46 @@ def test_error_of_a_plugin_has_a_hint(error: str, expected: str):
     assert (
         text.startswith("cluster-agent-gpu-1\n  found:    ") and "\n  remedy:   " in text and expected in text
     )
+
+
+def failed_command(output: str, script: str = 'echo "connection lost"\n' * 100) -> str:
+    """The error of pulumi-command: Go's quotes are JSON's for such a script."""
+    return f"Process exited with status 1: running {json.dumps(script)}:\n{output}"
+
+
+FULL_DISK = """\
+x
+  found:    gpu-1: the disk is full
+  expected: a script that runs to its end
+  remedy:   see df -h
+            or ask"""
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        (
+            "journal line\n  of k3s\ngpu-1: the disk is full\n  remedy: see df -h\n    or ask\n",
+            FULL_DISK,
+        ),
+        ("/bin/sh: 1: \x1b[2Jno\n", "x\n  found:    /bin/sh: 1: \\x1b[2Jno\n"),
+        ("::error::no\n", "x\n  found:    \\x3a:error::no\n"),
+        ("", "x\n  found:    nothing was printed\n"),
+    ],
+)
+def test_last_words_of_a_long_script_stand_alone(output: str, text: str):
+    assert (error_hints.explain([failed_command(output)], "x", "lab") or "").startswith(text)
+
+
+def test_script_that_is_short_explains_itself():
+    assert (
+        error_hints.explain([failed_command("doctor hosts: 1 error", "sh run.sh doctor")], "x", "lab") is None
+    )
+
+
+def test_connection_that_is_lost_during_a_script_has_its_hint():
+    error = failed_command("").replace("Process exited with status 1", "wait: ended without exit status")
+    assert "there was no connection to its host" in (error_hints.explain([error], "x", "lab") or "")
 
 
 def test_error_that_explains_itself_has_no_hint():

@@ -10,7 +10,7 @@ import pytest
 from k3sgpu.hosts import scripts
 from k3sgpu.timeouts import SCRIPT_TIMEOUTS
 from tests.unit.hosts import sudo
-from tests.unit.hosts.shells import ALL, SHELLS
+from tests.unit.hosts.shells import ALL, LOGIN_SHELLS, OTHERS, SHELLS
 
 FOLDER = Path(scripts.__file__).parent
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.sh"))
@@ -35,6 +35,26 @@ def test_sudo_wraps_the_whole_script(echo: None):
     words = shlex.split(scripts.as_root(scripts.render("job", TEXT="it's")))
     assert words[:5] == ["exec", "sudo", "-n", "/bin/sh", "-c"]
     assert sh(words[5]).stdout == "it's"
+
+
+@pytest.mark.parametrize("shell", LOGIN_SHELLS)
+@pytest.mark.parametrize(
+    "text", ["it's", r"a\b\\c\'d", r"\n", "$HOME `id` (id) !x *", 'say "hi"', "''", "a\nb\\", ""]
+)
+def test_login_shell_of_any_kind_starts_sh_with_the_whole_script(shell: str, text: str):
+    script = f'[ -z "$BASH$ZSH_NAME" ]; status=1; printf %s {shlex.quote(text)}'
+    done = subprocess.run(
+        [*shell.split(), "-c", scripts.under_sh(script)], capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, text, "")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("shell", LOGIN_SHELLS)
+def test_login_shell_of_any_kind_passes_every_script_unchanged(shell: str, name: str):
+    script = scripts.render(name, HOST="gpu-1")
+    line = scripts.under_sh(script).replace("exec /bin/sh -c", "exec printf %s", 1)
+    assert subprocess.run([*shell.split(), "-c", line], capture_output=True, text=True).stdout == script
 
 
 @pytest.mark.parametrize("free", [False, True])
@@ -68,6 +88,7 @@ def test_invalid_variable_name_is_refused():
 @pytest.mark.skipif("CI" not in os.environ, reason="a developer's computer may lack some")
 def test_ci_has_every_shell():
     assert list(ALL) == SHELLS
+    assert list(OTHERS) == [shell for shell in LOGIN_SHELLS if shell in OTHERS]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
