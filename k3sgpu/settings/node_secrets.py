@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import yaml
 
-from k3sgpu.settings.models.k3s_files import Registries, proxy_user
+from k3sgpu.settings.models.addresses import proxy_user
+from k3sgpu.settings.models.k3s_files import Registries
 from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.secret_forms import logins
 

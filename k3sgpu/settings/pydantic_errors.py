@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,14 +11,13 @@ from pydantic_core import ErrorDetails
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.model_paths import Loc, dotted, field_at, fields, model_at, places_for
+from k3sgpu.settings.models.secret_texts import may_hold_secret
 
 SHOWN = 60
 """The characters of a value that are shown. Longer values are cut: they may be a pasted private key."""
 
 MOST_PROBLEMS = 200
 """The mistakes in single keys that a report shows."""
-
-WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/\s]*@")
 
 KINDS = {
     "string_type": "a string",
@@ -75,8 +73,8 @@ def show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     if "\\n" in text or "PRIVATE KEY" in text:
         return "a string of several lines (not shown)"
-    if WITH_PASSWORD.search(text):
-        return "a URL with a password in it (not shown)"
+    if isinstance(value, str) and may_hold_secret(value):
+        return "a text with a password in it (not shown)"
     kind = {str: "", bool: " (true/false)", int: " (a number)", float: " (a number)"}.get(type(value), "")
     return (text if len(text) <= SHOWN else f"{text[:SHOWN]}…") + kind
 
@@ -128,9 +126,19 @@ def _translate_one(root: type[BaseModel], detail: ErrorDetails, raw: Mapping[str
         return Problem(dotted(loc), found, str(context["expected"]), str(context["remedy"]))
     if kind == "literal_error":
         return _not_one_of(loc, detail, str(context["expected"]).replace("'", "").replace(" or ", ", "))
-    expected = f"{KINDS[kind]}: {meaning}" if kind in KINDS else meaning
+    bound = _bound(kind, context)
+    expected = f"{bound}: {meaning}" if bound else meaning
     remedy = _fix_quotes(loc[-1], detail["input"], kind, field) or f"write for instance {_example(field)}"
     return Problem(dotted(loc), found, expected, remedy)
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> str | None:
+    """What a value must be, by the kind of pydantic's error: a type, or the limit of a number or a length."""
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+    if kind == "too_long":
+        return f"at most {context['max_length']} entries"
+    return KINDS.get(kind)
 
 
 def _example(field: FieldInfo | None) -> str:

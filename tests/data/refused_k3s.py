@@ -92,7 +92,7 @@ REFUSALS: dict[str, Refusal] = {
         {"k3s/registries": {"mirrors": {"https://docker.io": {"endpoints": ["https://m.example.org"]}}}},
         "k3s.registries.mirrors.https://docker.io",
         "https://docker.io",
-        "by registry",
+        "HOST or HOST:PORT",
         "docker.io",
     ),
     "a mirror without an address": (

@@ -36,7 +36,7 @@ REFUSALS: dict[str, Refusal] = {
         {f"{RESOURCES}/0/replicas": 2**53},
         f"{SLICING}.resources[0].replicas",
         "9007199254740992",
-        "cannot unmarshal number",
+        "at most 1000: each slice",
         "replicas: 6",
     ),
     "no resources": (

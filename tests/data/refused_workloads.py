@@ -100,10 +100,10 @@ _WORKLOADS: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
     ),
     "a capability in another spelling": (
         {"securityContext": {"capabilities": {"add": ["CAP_SYS_ADMIN"]}}},
-        "securityContext.capabilities.add",
-        "a list",
-        "without CAP_, unlike CAP_SYS_ADMIN",
-        "[SYS_ADMIN]",
+        "securityContext.capabilities.add[0]",
+        "CAP_SYS_ADMIN",
+        "one of AUDIT_CONTROL, ",
+        "write SYS_ADMIN",
     ),
     "a key of the pod's own context": (
         {"securityContext": {"fsGroup": 1}},

@@ -1,8 +1,8 @@
 """The base class of all models of the stack file."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -25,7 +25,3 @@ class Model(BaseModel):
         if value is None:
             raise PydanticCustomError("null", "a value")
         return value
-
-
-Strings = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of strings. Not strict, because a strict tuple refuses YAML's lists; its items stay strict."""

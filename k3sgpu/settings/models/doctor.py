@@ -56,7 +56,7 @@ WaivableCheck = Literal[
 k3sgpu/doctor/registry.py: `owner` and `privileges`, and what is reported about a host that cannot be asked
 (`connection`, `host-key`, `login`, `facts`)."""
 
-WaivedChecks = Annotated[tuple[WaivableCheck, ...], Field(strict=False)]
+WaivedChecks = Annotated[tuple[WaivableCheck, ...], Field(strict=False, max_length=100)]
 
 
 class Doctor(Model):

@@ -1,13 +1,36 @@
 """The section `gpuOperator`: the release of NVIDIA's GPU Operator and what it installs."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
+from k3sgpu.settings.models.addresses import HOST_PORT, PATH_CHARACTERS, RepositoryUrl, url_text
 from k3sgpu.settings.models.base import Model
+from k3sgpu.settings.models.grammar import UNPRINTABLE, Seconds, Text
 
 NVIDIA_CHARTS = "https://helm.ngc.nvidia.com/nvidia"
+
+_CHART_NAME = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+Chart = Annotated[
+    str,
+    url_text(
+        rf"(?:{_CHART_NAME}/)?{_CHART_NAME}|(?:\.\.?|~)?/[^{UNPRINTABLE}]*|\.\.?"
+        f"|(?:oci|https)://{HOST_PORT}(?:/{PATH_CHARACTERS}+)+",
+        "the name of a chart, a local folder (./…), or oci://…",
+        "write for instance gpu-operator or ./gpu-operator",
+        "log in on this computer (helm registry login), or download the chart (helm pull --untar) and\n"
+        "write its folder: chart: ./gpu-operator",
+    ),
+]
+ChartVersion = Annotated[
+    str,
+    Text(
+        r"v[0-9]{1,4}(?:\.[0-9]{1,4}){2}",
+        20,
+        "the version of the chart, vX.Y.Z",
+        "write for instance v26.7.0",
+    ),
+]
 
 
 def _default_repository(data: dict[str, Any]) -> str | None:
@@ -23,7 +46,7 @@ class GpuOperator(Model):
         description="false: do not install the operator; the cluster then offers no GPUs",
         examples=["true"],
     )
-    version: Annotated[str, StringConstraints(pattern=re.compile(r"^v\d+\.\d+\.\d+$"))] = Field(
+    version: ChartVersion = Field(
         default="v26.7.0", description="the version of the chart, vX.Y.Z", examples=["v26.7.0"]
     )
     driver: Literal["host", "operator"] = Field(
@@ -37,13 +60,12 @@ class GpuOperator(Model):
         "installs it)",
         examples=["host"],
     )
-    chart: str = Field(
+    chart: Chart = Field(
         default="gpu-operator",
-        min_length=1,
         description="the name of the chart, a local folder (./…) or oci://…",
         examples=["gpu-operator"],
     )
-    repository: Annotated[str, StringConstraints(pattern=re.compile(r"^https://\S+$"))] | None = Field(
+    repository: RepositoryUrl | None = Field(
         default_factory=_default_repository,
         description="the chart repository, https://…; default: NVIDIA's for a bare chart name, else none",
         examples=[NVIDIA_CHARTS],
@@ -60,15 +82,13 @@ class GpuOperator(Model):
         "`pulumi up` with it before enabled: false",
         examples=["true"],
     )
-    timeout_seconds: int = Field(
+    timeout_seconds: Seconds = Field(
         default=1200,
-        ge=1,
         description="seconds the Helm release may take to install or upgrade",
         examples=[1200],
     )
-    ready_timeout_seconds: int = Field(
+    ready_timeout_seconds: Seconds = Field(
         default=900,
-        ge=1,
         description="seconds until every expected GPU slice must be allocatable",
         examples=[900],
     )

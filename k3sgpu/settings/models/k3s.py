@@ -1,21 +1,27 @@
 """The section `k3s`: the release to install, where it comes from, and its configuration."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
-from k3sgpu.settings.models.base import Model, Strings
+from k3sgpu.settings.models.addresses import (
+    CertificateName,
+    MirrorUrl,
+    PodNetwork,
+    RegistrationAddress,
+    ScriptUrl,
+    ServiceNetwork,
+)
+from k3sgpu.settings.models.base import Model
+from k3sgpu.settings.models.grammar import Counter, Seconds, Text
 from k3sgpu.settings.models.k3s_files import (
     KubeletArgs,
-    PodNetwork,
     Proxy,
     Registries,
-    ServiceNetwork,
     Snapshots,
 )
 from k3sgpu.settings.models.k3s_flags import SERVER_KEYS, key_name
-from k3sgpu.settings.models.names import HostName, NodeName
+from k3sgpu.settings.models.names import LOCAL_PATH, PATH_LIMIT, NodeName
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 UPLOADED_RELEASES = "file:///usr/local/lib/k3s-gpu-sharing/release"
@@ -24,11 +30,27 @@ INSTALL_SCRIPT = "https://raw.githubusercontent.com/k3s-io/k3s/{version}/install
 CLUSTER_CIDR, SERVICE_CIDR, FLANNEL_BACKEND = "10.42.0.0/16", "10.43.0.0/16", "vxlan"
 """k3s's own defaults (docs.k3s.io/cli/server)."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=re.compile(r"^[0-9a-f]{64}$"))]
-HttpsOrFile = Annotated[
-    str, StringConstraints(pattern=re.compile(r"^(https://[^/\s]+|file:///)[^\s]*[^/\s]$"))
+Version = Annotated[
+    str,
+    Text(
+        r"v[0-9]{1,3}(?:\.[0-9]{1,3}){2}\+k3s[0-9]{1,3}",
+        20,
+        "the k3s release, vX.Y.Z+k3sN; not a channel such as `stable`, whose release changes",
+        "write for instance v1.36.2+k3s1",
+    ),
 ]
-Folder = Annotated[str, StringConstraints(pattern=re.compile(r"^(?!\w+://)[^\n]*[^\s][^\n]*$"))]
+Sha256 = Annotated[
+    str, Text("[0-9a-f]{64}", 64, "a SHA-256, 64 lower-case hex digits", "write what sha256sum prints")
+]
+Folder = Annotated[
+    str,
+    Text(
+        f"(?![A-Za-z][A-Za-z0-9+.-]*://){LOCAL_PATH}",
+        PATH_LIMIT,
+        "a folder on this computer, no URL",
+        "write for instance airGap: releases",
+    ),
+]
 Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]
 Architecture = Literal["amd64", "arm64"]
 
@@ -49,7 +71,7 @@ def _default_install_script(data: dict[str, Any]) -> str:
 class K3s(Model):
     """Which k3s release the hosts get, from where, and with which configuration."""
 
-    version: Annotated[str, StringConstraints(pattern=re.compile(r"^v\d+\.\d+\.\d+\+k3s\d+$"))] = Field(
+    version: Version = Field(
         description="the k3s release, vX.Y.Z+k3sN; not a channel such as `stable`, whose release changes",
         examples=["v1.36.2+k3s1"],
     )
@@ -59,13 +81,13 @@ class K3s(Model):
         "cannot download them; default: the hosts download from mirror",
         examples=["releases"],
     )
-    mirror: HttpsOrFile = Field(
+    mirror: MirrorUrl = Field(
         default_factory=_default_mirror,
         description="the base URL of the releases, https://… or file:///… without a slash at the end; "
         "default: k3s's releases on GitHub",
         examples=[RELEASES],
     )
-    install_script_url: HttpsOrFile = Field(
+    install_script_url: ScriptUrl = Field(
         default_factory=_default_install_script,
         description="the URL of k3s's install.sh, https://… or file:///…; default: the script at the "
         "release's tag, or in a file:///… mirror beside the release",
@@ -76,7 +98,7 @@ class K3s(Model):
         description="the SHA-256 of install.sh, 64 lower-case hex digits; required when it is downloaded",
         examples=["(what sha256sum prints)"],
     )
-    binary_sha256: dict[Architecture, Sha256] = Field(
+    binary_sha256: Annotated[dict[Architecture, Sha256], Field(max_length=2)] = Field(
         default={},
         description="the SHA-256 of the k3s binary by architecture (amd64, arm64), 64 lower-case hex digits "
         "each; default: that in the release's own checksum file",
@@ -88,16 +110,16 @@ class K3s(Model):
         "several servers",
         examples=["server-1"],
     )
-    registration_address: HostName | None = Field(
+    registration_address: RegistrationAddress | None = Field(
         default=None,
         description="the name or address at which agents and the kubeconfig reach the servers, such as a "
         "load balancer; required with several servers, default: the server's address",
         examples=["k3s.example.org"],
     )
-    disable: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
+    disable: Annotated[tuple[Component, ...], Field(strict=False, max_length=20)] = Field(
         default=(), description="k3s components not to install", examples=["[traefik]"]
     )
-    tls_san: Strings = Field(
+    tls_san: Annotated[tuple[CertificateName, ...], Field(strict=False, max_length=100)] = Field(
         default=(),
         description="further names and addresses in the API server's certificate",
         examples=["[k3s.example.org]"],
@@ -149,31 +171,29 @@ class K3s(Model):
         description="further keys of k3s's config.yaml; keys that only servers read go to servers alone",
         examples=["{default-runtime: nvidia}"],
     )
-    start_timeout_seconds: int = Field(
-        default=300, ge=1, description="seconds k3s may take to start on a host", examples=[300]
+    start_timeout_seconds: Seconds = Field(
+        default=300, description="seconds k3s may take to start on a host", examples=[300]
     )
     drain_on_patch: bool = Field(
         default=False,
         description="true: drain nodes also before upgrades within a minor version",
         examples=[True],
     )
-    drain_timeout_seconds: int = Field(
+    drain_timeout_seconds: Seconds = Field(
         default=300,
-        ge=1,
         description="seconds a node's pods may take to end when it is drained",
         examples=[300],
     )
     max_unavailable: int = Field(
-        default=1, ge=1, description="how many agents may be changed at the same time", examples=[1]
+        default=1, ge=1, le=1000, description="how many agents may be changed at the same time", examples=[1]
     )
     protect: bool = Field(
         default=False,
         description="true: Pulumi refuses to delete servers; to delete one, write false and run `pulumi up`",
         examples=["true"],
     )
-    generation: int = Field(
+    generation: Counter = Field(
         default=0,
-        ge=0,
         description="a number to raise when the next `pulumi up` shall check and converge all hosts again",
         examples=[1],
     )

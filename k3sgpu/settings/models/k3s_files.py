@@ -1,57 +1,22 @@
-"""The larger keys of the section `k3s`: registries, proxy, snapshots, networks, kubelet arguments."""
+"""The larger keys of the section `k3s`: registries, proxy, snapshots, kubelet arguments."""
 
-import ipaddress
-import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from k3sgpu.settings.models.addresses import (
+    HOST_LIMIT,
+    HOST_PORT,
+    NoProxy,
+    ProxyUrl,
+    RegistryName,
+    RegistryUrl,
+)
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import HOST_NAME, refusal
-
-_HOST = HOST_NAME.pattern.replace("(", "(?:")
-_PROXY = re.compile(rf"https?://(?:(?P<user>[A-Za-z0-9._~-]+)@)?{_HOST}:\d{{1,5}}")
-_WITH_PASSWORD = re.compile(r"https?://[^/@\s]*:[^/@\s]*@.*")
-_CRON_FIELD = r"[0-9*/,A-Za-z-]+"
-
-
-def _network(shortest: int, longest: int, example: str) -> AfterValidator:
-    """A validator for an IPv4 network whose prefix length lies in this range."""
-
-    def check(text: str) -> str:
-        expected = f"an IPv4 network, /{shortest} to /{longest}, such as {example}"
-        try:
-            network = ipaddress.IPv4Network(text, strict=False)
-        except ValueError:
-            raise refusal(expected, f"write for instance {example}") from None
-        if not shortest <= network.prefixlen <= longest or "/" not in text:
-            raise refusal(expected, f"write for instance {example}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _looks_like_network(shortest: int, longest: int) -> WithJsonSchema:
-    lengths = "|".join(str(length) for length in range(shortest, longest + 1))
-    return WithJsonSchema({"type": "string", "pattern": rf"^\d{{1,3}}(\.\d{{1,3}}){{3}}/({lengths})$"})
-
-
-PodNetwork = Annotated[str, _network(8, 24, "10.42.0.0/16"), _looks_like_network(8, 24)]
-ServiceNetwork = Annotated[str, _network(12, 28, "10.43.0.0/16"), _looks_like_network(12, 28)]
-
-
-def _proxy(text: str) -> str:
-    if _WITH_PASSWORD.fullmatch(text):
-        raise refusal(
-            "the URL of a proxy without a password: others can read a stack file",
-            "write http://USER@HOST:PORT, and set the password: pulumi config set --secret proxyPassword",
-        )
-    if _PROXY.fullmatch(text):
-        return text
-    raise refusal(
-        "the URL of a proxy, http://HOST:PORT or http://USER@HOST:PORT",
-        "write for instance http://proxy.example.org:3128",
-    )
+from k3sgpu.settings.models.grammar import Text, refusal
+from k3sgpu.settings.models.names import PATH_LIMIT
+from k3sgpu.settings.models.rewrites import Replacement, RewritePattern
+from k3sgpu.settings.models.schedules import Schedule
 
 
 def _kubelet_value(value: Any) -> str:
@@ -60,10 +25,6 @@ def _kubelet_value(value: Any) -> str:
     raise refusal("a string, a number, true or false", "write for instance max-pods: 200")
 
 
-ProxyUrl = Annotated[
-    str, AfterValidator(_proxy), WithJsonSchema({"type": "string", "pattern": r"^https?://[^/:\s]+:\d{1,5}$"})
-]
-NoProxy = Annotated[str, StringConstraints(pattern=re.compile(r"^[^\s,]+$"))]
 KubeletArgs = dict[
     str,
     Annotated[
@@ -71,25 +32,65 @@ KubeletArgs = dict[
     ],
 ]
 """Arguments by name. Which ones the kubelet knows, and their values, are checked by rules.kubelet."""
-RegistryName = Annotated[str, StringConstraints(pattern=re.compile(rf"^(\*|{HOST_NAME.pattern}(:\d+)?)$"))]
-RegistryUrl = Annotated[str, StringConstraints(pattern=re.compile(r"^https?://[^\s/@]+(/[^\s@]*)?$"))]
-HostPath = Annotated[str, StringConstraints(pattern=re.compile(r"^/[^\s]+$"))]
-Schedule = Annotated[
+ENTRIES_LIMIT = 100
+HostPath = Annotated[
     str,
-    StringConstraints(
-        pattern=re.compile(rf"^(@(hourly|daily|weekly|monthly|yearly)|{_CRON_FIELD}( {_CRON_FIELD}){{4}})$")
+    Text(
+        "(?:/[!-.0-~]+)+",
+        PATH_LIMIT,
+        "the absolute path of a file on the hosts, in ASCII and without spaces",
+        "write for instance /etc/ssl/certs/registry-ca.pem",
     ),
 ]
+Endpoint = Annotated[
+    str,
+    Text(
+        HOST_PORT,
+        HOST_LIMIT + len(":65535"),
+        "the HOST or HOST:PORT of the S3 service, without https:// and login",
+        "write for instance s3.example.org",
+    ),
+]
+Bucket = Annotated[
+    str,
+    Text(
+        r"(?![0-9.]+$)[a-z0-9](?:-?[a-z0-9]|-+[a-z0-9]|\.[a-z0-9]){2,62}",
+        63,
+        "the name of a bucket: 3 to 63 lower-case letters, digits, '-' and single dots (Amazon S3)",
+        "write for instance k3s-snapshots",
+    ),
+]
+Region = Annotated[
+    str,
+    Text(
+        "[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?",
+        63,
+        "the region of the bucket: letters, digits, '-' and '_'",
+        "write for instance eu-central-1",
+    ),
+]
+BucketFolder = Annotated[
+    str,
+    Text(
+        r"(?!\.{1,2}(?:/|$))[A-Za-z0-9!_.'()*-]+(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9!_.'()*-]+)*",
+        255,
+        "a folder in the bucket, such as lab or lab/k3s, without a slash at its ends",
+        "write for instance folder: lab",
+    ),
+]
+Retention = Annotated[int, Field(ge=1, le=10000)]
 
 
 class Mirror(Model):
     """The mirror of one registry."""
 
-    endpoints: Annotated[tuple[RegistryUrl, ...], Field(strict=False, min_length=1)] = Field(
+    endpoints: Annotated[
+        tuple[RegistryUrl, ...], Field(strict=False, min_length=1, max_length=ENTRIES_LIMIT)
+    ] = Field(
         description="the URLs of the mirrors, https://…, tried in this order",
         examples=["[https://mirror.example.org]"],
     )
-    rewrites: dict[str, str] = Field(
+    rewrites: Annotated[dict[RewritePattern, Replacement], Field(max_length=ENTRIES_LIMIT)] = Field(
         default={},
         description="replacements of image names at the mirror, by regular expression; default: none",
         examples=['{"^library/(.*)": "docker/$1"}'],
@@ -123,12 +124,12 @@ class RegistryTls(Model):
 class Registries(Model):
     """k3s's registries.yaml on every node. Credentials are in the secret registryCredentials."""
 
-    mirrors: dict[RegistryName, Mirror] = Field(
+    mirrors: Annotated[dict[RegistryName, Mirror], Field(max_length=ENTRIES_LIMIT)] = Field(
         default={},
         description="mirrors by registry; * for all other registries",
         examples=["{docker.io: {endpoints: [https://mirror.example.org]}}"],
     )
-    tls: dict[RegistryName, RegistryTls] = Field(
+    tls: Annotated[dict[RegistryName, RegistryTls], Field(max_length=ENTRIES_LIMIT)] = Field(
         default={},
         description="TLS settings by registry",
         examples=["{registry.example.org: {caFile: /etc/ssl/certs/registry-ca.pem}}"],
@@ -148,7 +149,7 @@ class Proxy(Model):
         description="the proxy for https, http://HOST:PORT or http://USER@HOST:PORT",
         examples=["http://proxy.example.org:3128"],
     )
-    no_proxy: Annotated[tuple[NoProxy, ...], Field(strict=False)] = Field(
+    no_proxy: Annotated[tuple[NoProxy, ...], Field(strict=False, max_length=ENTRIES_LIMIT)] = Field(
         default=(),
         description="domains and networks to reach without the proxy, in addition to the cluster's own",
         examples=["[.example.org, 192.0.2.0/24]"],
@@ -158,19 +159,17 @@ class Proxy(Model):
 class SnapshotStore(Model):
     """An S3 bucket for etcd snapshots. Its credentials are the secrets s3AccessKey and s3SecretKey."""
 
-    endpoint: str | None = Field(
+    endpoint: Endpoint | None = Field(
         default=None,
-        min_length=1,
         description="the HOST or HOST:PORT of the S3 service; default: AWS",
         examples=["s3.example.org"],
     )
-    bucket: str = Field(min_length=3, description="the name of an existing bucket", examples=["k3s"])
-    region: str | None = Field(
-        default=None, min_length=1, description="the region of the bucket", examples=["eu-central-1"]
+    bucket: Bucket = Field(description="the name of an existing bucket", examples=["k3s"])
+    region: Region | None = Field(
+        default=None, description="the region of the bucket", examples=["eu-central-1"]
     )
-    folder: str | None = Field(
+    folder: BucketFolder | None = Field(
         default=None,
-        min_length=1,
         description="the folder in the bucket; default: its root",
         examples=["lab"],
     )
@@ -185,8 +184,8 @@ class Snapshots(Model):
         "default: at 0 and 12 h",
         examples=["0 */6 * * *"],
     )
-    retention: int | None = Field(
-        default=None, ge=1, description="how many snapshots are kept; default: 5", examples=[5]
+    retention: Retention | None = Field(
+        default=None, description="how many snapshots are kept; default: 5", examples=[5]
     )
     s3: SnapshotStore | None = Field(
         default=None,
@@ -194,9 +193,3 @@ class Snapshots(Model):
         description="the S3 bucket that snapshots are copied to; default: none",
         examples=["{bucket: k3s}"],
     )
-
-
-def proxy_user(proxy: str) -> str | None:
-    """The login name in a proxy's URL; None without one."""
-    found = _PROXY.fullmatch(proxy)
-    return found["user"] if found else None

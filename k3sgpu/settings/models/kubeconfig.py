@@ -1,11 +1,22 @@
 """The section `kubeconfig`: use an existing cluster instead of installing k3s."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import KeyPath
+from k3sgpu.settings.models.grammar import Text
+from k3sgpu.settings.models.names import LOCAL_PATH, SUBDOMAIN_LIMIT, KeyPath
+
+ContextName = Annotated[
+    str,
+    Text(
+        LOCAL_PATH,
+        SUBDOMAIN_LIMIT,
+        "the name of a context, in one line",
+        "write a name that this prints:\nkubectl config get-contexts -o name",
+    ),
+]
 
 
 class Kubeconfig(Model):
@@ -16,9 +27,8 @@ class Kubeconfig(Model):
         description="the path of the kubeconfig; left out: its text is the secret clusterKubeconfig",
         examples=["~/.kube/config"],
     )
-    context: str | None = Field(
+    context: ContextName | None = Field(
         default=None,
-        min_length=1,
         description="the context of the kubeconfig to use; default: its current context",
         examples=["lab"],
     )

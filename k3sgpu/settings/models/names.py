@@ -1,210 +1,175 @@
-"""Types of strings in a stack file: names, labels, addresses, paths. Each refuses with a remedy."""
+"""Names of Kubernetes' things in a stack file, and of cards and paths. Each type refuses with a remedy."""
 
-import ipaddress
 import re
-from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
-
 from k3sgpu.gpu_products import PRODUCT_SUFFIX, product_label, without_suffixes
+from k3sgpu.settings.models.grammar import ANYTHING, UNPRINTABLE, Refused, Text
 
 NO_SHARING = "none"
 """The profile that shares nothing: it always exists and must not be defined."""
 
-DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
-"""A network interface: Linux allows 15 characters (IFNAMSIZ)."""
-MIG_PROFILE = re.compile(r"[1-9]\d?g\.[1-9]\d*gb([+-][a-z]+(\.[a-z]+)*)?")
-HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-TAINT = re.compile(rf"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}(=({LABEL_VALUE.pattern})?)?")
+DNS_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+DNS_SUBDOMAIN = rf"{DNS_LABEL}(?:\.{DNS_LABEL})*"
+LABEL_VALUE = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+SHORT_LABEL_VALUE = r"(?=[A-Za-z0-9._-]{1,63}(?![A-Za-z0-9._-]))" + LABEL_VALUE
+"""A label's value or the name in its key, with its limit of 63 characters, inside a longer text."""
+LABEL_KEY = rf"(?:(?=[^/]{{1,253}}/){DNS_SUBDOMAIN}/)?{SHORT_LABEL_VALUE}"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 LABEL_LIMIT = 63
+SUBDOMAIN_LIMIT = 253
+KEY_LIMIT = SUBDOMAIN_LIMIT + 1 + LABEL_LIMIT
 PROFILE_LIMIT = LABEL_LIMIT - len("-12345678")
 """The ConfigMap key `<profile>-<hash8>` is also a node label's value: 63 characters at most."""
-
-
-def refusal(expected: str, remedy: str) -> PydanticCustomError:
-    """An error for a validator to raise, with the text that the user reads."""
-    return PydanticCustomError("refusal", "{expected}", {"expected": expected, "remedy": remedy})
+INTERFACE_LIMIT = 15
+"""Of an interface's name in Linux (IFNAMSIZ, with the NUL at its end)."""
+PATH_LIMIT = 4095
+"""The longest path that Linux takes (PATH_MAX, with the NUL at its end)."""
 
 
 def _suggestion(text: str) -> str:
-    """A valid name that is similar to `text`."""
-    return re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:LABEL_LIMIT].strip("-") or "node-1"
+    """The advice to write a valid name that is similar to `text`."""
+    like = re.sub(r"[^a-z0-9-]+", "-", text[:LABEL_LIMIT].lower()).strip("-")
+    return f"write {like or 'node-1'}"
 
 
-def _kubernetes_name(what: str, pattern: re.Pattern[str]) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        if pattern.fullmatch(text) and len(text) <= LABEL_LIMIT:
-            return text
-        dots = ", dots" if pattern is DNS_SUBDOMAIN else ""
-        raise refusal(
-            f"{what}: lower-case letters, digits{dots} and '-', a letter or digit at both ends, "
-            f"at most {LABEL_LIMIT} characters (RFC 1123)",
-            f"write {_suggestion(text)}",
-        )
-
-    return check
-
-
-def _label_value(text: str) -> str:
-    if text == "" or (LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT):
-        return text
-    raise refusal(
-        f"a Kubernetes label value: letters, digits, '.', '_' and '-', at most {LABEL_LIMIT} characters",
-        "write the value as `kubectl get node --show-labels` shows it",
+def _kubernetes_name(what: str, pattern: str, limit: int = LABEL_LIMIT) -> Text:
+    dots = ", dots" if pattern is DNS_SUBDOMAIN else ""
+    return Text(
+        pattern,
+        limit,
+        f"{what}: lower-case letters, digits{dots} and '-', a letter or digit at both ends, "
+        f"at most {limit} characters (RFC 1123)",
+        _suggestion,
     )
 
 
-def _label_key(text: str) -> str:
-    prefix, _, name = text.rpartition("/")
-    well_prefixed = DNS_SUBDOMAIN.fullmatch(prefix) if "/" in text else True
-    if well_prefixed and len(prefix) <= 253 and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
-        return text
-    raise refusal("a Kubernetes label key, such as accelerator or nvidia.com/gpu.product", "correct the key")
-
-
-def _taint(text: str) -> str:
-    pair, _, effect = text.rpartition(":")
-    if TAINT.fullmatch(pair) and effect in TAINT_EFFECTS:
-        return text
-    raise refusal(
-        f"a taint, key=value:Effect or key:Effect, with the effect {', '.join(TAINT_EFFECTS)}",
-        "write for instance team=red:NoSchedule",
-    )
-
-
-def _profile_name(text: str) -> str:
-    if text == NO_SHARING:
-        raise refusal(
-            f"another name: the profile {NO_SHARING} always exists and shares nothing",
-            f"rename the profile, or remove it and write `profile: {NO_SHARING}` in the pool",
-        )
-    if LABEL_VALUE.fullmatch(text) and len(text) <= PROFILE_LIMIT:
-        return text
-    raise refusal(
-        "a name of letters, digits, '.', '_' and '-', a letter or digit at both ends, at most "
-        f"{PROFILE_LIMIT} characters (with its hash it becomes a ConfigMap key and a node label's value)",
-        "choose such a name, for instance 2080ti-12gb",
-    )
-
-
-def _product(text: str) -> str:
-    whole = without_suffixes(text)
-    if whole != text:
-        raise refusal(
-            f"the product without {text.removeprefix(whole)}, which NVIDIA's feature discovery adds\n"
-            "to shared cards (-SHARED) and to partitions (-MIG-...)",
-            f"write {whole or 'NVIDIA-GeForce-RTX-2080-Ti'}",
-        )
-    if LABEL_VALUE.fullmatch(text) and len(text) <= LABEL_LIMIT:
-        return text
+def _product_remedy(text: str) -> str:
+    """The advice to write the label that NVIDIA makes of the product's name."""
     label = product_label(text)
-    valid = LABEL_VALUE.fullmatch(label) and len(label) <= LABEL_LIMIT
-    raise refusal(
-        "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space\n"
-        "and only letters, digits, '.', '_' and '-'",
-        f"write {label if valid else 'NVIDIA-GeForce-RTX-2080-Ti'}",
-    )
+    valid = re.fullmatch(LABEL_VALUE, label) and len(label) <= LABEL_LIMIT
+    return f"write {label if valid else 'NVIDIA-GeForce-RTX-2080-Ti'}"
 
 
-def _address(text: str) -> str:
-    example = "write for instance 10.0.0.11"
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        raise refusal(
-            "the host's IPv4 address; no DNS name, because k3s uses it as node-ip", example
-        ) from None
-    if address.is_loopback or address.is_unspecified or address.is_multicast:
-        raise refusal("an address at which the other nodes reach this host", example)
-    return text
-
-
-def _host_name(text: str) -> str:
-    if HOST_NAME.fullmatch(text) and len(text) <= 253:
-        return text
-    raise refusal(
-        "a name or an IPv4 address, without user and port", "write for instance bastion.example.org"
-    )
-
-
-def _interface(text: str) -> str:
-    if INTERFACE.fullmatch(text):
-        return text
-    raise refusal(
-        "the name of a network interface: letters, digits, '.', '_' and '-', at most 15 characters",
-        "write a name that `ip addr` shows on the host, for instance eth1",
-    )
-
-
-def _resource(text: str) -> str:
-    domain, _, name = text.partition("/")
-    if name and DNS_SUBDOMAIN.fullmatch(domain) and LABEL_VALUE.fullmatch(name) and len(name) <= LABEL_LIMIT:
-        return text
-    raise refusal(
-        "an extended resource, such as nvidia.com/gpu or nvidia.com/gpu.shared", "write nvidia.com/gpu"
-    )
-
-
-def _key_path(text: str) -> str:
-    if "\n" in text or not text.strip():
-        raise refusal(
-            "the path of a key file, not the key itself (this value is not shown)",
-            "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
-        )
-    return text
-
-
-def _mig_profile(text: str) -> str:
-    if MIG_PROFILE.fullmatch(text):
-        return text
-    raise refusal(
-        "a MIG profile as `nvidia-smi mig -lgip` names it, such as 1g.5gb, 3g.20gb or 1g.10gb+me",
-        "write for instance 1g.5gb",
-    )
-
-
-def _schema(pattern: str, limit: int | None = None) -> WithJsonSchema:
-    """The part of the check that JSON Schema can express."""
-    length = {"maxLength": limit} if limit else {}
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", **length})
-
-
-_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-
-Name = Annotated[
-    str,
-    AfterValidator(_kubernetes_name("a Kubernetes name", DNS_LABEL)),
-    _schema(DNS_LABEL.pattern, LABEL_LIMIT),
-]
-NodeName = Annotated[
-    str,
-    AfterValidator(_kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN)),
-    _schema(DNS_SUBDOMAIN.pattern, LABEL_LIMIT),
+Name = Annotated[str, _kubernetes_name("a Kubernetes name", DNS_LABEL)]
+NodeName = Annotated[str, _kubernetes_name("a Kubernetes node name", DNS_SUBDOMAIN)]
+SecretName = Annotated[
+    str, _kubernetes_name("the name of a Kubernetes Secret", DNS_SUBDOMAIN, SUBDOMAIN_LIMIT)
 ]
 LabelKey = Annotated[
-    str, AfterValidator(_label_key), _schema(f"({DNS_SUBDOMAIN.pattern}/)?{LABEL_VALUE.pattern}")
+    str,
+    Text(
+        LABEL_KEY,
+        KEY_LIMIT,
+        "a Kubernetes label key, such as accelerator or nvidia.com/gpu.product: a name of at most "
+        f"{LABEL_LIMIT} letters, digits, '.', '_' and '-', which a lower-case domain may precede",
+        "correct the key",
+    ),
 ]
-LabelValue = Annotated[str, AfterValidator(_label_value), _schema(f"({LABEL_VALUE.pattern})?", LABEL_LIMIT)]
-Taint = Annotated[str, AfterValidator(_taint), _schema(f"{TAINT.pattern}:({'|'.join(TAINT_EFFECTS)})")]
+LabelValue = Annotated[
+    str,
+    Text(
+        f"(?:{LABEL_VALUE})?",
+        LABEL_LIMIT,
+        f"a Kubernetes label value: letters, digits, '.', '_' and '-', at most {LABEL_LIMIT} characters",
+        "write the value as `kubectl get node --show-labels` shows it",
+    ),
+]
+Taint = Annotated[
+    str,
+    Text(
+        f"{LABEL_KEY}(?:=(?:{SHORT_LABEL_VALUE})?)?:(?:{'|'.join(TAINT_EFFECTS)})",
+        KEY_LIMIT + len("=") + LABEL_LIMIT + len(":PreferNoSchedule"),
+        f"a taint, key=value:Effect or key:Effect, with the effect {', '.join(TAINT_EFFECTS)};\n"
+        f"the key's name and the value have at most {LABEL_LIMIT} characters",
+        "write for instance team=red:NoSchedule",
+        (
+            Refused(
+                rf"node\.kubernetes\.io/{ANYTHING}|node\.cloudprovider\.kubernetes\.io/{ANYTHING}",
+                "a taint that Kubernetes does not set and remove itself",
+                "remove it; to keep pods off a node for a while, run: kubectl cordon NODE",
+            ),
+        ),
+    ),
+]
+PROFILE_EXPECTED = (
+    "a name of letters, digits, '.', '_' and '-', a letter or digit at both ends, at most "
+    f"{PROFILE_LIMIT} characters (with its hash it becomes a ConfigMap key and a node label's value)"
+)
 ProfileName = Annotated[
     str,
-    AfterValidator(_profile_name),
-    _schema(f"(?!{NO_SHARING}$){LABEL_VALUE.pattern}", PROFILE_LIMIT),
+    Text(
+        LABEL_VALUE,
+        PROFILE_LIMIT,
+        PROFILE_EXPECTED,
+        "choose such a name, for instance 2080ti-12gb",
+        (
+            Refused(
+                NO_SHARING,
+                f"another name: the profile {NO_SHARING} always exists and shares nothing",
+                f"rename the profile, or remove it and write `profile: {NO_SHARING}` in the pool",
+            ),
+        ),
+    ),
+]
+ProfileReference = Annotated[
+    str, Text(LABEL_VALUE, PROFILE_LIMIT, f"a profile's name, or {NO_SHARING}", f"write {NO_SHARING}")
 ]
 Product = Annotated[
-    str, AfterValidator(_product), _schema(f"(?!.*{PRODUCT_SUFFIX}$){LABEL_VALUE.pattern}", LABEL_LIMIT)
+    str,
+    Text(
+        LABEL_VALUE,
+        LABEL_LIMIT,
+        "the product as in the node label nvidia.com/gpu.product: nvidia-smi's name with '-' for each space\n"
+        "and only letters, digits, '.', '_' and '-'",
+        _product_remedy,
+        (
+            Refused(
+                f"{ANYTHING}{PRODUCT_SUFFIX}",
+                lambda text: (
+                    f"the product without {text.removeprefix(without_suffixes(text))}, which NVIDIA's "
+                    "feature discovery adds\nto shared cards (-SHARED) and to partitions (-MIG-...)"
+                ),
+                lambda text: f"write {without_suffixes(text) or 'NVIDIA-GeForce-RTX-2080-Ti'}",
+            ),
+        ),
+    ),
 ]
-MigProfile = Annotated[str, AfterValidator(_mig_profile), _schema(MIG_PROFILE.pattern)]
-Address = Annotated[str, AfterValidator(_address), _schema(rf"(?!(0|127)\.)({_OCTET}\.){{3}}{_OCTET}")]
-HostName = Annotated[str, AfterValidator(_host_name), _schema(HOST_NAME.pattern, 253)]
-Interface = Annotated[str, AfterValidator(_interface), _schema(INTERFACE.pattern)]
+MigProfile = Annotated[
+    str,
+    Text(
+        r"[1-9][0-9]?g\.[1-9][0-9]*gb(?:[+-][a-z]+(?:\.[a-z]+)*)?",
+        LABEL_LIMIT - len("mig-"),
+        "a MIG profile as `nvidia-smi mig -lgip` names it, such as 1g.5gb, 3g.20gb or 1g.10gb+me",
+        "write for instance 1g.5gb",
+    ),
+]
+Interface = Annotated[
+    str,
+    Text(
+        "[A-Za-z0-9][A-Za-z0-9_.-]*",
+        INTERFACE_LIMIT,
+        f"the name of a network interface: at most {INTERFACE_LIMIT} letters, digits, '.', '_' and '-'",
+        "write a name that `ip addr` shows on the host, for instance eth1",
+    ),
+]
 Resource = Annotated[
-    str, AfterValidator(_resource), _schema(f"{DNS_SUBDOMAIN.pattern}/{LABEL_VALUE.pattern}")
+    str,
+    Text(
+        rf"(?=[^/]{{1,253}}/){DNS_SUBDOMAIN}/{SHORT_LABEL_VALUE}",
+        KEY_LIMIT,
+        "an extended resource, such as nvidia.com/gpu or nvidia.com/gpu.shared",
+        "write nvidia.com/gpu",
+    ),
 ]
-KeyPath = Annotated[str, AfterValidator(_key_path), _schema(r"[^\n]*[^\s][^\n]*")]
+LOCAL_PATH = rf"[^{UNPRINTABLE}]*[^{UNPRINTABLE}\s][^{UNPRINTABLE}]*"
+"""A path on this computer: any characters that can be printed, not only blanks."""
+KeyPath = Annotated[
+    str,
+    Text(
+        LOCAL_PATH,
+        PATH_LIMIT,
+        "the path of a key file, not the key itself (this value is not shown)",
+        "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
+    ),
+]

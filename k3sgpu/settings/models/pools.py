@@ -1,15 +1,15 @@
 """The section `pools`: hosts configured alike, or Nodes of an existing cluster."""
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from k3sgpu.settings.models.addresses import Address
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.doctor import WaivedChecks
+from k3sgpu.settings.models.grammar import Text
 from k3sgpu.settings.models.k3s_files import KubeletArgs
 from k3sgpu.settings.models.names import (
-    Address,
     Interface,
     LabelKey,
     LabelValue,
@@ -17,17 +17,31 @@ from k3sgpu.settings.models.names import (
     Name,
     NodeName,
     Product,
+    ProfileReference,
     Resource,
     Taint,
 )
+from k3sgpu.settings.models.sharing import MOST_CARDS, NODE_SLICES
 from k3sgpu.settings.models.ssh import HostKey, Login
 
+MOST_MEMORY_MIB = 4 * 1024 * 1024
+"""4 TiB, several times the memory of the largest announced card."""
+
 DriverVersion = Annotated[
-    str, StringConstraints(pattern=re.compile(r"^[1-9][0-9]{2}([.][0-9]+([.][0-9]+)?)?$"))
+    str,
+    Text(
+        r"[1-9][0-9]{2}(?:\.[0-9]{1,4}(?:\.[0-9]{1,4})?)?",
+        20,
+        "the version of the driver as nvidia-smi shows it, or its branch alone",
+        'write for instance "580"',
+    ),
 ]
-Labels = dict[LabelKey, LabelValue]
-Reserved = dict[Resource, Annotated[int, Field(ge=0)]]
-Taints = Annotated[tuple[Taint, ...], Field(strict=False)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=100)]
+Slices = Annotated[int, Field(ge=0, le=NODE_SLICES)]
+Reserved = Annotated[dict[Resource, Slices], Field(max_length=100)]
+Taints = Annotated[tuple[Taint, ...], Field(strict=False, max_length=100)]
+MOST_HOSTS = 1000
+"""In one pool. Kubernetes itself is built for 5,000 nodes (kubernetes.io/docs/setup/best-practices)."""
 
 
 class PoolGpu(Model):
@@ -38,15 +52,19 @@ class PoolGpu(Model):
         examples=["NVIDIA-GeForce-RTX-2080-Ti"],
     )
     count: int = Field(
-        ge=1, description="the number of physical cards in each host, at least 1", examples=[1]
+        ge=1,
+        le=MOST_CARDS,
+        description="the number of physical cards in each host",
+        examples=[1],
     )
     memory_mib: int = Field(
         alias="memoryMiB",
         ge=1,
+        le=MOST_MEMORY_MIB,
         description="the memory of one card in MiB, as nvidia-smi shows it",
         examples=[11264],
     )
-    profile: str | None = Field(
+    profile: ProfileReference | None = Field(
         default=None,
         description="the sharing profile: one of sharing.profiles, or none; default: sharing.default",
         examples=["none"],
@@ -57,7 +75,7 @@ class PoolGpu(Model):
         "quotes; with it images of a newer CUDA get a warning",
         examples=['"580"'],
     )
-    mig: dict[MigProfile, Annotated[int, Field(ge=1)]] = Field(
+    mig: Annotated[dict[MigProfile, Annotated[int, Field(ge=1, le=100)]], Field(max_length=20)] = Field(
         default={},
         description="the existing MIG partitions of each card: their number, at least 1, by MIG profile",
         examples=["{1g.5gb: 7}"],
@@ -149,12 +167,12 @@ class Pool(Login):
         description="server (runs the control plane, and pods) or agent (runs pods)",
         examples=["agent"],
     )
-    hosts: Annotated[dict[NodeName, HostSetting], Field(min_length=1)] = Field(
+    hosts: Annotated[dict[NodeName, HostSetting], Field(min_length=1, max_length=MOST_HOSTS)] = Field(
         default={},
         description="the hosts by node name, `name: address` or `name: {address: …, port: …}`",
         examples=["{gpu-1: 10.0.0.21}"],
     )
-    nodes: Annotated[tuple[NodeName, ...], Field(strict=False, min_length=1)] = Field(
+    nodes: Annotated[tuple[NodeName, ...], Field(strict=False, min_length=1, max_length=MOST_HOSTS)] = Field(
         default=(),
         description="with kubeconfig, instead of role and hosts: the existing Nodes of this pool, by name",
         examples=["[gpu-1]"],
@@ -191,4 +209,4 @@ class Pool(Login):
     )
 
 
-Pools = dict[Name, Pool]
+Pools = Annotated[dict[Name, Pool], Field(max_length=MOST_HOSTS)]

@@ -63,7 +63,7 @@ class Sections(Model):
         description="how cards are shared, as profiles that pools select",
         examples=["{profiles: {}}"],
     )
-    workloads: dict[Name, Workload] = Field(
+    workloads: Annotated[dict[Name, Workload], Field(max_length=1000)] = Field(
         default={},
         description="Deployments and Jobs that use slices, by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],

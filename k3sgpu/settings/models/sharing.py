@@ -3,7 +3,6 @@
 The limits are those of NVIDIA's device plugin (api/config/v1).
 """
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -11,15 +10,19 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
 from k3sgpu.gpu_products import MPS_CLIENTS
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import NO_SHARING, ProfileName, refusal
+from k3sgpu.settings.models.grammar import Refused, Text, refusal
+from k3sgpu.settings.models.names import NO_SHARING, ProfileName, ProfileReference
 from k3sgpu.wellknown import GPU_RESOURCE
 
-MIG_NAME = r"mig-[1-9]\d?g\.[1-9]\d*gb([.-][a-z]+)*"
+MIG_NAME = r"mig-[1-9][0-9]?g\.[1-9][0-9]*gb(?:[.-][a-z]+)*"
 """The resource name of a MIG partition after nvidia.com/: 1g.5gb+me is nvidia.com/mig-1g.5gb.me."""
-SHAREABLE = {"type": "string", "pattern": rf"^(nvidia\.com/)?(gpu|{MIG_NAME})$"}
 NAME_LIMIT = 63
-MOST_SLICES = 2**53 - 1
-"""The plugin reads the number into a Go int."""
+MOST_CARDS = 32
+"""The cards of one machine that NVIDIA's driver takes (NV_MAX_DEVICES in nvlimits.h of its open modules)."""
+MOST_REPLICAS = 1000
+"""The plugin itself has no maximum. A process on a card takes some hundred MiB of its memory, so that even
+the largest card has no room for a thousand; and the kubelet takes at most 4 MiB of names from a plugin."""
+NODE_SLICES = MOST_CARDS * MOST_REPLICAS
 
 
 def mig_resource(kind: str) -> str:
@@ -32,39 +35,27 @@ def partition_memory_mib(kind: str) -> int:
     return int(kind.partition("g.")[2].partition("gb")[0]) * 900
 
 
-def _full_resource(text: str) -> str:
-    """The resource name with its prefix, as the plugin completes it; it silently skips unknown names."""
-    name = text if text.startswith("nvidia.com/") else f"nvidia.com/{text}"
-    if re.fullmatch(rf"nvidia\.com/(gpu|{MIG_NAME})", name) and len(name) <= NAME_LIMIT:
-        return name
+def _full_name(text: str) -> str:
+    """The resource name with its prefix, as the plugin completes it."""
+    return text if text.startswith("nvidia.com/") else f"nvidia.com/{text}"
+
+
+def _several(replicas: int) -> int:
+    if replicas >= 2:
+        return replicas
     raise refusal(
-        f"{GPU_RESOURCE}, or a MIG partition such as nvidia.com/mig-1g.5gb "
-        "(NVIDIA's plugin silently skips any other name)",
-        f"write name: {GPU_RESOURCE}, or remove this entry",
+        'at least 2: NVIDIA\'s plugin stops with "number of replicas must be >= 2"',
+        "write replicas: 2 or more; to share nothing, leave the profile empty ({})",
     )
 
 
-def _whole_card(text: str) -> str:
-    if _full_resource(text) == GPU_RESOURCE:
-        return GPU_RESOURCE
+def _time_slices(replicas: int) -> int:
+    if replicas <= MOST_REPLICAS:
+        return replicas
     raise refusal(
-        f'{GPU_RESOURCE}: NVIDIA\'s plugin stops with "sharing using MPS is not supported for MIG devices"',
-        "remove this entry, or share partitions by timeSlicing",
+        f"at most {MOST_REPLICAS}: each slice's process takes some hundred MiB of the card's memory",
+        "write replicas: 6",
     )
-
-
-def _slices(replicas: int) -> int:
-    if replicas < 2:
-        raise refusal(
-            'at least 2: NVIDIA\'s plugin stops with "number of replicas must be >= 2"',
-            "write replicas: 2 or more; to share nothing, leave the profile empty ({})",
-        )
-    if replicas > MOST_SLICES:
-        raise refusal(
-            f'at most {MOST_SLICES}: NVIDIA\'s plugin stops with "cannot unmarshal number"',
-            "write replicas: 6",
-        )
-    return replicas
 
 
 def _mps_clients(replicas: int) -> int:
@@ -87,31 +78,63 @@ def _always_true(flag: bool) -> bool:
     )
 
 
+SharedName = Annotated[
+    str,
+    Text(
+        rf"(?:nvidia\.com/)?(?:gpu|{MIG_NAME})",
+        NAME_LIMIT,
+        f"{GPU_RESOURCE}, or a MIG partition such as nvidia.com/mig-1g.5gb "
+        "(NVIDIA's plugin silently skips any other name)",
+        f"write name: {GPU_RESOURCE}, or remove this entry",
+    ),
+    AfterValidator(_full_name),
+]
+WholeCard = Annotated[
+    str,
+    Text(
+        r"(?:nvidia\.com/)?gpu",
+        NAME_LIMIT,
+        f"{GPU_RESOURCE} (NVIDIA's plugin silently skips any other name)",
+        f"write name: {GPU_RESOURCE}, or remove this entry",
+        (
+            Refused(
+                rf"(?:nvidia\.com/)?{MIG_NAME}",
+                f"{GPU_RESOURCE}: NVIDIA's plugin stops with\n"
+                '"sharing using MPS is not supported for MIG devices"',
+                "remove this entry, or share partitions by timeSlicing",
+            ),
+        ),
+    ),
+    AfterValidator(_full_name),
+]
+ENTRIES_LIMIT = 100
+
+
 class SharedResource(Model):
     """One resource and the number of slices of each of its cards or partitions."""
 
-    name: Annotated[str, AfterValidator(_full_resource), WithJsonSchema(SHAREABLE)] = Field(
+    name: SharedName = Field(
         description="the resource to share, nvidia.com/gpu or that of MIG partitions", examples=[GPU_RESOURCE]
     )
     replicas: Annotated[
         int,
-        AfterValidator(_slices),
-        WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MOST_SLICES}),
-    ] = Field(description="the number of slices of each card or partition, at least 2", examples=[6])
+        AfterValidator(_several),
+        AfterValidator(_time_slices),
+        WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MOST_REPLICAS}),
+    ] = Field(
+        description=f"the number of slices of each card or partition, 2 to {MOST_REPLICAS}", examples=[6]
+    )
 
 
 class MpsResource(SharedResource):
     """Whole cards and the number of MPS clients that each serves at once."""
 
-    name: Annotated[str, AfterValidator(_whole_card), WithJsonSchema({"enum": [GPU_RESOURCE, "gpu"]})] = (
-        Field(
-            description="the resource to share, nvidia.com/gpu or that of MIG partitions",
-            examples=[GPU_RESOURCE],
-        )
+    name: WholeCard = Field(
+        description="the resource to share, nvidia.com/gpu or that of MIG partitions", examples=[GPU_RESOURCE]
     )
     replicas: Annotated[
         int,
-        AfterValidator(_slices),
+        AfterValidator(_several),
         AfterValidator(_mps_clients),
         WithJsonSchema({"type": "integer", "minimum": 2, "maximum": MPS_CLIENTS}),
     ] = Field(description=f"the number of slices of each card, from 2 to {MPS_CLIENTS}", examples=[4])
@@ -130,7 +153,9 @@ class SharedResources(Model):
         description="true: the kubelet fails a pod that requests more than one slice",
         examples=["false"],
     )
-    resources: Annotated[tuple[SharedResource, ...], Field(strict=False, min_length=1)] = Field(
+    resources: Annotated[
+        tuple[SharedResource, ...], Field(strict=False, min_length=1, max_length=ENTRIES_LIMIT)
+    ] = Field(
         description='resources to share, at least one (else the plugin stops with "no resources specified")',
         examples=["[{name: nvidia.com/gpu, replicas: 6}]"],
     )
@@ -154,7 +179,9 @@ class Mps(SharedResources):
     fail_requests_greater_than_one: Annotated[
         bool, AfterValidator(_always_true), WithJsonSchema({"const": True})
     ] = Field(default=True, description="true, the only value under MPS", examples=["true"])
-    resources: Annotated[tuple[MpsResource, ...], Field(strict=False, min_length=1)] = Field(
+    resources: Annotated[
+        tuple[MpsResource, ...], Field(strict=False, min_length=1, max_length=ENTRIES_LIMIT)
+    ] = Field(
         description='resources to share, at least one (else the plugin stops with "no resources specified")',
         examples=["[{name: nvidia.com/gpu, replicas: 4}]"],
     )
@@ -210,12 +237,12 @@ class Profile(Model):
 class Sharing(Model):
     """Sharing profiles, and the one for GPU pools that name none."""
 
-    default: str = Field(
+    default: ProfileReference = Field(
         default=NO_SHARING,
         description="the profile of GPU pools without gpu.profile: one of sharing.profiles, or none",
         examples=[NO_SHARING],
     )
-    profiles: dict[ProfileName, Profile] = Field(
+    profiles: Annotated[dict[ProfileName, Profile], Field(max_length=1000)] = Field(
         default_factory=lambda: {NO_SHARING: Profile()},
         description="sharing profiles by name; `none`, which shares nothing, always exists",
         examples=["{2080ti-12gb: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 6}]}}}"],

@@ -1,26 +1,42 @@
 """The section `ssh`: how hosts are reached. Pools and hosts may override the login."""
 
-import re
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from k3sgpu.settings.models.addresses import HostName
 from k3sgpu.settings.models.base import Model
-from k3sgpu.settings.models.names import HostName, KeyPath
+from k3sgpu.settings.models.grammar import UNPRINTABLE, Text
+from k3sgpu.settings.models.names import KeyPath
 
 # Not ssh-rsa: the Command provider would request its SHA-1 signatures, which current servers refuse.
-HOST_KEY = r"(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( .*)?"
-
-HostKey = Annotated[str, StringConstraints(pattern=re.compile(f"^{HOST_KEY}$"))]
+HostKey = Annotated[
+    str,
+    Text(
+        rf"(?:ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={{0,2}}(?: [^{UNPRINTABLE}]*)?",
+        1000,
+        "the machine's public host key in one line: ssh-ed25519 AAAA… or ecdsa-sha2-nistp256 AAAA…",
+        "write what this prints on the machine: cat /etc/ssh/ssh_host_ed25519_key.pub",
+    ),
+]
+LoginName = Annotated[
+    str,
+    Text(
+        "[0-9.]*[A-Za-z_][A-Za-z0-9._-]*",
+        32,
+        "a login name (POSIX, useradd): letters, digits, '.', '_' and '-', at most 32 characters,\n"
+        "one a letter, and no '-' at the start",
+        "write for instance root",
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Login(Model):
     """The login of a host, or of the hosts of a pool. A key left out is inherited from the level above."""
 
-    user: str | None = Field(
+    user: LoginName | None = Field(
         default=None,
-        min_length=1,
         description="the login name; default: that of the pool, or else of ssh",
         examples=["root"],
     )
@@ -56,9 +72,7 @@ class Bastion(Login):
 class Ssh(Model):
     """How hosts are reached; a pool and a host may override user, port and key."""
 
-    user: str = Field(
-        default="root", min_length=1, description="the login name on the hosts", examples=["root"]
-    )
+    user: LoginName = Field(default="root", description="the login name on the hosts", examples=["root"])
     port: Port = Field(default=22, description="the port of sshd, 1 to 65535", examples=[22])
     private_key_file: KeyPath | None = Field(
         default=None,

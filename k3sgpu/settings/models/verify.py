@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from k3sgpu.settings.models.base import Model
+from k3sgpu.settings.models.grammar import Seconds
+from k3sgpu.settings.models.images import Image
 from k3sgpu.settings.models.workloads import VECTORADD
 
 
@@ -18,15 +20,13 @@ class Verify(Model):
         description="true: a node whose Job fails makes `pulumi up` fail; false: it is reported as a warning",
         examples=["true"],
     )
-    image: str = Field(
+    image: Image = Field(
         default=VECTORADD,
-        min_length=1,
         description="a container image that computes on a GPU and exits with 0 when the result is correct",
         examples=[VECTORADD],
     )
-    timeout_seconds: int = Field(
+    timeout_seconds: Seconds = Field(
         default=600,
-        ge=1,
         description="seconds one Job may take, including pulling its image",
         examples=[600],
     )

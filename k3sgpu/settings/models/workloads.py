@@ -8,10 +8,25 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from k3sgpu.settings.models.base import Model, Strings
-from k3sgpu.settings.models.names import LabelKey, LabelValue, Name, Resource, refusal
+from k3sgpu.settings.models.base import Model
+from k3sgpu.settings.models.containers import (
+    BASELINE,
+    ENTRIES_LIMIT,
+    Arguments,
+    CapabilityNames,
+    PlainValue,
+    PlainVariable,
+    SecretDataKey,
+    UserId,
+    Variable,
+)
+from k3sgpu.settings.models.grammar import INT32, Seconds
+from k3sgpu.settings.models.images import Image
+from k3sgpu.settings.models.names import LabelKey, LabelValue, Name, Resource, SecretName
+from k3sgpu.settings.models.pools import MOST_MEMORY_MIB
+from k3sgpu.settings.models.sharing import NODE_SLICES
 from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL
 
 TESTER = "nvcr.io/nvidia/cloud-native/dcgm:4.6.0-1-ubuntu24.04"
@@ -45,20 +60,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """By name of a workload: the keys it has unless the stack file sets them."""
 
-SECRETIVE = re.compile(
-    "(^|_)([Pp][Aa][Ss][Ss][Ww]([Oo][Rr])?[Dd]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]"
-    "|[Cc][Rr][Ee][Dd][Ee][Nn][Tt][Ii][Aa][Ll][Ss]?"
-    "|([Aa][Pp][Ii]|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]|[Aa][Cc][Cc][Ee][Ss][Ss])_?[Kk][Ee][Yy])(_|$)"
-)
-"""Names of variables that hold secrets. Without flags, because JSON Schema's patterns have none."""
-VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
-SECRET_KEY = "[-._a-zA-Z0-9]+"
-BASELINE = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID"
-    " SYS_CHROOT".split()
-)
-"""Capabilities that a container may add under the Pod Security Standard `baseline`."""
-CAPABILITY = re.compile("(?!CAP_)[A-Z][A-Z0-9_]*")
+MOST_PODS = 10000
+"""Of one workload, at the same time: above what a cluster of a hundred machines runs (110 pods on each)."""
 
 
 def apply_preset(name: Any, workload: Any) -> Any:
@@ -93,59 +96,6 @@ def _default_security_context(data: dict[str, Any]) -> "SecurityContext":
     return SecurityContext(capabilities=Capabilities(add=add))
 
 
-def _variable(text: str) -> str:
-    if re.fullmatch(VARIABLE, text):
-        return text
-    raise refusal(
-        "the name of an environment variable: letters, digits and '_', not beginning with a digit",
-        "correct the name",
-    )
-
-
-def _plain_variable(text: str) -> str:
-    if SECRETIVE.search(text):
-        raise refusal(
-            "no secret: env can be read in the stack file, the state and the cluster",
-            f"make a Secret (kubectl create secret generic NAME --from-literal=KEY=...) in the workload's\n"
-            f"namespace, and write secretEnv: {{{text}: {{name: NAME, key: KEY}}}}",
-        )
-    return _variable(text)
-
-
-def _secret_key(text: str) -> str:
-    if re.fullmatch(SECRET_KEY, text):
-        return text
-    raise refusal("a key of a Kubernetes Secret: letters, digits, '.', '_' and '-'", "correct the key")
-
-
-def _capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not CAPABILITY.fullmatch(name):
-            raise refusal(
-                f"Linux capabilities in upper case without CAP_, unlike {name}",
-                "write for instance [SYS_ADMIN]",
-            )
-    return names
-
-
-CapabilityNames = Annotated[
-    Strings,
-    AfterValidator(_capabilities),
-    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": f"^{CAPABILITY.pattern}$"}}),
-]
-PlainVariable = Annotated[
-    str,
-    AfterValidator(_plain_variable),
-    WithJsonSchema({"type": "string", "pattern": f"^(?!.*{SECRETIVE.pattern}){VARIABLE}$"}),
-]
-Variable = Annotated[
-    str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{VARIABLE}$"})
-]
-SecretName = Annotated[
-    str, AfterValidator(_secret_key), WithJsonSchema({"type": "string", "pattern": f"^{SECRET_KEY}$"})
-]
-
-
 class Capabilities(Model):
     """Linux capabilities added to or dropped from the container runtime's defaults."""
 
@@ -162,15 +112,13 @@ class Capabilities(Model):
 class SecurityContext(Model):
     """The container's securityContext. A key left out is as the image and the container runtime have it."""
 
-    run_as_user: int | None = Field(
+    run_as_user: UserId | None = Field(
         default=None,
-        ge=0,
         description="the UID inside the container; default: the image's user",
         examples=[1000],
     )
-    run_as_group: int | None = Field(
+    run_as_group: UserId | None = Field(
         default=None,
-        ge=0,
         description="the GID inside the container; default: the image's group",
         examples=[1000],
     )
@@ -229,7 +177,7 @@ class SecretKey(Model):
     """An entry of a Kubernetes Secret in the workload's namespace."""
 
     name: SecretName = Field(description="the name of the Secret", examples=["hub"])
-    key: SecretName = Field(description="the key in the Secret's data", examples=["token"])
+    key: SecretDataKey = Field(description="the key in the Secret's data", examples=["token"])
 
 
 class Workload(Model):
@@ -240,35 +188,43 @@ class Workload(Model):
         description="Deployment (keeps its pods running) or Job (runs its pods to completion)",
         examples=["Job"],
     )
-    replicas: int = Field(default=1, ge=0, description="the number of pods of a Deployment", examples=[1])
+    replicas: int = Field(
+        default=1, ge=0, le=MOST_PODS, description="the number of pods of a Deployment", examples=[1]
+    )
     completions: int = Field(
-        default=1, ge=1, description="the number of pods of a Job that must succeed", examples=[1]
+        default=1, ge=1, le=INT32, description="the number of pods of a Job that must succeed", examples=[1]
     )
     parallelism: int = Field(
-        default=1, ge=1, description="the number of pods of a Job that run at the same time", examples=[1]
+        default=1,
+        ge=1,
+        le=MOST_PODS,
+        description="the number of pods of a Job that run at the same time",
+        examples=[1],
     )
     retries: int = Field(
         default=0,
         ge=0,
+        le=INT32,
         description="the number of pods of a Job that may fail before the Job fails",
         examples=[0],
     )
-    timeout_seconds: int = Field(
+    timeout_seconds: Seconds = Field(
         default=600,
-        ge=1,
         description="seconds a Job may take, including the time its pods are Pending",
         examples=[600],
     )
     gpus: int = Field(
         default=1,
         ge=1,
-        description="the number of slices (or whole cards) that each pod requests, at least 1",
+        le=NODE_SLICES,
+        description="the number of slices (or whole cards) that each pod requests",
         examples=[1],
     )
     memory_mib: int | None = Field(
         default=None,
         alias="memoryMiB",
         ge=1,
+        le=MOST_MEMORY_MIB,
         description="the GPU memory in MiB that each pod uses at most; checked, but not enforced",
         examples=[4096],
     )
@@ -282,27 +238,26 @@ class Workload(Model):
         description="the namespace of the pods; created unless it is default",
         examples=["default"],
     )
-    image: str = Field(
+    image: Image = Field(
         default_factory=_default_image,
-        min_length=1,
         description="the container image; default: NVIDIA's vectoradd for a Job, dcgm for a Deployment",
         examples=[VECTORADD],
     )
-    command: Strings = Field(
+    command: Arguments = Field(
         default_factory=_default_command,
         description="the container's command, a list; default: the load test in the dcgm image, else the "
         "image's entry point",
         examples=['["/bin/sh", "-c"]'],
     )
-    args: Strings = Field(
+    args: Arguments = Field(
         default_factory=_default_args,
         description="the arguments of the command, a list; default: the load test in the dcgm image",
         examples=['["nvidia-smi -l 30"]'],
     )
-    env: dict[PlainVariable, str] = Field(
+    env: Annotated[dict[PlainVariable, PlainValue], Field(max_length=ENTRIES_LIMIT)] = Field(
         default={}, description="environment variables that are not secret", examples=['{EPOCHS: "3"}']
     )
-    secret_env: dict[Variable, SecretKey] = Field(
+    secret_env: Annotated[dict[Variable, SecretKey], Field(max_length=ENTRIES_LIMIT)] = Field(
         default={},
         description="environment variables from existing Kubernetes Secrets",
         examples=["{HF_TOKEN: {name: hub, key: token}}"],
@@ -312,12 +267,12 @@ class Workload(Model):
         description="the pool on whose nodes the pods run, one of pools; default: any",
         examples=["rtx"],
     )
-    node_selector: dict[LabelKey, LabelValue] = Field(
+    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=100)] = Field(
         default={},
         description="labels that a node must have to run the pods",
         examples=["{accelerator: NVIDIA-GeForce-RTX-2080-Ti}"],
     )
-    tolerations: Annotated[tuple[Toleration, ...], Field(strict=False)] = Field(
+    tolerations: Annotated[tuple[Toleration, ...], Field(strict=False, max_length=100)] = Field(
         default=(),
         description="further taints of nodes that the pods tolerate",
         examples=["[{key: dedicated, operator: Exists}]"],

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 
 from k3sgpu.problem import Problem
-from k3sgpu.settings.models.k3s_files import proxy_user
+from k3sgpu.settings.models.addresses import proxy_user
 from k3sgpu.settings.models.k3s_flags import NODE_KEYS, SERVER_KEYS, key_name
 from k3sgpu.settings.pydantic_errors import nearest
 from k3sgpu.settings.rules.draft import Draft

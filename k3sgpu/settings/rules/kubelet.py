@@ -23,7 +23,8 @@ from k3sgpu.settings.models.kubelet_flags import (
     SIGNALS,
 )
 from k3sgpu.settings.models.resolved import NO_K3S
-from k3sgpu.settings.pydantic_errors import WITH_PASSWORD, nearest, show
+from k3sgpu.settings.models.secret_texts import may_hold_secret
+from k3sgpu.settings.pydantic_errors import nearest, show
 from k3sgpu.settings.rules.draft import Draft
 
 DROP_INS = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
@@ -82,7 +83,7 @@ def argument_values_are_valid(draft: Draft) -> Iterator[Problem]:
             if name not in KUBELET_FLAGS or name in OWNED_ARGS:
                 continue
             where = f"{place}.{name}"
-            if name in SECRET_ARGS or WITH_PASSWORD.search(value):
+            if name in SECRET_ARGS or may_hold_secret(value):
                 yield Problem(
                     where,
                     "a secret in plain text (not shown)",

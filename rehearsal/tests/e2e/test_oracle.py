@@ -73,6 +73,10 @@ STRICTER = {
         "6.0 is a number of slices to the parser; to a reader it is a slip",
         lambda p: p.found.endswith(".0 (a number)"),
     ),
+    "more slices than a card has memory for": Stricter(
+        "the plugin has no maximum; a process on each of so many slices has no room",
+        lambda p: p.expected.startswith("at most 1000: "),
+    ),
     "mps beside timeSlicing": Stricter(
         "mps alone counts, timeSlicing is passed over without a word",
         lambda p: p.found.endswith("beside mps"),

@@ -141,7 +141,7 @@ def test_large_cluster_shows_a_node_in_maintenance() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.integers(1, 80), st.integers(2, 200), st.integers(0, 60), st.integers(1, 9),
+    st.integers(1, 32), st.integers(2, 200), st.integers(0, 60), st.integers(1, 9),
     st.text("ab", min_size=1, max_size=63),
 )  # fmt: skip
 def test_lines_are_short_and_every_slice_is_drawn(

@@ -14,8 +14,10 @@ from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.cli.main import main
 from k3sgpu.settings.files.stack_file import read_keys
-from k3sgpu.settings.models import names
+from k3sgpu.settings.models import grammar
 from tests.data import broken_files as b
+from tests.data.field_values import VALUES
+from tests.data.stack_files import with_
 from tools import mocked_program
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,7 +161,7 @@ def test_every_rule_has_a_broken_file(tmp_path: Path, monkeypatch: pytest.Monkey
         frame = sys._getframe(depth + 1)
         executed.add((frame.f_code.co_filename, frame.f_lineno))
 
-    make_problem, make_error = s.Problem.__init__, names.PydanticCustomError
+    make_problem, make_error = s.Problem.__init__, grammar.PydanticCustomError
 
     def problem(self: s.Problem, *arguments: Any, **more: Any) -> None:
         remember(1)
@@ -170,9 +172,13 @@ def test_every_rule_has_a_broken_file(tmp_path: Path, monkeypatch: pytest.Monkey
         return make_error(*arguments)
 
     monkeypatch.setattr(s.Problem, "__init__", problem)
-    monkeypatch.setattr(names, "PydanticCustomError", error)
+    monkeypatch.setattr(grammar, "PydanticCustomError", error)
     for case in ALL:
         find_problems(case, tmp_path)
+    for place, values in VALUES.items():
+        for value in (*values.refused, *values.beyond):
+            with pytest.raises(s.SettingsError):
+                s.parse(with_({place: value}))
     (tmp_path / "Pulumi.bytes.yaml").write_bytes(b"\xff")
     for name in ("Pulumi.missing.yaml", "Pulumi.bytes.yaml"):
         with pytest.raises(s.SettingsError):

@@ -1,0 +1,75 @@
+"""How secrets are recognised by their place: logins in URLs, names of variables and of URL parameters.
+
+The patterns have no flags, because the JSON Schema uses them as well. Repetitions are bounded where a text
+may be long: an unbounded one inside another would take minutes.
+"""
+
+import re
+from collections.abc import Iterable
+
+from k3sgpu.settings.models.grammar import ANYTHING, either_case
+
+
+def _any(patterns: Iterable[str]) -> str:
+    return f"(?:{'|'.join(patterns)})"
+
+
+def _words(words: str) -> str:
+    """A pattern for any of the words, in any case."""
+    return _any(map(either_case, words.split()))
+
+
+def _whole(word: str) -> str:
+    """A pattern for a word that no letter of its own case follows: TOKEN, but not TOKENIZER or MAX_TOKENS."""
+    capital = f"[{word[0].upper()}{word[0]}]{word[1:]}"
+    return f"(?:{word.upper()}(?![A-Z])|{capital}(?![a-z])|{either_case(word)}(?![A-Za-z]))"
+
+
+_ANYWHERE = "password passwords passwd passphrase secret secrets token credential credentials".split()
+_KEY = _words("api private access signing encryption license licence ssh master account auth storage")
+_PASS = _words("db pg sql mysql redis mongo smtp mail user admin root ldap ftp http mqtt")
+_SWITCH = _words("allow disable enable has is no require skip use with")
+_CONCERNS = [
+    f"_{either_case(word)}|{word.capitalize()}"
+    for word in "count dir file length limit path size ttl type".split()
+]
+_NAMES = (
+    f"{ANYTHING}{_any(map(_whole, _ANYWHERE))}{ANYTHING}",
+    f"{ANYTHING}{_KEY}_?(?:{_whole('key')}|{_whole('keys')}){ANYTHING}",  # unlike PUBLIC_KEY and CACHE_KEY
+    f"{ANYTHING}{either_case('connection')}_?{either_case('string')}{ANYTHING}",
+    f"(?:{ANYTHING}_)?{_PASS}?{either_case('pass')}|{ANYTHING}[a-z0-9]Pass",  # unlike BYPASS and COMPASS
+    f"{ANYTHING}(?:_{either_case('pwd')}|[a-z0-9]Pwd)",  # PWD alone is a folder
+    f"(?!{_SWITCH}_)(?:{ANYTHING}(?:_|(?=[A-Z])))?{_words('auth authorization jwt')}",  # unlike AUTH_MODE
+)
+SECRET_NAME = f"(?!{ANYTHING}{_any(_CONCERNS)}$){_any(_NAMES)}"
+"""Names of variables that hold secrets; not those that only concern one, such as PASSWORD_FILE."""
+
+_VALUE = r"(?!\$[({])[^\s&]"
+"""The start of a value that is no reference to another variable."""
+_PARAMETER = (
+    r"(?:[A-Za-z0-9_.-]{0,64}[_.-])?"
+    + _words(
+        "token secret password passwd passphrase pwd pass auth apikey api_key api-key accesskey access_key"
+        " access-key key sig signature credential credentials jwt"
+    )
+    + f"={_VALUE}"
+)
+URL_LOGIN = rf"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@{ANYTHING}"
+"""A URL with a login name, with or without a password."""
+URL_WITH_SECRET = rf"[A-Za-z][A-Za-z0-9+.-]*://{ANYTHING}[?&;#]{_PARAMETER}{ANYTHING}"
+"""A URL with a parameter that holds a secret, such as ?token=… or &X-Amz-Signature=…."""
+_IN_TEXT = (
+    r"://[^\s/@:]{0,256}:(?!\$[({])(?![0-9]+[/?#])[^\s@]{1,256}@",  # a password may have a slash in it
+    rf"{either_case('http')}[Ss]?://[A-Za-z0-9_.~%-]{{16,256}}@",  # a token instead of a login
+    rf"[?&#]{_PARAMETER}",
+    rf"(?:^|[;,\s]){_words('password pwd accountkey sharedaccesskey')}={_VALUE}",
+    r"PRIVATE KEY-----",
+)
+TEXT_WITH_SECRET = f"{ANYTHING}{_any(_IN_TEXT)}{ANYTHING}"
+"""A text that contains a secret in a URL, in a connection string, or as a PEM block."""
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether a text must not be shown: it may hold a password, even in a wrong or incomplete URL."""
+    after_colon = text.partition(":")[2]
+    return "@" in after_colon or bool(re.fullmatch(TEXT_WITH_SECRET, text))
