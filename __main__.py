@@ -23,7 +23,7 @@ from stack.outputs import outputs
 
 # The stack file and the files that it names. A mistake ends the program here, before anything is registered.
 config, folder = pulumi.Config(), Path.cwd()
-settings = inputs.read_settings(config)
+settings = inputs.read_settings(config, folder)
 access, files = inputs.ssh_access(settings, folder), inputs.release_files(settings, folder)
 secrets = inputs.read_secrets(config, settings)
 offers = capacity.offers(settings)

@@ -17,8 +17,8 @@ from k3sgpu.problem import render
 Secrets = Mapping[str, pulumi.Output[str]]
 
 
-def read_settings(config: pulumi.Config) -> s.Settings:
-    """The stack's settings."""
+def read_settings(config: pulumi.Config, folder: Path) -> s.Settings:
+    """The stack's settings. A path of a chart is relative to `folder`."""
     prefix = f"{config.name}:"
     # pulumi.Config cannot list its keys, and a mistyped key must not be ignored.
     everything = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
@@ -29,6 +29,7 @@ def read_settings(config: pulumi.Config) -> s.Settings:
         s.check_config_keys(sorted(everything))
         settings = s.parse(plain, secrets)
         s.check_secrets({key: everything[prefix + key] for key in secrets})
+        s.check_local_chart(settings, folder)
     return settings
 
 

@@ -5,7 +5,7 @@ here; inside the package:
 
 - models/  one module per section of the stack file; sections.py lists them, resolved.py has Settings
 - rules/   what spans several keys; registry.py lists all rules
-- files/   the only I/O: stack file, SSH keys, kubeconfig, releases
+- files/   the only I/O: stack file, SSH keys, kubeconfig, releases, chart
 - config_keys.py  the keys below `config:` and their namespaces
 - parsing.py, pydantic_errors.py, model_paths.py  from keys to Settings or problems
 - schema.py  the JSON Schema for editors
@@ -15,6 +15,7 @@ here; inside the package:
 
 from k3sgpu.problem import Problem, SettingsError, render
 from k3sgpu.settings.config_keys import check_config_keys
+from k3sgpu.settings.files.chart import check_local_chart
 from k3sgpu.settings.files.kubeconfig import resolve_kubeconfig
 from k3sgpu.settings.files.release import ReleaseFiles, resolve_release_files
 from k3sgpu.settings.files.ssh_keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
@@ -55,6 +56,7 @@ __all__ = [
     "Toleration",
     "Workload",
     "check_config_keys",
+    "check_local_chart",
     "check_secrets",
     "is_encrypted",
     "mig_resource",

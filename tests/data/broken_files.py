@@ -380,3 +380,14 @@ RELEASES = {
     ),
 }
 """Refused by `resolve_release_files`."""
+
+CHARTS = {
+    "no such chart": changed(
+        {"gpuOperator/chart": "./nowhere"},
+        "gpuOperator.chart",
+        "where there is nothing",
+        "the folder of a chart",
+        "write chart: gpu-operator",
+    ),
+}
+"""Refused by `check_local_chart`."""

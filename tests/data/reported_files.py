@@ -133,7 +133,7 @@ ACCEPTED = {
 """Why a file is accepted, by file."""
 
 ELSEWHERE = {
-    "chart-missing": "Helm says that the folder of the chart does not exist",
+    "chart-missing": "the program looks for the chart before it registers anything",
     "hostgw": "doctor compares the networks of the machines",
     "verify-latest": "the policy no-latest refuses verify.image",
 }

@@ -28,7 +28,7 @@ def host_key(key_pair: Path) -> str:
 
 @pytest.fixture
 def in_project(tmp_path: Path, key_pair: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory where the stack files' relative paths lead to a key and known hosts."""
+    """A working directory where the stack files' relative paths lead to a key, known hosts and a chart."""
     rehearsal = tmp_path / ".rehearsal"
     rehearsal.mkdir()
     shutil.copy(key_pair, rehearsal / "id_ed25519")
@@ -36,6 +36,9 @@ def in_project(tmp_path: Path, key_pair: Path, monkeypatch: pytest.MonkeyPatch) 
     public = key_pair.with_suffix(".pub").read_text().rsplit(" ", 1)[0]
     hosts = [f"10.77.0.{last} {public}\n" for last in range(2, 255)]
     (rehearsal / "known_hosts").write_text("".join(hosts))
+    chart = tmp_path / "rehearsal" / "simulators" / "chart"
+    chart.mkdir(parents=True)
+    (chart / "Chart.yaml").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -208,8 +208,9 @@ def test_changed_labels_and_taints_are_set_by_the_initial_server(in_project: Pat
         taints=["team=red:NoSchedule", "x:NoExecute"],
     )
     after = g.run(config)
-    changed = ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1", "gpu-operator"]
-    assert changes(before, after) == changed
+    operator = ["gpu-operator", "gpu-sharing-ready"]  # which tolerates the taints
+    commands = ["cluster-agent-gpu-1", "cluster-nodes", "cluster-upkeep-gpu-1"]
+    assert changes(before, after) == [*commands, *operator]
     tolerated = after.of("gpu-operator", "Release").inputs["values"]["daemonsets"]["tolerations"]
     assert [one["key"] for one in tolerated] == ["nvidia.com/gpu", "team", "x"]
     text = script(after, "cluster-upkeep-gpu-1", "update")

@@ -22,7 +22,7 @@ from tools import mocked_program
 
 ROOT = Path(__file__).resolve().parents[3]
 REFUSED_FILES = b.EXISTING | b.UNREADABLE | b.SECRETS
-UNUSABLE_FILES = b.KEYS | b.KUBECONFIGS | b.RELEASES
+UNUSABLE_FILES = b.KEYS | b.KUBECONFIGS | b.RELEASES | b.CHARTS
 ALL = b.REFUSED | REFUSED_FILES | UNUSABLE_FILES | b.PENDING | b.WARNINGS
 
 
@@ -37,6 +37,8 @@ def find_problems(case: str, folder: Path) -> list[s.Problem]:
             s.resolve_kubeconfig(settings, folder)
         if case in b.RELEASES:
             s.resolve_release_files(settings, folder)
+        if case in b.CHARTS:
+            s.check_local_chart(settings, folder)
     except s.SettingsError as error:
         return list(error.problems)
     return list(capacity.fit(settings, capacity.offers(settings)).problems)
@@ -49,7 +51,7 @@ def check(broken: b.Broken, problem: s.Problem) -> None:
     assert broken.remedy in problem.remedy
 
 
-@pytest.mark.parametrize("case", REFUSED_FILES | b.KEYS | b.KUBECONFIGS | b.PENDING)
+@pytest.mark.parametrize("case", REFUSED_FILES | b.KEYS | b.KUBECONFIGS | b.CHARTS | b.PENDING)
 def test_broken_file_gets_its_one_error(case: str, tmp_path: Path) -> None:
     (problem,) = find_problems(case, tmp_path)
     check(ALL[case], problem)
