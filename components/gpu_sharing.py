@@ -17,13 +17,16 @@ from pulumi_command import local
 from components.gpu_profiles import FORCE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
-from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState, expected_state_json
+from k3sgpu.handoff.expected_state import (
+    EXPECTED_STATE_VARIABLE,
+    OFFER_SOURCES_VARIABLE,
+    ExpectedState,
+    expected_state_json,
+)
 from k3sgpu.wellknown import CONFIG_MAP
 
 CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
-OFFER_SOURCES_VARIABLE = "K3SGPU_OFFER_SOURCES"
-"""What the offers of nodes come from, beside the expected state. Another text runs a Command again."""
 
 
 class GpuNodeArgs(TypedDict):

@@ -7,9 +7,9 @@ from typing import TypedDict
 import pulumi
 from pulumi_command import local
 
-from components.gpu_sharing import OFFER_SOURCES_VARIABLE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.handoff.expected_state import OFFER_SOURCES_VARIABLE
 from k3sgpu.handoff.jobs import VERIFY_VARIABLE, NodeToVerify, VerifyPlan
 
 

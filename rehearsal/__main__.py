@@ -10,6 +10,7 @@ from pathlib import Path
 
 from k3sgpu.cluster.kubeconfig.entries import KubeconfigError, remove_stack
 from k3sgpu.cluster.kubeconfig.file import kubeconfig_path
+from k3sgpu.report import as_text
 from k3sgpu.settings import SettingsError
 from rehearsal.lab import machine_records, machines, processes
 from rehearsal.lab.engine import ROOT, EngineFailed
@@ -52,7 +53,10 @@ def main() -> int:
 
 
 def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) -> int:
-    """Starts the machines, runs the program and prints what the cluster shows."""
+    """Starts the machines, runs the program and prints what the cluster shows.
+
+    Raises RehearsalError when that is not what the stack file promises.
+    """
     began = time.monotonic()
     tools = toolbox.prepare(progress)
     booted = stack.start_machines(tools, progress)
@@ -63,6 +67,11 @@ def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) ->
     if trace:
         print(f"{trace.render(booted)}\n")
     print(f"stack {stack.name} after {duration(time.monotonic() - began)}: {describe_counts(counts)}\n")
+    report = stack.compare_cluster()
+    if report and report.errors:
+        raise RehearsalError(
+            f"{as_text(report)}\n\nstack {stack.name}: the cluster does not have what it promises"
+        )
     print(next_steps(stack))
     return 0
 

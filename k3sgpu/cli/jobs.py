@@ -45,10 +45,11 @@ def verify(options: argparse.Namespace) -> int:
     """Verifies nodes. Returns the exit status: 1 if a node has failed and verification is strict."""
     from k3sgpu.cluster import jobs, verify_cache
     from k3sgpu.cluster.client import parse_kubeconfig
+    from k3sgpu.handoff.expected_state import OFFER_SOURCES_VARIABLE
     from k3sgpu.handoff.jobs import VERIFY_VARIABLE, parse_verify_plan
 
     plan = parse_verify_plan(read_json_variable(VERIFY_VARIABLE))
-    digests = verify_cache.node_digests(plan, os.environ.get("K3SGPU_OFFER_SOURCES", ""))
+    digests = verify_cache.node_digests(plan, os.environ.get(OFFER_SOURCES_VARIABLE, ""))
     known = verify_cache.read_cache(os.environ.get("PULUMI_COMMAND_STDOUT", ""))
     verdicts = {node: jobs.PASSED for node, digest in digests.items() if known.get(node) == digest}
     if verdicts:

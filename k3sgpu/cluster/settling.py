@@ -22,6 +22,8 @@ from k3sgpu.handoff.expected_state import ExpectedState
 
 Time = datetime | None
 
+_PLUGIN = DAEMON_SETS[0]
+
 
 @dataclass
 class Settling:
@@ -37,7 +39,8 @@ class Settling:
 
     def _operator(self, snapshot: Snapshot) -> Iterator[UnmetExpectation]:
         acts, leads = timeouts.OPERATOR_ACTS_SECONDS, timeouts.OPERATOR_LEADS_SECONDS
-        rolled = _latest([spec_changed(one) for one in snapshot.daemon_sets.values()])
+        # The plugin's alone: Helm changes other DaemonSets, and the operator some before this one.
+        rolled = spec_changed(snapshot.daemon_sets.get(_PLUGIN, {}))
         policy = _latest([spec_changed(one) for one in active_policies(snapshot)])
         if not self._is_over(POLICY, policy, rolled, acts):
             yield UnmetExpectation(
@@ -48,15 +51,14 @@ class Settling:
             yield UnmetExpectation(POLICY, "operator", "a new pod", f"{leads} s for it to take the lead")
 
     def _plugins(self, expected: ExpectedState, snapshot: Snapshot) -> Iterator[UnmetExpectation]:
-        plugin = DAEMON_SETS[0]
         for name in (node["name"] for node in expected["nodes"] if any(node["resources"].values())):
-            pods = [pod for pod in pods_on_node(snapshot.pods, name) if is_owned_by(pod, plugin)]
+            pods = [pod for pod in pods_on_node(snapshot.pods, name) if is_owned_by(pod, _PLUGIN)]
             started = _latest([_ready_since(pod) for pod in pods])
             reported = status_changed(snapshot.nodes.get(name, {}))
             if not self._is_over(name, started, reported, timeouts.NODE_REPORT_SECONDS):
                 yield UnmetExpectation(
                     name,
-                    f"DaemonSet {plugin}",
+                    f"DaemonSet {_PLUGIN}",
                     "its pod has just become Ready",
                     f"a report of the kubelet since then, or {timeouts.NODE_REPORT_SECONDS} s",
                 )

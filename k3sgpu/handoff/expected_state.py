@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 EXPECTED_STATE_VARIABLE = "K3SGPU_EXPECTED_STATE"
 """The environment variable through which a process receives the expected state as JSON."""
+OFFER_SOURCES_VARIABLE = "K3SGPU_OFFER_SOURCES"
+"""The environment variable that says what the offers of nodes come from, beside the expected state.
+
+No process reads more from it than whether it has changed: another text runs gate and verification again.
+"""
 
 
 class ExpectedNode(TypedDict):

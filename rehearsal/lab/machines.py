@@ -78,17 +78,15 @@ def up(
         identity.update_known_hosts(
             state_dir, {item.address: identity.host_key(item.root) for item in found.values()}
         )
+
+    def wait(item: RunningMachine) -> None:
+        if item in were_running:
+            note_without_ssh(item, progress)
+        else:
+            ssh.wait_for_ssh(item, ssh_seconds)
+
     with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
-        list(
-            pool.map(
-                lambda item: (
-                    note_without_ssh(item, progress)
-                    if item in were_running
-                    else ssh.wait_for_ssh(item, ssh_seconds)
-                ),
-                found.values(),
-            )
-        )
+        list(pool.map(wait, found.values()))
     return found
 
 

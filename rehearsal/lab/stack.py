@@ -7,6 +7,10 @@ from typing import Any
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
+from k3sgpu.cluster.client import parse_kubeconfig
+from k3sgpu.cluster.readiness import wait_until_ready
+from k3sgpu.handoff.expected_state import build_expected_state
+from k3sgpu.report import Report
 from rehearsal.lab import cluster_summary, engine, machine_records, machines, providers
 from rehearsal.lab.engine import EventListener
 from rehearsal.lab.gpus import Gpus, complete_driver_version
@@ -15,6 +19,7 @@ from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 
 STATE = engine.ROOT / ".rehearsal"
+COMPARE_SECONDS = 30  # a node may have been restarted a moment ago
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,18 @@ class RehearsedStack:
                 link.unlink()
         if self.folder.exists():
             toolbox.cache.remove_tree(self.folder)
+
+    def compare_cluster(self) -> Report | None:
+        """Compares the cluster with what the stack file promises; None without an operator.
+
+        An `up` that changes nothing does not look at the cluster.
+        """
+        settings = self.settings()
+        if not settings.gpu_operator.enabled:
+            return None
+        expected = build_expected_state(settings, capacity.offers(settings))
+        config = parse_kubeconfig(self.kubeconfig.read_text(), str(self.kubeconfig))
+        return wait_until_ready({**expected, "timeoutSeconds": COMPARE_SECONDS}, config, lambda _: None)
 
     def describe_cluster(self, tools: toolbox.Tools) -> str:
         """The cluster as text: nodes, slices, workloads and the slice map."""

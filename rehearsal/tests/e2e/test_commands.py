@@ -7,13 +7,14 @@ import pytest
 
 from rehearsal import __main__ as command
 from rehearsal.lab import machines
-from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.trace import Trace
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 
 HOST = "box-1"
 RESOURCES = 23
+GPU = "nvidia.com/gpu"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,15 @@ def test_preview_up_up_doctor_down(cluster: StackFixture, capfd: pytest.CaptureF
 
     assert command.up(cluster.stack, Progress()) == 0
     assert f"{RESOURCES} unchanged" in capfd.readouterr().out
+
+    lost = "nvidia.com/gpu.deploy.operands"
+    cluster.kubectl("label", "node", HOST, f"{lost}=false", "--overwrite")
+    wait_until("the slices to go", lambda: cluster.get("node", HOST)["status"]["allocatable"].get(GPU) != "6")
+    with pytest.raises(RehearsalError, match=rf"(?s){GPU}\n +found: +0.*does not have what it promises"):
+        command.up(cluster.stack, Progress())
+    cluster.kubectl("label", "node", HOST, f"{lost}-")
+    assert command.up(cluster.stack, Progress()) == 0
+    capfd.readouterr()
 
     assert command.doctor(cluster.stack, Progress()) == 0
     said = capfd.readouterr().out

@@ -31,7 +31,8 @@ def seen(
         {"manager": "gpu-operator", "subresource": "status", "time": at(0)},
     ]
     for daemon_set in state["daemonsets"]:
-        daemon_set["metadata"]["managedFields"] = [{"manager": "gpu-operator", "time": at(rolled)}]
+        changed = rolled if daemon_set["metadata"]["name"] == PLUGIN else 0
+        daemon_set["metadata"]["managedFields"] = [{"manager": "gpu-operator", "time": at(changed)}]
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": at(operator)}
     state["pods"].append({**OPERATOR, "spec": {}, "status": {"phase": "Running", "conditions": [ready]}})
     for pod in state["pods"]:
