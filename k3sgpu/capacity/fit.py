@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from k3sgpu.capacity.fit_problems import fit_problems
+from k3sgpu.capacity.fit_problems import fit_problems, too_many_pods, undecided_pods
+from k3sgpu.capacity.kubelet_limits import limits_decide, pack_all_pods
 from k3sgpu.capacity.memory import MemoryLoad, memory_loads
 from k3sgpu.capacity.memory_problems import memory_problems
 from k3sgpu.capacity.node_filters import Demand, pending_message
@@ -11,9 +12,10 @@ from k3sgpu.capacity.node_losses import NodeLoss, node_losses
 from k3sgpu.capacity.node_usage import NodeUsage
 from k3sgpu.capacity.offers import NodeOffer
 from k3sgpu.capacity.packing.pack import Verdict
+from k3sgpu.capacity.pod_limits import floating_pods
 from k3sgpu.capacity.reservations import excess_reservations, reserved_resources
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode, schedulable_nodes
-from k3sgpu.capacity.scheduling import Outcome, schedule_all, summarize
+from k3sgpu.capacity.scheduling import FitSummary, Outcome, schedule_all, summarize
 from k3sgpu.settings import Problem, Settings, Workload
 
 OUTSIDE_THE_STACK = "outside the stack"
@@ -102,6 +104,10 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
     summary = summarize(outcomes)
     found = [*excess_reservations(settings, offered)]
     found += [problem for outcome in outcomes for problem in fit_problems(offered, nodes, outcome)]
+    summary, limits = _with_kubelet_limits(
+        nodes, demands, summary, floating_pods(settings) if usage is None else 0
+    )
+    found += limits
     loads = memory_loads(offered, nodes, demands)
     return Fit(
         offers=offered,
@@ -120,6 +126,20 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
         node_losses=node_losses(nodes, demands),
         memory_loads=loads,
     )
+
+
+def _with_kubelet_limits(
+    nodes: Sequence[SchedulableNode], demands: Sequence[Demand], summary: FitSummary, others: int
+) -> tuple[FitSummary, list[Problem]]:
+    """The summary and its problems if the kubelets' limits matter more than the resources do."""
+    packing = pack_all_pods(nodes, demands, others)
+    most = max(summary.max_pending, packing.max_pending)
+    if packing.min_pending > summary.min_pending:
+        problem = too_many_pods(nodes, demands, packing)
+        return FitSummary("no order", packing.min_pending, most), [problem]
+    if summary.verdict in ("any order", "some orders") and limits_decide(nodes, demands):
+        return FitSummary("not decided", summary.min_pending, most), [undecided_pods()]
+    return summary, []
 
 
 def demand_of(name: str, workload: Workload) -> Demand:

@@ -1,12 +1,14 @@
 """Problems of the fit: which pods stay Pending, why, and the remedies."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from k3sgpu.capacity.node_filters import Demand, may_run_on, pending_message
 from k3sgpu.capacity.offers import NodeOffer
+from k3sgpu.capacity.packing.pack import Packing
 from k3sgpu.capacity.remedies import remedies_for
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode
-from k3sgpu.capacity.scheduling import Outcome, schedule
+from k3sgpu.capacity.scheduling import Outcome, all_fit, schedule
 from k3sgpu.capacity.taints import untolerated
 from k3sgpu.capacity.wording import count_noun, pending_phrase
 from k3sgpu.settings import Problem
@@ -45,7 +47,12 @@ def _not_enough_room(
     offered = sum(offer.resources.get(outcome.resource, 0) for offer in offers)
     free = sum(node.free.get(outcome.resource, 0) for node in nodes)
     left = f"{free}" if free >= offered else f"{offered}, of which others leave {free}"
-    apart = "" if wanted > free else ", but not on nodes that these pods may use, or not enough on one node"
+    if wanted > free:
+        apart = ""
+    elif all_fit([replace(node, free_pods=None) for node in nodes], outcome.demands, outcome.resource):
+        apart = f",\nbut {_kubelets_take(nodes, outcome)}"
+    else:
+        apart = ", but not on nodes that these pods may use, or not enough on one node"
     remedies = remedies_for(offers, nodes, outcome) or [
         "change several of replicas, gpus, hosts: no single one is enough"
     ]
@@ -55,6 +62,42 @@ def _not_enough_room(
         + pending_message(first, nodes),
         expected=f"room for all: they ask for {wanted} {outcome.resource}, the nodes offer {left}{apart}",
         remedy="one of these:\n" + "\n".join(f"- {remedy}" for remedy in remedies),
+    )
+
+
+def _kubelets_take(nodes: Sequence[SchedulableNode], outcome: Outcome) -> str:
+    """What limits the pods, where the resource does not."""
+    usable = [
+        node
+        for node in nodes
+        if node.free.get(outcome.resource) and any(may_run_on(one, node) for one in outcome.demands)
+    ]
+    listed = sorted({node.free_pods for node in usable if node.free_pods is not None})
+    each = " or ".join(map(str, listed[:3])) if len(listed) <= 3 else f"{listed[0]} to {listed[-1]}"
+    return f"the kubelet of a node takes {each} pods besides those of k3s and the operator (max-pods)"
+
+
+def too_many_pods(nodes: Sequence[SchedulableNode], demands: Sequence[Demand], packing: Packing) -> Problem:
+    """An error: there are slices enough, but the kubelets do not take so many pods."""
+    pods = sum(one.pods for one in demands)
+    slots = sum(node.free_pods for node in nodes if node.free_pods is not None and any(node.free.values()))
+    return Problem(
+        where="workloads",
+        found=f"{count_noun(pods, 'pod')}: no kubelet takes {packing.min_pending} of them (Too many pods)",
+        expected=f"no more pods than the kubelets of nodes with cards take, {slots} besides those of k3s\n"
+        "and the operator (max-pods, 110 by default)",
+        remedy="write fewer pods, add hosts, or raise kubeletArgs: {max-pods: ...} in the pool",
+    )
+
+
+def undecided_pods() -> Problem:
+    """A warning: pods of different requests may use up what a kubelet takes."""
+    return Problem(
+        "workloads",
+        "so many pods that a kubelet's limit (max-pods) may be reached before its slices are used up",
+        "room for all pods, in any order",
+        "leave more room, or raise kubeletArgs: {max-pods: ...} in the pool",
+        "warning",
     )
 
 

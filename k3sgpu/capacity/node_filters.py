@@ -81,9 +81,20 @@ def pending_message(demand: Demand, nodes: Sequence[SchedulableNode]) -> str:
     sorted as texts. The message does not depend on where other pods run: each node that passes the filters
     has too little left, or the pod would not be Pending.
     """
-    reasons = Counter(_filter_failure(demand, node) or f"Insufficient {demand.resource}" for node in nodes)
+    reasons = Counter(reason for node in nodes for reason in _reasons(demand, node))
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     return f"0/{len(nodes)} nodes are available: {listed}."
+
+
+def _reasons(demand: Demand, node: SchedulableNode) -> list[str]:
+    """Why the pods that are left do not fit on the node, once it has as many of them as it takes."""
+    if failure := _filter_failure(demand, node):
+        return [failure]
+    fitting = node.free.get(demand.resource, 0) // demand.request
+    full = node.free_pods is not None and node.free_pods <= fitting
+    used_up = node.free_pods is None or fitting <= node.free_pods
+    insufficient = f"Insufficient {demand.resource}"
+    return [*(["Too many pods"] if full else []), *([insufficient] if used_up else [])]
 
 
 def _filter_failure(demand: Demand, node: SchedulableNode) -> str | None:

@@ -28,7 +28,7 @@ def node_losses(nodes: Sequence[SchedulableNode], demands: Sequence[Demand]) -> 
         usable_by = frozenset(index for index, one in enumerate(wanted) if may_run_on(one, node))
         free = frozenset((name, count) for name, count in node.free.items() if count)
         if free and usable_by:
-            kinds[free, usable_by].append(node.name)
+            kinds[free, node.free_pods, usable_by].append(node.name)
     most_frequent = sorted(kinds.values(), key=len, reverse=True)[:MAX_NODE_KINDS]
     return tuple(NodeLoss(tuple(names), _without(names[0], nodes, demands)) for names in most_frequent)
 

@@ -11,13 +11,19 @@ from k3sgpu.settings import Settings, Taint
 
 @dataclass(frozen=True)
 class NodeUsage:
-    """A node of a running cluster; `used` is what pods outside the stack request there, by resource."""
+    """A node of a running cluster; `used` is what pods outside the stack request there, by resource.
+
+    `max_pods` is how many pods the node takes, None if it does not say; `pods` is how many outside the stack
+    it has.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: frozenset[Taint] = frozenset()
     unschedulable: bool = False
     allocatable: Mapping[str, int] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
+    max_pods: int | None = None
+    pods: int = 0
 
 
 def node_usage(
@@ -25,25 +31,31 @@ def node_usage(
 ) -> dict[str, NodeUsage]:
     """The usage of each node, by name, from the API's Nodes and Pods. Only extended resources count."""
     used: dict[str, Counter[str]] = {}
+    numbers: Counter[str] = Counter()
     for pod in pods:
         node = pod.get("spec", {}).get("nodeName")
         finished = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
         if node and not finished and not _belongs_to_stack(settings, pod):
             used.setdefault(node, Counter()).update(_requested(pod))
+            numbers[node] += 1
     named = {node["metadata"]["name"]: node for node in nodes}
-    return {name: _usage(node, used.get(name, Counter())) for name, node in named.items()}
+    return {name: _usage(node, used.get(name, Counter()), numbers[name]) for name, node in named.items()}
 
 
-def _usage(node: Mapping[str, Any], used: Mapping[str, int]) -> NodeUsage:
+def _usage(node: Mapping[str, Any], used: Mapping[str, int], pods: int) -> NodeUsage:
     spec = node.get("spec", {})
+    allocatable = node.get("status", {}).get("allocatable") or {}
+    limit = _whole_number(allocatable.get("pods"))
     return NodeUsage(
         labels=node["metadata"].get("labels") or {},
         taints=frozenset(
             Taint(taint["key"], taint.get("value", ""), taint["effect"]) for taint in spec.get("taints") or []
         ),
         unschedulable=bool(spec.get("unschedulable")),
-        allocatable=_extended_resources(node.get("status", {}).get("allocatable") or {}),
+        allocatable=_extended_resources(allocatable),
         used=dict(used),
+        max_pods=limit,
+        pods=pods,
     )
 
 
@@ -81,11 +93,13 @@ def _requests(container: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _extended_resources(quantities: Mapping[str, Any]) -> dict[str, int]:
-    """The resources with a domain in their name. They are whole numbers; the API may write 2000 as 2k."""
+    """The resources with a domain in their name."""
+    found = {name: _whole_number(text) for name, text in quantities.items() if "/" in name}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _whole_number(quantity: object) -> int | None:
+    """A quantity that is a whole number; the API may write 2000 as 2k."""
     factors = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-    found = {}
-    for name, text in quantities.items():
-        number = re.fullmatch(r"(\d+)([kMG]?)", str(text))
-        if "/" in name and number:
-            found[name] = int(number[1]) * factors[number[2]]
-    return found
+    number = re.fullmatch(r"([0-9]{1,18})([kMG]?)", str(quantity))
+    return int(number[1]) * factors[number[2]] if number else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from k3sgpu.capacity.device_plugin import config_keys
+from k3sgpu.capacity.pod_limits import max_pods, system_pods
 from k3sgpu.settings import NO_SHARING, Gpu, Node, Profile, Settings, mig_resource, partition_memory_mib
 from k3sgpu.wellknown import (
     ACCELERATOR_LABEL,
@@ -66,7 +67,8 @@ class NodeOffer:
     `reserved` and the use of other pods are subtracted later, in schedulable_nodes.py.
     `cards` are physical cards of `memory_mib` MiB each; `resource_offers` is what they are offered as;
     `strategy` says how the shared ones are shared. `labels` are those that the program sets, and the
-    kubelet's host name.
+    kubelet's host name. `max_pods` is the kubelet's limit, None where it is not known; `system_pods` of them
+    belong to k3s and to the operator.
     """
 
     name: str
@@ -80,6 +82,8 @@ class NodeOffer:
     strategy: SharingStrategy = "time-slicing"
     maintenance: bool = False
     resource_offers: tuple[ResourceOffer, ...] = ()
+    max_pods: int | None = None
+    system_pods: int = 0
 
     @property
     def resources(self) -> dict[str, int]:
@@ -150,12 +154,19 @@ def offers(settings: Settings) -> tuple[NodeOffer, ...]:
 
 
 def _node_offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> NodeOffer:
-    if not node.gpu or not settings.gpu_operator.enabled:
-        return NodeOffer(node.name, node.pool, {HOSTNAME_LABEL: node.name}, maintenance=node.maintenance)
-    gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
-    return NodeOffer(
+    bare = NodeOffer(
         name=node.name,
         pool=node.pool,
+        labels={HOSTNAME_LABEL: node.name},
+        maintenance=node.maintenance,
+        max_pods=max_pods(settings, node),
+        system_pods=system_pods(settings, node),
+    )
+    if not node.gpu or not settings.gpu_operator.enabled:
+        return bare
+    gpu, profile = node.gpu, settings.sharing.profiles[node.gpu.profile]
+    return replace(
+        bare,
         labels={
             HOSTNAME_LABEL: node.name,
             ACCELERATOR_LABEL: gpu.product,
@@ -168,7 +179,6 @@ def _node_offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> Node
         profile=gpu.profile,
         mig_strategy=profile.mig_strategy,
         strategy="mps" if profile.mps else "time-slicing",
-        maintenance=node.maintenance,
         resource_offers=tuple(
             _resource_offer(resource, number, gpu, profile)
             for resource, number in profile.devices(gpu.mig).items()

@@ -27,6 +27,7 @@ def remedies_for(
         *_more_slices(offers, useful, nodes, outcome),
         *_fewer_pods(nodes, outcome),
         *_smaller_requests(useful, nodes, outcome),
+        *_more_pods(useful, nodes, outcome),
         *_more_hosts(useful, nodes, outcome),
     ]
 
@@ -80,6 +81,16 @@ def _smaller_requests(
             )
             change = f"gpus: {demand.request - less} instead of {demand.request}"
             yield f"workloads.{demand.workload}: {change} ({cost})"
+
+
+def _more_pods(
+    useful: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], outcome: Outcome
+) -> Iterator[str]:
+    for pool in sorted({offer.pool for offer in useful})[:MAX_LISTED]:
+        limits = {offer.max_pods for offer in useful if offer.pool == pool and offer.max_pods}
+        now = max(limits, default=0)
+        if now and (more := search.pods_to_admit(pool, now, useful, nodes, outcome)):
+            yield f"pools.{pool}.kubeletArgs: {{max-pods: {now + more}}} instead of {now}"
 
 
 def _more_hosts(

@@ -14,6 +14,10 @@ MAX_SEARCHED = 4096
 """Larger numbers of slices of a card, or of hosts, are no remedy."""
 
 
+MAX_PODS = 250
+"""A larger limit of the kubelet needs more than the 254 addresses that Kubernetes gives a node."""
+
+
 def pending_demands(outcome: Outcome) -> list[Demand]:
     """The workloads with Pending pods."""
     pending = outcome.pending
@@ -51,6 +55,24 @@ def replicas_needed(
     requested = sum(demand.pods * demand.request for demand in outcome.demands)
     clients = [mps_clients(offer.product or "") for offer in changed.values() if offer.strategy == "mps"]
     return smallest(now + 1, min([MAX_SEARCHED, now + requested, *clients]), enough)
+
+
+def pods_to_admit(
+    pool: str, now: int, useful: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], outcome: Outcome
+) -> int | None:
+    """By how much the kubelets' limit in this pool must be larger; None if no number is enough."""
+    names = {offer.name for offer in useful if offer.pool == pool}
+
+    def enough(more: int) -> bool:
+        changed = [
+            replace(node, free_pods=node.free_pods + more)
+            if node.name in names and node.free_pods is not None
+            else node
+            for node in nodes
+        ]
+        return all_fit(changed, outcome.demands, outcome.resource)
+
+    return smallest(1, MAX_PODS - now, enough)
 
 
 def _with_replicas(node: SchedulableNode, offer: NodeOffer, resource: str, replicas: int) -> SchedulableNode:

@@ -45,8 +45,8 @@ class FitSummary:
 def schedule(nodes: Sequence[SchedulableNode], demands: Iterable[Demand], resource: str) -> Outcome:
     """Place the demands for one resource on what the nodes have free of it."""
     selected = tuple(demand for demand in demands if demand.resource == resource)
-    groups = _groups(nodes, selected)
-    packing = pack(groups, _room(nodes, resource))
+    groups = pod_groups(nodes, selected)
+    packing = pack(groups, _room(nodes, resource, groups))
     unknown = {one.workload: unknown_selector_keys(one, nodes) for one in selected if one.pods}
     return Outcome(
         resource=resource,
@@ -81,14 +81,37 @@ def _worst(verdicts: Collection[Verdict]) -> Verdict:
 def all_fit(nodes: Sequence[SchedulableNode], demands: Iterable[Demand], resource: str) -> bool:
     """Whether a placement of all demands for the resource exists, as far as labels are known."""
     selected = [demand for demand in demands if demand.resource == resource]
-    return has_placement(_groups(nodes, selected), _room(nodes, resource))
+    groups = pod_groups(nodes, selected)
+    return has_placement(groups, _room(nodes, resource, groups))
 
 
-def _room(nodes: Sequence[SchedulableNode], resource: str) -> dict[str, int]:
-    return {node.name: node.free.get(resource, 0) for node in nodes}
+def _room(nodes: Sequence[SchedulableNode], resource: str, groups: Sequence[PodGroup]) -> dict[str, int]:
+    """What pods can use of each node: no more than the largest of them use if the kubelet's limit is reached.
+
+    Exact where all pods on a node request the same; else kubelet_limits.py finds what is missing.
+    """
+    largest = _largest_requests(groups)
+    return {
+        node.name: node.free.get(resource, 0)
+        if node.free_pods is None
+        else min(node.free.get(resource, 0), node.free_pods * largest.get(node.name, 0))
+        for node in nodes
+    }
 
 
-def _groups(nodes: Sequence[SchedulableNode], demands: Iterable[Demand]) -> list[PodGroup]:
+def _largest_requests(groups: Sequence[PodGroup]) -> dict[str, int]:
+    """By node, the largest request of the pods that may run there."""
+    largest: dict[str, int] = {}
+    by_candidates: dict[frozenset[str], int] = {}
+    for group in groups:
+        by_candidates[group.candidates] = max(by_candidates.get(group.candidates, 0), group.request)
+    for candidates, request in by_candidates.items():
+        for node in candidates:
+            largest[node] = max(largest.get(node, 0), request)
+    return largest
+
+
+def pod_groups(nodes: Sequence[SchedulableNode], demands: Iterable[Demand]) -> list[PodGroup]:
     """A group for each demand. Demands with equal selectors and tolerations share one filter run."""
     candidates: dict[object, frozenset[str]] = {}
     groups: list[PodGroup] = []

@@ -106,6 +106,35 @@ PENDING = {
         "ask for 8 nvidia.com/gpu, the nodes offer 6",
         "replicas: 8 instead of 6",
     ),
+    "more pods than a kubelet takes": changed(
+        {"pools/rtx/gpu/count": 8, f"{RESOURCES}/0/replicas": 20, "workloads/w": {"replicas": 120}},
+        "workloads.w",
+        "1 Insufficient nvidia.com/gpu, 1 Too many pods",
+        "the kubelet of a node takes 104 pods besides those of k3s and the operator",
+        "pools.rtx.kubeletArgs: {max-pods: 126} instead of 110",
+    ),
+    "more pods of two resources than a kubelet takes": changed(
+        {
+            "pools/rtx/gpu/mig": {"3g.71gb": 1, "1g.18gb": 3},
+            "sharing/profiles/six": {
+                "migStrategy": "mixed",
+                "timeSlicing": {
+                    "resources": [
+                        {"name": "mig-3g.71gb", "replicas": 90},
+                        {"name": "mig-1g.18gb", "replicas": 30},
+                    ]
+                },
+            },
+            "workloads": {
+                "large": {"replicas": 80, "resource": "nvidia.com/mig-3g.71gb"},
+                "small": {"replicas": 80, "resource": "nvidia.com/mig-1g.18gb"},
+            },
+        },
+        "workloads",
+        "160 pods: no kubelet takes 56 of them",
+        "104 besides those of k3s",
+        "kubeletArgs: {max-pods: ...}",
+    ),
     "more reserved than there is": changed(
         {"pools/rtx/reserved": {"nvidia.com/gpu": 7}, "workloads": {}},
         "pools.rtx.reserved.nvidia.com/gpu",
@@ -160,6 +189,18 @@ WARNINGS = {
         "30000 MiB on one card of gpu-1",
         "at most 23961: MPS",
         "write memoryMiB: 23961",
+    ),
+    "pods that may fill a kubelet before its slices": changed(
+        {
+            "pools/rtx/gpu/count": 8,
+            f"{RESOURCES}/0/replicas": 30,
+            "pools/rtx/hosts/gpu-2": "10.0.0.22",
+            "workloads": {"one": {"replicas": 110}, "three": {"replicas": 70, "gpus": 3}},
+        },
+        "workloads",
+        "a kubelet's limit (max-pods) may be reached",
+        "in any order",
+        "leave more room",
     ),
     "a label of somebody else's": changed(
         {"workloads/w/nodeSelector": {"rack": "7"}},

@@ -156,7 +156,6 @@ NOT_YET = {
     "label-nvidia4",
     "protect-kernel",
     "reg-certonly",
-    "replicas-120",
     "vpn-auth",
 }
 """Files that do not yet get what the tables say."""

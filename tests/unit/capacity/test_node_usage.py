@@ -55,6 +55,20 @@ def test_nodes_outside_the_stack_are_counted() -> None:
     assert pod.message == "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 
+def test_pods_of_a_node_count_against_its_limit() -> None:
+    parsed = s.parse(with_({"workloads/w": {"replicas": 5}}))
+    node = {
+        "metadata": {"name": "gpu-1"},
+        "status": {"allocatable": {"nvidia.com/gpu": "6", "pods": "20"}},
+    }
+    pods = [pod_on_gpu_1(f"other{n}-5d9c", 0) for n in range(16)]
+    usage = capacity.node_usage(parsed, [node], pods)
+    fit = capacity.fit(parsed, capacity.offers(parsed), usage)
+    assert [pod.message for pod in fit.pending] == [
+        "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 Too many pods."
+    ]
+
+
 def test_pods_of_stack_jobs_belong_to_the_stack() -> None:
     pod = pod_on_gpu_1("w", 5)
     pod["metadata"]["ownerReferences"][0]["kind"] = "Job"
