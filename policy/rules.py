@@ -5,6 +5,7 @@ They judge any Pulumi program; this project's own passes all of them.
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,11 +87,16 @@ def pinned_versions(planned: Planned) -> Iterator[str]:
 
 
 def no_latest(planned: Planned) -> Iterator[str]:
-    if not planned.type.startswith("kubernetes:"):
+    if planned.type.startswith("kubernetes:"):
+        texts = _texts(planned.props)
+    elif planned.type.startswith("command:"):
+        texts = _json_texts(planned.props.get("environment"))
+    else:
         return
-    for place, key, value in _texts(planned.props):
+    for place, key, value in texts:
         image = value.partition("@")[0].rpartition("/")[2]
-        untagged = key == "image" and ":" not in image and "@" not in value and "ontainers[" in place
+        in_pod = "ontainers[" in place or place.startswith("environment.")
+        untagged = key == "image" and ":" not in image and "@" not in value and in_pod
         if value == "latest" or image.endswith(":latest") or untagged:
             yield f"{place} is {value!r}; write a version's tag or a digest"
 
@@ -133,6 +139,16 @@ def _decoded(line: str) -> str:
         return base64.b64decode(named[1], validate=True).decode() if named else ""
     except (binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def _json_texts(environment: Any) -> Iterator[tuple[str, str, str]]:
+    """Every text in the JSON that a Command's environment holds, such as the image of its Jobs."""
+    for name, text in environment.items() if isinstance(environment, Mapping) else ():
+        try:
+            value = json.loads(text)
+        except (TypeError, ValueError):
+            continue
+        yield from _texts(value, f"environment.{name}")
 
 
 def _texts(value: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str, str]]:

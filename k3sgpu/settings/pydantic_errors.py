@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,6 +47,10 @@ FOREIGN = {
     "token": "remove it: the program generates the cluster's tokens and keeps them as secrets",
 }
 """Keys of NVIDIA's, Kubernetes' and k3s's own files that a stack file does not have, and what to write."""
+
+
+NOT_WAIVABLE = ("owner", "privileges", "connection", "host-key", "login", "facts")
+"""Checks of doctor that no stack file waives (k3sgpu/doctor/registry.py)."""
 
 
 def translate(root: type[BaseModel], error: ValidationError, raw: Mapping[str, Any]) -> list[Problem]:
@@ -100,6 +105,8 @@ def unknown_key(root: type[BaseModel], loc: Loc, known: Iterable[str]) -> Proble
 
 def _remedy_for_unknown(root: type[BaseModel], loc: Loc, known: list[str]) -> str:
     key, parent = dotted(loc[-1:]), loc[:-1]
+    if not parent and f"{key}s" in known:
+        return f"write {key}s instead of {key}"
     if place := next(places_for(root, key, parent), None):
         return f"move it: the key belongs at {dotted(place)}"
     if key in FOREIGN:
@@ -146,6 +153,13 @@ def _example(field: FieldInfo | None) -> str:
 
 
 def _not_one_of(loc: Loc, detail: ErrorDetails, choices: str) -> Problem:
+    if detail["input"] in NOT_WAIVABLE and loc[-2:-1] == ("waive",):
+        return Problem(
+            dotted(loc),
+            f"{show(detail['input'])}, a check that is never skipped",
+            f"one of {choices}",
+            "remove it, and mend what the check reports",
+        )
     like = nearest(str(detail["input"]), choices.split(", "))
     remedy = f"write {like}" if like else f"write one of {choices}"
     return Problem(dotted(loc), show(detail["input"]), f"one of {choices}", remedy)
@@ -154,8 +168,10 @@ def _not_one_of(loc: Loc, detail: ErrorDetails, choices: str) -> Problem:
 def _fix_quotes(key: int | str, value: Any, kind: str, field: FieldInfo | None) -> str | None:
     """The remedy where only the quotes of the value are wrong; else None."""
     lead = "" if isinstance(key, int) else f"{key}: "
-    if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
-        return f"remove the quotes: {lead}{value.strip()}"
+    if kind == "int_type" and isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value):
+        number = str(int(value))
+        what = "the quotes" if number == value.strip() else "quotes and leading zeros"
+        return f"remove {what}: {lead}{number}"
     if kind == "bool_type" and str(value).lower() in ("true", "false"):
         return f"remove the quotes: {lead}{str(value).lower()}"
     an_entry = field is not None and field.alias != key

@@ -110,6 +110,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "gpuOperator/values": {"cdi": {"default": True}, "operator": {"initContainer": {"image": "cuda"}}},
     },
     "no runtimes without a GPU": {"k3s/disable": ["runtimes"], "pools/rtx/gpu": REMOVE},
+    "labels that are meant for users": {
+        "pools/rtx/labels": {
+            "nvidia.com/gpu-driver-upgrade.skip": "true",
+            "topology.kubernetes.io/zone": "a",
+            "node-role.kubernetes.io/worker": "",
+        }
+    },
+    "an external address of its own": {
+        "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "externalIp": "10.0.0.21"}
+    },
     "no pods at all": {"workloads/w/replicas": 0},
     "the profile none": {"pools/rtx/gpu/profile": "none", "sharing": REMOVE},
 }

@@ -355,6 +355,14 @@ KEYS = {
 
 NODES = "{rtx: {nodes: [gpu-1]}}"
 EXISTING = {
+    "a secret of hosts beside it": existing(
+        NODES,
+        "kubeconfig",
+        "the secret sudoPassword beside kubeconfig",
+        "never touched",
+        "pulumi config rm sudoPassword",
+        sudoPassword="{secure: AAAB}",
+    ),
     "machines beside it": existing(
         NODES, "ssh", "beside kubeconfig", "never touched", "remove ssh", ssh="{user: root}"
     ),

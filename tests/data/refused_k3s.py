@@ -88,6 +88,13 @@ REFUSALS: dict[str, Refusal] = {
         "both or none",
         "--secret proxyPassword",
     ),
+    "a client certificate without its key": (
+        {"k3s/registries": {"tls": {"m.example.org": {"certFile": "/etc/ssl/a.pem"}}}},
+        "k3s.registries.tls.m.example.org.keyFile",
+        "the key is missing",
+        "certFile and keyFile together",
+        "add `keyFile: ",
+    ),
     "a registry that is a URL": (
         {"k3s/registries": {"mirrors": {"https://docker.io": {"endpoints": ["https://m.example.org"]}}}},
         "k3s.registries.mirrors.https://docker.io",

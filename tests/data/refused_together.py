@@ -6,6 +6,13 @@ SEVERAL = {"k3s/initialServer": "server-1", "k3s/registrationAddress": "k3s.exam
 THREE = {"pools/control/hosts/server-2": "10.0.0.12", "pools/control/hosts/server-3": "10.0.0.13", **SEVERAL}
 
 REFUSALS: dict[str, Refusal] = {
+    "an external address of another host": (
+        {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "externalIp": "10.0.0.11"}},
+        "pools.rtx.hosts.gpu-1.externalIp",
+        "the address 10.0.0.11, which pools.control.hosts.server-1 already has",
+        "an external address of its own",
+        "correct externalIp",
+    ),
     "a way in that leads to a dead server": (
         {
             **THREE,
@@ -281,7 +288,7 @@ REFUSALS: dict[str, Refusal] = {
     "two ways for the release": (
         {"k3s/airGap": "releases"},
         "k3s.mirror",
-        "file:///opt/release, beside airGap: releases",
+        '"file:///opt/release", beside airGap: releases',
         "one of them",
         "remove mirror, or airGap",
     ),

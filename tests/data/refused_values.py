@@ -217,6 +217,27 @@ REFUSALS: dict[str, Refusal] = {
         "nothing else sets",
         "remove it",
     ),
+    "a label that NVIDIA's operator sets": (
+        {"pools/rtx/labels": {"nvidia.com/gpu.deploy.device-plugin": "false"}},
+        "pools.rtx.labels.nvidia.com/gpu.deploy.device-plugin",
+        "NVIDIA's operator or its feature discovery sets",
+        "nothing else sets",
+        "remove it",
+    ),
+    "a number with a zero in front": (
+        {"pools/rtx/gpu/count": "01"},
+        "pools.rtx.gpu.count",
+        '"01"',
+        "a whole number",
+        "remove quotes and leading zeros: count: 1",
+    ),
+    "a check that is never skipped": (
+        {"doctor": {"waive": ["host-key"]}},
+        "doctor.waive[0]",
+        "a check that is never skipped",
+        "one of address",
+        "mend what the check reports",
+    ),
     "a taint with two values": (
         {
             "pools/rtx/taints": ["team=red:NoSchedule"],
@@ -246,7 +267,7 @@ REFUSALS: dict[str, Refusal] = {
         "pools.rtx.hosts.gpu-1.waive[0]",
         '"owner"',
         "one of address, cgroup, clock",
-        "write",
+        "remove it",
     ),
     "a node address twice": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "nodeIp": "10.0.0.11"}},

@@ -151,11 +151,7 @@ NOT_YET = {
     "datastore-plain",
     "datastore-two",
     "docker-true",
-    "extip-dup",
-    "label-nvidia2",
-    "label-nvidia4",
     "protect-kernel",
-    "reg-certonly",
     "vpn-auth",
 }
 """Files that do not yet get what the tables say."""

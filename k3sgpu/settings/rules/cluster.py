@@ -6,6 +6,7 @@ from typing import Any
 from k3sgpu.problem import Problem
 from k3sgpu.settings.model_paths import fields
 from k3sgpu.settings.models.pools import Pool
+from k3sgpu.settings.models.sections import SECRET_KEYS
 from k3sgpu.settings.rules.draft import Draft
 
 CLUSTER_SECRET = "clusterKubeconfig"
@@ -37,6 +38,18 @@ def cluster_has_one_source(draft: Draft) -> Iterator[Problem]:
                 f"{section} beside kubeconfig",
                 "no settings of hosts: those of an existing cluster are never touched",
                 f"remove {section}",
+            )
+
+
+def secrets_have_a_use(draft: Draft) -> Iterator[Problem]:
+    """Refuse secrets of hosts and of k3s beside kubeconfig: nothing reads them."""
+    if "kubeconfig" in draft.raw and "k3s" not in draft.raw:
+        for secret in sorted(draft.settings.secrets & {*SECRET_KEYS} - {CLUSTER_SECRET}):
+            yield Problem(
+                "kubeconfig",
+                f"the secret {secret} beside kubeconfig",
+                "no secrets of hosts and of k3s: those of an existing cluster are never touched",
+                f"run: pulumi config rm {secret}",
             )
 
 

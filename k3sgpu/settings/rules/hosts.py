@@ -27,6 +27,22 @@ def names_and_addresses_are_unique(draft: Draft) -> Iterator[Problem]:
             yield problem
 
 
+def external_addresses_are_unique(draft: Draft) -> Iterator[Problem]:
+    """Refuse an external address that another host has: what is sent to it reaches only one of them."""
+    nodes = [*draft.settings.machines, *draft.settings.lost]
+    owners = {node.node_ip: node for node in nodes}
+    for node in nodes:
+        if node.external_ip:
+            owner = owners.setdefault(node.external_ip, node)
+            if owner is not node:
+                yield Problem(
+                    f"{node.place}.externalIp",
+                    f"the address {node.external_ip}, which {owner.place} already has",
+                    "an external address of its own for each host",
+                    "correct externalIp, or remove it where the host has no public address",
+                )
+
+
 def _repeated(values: Mapping[str, str], what: str, own: str, remedy: str) -> Iterator[Problem]:
     """A problem for each place whose value an earlier place has."""
     firsts: dict[str, str] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.addresses import proxy_user
 from k3sgpu.settings.models.k3s_flags import NODE_KEYS, SERVER_KEYS, key_name
-from k3sgpu.settings.pydantic_errors import nearest
+from k3sgpu.settings.pydantic_errors import nearest, show
 from k3sgpu.settings.rules.draft import Draft
 from k3sgpu.wellknown import RUNTIME_CLASS
 
@@ -37,13 +37,28 @@ TYPED_KEYS = {
 """Owned keys that the stack file has a key for, and which one. `etcd` stands for all keys etcd-s3…."""
 
 
+def client_certificates_have_keys(draft: Draft) -> Iterator[Problem]:
+    """Require both files of a registry's client certificate: containerd reads neither without the other."""
+    registries = draft.settings.k3s.registries
+    for name, tls in registries.tls.items() if registries else ():
+        files = {"certFile": tls.cert_file, "keyFile": tls.key_file}
+        missing = [key for key, file in files.items() if not file]
+        if len(missing) == 1:
+            yield Problem(
+                f"k3s.registries.tls.{name}.{missing[0]}",
+                "nothing: the key is missing",
+                "certFile and keyFile together: a client certificate and its private key",
+                f"add `{missing[0]}: /etc/ssl/private/registry-client.pem`, or remove the other",
+            )
+
+
 def release_has_one_source(draft: Draft) -> Iterator[Problem]:
     """Refuse a mirror or an install script beside airGap, which uploads both."""
     for key in ("mirror", "installScriptUrl"):
         if draft.settings.k3s.air_gap and draft.section("k3s").get(key):
             yield Problem(
                 f"k3s.{key}",
-                f"{draft.section('k3s')[key]}, beside airGap: {draft.settings.k3s.air_gap}",
+                f"{show(draft.section('k3s')[key])}, beside airGap: {draft.settings.k3s.air_gap}",
                 "one of them: with airGap the whole release is uploaded from this computer",
                 f"remove {key}, or airGap",
             )

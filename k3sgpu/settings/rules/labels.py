@@ -30,6 +30,23 @@ WRITTEN_LABELS = {
     "node-role.kubernetes.io/etcd": "k3s",
 }
 """Labels that a stack file must not set, and what sets them."""
+OWNED_DOMAINS = {
+    "nvidia.com": "NVIDIA's operator or its feature discovery",
+    "feature.node.kubernetes.io": "Node Feature Discovery",
+    "kubernetes.io": "the kubelet",
+    "beta.kubernetes.io": "the kubelet",
+    POOL_LABEL.partition("/")[0]: "the program",
+}
+"""Domains of labels that a stack file must not set, and what sets these."""
+USERS_LABELS = {"nvidia.com/gpu-driver-upgrade.skip"}
+"""Labels of these domains that are meant for users (NVIDIA's documentation of driver upgrades)."""
+
+
+def _writer(label: str) -> str | None:
+    """What sets a label; None where only the stack file does."""
+    domain, slash, _ = label.rpartition("/")
+    owner = OWNED_DOMAINS.get(domain) if slash and label not in USERS_LABELS else None
+    return WRITTEN_LABELS.get(label, owner)
 
 
 def labels_have_one_writer(draft: Draft) -> Iterator[Problem]:
@@ -38,10 +55,12 @@ def labels_have_one_writer(draft: Draft) -> Iterator[Problem]:
         places = [(f"pools.{pool_name}", pool)]
         places += [(f"pools.{pool_name}.hosts.{name}", host) for name, host in pool.hosts.items()]
         for place, owner in places:
-            for key in owner.labels.keys() & WRITTEN_LABELS.keys():
+            for key, writer in ((key, _writer(key)) for key in owner.labels):
+                if writer is None:
+                    continue
                 yield Problem(
                     f"{place}.labels.{key}",
-                    f"the label {key}, which {WRITTEN_LABELS[key]} sets",
+                    f"the label {key}, which {writer} sets",
                     "labels that nothing else sets",
                     "remove it",
                 )

@@ -29,6 +29,7 @@ from k3sgpu.settings.rules.draft import Draft
 
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     cluster.cluster_has_one_source,
+    cluster.secrets_have_a_use,
     cluster.kubeconfig_has_one_source,
     cluster.pools_match_cluster,
     hosts.nodes_are_unique,
@@ -37,7 +38,9 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     servers.registration_address_is_set,
     servers.registration_address_is_not_lost,
     hosts.names_and_addresses_are_unique,
+    hosts.external_addresses_are_unique,
     ssh.private_key_has_one_source,
+    k3s.client_certificates_have_keys,
     k3s.release_has_one_source,
     k3s.install_script_has_sha256,
     k3s.config_keys_are_known,

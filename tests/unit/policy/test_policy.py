@@ -54,6 +54,7 @@ GOOD = {
         planned(POD, **image("registry:5000/a/b:1.2")),
         planned(POD, **image("a/b@sha256:abc")),
         planned(POD, **image("latest/b:1")),
+        planned("command:local:Command", environment={"PLAN": '{"image": "a/b:1"}', "OTHER": "latest"}),
         planned(RELEASE, version="v1.0.0", values={"dcgm": {"image": "dcgm", "version": "4.1"}}),
     ],
     "protected-servers": [
@@ -89,6 +90,8 @@ BAD = {
         planned(POD, **image("a/b")),
         planned(POD, **image("registry:5000/b")),
         planned(POD, **image("a/b:latest")),
+        planned("command:local:Command", environment={"PLAN": '{"image": "a/b:latest"}'}),
+        planned("command:local:Command", environment={"PLAN": '{"image": "a/b"}'}),
         planned(RELEASE, version="v1.0.0", values={"driver": {"version": "latest"}}),
     ],
     "protected-servers": [planned(COMMAND, "cluster-server-a", connection=CONNECTION)],
