@@ -16,7 +16,7 @@ from pulumi_command import local, remote
 
 from components.k3s_args import K3sClusterArgs
 from components.k3s_host import Agent, K3sHosts, Server, Tokens
-from components.k3s_scripts import label_nodes_script
+from components.k3s_scripts import label_nodes_script, node_bytes
 from components.kubeconfig import kubeconfig_for
 from components.local_command import local_command
 from components.provider import cluster_id, provider
@@ -117,7 +117,7 @@ class K3sCluster(pulumi.ComponentResource):
     def _label_nodes(self) -> None:
         """Sets labels and taints from the initial server: no node may change its own taints."""
         server, hosts = self._args["servers"][0], [*self._args["servers"], *self._args["agents"]]
-        for start, batch in node_batches(hosts):
+        for start, batch in node_batches(hosts, node_bytes):
             self._commands.register(
                 server,
                 f"nodes-{start}" if start else "nodes",

@@ -83,6 +83,11 @@ def secrets_stdin(
     return pulumi.Output.all(pulumi.Output.all(*parts), after).apply(lambda both: lines(both[0]))
 
 
+def node_bytes(host: HostArgs) -> int:
+    """The size of a host in `label_nodes_script`."""
+    return len(_node_line(host).encode()) + 1
+
+
 def _node_line(host: HostArgs) -> str:
     """NODE|LABELS|TAINTS|HOST KEY, for label-nodes.sh; a taint without a value has an empty one."""
     labels = ",".join(f"{key}={value}" for key, value in sorted(host["labels"].items()))

@@ -6,7 +6,7 @@ what happens without it.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 from typing import TypeVar, cast
 
@@ -17,6 +17,7 @@ from pulumi_command import remote
 T = TypeVar("T")
 
 NODES_PER_SCRIPT = 200
+BYTES_PER_SCRIPT = 100_000
 """A script is one argument of the shell that sshd starts, and Linux allows 128 KiB for one (execve(2))."""
 
 
@@ -66,7 +67,16 @@ async def flush_registrations() -> None:
     await asyncio.sleep(0)
 
 
-def node_batches(nodes: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
-    """The nodes in batches that fit into one script, each with the position of its first node."""
-    for start in range(0, len(nodes), NODES_PER_SCRIPT):
-        yield start, nodes[start : start + NODES_PER_SCRIPT]
+def node_batches(nodes: Sequence[T], size: Callable[[T], int]) -> Iterator[tuple[int, Sequence[T]]]:
+    """The nodes in batches that fit into one script, each with the position of its first node.
+
+    `size` is the number of bytes that a node has in the script.
+    """
+    start = bytes_used = 0
+    for place, node in enumerate(nodes):
+        bytes_used += size(node)
+        if place > start and (place - start == NODES_PER_SCRIPT or bytes_used > BYTES_PER_SCRIPT):
+            yield start, nodes[start:place]
+            start, bytes_used = place, size(node)
+    if nodes:
+        yield start, nodes[start:]

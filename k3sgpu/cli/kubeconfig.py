@@ -7,14 +7,16 @@ Cluster, user and context get the stack's name; everything else in the file stay
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from k3sgpu.cli.inputs import read_text
+from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stack", required=True, help="the stack's name, which the entries get")
+    parser.add_argument("--stack", required=True, type=_stack, help="the stack's name, which the entries get")
     parser.add_argument(
         "--from",
         dest="source",
@@ -25,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--use", action="store_true", help="also make it the current context")
     action.add_argument("--remove", action="store_true", help="remove the entries; the stack need not exist")
+
+
+def _stack(name: str) -> str:
+    """The name of a stack, as Pulumi allows it."""
+    if re.fullmatch(r"[A-Za-z0-9_./-]{1,100}", name):
+        return name
+    raise argparse.ArgumentTypeError(f"found {escape(name, 100)!r}; expected the name of a stack")
 
 
 def run(options: argparse.Namespace) -> int:

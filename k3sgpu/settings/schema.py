@@ -3,11 +3,13 @@
 Draft 7, which every editor knows. It covers single keys; the rules that span keys are checked by the program.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
-from k3sgpu.settings.config_keys import NAMESPACE
+from k3sgpu.settings.config_keys import NAMESPACE, PROVIDERS_OWN
+from k3sgpu.settings.model_paths import fields
 from k3sgpu.settings.models.sections import SECRET_KEYS, Sections
 
 
@@ -25,7 +27,7 @@ def stack_schema() -> dict[str, Any]:
             "config": {
                 "type": "object",
                 "properties": sections | {NAMESPACE + name: _secret(name) for name in SECRET_KEYS},
-                "patternProperties": {f"^(?!{NAMESPACE})[^:]+:.": {}},
+                "patternProperties": {_other_namespaces([*fields(Sections), *SECRET_KEYS]): {}},
                 "additionalProperties": False,
                 "required": [NAMESPACE + name for name in schema["required"]],
                 "oneOf": [{"required": [f"{NAMESPACE}{name}"]} for name in ("k3s", "kubeconfig")],
@@ -33,6 +35,12 @@ def stack_schema() -> dict[str, Any]:
         },
         "definitions": definitions,
     }
+
+
+def _other_namespaces(ours: Iterable[str]) -> str:
+    """The pattern of keys of other projects and providers: none that is named as one of ours."""
+    own = "|".join(PROVIDERS_OWN)
+    return rf"^(?!{NAMESPACE})(?!(?!(?:{own})$)[^:]+:(?:{'|'.join(ours)})$)[^:]+:[\s\S]"
 
 
 def _secret(name: str) -> dict[str, Any]:

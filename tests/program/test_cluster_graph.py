@@ -330,6 +330,16 @@ def test_labels_of_many_nodes_are_set_in_several_scripts(in_project: Path, monke
     assert nodes == [["server-1", "gpu-1"], ["gpu-2", "gpu-3"]]
 
 
+def test_long_labels_are_set_in_several_scripts(in_project: Path, monkeypatch):
+    """Linux takes no argument of more than 128 KiB, and a host's script is one."""
+    monkeypatch.setattr(sdk_workarounds, "BYTES_PER_SCRIPT", 2500)
+    config = with_agents(3)
+    config["pools"]["rtx"]["labels"] = {f"example.org/{number}": "v" * 60 for number in range(12)}
+    graph = g.run(config)
+    texts = [graph.of(f"cluster-{name}").inputs["create"] for name in ("nodes", "nodes-3")]
+    assert ["gpu-2|" in text for text in texts] == [True, False] and "gpu-3|" in texts[1]
+
+
 def test_preflight_cache_is_a_secret(three_agents: g.Graph):
     preflight = three_agents.of("cluster-preflight")
     assert preflight.inputs["addPreviousOutputInEnv"] is True and preflight.inputs["logging"] == "stderr"

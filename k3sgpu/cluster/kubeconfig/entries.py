@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import yaml
 
+from k3sgpu.settings.files.yaml_nodes import YamlError, parse
+
 BODY_KEYS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 """By list of a kubeconfig: the key of an entry's body, beside its name."""
 OWNER_EXTENSION = "k3s-gpu-sharing"
@@ -153,7 +155,12 @@ def _entries(root: yaml.MappingNode, kind: str) -> yaml.SequenceNode:
 
 def _read(text: str, what: str) -> yaml.MappingNode:
     try:
+        parse(text)  # for its bounds
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except YamlError as error:
+        raise KubeconfigError(
+            f"{what} is not YAML" + (f" (line {error.line})" if error.line else "")
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise KubeconfigError(f"{what} is not YAML" + (f" (line {mark.line + 1})" if mark else "")) from None

@@ -2,9 +2,17 @@
 
 import contextlib
 import os
+import shlex
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from k3sgpu.settings.files.regular_file import read_text
+
+LOCK_SECONDS = 10.0
+"""The wait for the lock of another program; an edit takes milliseconds."""
+LOCK_PAUSE_SECONDS = 0.05
 
 
 class KubeconfigFileError(Exception):
@@ -23,11 +31,11 @@ def edit_file(path: Path, change: Callable[[str], str]) -> bool:
     A missing file counts as empty. The new file is readable only by its owner; a link stays a link.
     Raises KubeconfigFileError, and what `change` raises.
     """
-    path = path.resolve()
     try:
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _lock(path):
-            old = path.read_text(encoding="utf-8") if path.exists() else ""
+            old = read_text(path) if path.exists() else ""
             new = change(old)
             if new != old:
                 _replace(path, new)
@@ -36,6 +44,8 @@ def edit_file(path: Path, change: Callable[[str], str]) -> bool:
             return new != old
     except UnicodeDecodeError:
         raise KubeconfigFileError(f"{path}: found bytes that are not text; expected a kubeconfig") from None
+    except RuntimeError:  # Python before 3.13 for a link that leads to itself
+        raise KubeconfigFileError(f"{path}: a symbolic link that leads to itself; remove it") from None
     except OSError as error:
         raise KubeconfigFileError(f"{path}: {error.strerror or error}") from None
 
@@ -43,13 +53,18 @@ def edit_file(path: Path, change: Callable[[str], str]) -> bool:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     lock = path.with_name(f"{path.name}.lock")
-    try:
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        raise KubeconfigFileError(
-            f"{path}: another program is changing it (lock file {lock}).\n"
-            f"Try again; if no program is running, rm {lock}"
-        ) from None
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
+            break
+        except FileExistsError:
+            if time.monotonic() > end:
+                raise KubeconfigFileError(
+                    f"{path}: another program is changing it (lock file {lock}).\n"
+                    f"Try again; if no program is running, rm {shlex.quote(str(lock))}"
+                ) from None
+        time.sleep(LOCK_PAUSE_SECONDS)
     try:
         yield
     finally:

@@ -4,11 +4,13 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
+from k3sgpu.cluster.kubeconfig import file
 from k3sgpu.cluster.kubeconfig.entries import KubeconfigError, add_stack, remove_stack
 from k3sgpu.cluster.kubeconfig.file import kubeconfig_path
 from rehearsal.__main__ import kubeconfig_reminder
@@ -116,6 +118,8 @@ def test_entry_of_somebody_else_with_that_name_is_refused(kind: str):
     ("text", "said"),
     [
         ("clusters: [", "not YAML"),
+        ("[" * 5000, "not YAML"),
+        ("a: \0\n", "not YAML"),
         ("- a\n", "no mapping"),
         ("clusters: 5\n", "clusters: found no list"),
         ("users:\n- 5\n", r"users\[0\]: found no name"),
@@ -203,5 +207,23 @@ def test_kubeconfig_that_cannot_be_used_is_refused(tmp_path: Path):
     }.values():
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert file.read_text() == "clusters: ["
-    file.with_name("config.lock").touch()
-    assert "another program is changing it" in command(file).stderr
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for done, said in (
+        (command(loop), "leads to itself"),
+        (command(file, "--stack", ""), "the name of a stack"),
+    ):
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_lock_of_another_program_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config, lock = tmp_path / "config", tmp_path / "config.lock"
+    monkeypatch.setattr(file, "LOCK_SECONDS", 0.2)
+    lock.touch()
+    with pytest.raises(file.KubeconfigFileError, match="another program is changing it"):
+        file.edit_file(config, lambda text: text + "a")
+    lock.unlink()
+    monkeypatch.setattr(file, "LOCK_SECONDS", 20)
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(lambda _: file.edit_file(config, lambda text: text + "a"), range(12)))
+    assert config.read_text() == "a" * 12
