@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from k3sgpu.cluster.kubeconfig.splice import COMMENT_OR_ANCHOR, CannotSplice, spliced
 from k3sgpu.settings.files.yaml_nodes import YamlError, parse
 
 BODY_KEYS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -46,7 +47,7 @@ def add_stack(text: str, stack_kubeconfig: str, stack: str, *, use: bool = False
             entries.flow_style = len(entries.value) > 1 and entries.flow_style  # an empty list is written []
     if use:
         _set(root, "current-context", _node(stack))
-    return _dump(root)
+    return _text(text, root)
 
 
 def remove_stack(text: str, stack: str) -> tuple[str, list[str]]:
@@ -65,7 +66,7 @@ def remove_stack(text: str, stack: str) -> tuple[str, list[str]]:
     if f"context {stack}" in removed and current is not None and current.value == stack:
         root.value = [(key, value) for key, value in root.value if value is not current]
         removed.append("the current context")
-    return (_dump(root) if removed else text), removed
+    return (_text(text, root) if removed else text), removed
 
 
 def _current(stack_kubeconfig: str) -> dict[str, yaml.MappingNode]:
@@ -169,6 +170,19 @@ def _read(text: str, what: str) -> yaml.MappingNode:
             f"{what} is not a kubeconfig: found {'nothing' if root is None else 'no mapping'}"
         )
     return root
+
+
+def _text(before: str, root: yaml.MappingNode) -> str:
+    """The text of a changed kubeconfig; with its comments and anchors, if it has any."""
+    if not COMMENT_OR_ANCHOR.search(before):
+        return _dump(root)
+    try:
+        return spliced(before, _read(before, "the kubeconfig"), root, tuple(BODY_KEYS))
+    except CannotSplice:
+        raise KubeconfigError(
+            "found comments or anchors that this change cannot keep; expected lists with an entry a line.\n"
+            "Write the file anew: kubectl config view --raw > NEW, then put NEW in its place"
+        ) from None
 
 
 def _dump(root: yaml.MappingNode) -> str:

@@ -82,6 +82,56 @@ def test_other_entries_keep_their_spelling():
     assert remove_stack(made, "lab") == (PERSONAL_KUBECONFIG, ["cluster lab", "user lab", "context lab"])
 
 
+COMMENTED = """\
+# mine
+apiVersion: v1
+kind: Config
+clusters:
+- name: a  # the first
+  cluster: &shared {server: "https://a", certificate-authority: ca}
+# between
+- name: b
+  cluster:
+    <<: *shared
+    server: https://b
+users:
+  - name: a
+    user: {token: "#no"}   # kept
+contexts:
+- context:
+    cluster: a
+    user: a
+  name: a
+# the end
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [COMMENTED, COMMENTED + "current-context: a # now\n", COMMENTED.rstrip("\n")]
+)
+def test_comments_and_anchors_stay(text: str):
+    made = add_stack(text, STACK_KUBECONFIG, "lab")
+    assert [line for line in text.splitlines() if line not in made.splitlines()] == []
+    assert [entry["name"] for entry in yaml.safe_load(made)["clusters"]] == ["a", "b", "lab"]
+    assert add_stack(made, STACK_KUBECONFIG, "lab") == made
+    moved = add_stack(made, STACK_KUBECONFIG.replace("10.0.0.1", "10.0.0.9"), "lab", use=True)
+    assert "10.0.0.1" not in moved and "# between" in moved
+    assert yaml.safe_load(moved)["current-context"] == "lab"
+    assert remove_stack(made, "lab")[0].rstrip("\n") == text.rstrip("\n")
+
+
+def test_comments_around_empty_lists_stay():
+    text = "# mine\nclusters: []\nusers:\ncontexts: []\n# end\n"
+    made = add_stack(text, STACK_KUBECONFIG, "lab")
+    assert made.startswith("# mine\nclusters:\n- ") and made.endswith("# end\n")
+    assert remove_stack(made, "lab")[0] == "# mine\nclusters:\nusers:\ncontexts:\n# end\n"
+
+
+def test_comments_that_cannot_stay_are_refused():
+    with pytest.raises(KubeconfigError, match="comments or anchors"):
+        add_stack("clusters: []  # none\n", STACK_KUBECONFIG, "lab")
+
+
 def test_second_time_changes_nothing_and_new_cluster_replaces_old():
     made = add_stack(PERSONAL_KUBECONFIG, STACK_KUBECONFIG, "lab")
     assert add_stack(made, STACK_KUBECONFIG, "lab") == made
