@@ -61,11 +61,15 @@ def translate(root: type[BaseModel], error: ValidationError, raw: Mapping[str, A
         one["loc"][:end] for one in details if one["loc"][-1:] != ("[key]",) for end in range(len(one["loc"]))
     }
     own = [one for one in details if one["loc"] not in following]
-    problems = [_translate_one(root, one, raw) for one in own[:MOST_PROBLEMS]]
-    if len(own) > MOST_PROBLEMS:
-        found = f"{len(own) - MOST_PROBLEMS} more mistakes, which are not shown"
-        problems.append(Problem("the stack file", found, "a file with few mistakes", "correct those first"))
-    return problems
+    return [_translate_one(root, one, raw) for one in own[:MOST_PROBLEMS]] + more_mistakes(len(own))
+
+
+def more_mistakes(number: int) -> list[Problem]:
+    """The problem that stands for those beyond MOST_PROBLEMS of `number`, if there are any."""
+    if number <= MOST_PROBLEMS:
+        return []
+    found = f"{number - MOST_PROBLEMS} more mistakes, which are not shown"
+    return [Problem("the stack file", found, "a file with few mistakes", "correct those first")]
 
 
 def show(value: Any) -> str:

@@ -11,7 +11,7 @@ from k3sgpu.settings.files.yaml_nodes import Node, YamlError, parse
 from k3sgpu.settings.files.yaml_values import Reader
 from k3sgpu.settings.model_paths import Loc, dotted, fields
 from k3sgpu.settings.models.sections import SECRET_KEYS, Sections
-from k3sgpu.settings.pydantic_errors import nearest
+from k3sgpu.settings.pydantic_errors import MOST_PROBLEMS, more_mistakes, nearest
 
 EXAMPLE = "pass the stack file with --file, for instance Pulumi.dev.yaml"
 TOP_LEVEL = ("config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment")
@@ -40,7 +40,7 @@ def read_keys(path: Path) -> tuple[dict[str, Any], frozenset[str]]:
     ]
     problems += [_unusable(path, *fault) for fault in reader.faults]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems[:MOST_PROBLEMS] + more_mistakes(len(problems)))
     return plain, frozenset(secrets)
 
 

@@ -81,7 +81,20 @@ def test_command_counts_pods_of_a_running_cluster(
     assert main(["fit", "--file", written(tmp_path, {}), "--cluster", str(objects)]) == 0
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"items": [1]}', None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"items": [1]}',
+        "[" * 100_000,
+        '{"items": [{"kind": "Node"}]}',
+        '{"items": [{"kind": "Node", "metadata": {"name": "a"}, "spec": 5}]}',
+        '{"items": [{"kind": "Pod", "metadata": {}, "spec": {"nodeName": "a", "containers": [5]}}]}',
+        '{"items": [{"kind": "Node", "metadata": {"name": ["a"]}}]}',
+        None,
+    ],
+)
 def test_command_refuses_input_without_nodes_and_pods(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None
 ) -> None:
@@ -113,3 +126,11 @@ def test_json_contains_the_memory_loads(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["fit", "--file", str(file), "--json"]) == 1
     (load,) = json.loads(capsys.readouterr().out)["memory"]
     assert (load["most_mib"], load["memory_mib"], load["fits"]) == (180000, 143771, False)
+
+
+def test_drawing_that_cannot_be_written_is_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target in (tmp_path, tmp_path / "none" / "fit.svg", tmp_path / "a\0b"):
+        assert main(["fit", "--file", written(tmp_path, {}), "--svg", str(target)]) == 2
+        assert "cannot be written" in capsys.readouterr().err
