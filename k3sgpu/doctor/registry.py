@@ -52,7 +52,7 @@ MACHINE_CHECKS = (
     Check("firewall", network.firewall, WARNING, "sudo ufw allow 6443/tcp"),
     Check("platform", gpu.platform, ERROR, "use another machine"),
     Check("gpu", gpu.gpu, EITHER, "look at dmesg for the missing card"),
-    Check("partitions", mig.partitions, ERROR, "sudo nvidia-smi mig -i"),
+    Check("partitions", mig.partitions, EITHER, "sudo nvidia-smi mig -i"),
     Check("toolkit", driver.toolkit, EITHER, "install the package nvidia-container-toolkit"),
     Check("runtime", driver.runtime, WARNING, "sudo systemctl restart"),
     Check("containerd", driver.containerd, WARNING, "sudo systemctl disable --now"),

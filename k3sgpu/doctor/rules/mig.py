@@ -5,11 +5,15 @@ from collections.abc import Iterator
 
 from k3sgpu.doctor.cards import Card, indices, partitions_mapping, read_cards
 from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.problem import Problem
+from k3sgpu.problem import Problem, Severity
 
 
 def partitions(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """Every card has the MIG partitions that the stack file declares; they are gone after a reboot."""
+    """Every card has the MIG partitions that the stack file declares; they are gone after a reboot.
+
+    A warning where this stack's k3s runs already: the program frees the cards for the change that the remedy
+    asks for, and the readiness gate finds what is missing afterwards.
+    """
     if not machine.gpu:
         return
     cards, declared = read_cards(machine.facts), Counter(machine.gpu.get("mig", {}))
@@ -18,6 +22,7 @@ def partitions(machine: Machine, plan: Plan) -> Iterator[Problem]:
     ]
     if not wrong:
         return
+    severity: Severity = "warning" if machine.belongs_to(plan) else "error"
     found = ", ".join(f"card {card.index}: {_partitions(card.partitions, card.mig_mode)}" for card in wrong)
     if declared:
         yield machine.problem(
@@ -25,13 +30,16 @@ def partitions(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"{_partitions(declared)} on each card, as declared: what the nodes offer is computed from it",
             f'{machine.ssh} "{_create_partitions(wrong, declared)}"   # while nothing uses these cards\n'
             "a reboot deletes partitions: run this at every boot, or use NVIDIA's nvidia-mig-parted",
+            severity,
         )
         return
     remedy = f'{machine.ssh} "{_delete_partitions(wrong)}"   # while nothing uses these cards'
     if wrong[0].partitions and all(card.partitions == wrong[0].partitions for card in cards.shown):
         mapping = partitions_mapping(wrong[0].partitions)
         remedy = f"gpu: {{mig: {mapping}}} in {machine.name}'s pool, if that is right\nor {remedy}"
-    yield machine.problem(found, "whole cards, as declared: what the nodes offer is computed from it", remedy)
+    yield machine.problem(
+        found, "whole cards, as declared: what the nodes offer is computed from it", remedy, severity
+    )
 
 
 def _partitions(counts: Counter[str], mig_mode: bool = False) -> str:
