@@ -43,6 +43,20 @@ REFUSALS: dict[str, Refusal] = {
         "{}",
         "",
     ),
+    "a key file in somebody's home": (
+        {"ssh/privateKeyFile": "~bob/.ssh/id"},
+        "ssh.privateKeyFile",
+        "~bob/.ssh/id",
+        "only ~/ is expanded",
+        "write the whole path",
+    ),
+    "a key file below a variable": (
+        {"ssh/knownHostsFile": "$HOME/.ssh/known_hosts"},
+        "ssh.knownHostsFile",
+        "$HOME/.ssh/known_hosts",
+        "neither ~user nor $VARIABLE",
+        "begins with ~/",
+    ),
     # what the program relies on
     "another data dir": (
         {"k3s/config": {"data-dir": "/mnt/k3s"}},

@@ -103,10 +103,11 @@ def _host_key(end: Endpoint, settings: Settings, known: asyncssh.SSHKnownHosts |
         if algorithm in trusted:
             return _export(trusted[algorithm])
     file = settings.ssh.known_hosts_file
+    found = "only a key marked @revoked" if revoked else "no host key"
     written = file if file.startswith("~/") else shlex.quote(file)
     return Problem(
         end.title,
-        f"no host key for {end.address} port {end.port} in {file}",
+        f"{found} for {end.address} port {end.port} in {file}",
         "a host key: without it the host's identity cannot be checked",
         f"{_scan(end, settings)} >> {written}\n"
         "compare the fingerprint first: the same scan, piped into `ssh-keygen -lf -`, must print what\n"

@@ -21,7 +21,7 @@ from k3sgpu.settings.models.k3s_files import (
     Snapshots,
 )
 from k3sgpu.settings.models.k3s_flags import SERVER_KEYS, key_name
-from k3sgpu.settings.models.names import LOCAL_PATH, PATH_LIMIT, NodeName
+from k3sgpu.settings.models.names import LOCAL_PATH, PATH_LIMIT, SHELL_PATH, NodeName
 
 RELEASES = "https://github.com/k3s-io/k3s/releases/download"
 UPLOADED_RELEASES = "file:///usr/local/lib/k3s-gpu-sharing/release"
@@ -49,6 +49,7 @@ Folder = Annotated[
         PATH_LIMIT,
         "a folder on this computer, no URL",
         "write for instance airGap: releases",
+        (SHELL_PATH,),
     ),
 ]
 Component = Literal["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"]

@@ -164,6 +164,12 @@ Resource = Annotated[
 ]
 LOCAL_PATH = rf"[^{UNPRINTABLE}]*[^{UNPRINTABLE}\s][^{UNPRINTABLE}]*"
 """A path on this computer: any characters that can be printed, not only blanks."""
+SHELL_PATH = Refused(
+    rf"~|~[^/]{ANYTHING}|(?:{ANYTHING}/)?\$(?:[A-Za-z0-9_]+|\{{[A-Za-z0-9_]+\}})(?:/{ANYTHING})?",
+    "a path: only ~/ is expanded, and neither ~user nor $VARIABLE",
+    "write the whole path, or one that begins with ~/",
+)
+"""A path that only a shell expands."""
 KeyPath = Annotated[
     str,
     Text(
@@ -171,5 +177,6 @@ KeyPath = Annotated[
         PATH_LIMIT,
         "the path of a key file, not the key itself (this value is not shown)",
         "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
+        (SHELL_PATH,),
     ),
 ]
