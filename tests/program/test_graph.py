@@ -140,7 +140,7 @@ def test_provider_is_not_replaced_by_another_kubeconfig(dev: g.Graph):
     "operator",
     [
         {"version": "v25.10.1"},
-        {"chart": "rehearsal/simulators/chart/"},
+        {"chart": "oci://registry.example.org/charts/gpu-operator"},
         {"chart": "gpu-operator", "repository": "https://mirror.example.org/nvidia"},
         {"driver": "operator"},
         {"toolkit": "operator"},

@@ -12,7 +12,7 @@ from tests.data.expected_states import EXPECTED
 JOB = {"namespace": "n", "name": "j", "uid": "1", "timeoutSeconds": 9}
 PLAN = {
     "namespace": "n",
-    "nodes": [{"name": "gpu-1", "resource": "nvidia.com/gpu"}],
+    "nodes": [{"name": "gpu-1", "resource": "nvidia.com/gpu", "offer": "1"}],
     "image": "i:1",
     "strict": True,
     "timeoutSeconds": 9,
