@@ -13,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.operator_hooks import hooks
+from components.operator_hooks import hooks, release_description
 from components.sdk_workarounds import child_options
 
 RELEASE = "gpu-operator"
@@ -61,11 +61,13 @@ class GpuOperator(pulumi.ComponentResource):
             repository_opts={"repo": repository} if repository else None,
             values=chart_values(args),
             timeout=args["timeout_seconds"],
+            description=release_description(),
             # A roll-back would destroy the evidence, and the toolkit would restart containerd once more.
             atomic=False,
             # A hook of the upgrade replaces the CRDs, so the values must not be checked against the old ones.
             disable_openapi_validation=True,
-            opts=child_options(self, opts, hooks=hooks()),
+            # A release that was installed without the description is not upgraded for its sake.
+            opts=child_options(self, opts, hooks=hooks(), ignore_changes=["description"]),
         )
         inputs = _digest(args)
         self.installed = self.release.status.apply(

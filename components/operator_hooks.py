@@ -28,16 +28,20 @@ then up""",
         found="an operation on the release {namespace}/{name} was cut off, and Helm waits for its end",
         expected="no pending operation",
     ),
-    # An install whose client was killed, or another user's. Helm 3 says "re-use", Helm 4 "reuse".
+    # An install whose client was killed, or another user's. Helm 3 says "re-use", Helm 4 "reuse". A plugin
+    # can live longer than its engine, and finish the install: then the record says `deployed`.
     Hint(
         r"a name that is still in use",
         """\
-kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels
-status=pending-install or failed: an install that was cut off; delete its record, the next up installs again:
+does this print a line? kubectl --namespace {namespace} get secret -l owner=helm,name={name} \
+-o jsonpath='{{.items[-1:].data.release}}' | base64 -d | base64 -d | gunzip | grep -o '{owner}'
+yes, or kubectl --namespace {namespace} get secret -l owner=helm,name={name} --show-labels says
+status=pending-install or failed: it is this stack's, of an up that was killed. Delete Helm's record of it;
+the next up installs over what is there, and takes it over:
 kubectl --namespace {namespace} delete secret -l owner=helm,name={name}
-status=deployed: somebody else's; helm --namespace {namespace} uninstall {name}
+no: it is somebody else's; helm --namespace {namespace} uninstall {name}
 then up""",
-        found="there is a release {namespace}/{name} that is not this stack's",
+        found="there is a release {namespace}/{name} that this stack's state does not know",
         expected="no release of this name",
     ),
     # Every object of a chart belongs to one release, which its labels and annotations name.
@@ -54,6 +58,11 @@ then up""",
         expected="no other GPU Operator: a cluster has room for one",
     ),
 )
+
+
+def release_description() -> str:
+    """What Helm's record of the release says about it: the stack that owns it."""
+    return f"Pulumi stack {pulumi.get_project()}/{pulumi.get_stack()}"
 
 
 def hooks() -> pulumi.ResourceHookBinding:
@@ -87,9 +96,12 @@ def upgrade_problem(old: str | None, new: str | None) -> Problem | None:
     )
 
 
-def explain(errors: list[str], namespace: str | None, name: str | None) -> str | None:
-    """What to do about an error after which Helm does not go on by itself; None for other errors."""
-    hint = find_hint(HINTS, "\n".join(errors), namespace=namespace, name=name)
+def explain(errors: list[str], namespace: str | None, name: str | None, owner: str) -> str | None:
+    """What to do about an error after which Helm does not go on by itself; None for other errors.
+
+    `owner`: the description of this stack's releases.
+    """
+    hint = find_hint(HINTS, "\n".join(errors), namespace=namespace, name=name, owner=owner)
     return engine_text(hint.as_problem("gpuOperator")) if hint else None
 
 
@@ -101,6 +113,6 @@ def _refuse_upgrade(args: pulumi.ResourceHookArgs) -> None:
 
 def _explain(args: pulumi.ErrorHookArgs) -> bool:
     inputs = args.new_inputs or args.old_inputs or {}
-    if text := explain(args.errors, inputs.get("namespace"), inputs.get("name")):
+    if text := explain(args.errors, inputs.get("namespace"), inputs.get("name"), release_description()):
         pulumi.log.error(text)
     return False  # no retry: it would fail in the same way

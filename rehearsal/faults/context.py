@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from rehearsal.faults import inject
@@ -112,8 +113,13 @@ class FaultContext:
         if self._errors:
             raise self._errors.pop()
 
-    def kill_run_when(self, what: str, check: Callable[[], object], operation: str = "up") -> None:
-        """Starts an `up` or a `destroy`, and kills all of its processes as soon as `check` is true."""
+    def kill_run_when(
+        self, what: str, check: Callable[[], object], operation: str = "up", survivor: str = ""
+    ) -> None:
+        """Starts an `up` or a `destroy`, and kills its processes as soon as `check` is true.
+
+        A process of the program `survivor` is not killed, but waited for: as one that a plugin started.
+        """
         self.cluster.write_stack_file()
         stack = self.cluster.stack
         run = subprocess.Popen(
@@ -127,8 +133,10 @@ class FaultContext:
             wait_until(what, lambda: none_on_error(check) or run.poll() is not None, WATCH_SECONDS)
             assert run.poll() is None, f"the run ended before {what}"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
+            for process, program in processes_of(run.pid).items():
+                if program != survivor:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
             run.wait()
             wait_until("the run's processes to end", lambda: not group_exists(run.pid), WATCH_SECONDS)
 
@@ -151,6 +159,17 @@ def none_on_error(check: Callable[[], object]) -> object:
         return check()
     except RehearsalError:
         return None
+
+
+def processes_of(group: int) -> dict[int, str]:
+    """The processes of a process group, each with the name of its program."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            if int(rest.split()[2]) == group:
+                found[int(folder.name)] = name
+    return found
 
 
 def group_exists(group: int) -> bool:

@@ -5,8 +5,9 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 
-from rehearsal.faults.context import SERVER, FaultContext
+from rehearsal.faults.context import SERVER, WATCH_SECONDS, FaultContext
 from rehearsal.faults.fault import fault, problem
+from rehearsal.lab.fixture import wait_until
 from rehearsal.process import run
 
 AREA = "operator"
@@ -17,6 +18,7 @@ REQUIRED_SECTIONS = (
     *("nodeStatusExporter", "daemonsets"),
 )
 DELETE_SECRET = r"kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator"
+NOT_IN_STATE = r"there is a release gpu-operator/gpu-operator that this stack's state does not know"
 NOT_OURS = r"the cluster has an operator, or a part of one, that is not this stack's"
 operator_fault = functools.partial(fault, AREA, scope="full")
 
@@ -72,7 +74,7 @@ def operator_uninstalled(context: FaultContext) -> Iterator[None]:
 
 @operator_fault(
     "first up",
-    r"there is a release gpu-operator/gpu-operator that is not this stack's",
+    NOT_IN_STATE,
     DELETE_SECRET,
     max_seconds=150,
     remedy="the Secret in which Helm keeps the operation is deleted",
@@ -80,6 +82,23 @@ def operator_uninstalled(context: FaultContext) -> Iterator[None]:
 def install_in_progress(context: FaultContext) -> Iterator[None]:
     """the engine is killed while Helm installs the operator"""
     context.kill_run_when("the operator's install", helm_operation_runs(context, "pending-install"))
+    yield
+    delete_helm_secrets(context)
+
+
+@operator_fault(
+    "first up",
+    NOT_IN_STATE,
+    r"grep -o 'Pulumi stack k3s-gpu-sharing/\S+'",
+    DELETE_SECRET,
+    max_seconds=150,
+    remedy="the Secret in which Helm keeps the release is deleted, and the release taken over",
+)
+def install_outlives_engine(context: FaultContext) -> Iterator[None]:
+    """the engine is killed while Helm installs the operator, and Helm finishes the install"""
+    pending = helm_operation_runs(context, "pending-install")
+    context.kill_run_when("the operator's install", pending, survivor="helm")
+    wait_until("the end of Helm's install", helm_operation_runs(context, "deployed"), WATCH_SECONDS)
     yield
     delete_helm_secrets(context)
 

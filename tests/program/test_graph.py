@@ -158,6 +158,7 @@ def test_gate_and_verification_run_again_when_the_operator_changes(in_project: P
 def test_operator_release_is_pinned_and_does_not_configure_sharing(dev: g.Graph):
     inputs = dev.of("gpu-operator", "Release").inputs
     assert (inputs["name"], inputs["version"]) == ("gpu-operator", "v26.7.0")
+    assert inputs["description"] == "Pulumi stack k3s-gpu-sharing/dev"
     assert inputs["disableOpenapiValidation"] is True
     assert inputs.get("atomic", False) is False
     assert inputs["timeout"] > 0

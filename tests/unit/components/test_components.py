@@ -176,6 +176,8 @@ def test_major_releases_are_in_order():
         ),
         ("cannot re-use a name that is still in use", "helm --namespace ns uninstall op"),
         ("cannot reuse a name that is still in use", "helm --namespace ns uninstall op"),
+        ("cannot re-use a name that is still in use", "| gunzip | grep -o 'Pulumi stack p/lab'"),
+        ("cannot re-use a name that is still in use", "kubectl --namespace ns delete secret -l owner=helm"),
         (
             'ClusterPolicy "cluster-policy" exists and cannot be imported into the current release',
             "kubectl delete clusterpolicy cluster-policy",
@@ -187,7 +189,7 @@ def test_major_releases_are_in_order():
     ],
 )
 def test_helm_error_that_blocks_the_release_has_a_hint(error: str, expected: str):
-    text = operator_hooks.explain(["x", error], "ns", "op") or ""
+    text = operator_hooks.explain(["x", error], "ns", "op", "Pulumi stack p/lab") or ""
     assert text.startswith("gpuOperator\n  found:    ") and "\n  remedy:   " in text and expected in text
 
 
@@ -255,4 +257,4 @@ def test_connection_that_is_lost_during_a_script_has_its_hint():
 
 def test_error_that_explains_itself_has_no_hint():
     assert error_hints.explain(["Process exited with status 1"], "cluster-agent-gpu-1", "lab") is None
-    assert operator_hooks.explain(["timed out waiting for the condition"], "ns", "op") is None
+    assert operator_hooks.explain(["timed out waiting for the condition"], "ns", "op", "x") is None
