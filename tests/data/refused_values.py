@@ -231,6 +231,13 @@ REFUSALS: dict[str, Refusal] = {
         "nothing else sets",
         "remove it",
     ),
+    "a password in the operator's values": (
+        {"gpuOperator/values": {"driver": {"env": [{"name": "PROXY", "value": "http://me:pw@proxy:3128"}]}}},
+        "gpuOperator.values.driver.env[0].value",
+        "(not shown)",
+        "no secret",
+        "driver.secretEnv",
+    ),
     "a label that NVIDIA's operator sets": (
         {"pools/rtx/labels": {"nvidia.com/gpu.deploy.device-plugin": "false"}},
         "pools.rtx.labels.nvidia.com/gpu.deploy.device-plugin",
