@@ -14,7 +14,7 @@ def check_local_chart(settings: Settings, base_dir: Path) -> None:
     name and oci://… are not on this computer.
     """
     operator = settings.gpu_operator
-    if not operator.enabled or not operator.chart.startswith((".", "/")):
+    if not operator.enabled or not operator.chart.startswith((".", "/", "~")):
         return
     chart = base_dir / operator.chart
     if chart.is_file() or (chart / "Chart.yaml").is_file():

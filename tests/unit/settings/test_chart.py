@@ -26,6 +26,11 @@ def test_chart_on_this_computer_is_found(tmp_path: Path) -> None:
     check(str(tmp_path / "unpacked"), tmp_path)
 
 
+def test_home_directory_is_not_expanded(tmp_path: Path) -> None:
+    with pytest.raises(s.SettingsError, match="there is nothing"):
+        check("~/gpu-operator", tmp_path)
+
+
 def test_folder_without_a_chart_is_refused(tmp_path: Path) -> None:
     with pytest.raises(s.SettingsError, match=r"no Chart\.yaml"):
         check(".", tmp_path)
