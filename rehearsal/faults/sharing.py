@@ -33,6 +33,12 @@ def break_config_map(context: FaultContext) -> None:
     wait_until("the node to lose its slices", lambda: context.allocatable_slices() != "6")
 
 
+def switch_plugin(context: FaultContext, *, on: bool) -> None:
+    """Switches the device plugin on or off in the ClusterPolicy, which the stack file refuses."""
+    patch = json.dumps({"spec": {"devicePlugin": {"enabled": on}}})
+    context.cluster.kubectl("patch", "clusterpolicy", "cluster-policy", "--type", "merge", "--patch", patch)
+
+
 @sharing_fault(
     "change",
     NO_SLICES,
@@ -41,11 +47,12 @@ def break_config_map(context: FaultContext) -> None:
     remedy="the operator gets its device plugin back",
 )
 def plugin_missing(context: FaultContext) -> Iterator[None]:
-    """the operator's values disable the device plugin, so slices never appear"""
-    context.config["gpuOperator"]["values"] = {"devicePlugin": {"enabled": False}}
+    """somebody switches the device plugin off in the ClusterPolicy"""
+    switch_plugin(context, on=False)
+    wait_until("the node to lose its slices", lambda: context.allocatable_slices() != "6")
     with context.short_timeouts("gpuOperator"):
         yield
-    del context.config["gpuOperator"]["values"]
+    switch_plugin(context, on=True)
 
 
 @sharing_fault(
