@@ -104,7 +104,7 @@ def _host_key(end: Endpoint, settings: Settings, known: asyncssh.SSHKnownHosts |
             return _export(trusted[algorithm])
     file = settings.ssh.known_hosts_file
     found = "only a key marked @revoked" if revoked else "no host key"
-    written = file if file.startswith("~/") else shlex.quote(file)
+    written = f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
     return Problem(
         end.title,
         f"{found} for {end.address} port {end.port} in {file}",
