@@ -68,6 +68,8 @@ class K3sClusterArgs(TypedDict):
     registration_address: NotRequired[str | None]
     """The address of several servers, for agents and the kubeconfig. A single one has its own addresses."""
     release: ReleaseArgs
+    external_database: bool
+    """Whether the servers share a database outside of the cluster, instead of etcd."""
     disable: Sequence[str]
     """Packaged components of k3s that are not installed, such as traefik."""
     tls_san: Sequence[str]
@@ -76,7 +78,7 @@ class K3sClusterArgs(TypedDict):
     server_config: Mapping[str, object]
     """Further keys that only a server understands."""
     node_secrets: pulumi.Input[Mapping[str, str]]
-    """By name, for converge.sh on every node: REGISTRIES, ENVIRONMENT."""
+    """By name, for converge.sh on every node: REGISTRIES, ENVIRONMENT, NODE_CONFIG."""
     server_secrets: pulumi.Input[Mapping[str, str]]
     """By name, for converge.sh on servers: SERVER_CONFIG."""
     preflight: PreflightArgs

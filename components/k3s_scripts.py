@@ -23,6 +23,7 @@ def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
         **_owner(host),
         ROLE=role,
         DATABASE=_database(host, args) if role == "server" else "",
+        EXTERNAL_DATABASE="yes" if role == "server" and args["external_database"] else "",
         SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host),
         VERSION=release["version"],
         MIRROR=release["mirror"],

@@ -54,6 +54,7 @@ def cluster(
             "install_script_sha256": k3s.install_script_sha256,
             "binary_sha256": dict[str, str](k3s.binary_sha256.items()),
         },
+        "external_database": settings.external_database,
         "disable": k3s.disable,
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,

@@ -96,7 +96,12 @@ def planned(file: Path, stack: str) -> Graph:
 def made_up_secrets(names: Collection[str], private_key: str) -> dict[str, str]:
     """A text in the right form for each secret key."""
     login = {"username": "planned", "password": "planned"}
-    forms = {"sshPrivateKey": private_key, "registryCredentials": json.dumps({"registry.example.org": login})}
+    forms = {
+        "sshPrivateKey": private_key,
+        "registryCredentials": json.dumps({"registry.example.org": login}),
+        "vpnAuth": "name=tailscale,joinKey=planned",
+        "datastoreEndpoint": "postgres://planned@db.invalid:5432/planned",
+    }
     return {name: forms.get(name, "planned") for name in names}
 
 

@@ -1,7 +1,7 @@
 """The texts that hosts receive on standard input, because they hold secrets or may hold them."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -15,10 +15,17 @@ from k3sgpu.settings.secret_forms import logins
 MARKER = "# From the stack file, by k3s-gpu-sharing.\n"
 """The first line by which converge.sh recognises a file that it may overwrite or delete."""
 
-NODE_SECRETS = ("registryCredentials", "proxyPassword")
+NODE_SECRETS = ("registryCredentials", "proxyPassword", "vpnAuth")
 """The secret keys that every node needs."""
-SERVER_SECRETS = ("s3AccessKey", "s3SecretKey")
+SERVER_SECRETS = ("s3AccessKey", "s3SecretKey", "datastoreEndpoint")
 """The secret keys that only servers need."""
+CONFIG_KEYS = {
+    "s3AccessKey": "etcd-s3-access-key",
+    "s3SecretKey": "etcd-s3-secret-key",
+    "datastoreEndpoint": "datastore-endpoint",
+    "vpnAuth": "vpn-auth",
+}
+"""Secrets that are keys of k3s's config.yaml, and which ones."""
 
 
 def node_secret_texts(settings: Settings, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -27,14 +34,20 @@ def node_secret_texts(settings: Settings, secrets: Mapping[str, str]) -> dict[st
         "REGISTRIES": _registries(settings.k3s.registries, secrets.get("registryCredentials", "")),
         "ENVIRONMENT": _environment(settings, secrets.get("proxyPassword", "")),
     }
-    return {name: MARKER + text for name, text in texts.items() if text}
+    files = {name: MARKER + text for name, text in texts.items() if text}
+    return {**files, **_config_text("NODE_CONFIG", NODE_SECRETS, secrets)}
 
 
 def server_secret_texts(secrets: Mapping[str, str]) -> dict[str, str]:
     """The further texts for servers, by variable of converge.sh. `secrets`: those of SERVER_SECRETS."""
-    keys = {"s3AccessKey": "etcd-s3-access-key", "s3SecretKey": "etcd-s3-secret-key"}
-    config = {keys[name]: value.strip() for name, value in secrets.items()}
-    return {"SERVER_CONFIG": yaml.safe_dump(config)} if config else {}
+    return _config_text("SERVER_CONFIG", SERVER_SECRETS, secrets)
+
+
+def _config_text(variable: str, names: Sequence[str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """The lines of config.yaml for the named secrets that are keys of it, by the variable of converge.sh."""
+    known = [name for name in names if name in secrets and name in CONFIG_KEYS]
+    config = {CONFIG_KEYS[name]: secrets[name].strip() for name in known}
+    return {variable: yaml.safe_dump(config)} if config else {}
 
 
 def _registries(registries: Registries | None, credentials: str) -> str:

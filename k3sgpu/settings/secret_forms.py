@@ -7,6 +7,8 @@ import asyncssh
 
 from k3sgpu.problem import Problem, SettingsError
 from k3sgpu.settings.files.ssh_keys import PASSPHRASE, PKCS8_HEADER, is_encrypted
+from k3sgpu.settings.models.flag_values import pairs
+from k3sgpu.settings.models.k3s_config_values import is_datastore, is_external
 
 Secrets = Mapping[str, str]
 Fault = tuple[str, str]
@@ -82,6 +84,27 @@ def _credentials(text: str, _: Secrets) -> Fault | None:
     return "a secret in another format", expected
 
 
+def _vpn(text: str, _: Secrets) -> Fault | None:
+    values = pairs(text.strip().partition(",extraArgs=")[0])
+    is_known = {"name", "joinKey"} <= values.keys() <= {"name", "joinKey", "controlServerURL"}
+    if text.strip().isprintable() and is_known and values["name"] == "tailscale" and values["joinKey"]:
+        return None
+    expected = (
+        "name=tailscale,joinKey=KEY in one line, with ,controlServerURL=URL and ,extraArgs=ARGS if needed"
+    )
+    return "a secret in another format", expected
+
+
+def _datastore(text: str, _: Secrets) -> Fault | None:
+    if is_datastore(text.strip()) and is_external(text.strip()):
+        return None
+    expected = (
+        "the endpoint of a database outside of the cluster in one line, such as "
+        "postgres://USER:PASSWORD@HOST:5432/NAME (docs.k3s.io/datastore)"
+    )
+    return "a secret in another format", expected
+
+
 def _is_login(login: object) -> bool:
     return (
         isinstance(login, dict)
@@ -93,6 +116,8 @@ def _is_login(login: object) -> bool:
 FORMS: dict[str, Callable[[str, Secrets], Fault | None]] = {
     "sshPrivateKey": _private_key,
     "registryCredentials": _credentials,
+    "vpnAuth": _vpn,  # as pkg/vpn of k3s reads it
+    "datastoreEndpoint": _datastore,
     "clusterKubeconfig": _any_text,  # resolve_kubeconfig reads it
 }
 """The check of each secret that is more than one line of text. It gets the secret, and all of them."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tests.data import refused_kubelet
+from tests.data import refused_k3s_config, refused_kubelet
 from tests.data.stack_files import A100_40GB, MIXED, MPS, REMOVE
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     **refused_kubelet.ACCEPTED,
+    **refused_k3s_config.ACCEPTED,
     "k3s keys that begin like an owned one": {
         "k3s/config": {"disable-network-policy": True, "tls-san-security": True}
     },

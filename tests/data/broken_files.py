@@ -10,6 +10,7 @@ import asyncssh
 
 from tests.data import (
     refused_k3s,
+    refused_k3s_config,
     refused_kubelet,
     refused_operator,
     refused_sharing,
@@ -85,8 +86,10 @@ REFUSALS = (
     | refused_together.REFUSALS
     | refused_workloads.REFUSALS
     | refused_k3s.REFUSALS
+    | refused_k3s_config.REFUSALS
     | refused_kubelet.REFUSALS
 )
+SECRET_REFUSALS = refused_k3s.SECRET_REFUSALS | refused_k3s_config.SECRET_REFUSALS
 REFUSED = {name: changed(*refusal) for name, refusal in REFUSALS.items()} | {
     "a key instead of its path": changed(
         {"ssh/privateKeyFile": "-----BEGIN\nAAAB\n"},
@@ -223,7 +226,10 @@ WARNINGS = {
         "driver 580 or newer",
         "an older CUDA",
     ),
-} | {name: changed(*warning) for name, warning in refused_kubelet.WARNINGS.items()}
+} | {
+    name: changed(*warning)
+    for name, warning in (refused_kubelet.WARNINGS | refused_k3s_config.WARNINGS).items()
+}
 """Accepted with a warning."""
 
 UNREADABLE = {
@@ -306,7 +312,7 @@ SECRETS = {
     ),
 } | {
     name: changed({**change, secret: {"secure": "AAAB"}}, *pieces)
-    for name, (change, secret, *pieces) in refused_k3s.SECRET_REFUSALS.items()
+    for name, (change, secret, *pieces) in SECRET_REFUSALS.items()
 }
 """Refused because of a secret."""
 

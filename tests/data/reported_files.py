@@ -69,7 +69,6 @@ REFUSED = {
     "pool-typo": "pool",
     "prefix-case": "config.K3s-gpu-sharing:pools",
     "prod-slash": "pools.rtx.gpu.product",
-    "protect-kernel": "k3s.config.protect-kernel-defaults",
     "proxy-port0": "k3s.proxy.http",
     "quad-merge": "line",
     "raw-merge-two": "pools.rtx",
@@ -118,7 +117,10 @@ REFUSED = {
 }
 """The path at which a file is refused, by file; "line" where YAML itself is at fault."""
 
-WARNED = {"kubelet-staticcfg": "k3s.kubeletArgs.root-dir"}
+WARNED = {
+    "protect-kernel": "k3s.config.protect-kernel-defaults",
+    "kubelet-staticcfg": "k3s.kubeletArgs.root-dir",
+}
 """The path of the warning, by accepted file."""
 
 ACCEPTED = {
@@ -142,16 +144,5 @@ ELSEWHERE = {
 TOO_SLOW: set[str] = set()
 """Files that take minutes or all memory today: part of NOT_YET."""
 
-NOT_YET = {
-    "bind-address",
-    "cfg-dns",
-    "cfg-domain-map",
-    "cfg-dsendpoint",
-    "cfg-vpnauth",
-    "datastore-plain",
-    "datastore-two",
-    "docker-true",
-    "protect-kernel",
-    "vpn-auth",
-}
+NOT_YET: set[str] = set()
 """Files that do not yet get what the tables say."""

@@ -311,6 +311,28 @@ def test_registry_and_proxy_secrets_reach_all_nodes_bucket_keys_only_servers(in_
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
 
 
+def test_servers_of_an_external_database_create_and_join_no_etcd(in_project: Path):
+    secrets = {
+        "datastoreEndpoint": "postgres://k3s:database-secret@10.0.0.9:5432/k3s",
+        "vpnAuth": "name=tailscale,joinKey=vpn-secret",
+    }
+    graph = g.run(with_servers(2), secrets=secrets)
+    for server in ("server-server-2", "server-server-1"):
+        script = graph.of(f"cluster-{server}").inputs["create"]
+        assert "EXTERNAL_DATABASE=yes\n" in script and "cluster-init: true\nnode" not in script
+    initial, other, agent = (
+        stdin_secrets(graph, f"cluster-{one}")
+        for one in ("server-server-2", "server-server-1", "upkeep-gpu-1")
+    )
+    assert initial.keys() == {"NODE_CONFIG", "SERVER_CONFIG"}
+    assert other.keys() == {"NODE_CONFIG", "SERVER_CONFIG", "SERVER_TOKEN", "AGENT_TOKEN"}
+    assert agent.keys() == {"NODE_CONFIG", "AGENT_TOKEN"}
+    assert "cluster-server-server-2" in graph.before(graph.of("cluster-server-server-1"))
+    for resource in graph:
+        for secret in ("database-secret", "vpn-secret"):
+            assert secret not in str(resource.inputs), resource.name
+
+
 def test_long_variable_is_split_into_several(in_project: Path, monkeypatch):
     """Linux starts no program with a variable of more than 128 KiB: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]

@@ -4,6 +4,7 @@
 # Set in front: PROJECT STACK HOST   whose machine this is
 #               ROLE                 server | agent
 #               DATABASE             of a server: own | first (others will copy it) | copy (of the others')
+#               EXTERNAL_DATABASE    empty, or yes: the servers share a database outside of the cluster
 #               SERVERS              addresses of the other servers, the initial one first
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
 #               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
@@ -13,8 +14,8 @@
 #               GENERATION           a number; another one makes the engine run this again
 #               UNINSTALL_SCRIPT     the text of uninstall.sh, which stays here until the host is removed
 # stdin:        secrets, one NAME=<base64> a line: AGENT_TOKEN for ROLE=agent and DATABASE=copy, SERVER_TOKEN for
-#               DATABASE=copy, SERVER_CONFIG (more of config.yaml), and the texts of registries.yaml (REGISTRIES)
-#               and of the unit's environment (ENVIRONMENT)
+#               DATABASE=copy, NODE_CONFIG and SERVER_CONFIG (more of config.yaml), and the texts of registries.yaml
+#               (REGISTRIES) and of the unit's environment (ENVIRONMENT)
 # shellcheck disable=SC2154,SC2329  # the parts set what this reads, and run_detached calls converge
 
 # shellcheck source=/dev/null

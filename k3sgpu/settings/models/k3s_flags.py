@@ -1,39 +1,78 @@
-"""The keys of k3s's config.yaml, as of k3s v1.36 (docs.k3s.io/cli/server and docs.k3s.io/cli/agent).
+"""The keys of k3s's config.yaml and the types of their values, as of k3s v1.36.
 
-k3s ignores an unknown key: it starts, and only its journal mentions the key.
+Sources: pkg/cli/cmds (agent.go, server.go, log.go) of github.com/k3s-io/k3s, docs.k3s.io/cli/server and
+docs.k3s.io/cli/agent. k3s ignores an unknown key: it starts, and only its journal mentions the key. A value
+that its flag does not read ends k3s.
 """
 
 from collections.abc import Mapping
 
-NODE_KEYS = frozenset(
-    """
-    airgap-extra-registry alsologtostderr container-runtime-endpoint debug default-runtime
-    disable-apiserver-lb disable-default-registry-endpoint docker enable-pprof flannel-cni-conf flannel-conf
-    flannel-iface image-credential-provider-bin-dir image-credential-provider-config image-service-endpoint
-    kube-proxy-arg kubelet-arg lb-server-port log node-external-dns node-external-ip node-internal-dns node-ip
-    node-label node-name node-taint nonroot-devices pause-image prefer-bundled-bin private-registry
-    protect-kernel-defaults resolv-conf rootless selinux server snapshotter token token-file v vmodule
-    vpn-auth vpn-auth-file with-node-id
-    """.split()
-)
-"""Keys that servers and agents read."""
+_NODE_KEYS = {
+    "flag": """
+        alsologtostderr debug disable-apiserver-lb disable-default-registry-endpoint docker enable-pprof
+        nonroot-devices prefer-bundled-bin protect-kernel-defaults rootless selinux with-node-id
+    """,
+    "number": "v",
+    "port": "lb-server-port",
+    "path": """
+        flannel-cni-conf flannel-conf image-credential-provider-bin-dir image-credential-provider-config log
+        private-registry resolv-conf token-file vpn-auth-file
+    """,
+    "socket": "container-runtime-endpoint image-service-endpoint",
+    "interface": "flannel-iface",
+    "runtime": "default-runtime",
+    "image": "pause-image",
+    "snapshotter": "snapshotter",
+    "registries": "airgap-extra-registry",
+    "names": "node-external-dns node-internal-dns",
+    "arguments": "kube-proxy-arg kubelet-arg",
+    "text": "node-external-ip node-ip node-label node-name node-taint server token vmodule vpn-auth",
+}
+_SERVER_KEYS = {
+    "flag": """
+        cluster-init disable-agent disable-cloud-controller disable-helm-controller disable-kube-proxy
+        disable-network-policy disable-scheduler embedded-registry etcd-disable-snapshots etcd-expose-metrics
+        etcd-snapshot-compress flannel-external-ip flannel-ipv6-masq kine-tls secrets-encryption
+        supervisor-metrics tls-san-security
+    """,
+    "number": "etcd-snapshot-retention",
+    "port": "advertise-port https-listen-port",
+    "path": """
+        agent-token-file data-dir datastore-cafile datastore-certfile datastore-keyfile
+        default-local-storage-path etcd-snapshot-dir write-kubeconfig
+    """,
+    "address": "advertise-address bind-address",
+    "addresses": "cluster-dns",
+    "domain": "cluster-domain",
+    "namespace": "servicelb-namespace",
+    "port range": "service-node-port-range",
+    "image": "helm-job-image",
+    "registry": "system-default-registry",
+    "egress mode": "egress-selector-mode",
+    "encryption provider": "secrets-encryption-provider",
+    "datastore": "datastore-endpoint",
+    "word": "etcd-snapshot-name write-kubeconfig-group",
+    "arguments": """
+        etcd-arg kube-apiserver-arg kube-cloud-controller-manager-arg kube-controller-manager-arg
+        kube-scheduler-arg
+    """,
+    "text": """
+        agent-token cluster-cidr disable etcd-snapshot-schedule-cron flannel-backend service-cidr tls-san
+        write-kubeconfig-mode
+    """,
+}
 
-SERVER_KEYS = frozenset(
-    """
-    advertise-address advertise-port agent-token agent-token-file bind-address cluster-cidr cluster-dns
-    cluster-domain cluster-init data-dir datastore-cafile datastore-certfile datastore-endpoint
-    datastore-keyfile default-local-storage-path disable disable-agent disable-cloud-controller
-    disable-helm-controller disable-kube-proxy disable-network-policy disable-scheduler egress-selector-mode
-    embedded-registry etcd-arg etcd-disable-snapshots etcd-expose-metrics etcd-snapshot-compress
-    etcd-snapshot-dir etcd-snapshot-name etcd-snapshot-retention etcd-snapshot-schedule-cron flannel-backend
-    flannel-external-ip flannel-ipv6-masq helm-job-image https-listen-port kine-tls kube-apiserver-arg
-    kube-cloud-controller-manager-arg kube-controller-manager-arg kube-scheduler-arg secrets-encryption
-    secrets-encryption-provider service-cidr service-node-port-range servicelb-namespace supervisor-metrics
-    system-default-registry tls-san tls-san-security write-kubeconfig write-kubeconfig-group
-    write-kubeconfig-mode
-    """.split()
-)
+
+def _types(keys: Mapping[str, str]) -> dict[str, str]:
+    return {name: kind for kind, names in keys.items() for name in names.split()}
+
+
+NODE_KEYS = frozenset(_types(_NODE_KEYS))
+"""Keys that servers and agents read."""
+SERVER_KEYS = frozenset(_types(_SERVER_KEYS))
 """Keys that only servers read."""
+KEY_TYPES: Mapping[str, str] = {**_types(_NODE_KEYS), **_types(_SERVER_KEYS)}
+"""The type of each key's value, a name of `k3s_config_values.CONFIG_TYPES`."""
 
 
 def key_name(key: str) -> str:
@@ -41,12 +80,13 @@ def key_name(key: str) -> str:
     return key.removesuffix("+")
 
 
+def items(config: Mapping[str, object], key: str) -> list[object]:
+    """The items of a key that may hold a list, with those that are appended."""
+    values = [config[name] for name in (key, f"{key}+") if name in config]
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
+
+
 def flag_arguments(config: Mapping[str, object], key: str) -> dict[str, str]:
     """The arguments NAME=VALUE that a key such as kube-apiserver-arg holds, by name; later ones win."""
-    arguments: dict[str, str] = {}
-    for written in (key, f"{key}+"):
-        value = config.get(written, [])
-        for item in value if isinstance(value, list) else [value]:
-            name, _, text = str(item).partition("=")
-            arguments[name.lstrip("-")] = text
-    return arguments
+    parts = (str(item).partition("=") for item in items(config, key))
+    return {name.lstrip("-"): text for name, _, text in parts}

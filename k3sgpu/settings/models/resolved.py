@@ -8,6 +8,7 @@ from k3sgpu.problem import Problem
 from k3sgpu.settings.models.doctor import Doctor
 from k3sgpu.settings.models.gpu_operator import GpuOperator
 from k3sgpu.settings.models.k3s import K3s
+from k3sgpu.settings.models.k3s_config_values import is_external
 from k3sgpu.settings.models.kubeconfig import Kubeconfig
 from k3sgpu.settings.models.nodes import SSH_PORT, Endpoint, Node, build_nodes, resolve_login
 from k3sgpu.settings.models.pools import Pools
@@ -73,6 +74,11 @@ class Settings:
         """All servers, the initial one first."""
         servers = [node for node in self.nodes if node.role == "server"]
         return tuple(sorted(servers, key=lambda node: (node.name != self.k3s.initial_server, node.name)))
+
+    @property
+    def external_database(self) -> bool:
+        """Whether the servers share a database outside of the cluster, instead of etcd or SQLite."""
+        return "datastoreEndpoint" in self.secrets or is_external(self.k3s.config.get("datastore-endpoint"))
 
     @property
     def server(self) -> Node:

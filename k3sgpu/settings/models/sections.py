@@ -26,6 +26,8 @@ SECRET_KEYS = (
     "proxyPassword",
     "s3AccessKey",
     "s3SecretKey",
+    "vpnAuth",
+    "datastoreEndpoint",
 )
 """The top-level keys that hold secrets. Settings only know whether they are set."""
 

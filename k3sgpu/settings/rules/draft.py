@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from k3sgpu.problem import Severity
 from k3sgpu.settings.model_paths import Loc
-from k3sgpu.settings.models.resolved import Settings
+from k3sgpu.settings.models.kubelet_flags import KUBERNETES_MINOR
+from k3sgpu.settings.models.resolved import NO_K3S, Settings
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,10 @@ class Draft:
         """A section as written; empty where it is missing or no mapping."""
         written = self.raw.get(name)
         return written if isinstance(written, Mapping) else {}
+
+    @property
+    def flag_severity(self) -> Severity:
+        """Of an unknown flag: a warning for another minor version of k3s than that of the tables."""
+        version = self.settings.k3s.version
+        is_tabled = version == NO_K3S or version.split(".")[1] == str(KUBERNETES_MINOR)
+        return "error" if is_tabled else "warning"

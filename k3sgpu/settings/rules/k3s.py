@@ -1,40 +1,17 @@
-"""Rules of the section `k3s`: release, config.yaml, components, snapshots and their secrets."""
+"""Rules of the section `k3s`: release, components, snapshots and their secrets."""
 
-import re
+import ipaddress
 import shlex
 from collections.abc import Iterator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.addresses import proxy_user
-from k3sgpu.settings.models.k3s_flags import NODE_KEYS, SERVER_KEYS, key_name
-from k3sgpu.settings.pydantic_errors import nearest, show
+from k3sgpu.settings.pydantic_errors import show
 from k3sgpu.settings.rules.draft import Draft
 from k3sgpu.wellknown import RUNTIME_CLASS
 
-OWNED_KEYS = re.compile(
-    r"(token|agent-token|write-kubeconfig)(-.*)?|server|node-(name|label|taint)|node-(external-)?ip|tls-san"
-    r"|disable|cluster-init|(cluster|service)-cidr|flannel-backend|secrets-encryption|kubelet-arg"
-    r"|etcd-snapshot-(schedule-cron|retention)|etcd-s3(-.*)?|private-registry"
-    r"|data-dir|https-listen-port|with-node-id|disable-agent"
-)
-"""Keys of config.yaml that the program sets itself, and the last four, whose defaults it relies on."""
-TYPED_KEYS = {
-    "cluster-init": "write k3s.initialServer instead",
-    "tls-san": "write k3s.tlsSan instead",
-    "disable": "write k3s.disable instead",
-    "cluster-cidr": "write k3s.clusterCidr instead",
-    "service-cidr": "write k3s.serviceCidr instead",
-    "flannel-backend": "write k3s.flannelBackend instead",
-    "secrets-encryption": "write k3s.secretsEncryption instead",
-    "kubelet-arg": "write k3s.kubeletArgs instead, for instance kubeletArgs: {max-pods: 200}",
-    "etcd-snapshot-schedule-cron": "write k3s.snapshots.schedule instead",
-    "etcd-snapshot-retention": "write k3s.snapshots.retention instead",
-    "etcd": "write k3s.snapshots.s3 instead",
-    "private-registry": "write k3s.registries instead",
-    "node-label": "write labels in the pools instead: k3s reads this key only when a Node registers",
-    "node-taint": "write taints in the pools instead: k3s reads this key only when a Node registers",
-}
-"""Owned keys that the stack file has a key for, and which one. `etcd` stands for all keys etcd-s3…."""
+TAILSCALE_NETWORK = ipaddress.IPv4Network("100.64.0.0/10")
+"""The network of all Tailscale addresses (tailscale.com/kb/1015)."""
 
 
 def client_certificates_have_keys(draft: Draft) -> Iterator[Problem]:
@@ -80,30 +57,6 @@ def install_script_has_sha256(draft: Draft) -> Iterator[Problem]:
     )
 
 
-def config_keys_are_known(draft: Draft) -> Iterator[Problem]:
-    """Refuse keys of k3s.config that the program sets itself or that k3s does not know."""
-    known = NODE_KEYS | SERVER_KEYS
-    for key in draft.settings.k3s.config:
-        path, name = f"k3s.config.{key}", key_name(key)
-        if OWNED_KEYS.fullmatch(name):
-            yield Problem(
-                path,
-                f"the key {key}",
-                "keys that the program does not set itself",
-                TYPED_KEYS.get(name.partition("-s3")[0], "remove it: the program sets it"),
-            )
-        elif name not in known:
-            like = nearest(name, (one for one in sorted(known) if not OWNED_KEYS.fullmatch(one)))
-            yield Problem(
-                path,
-                f"the unknown key {key}",
-                "an option of `k3s server` or `k3s agent`, without the dashes; k3s would ignore this one",
-                f"write {like} instead of {name}"
-                if like
-                else "remove it; docs.k3s.io/cli/server has the list",
-            )
-
-
 def runtimes_are_enabled_with_gpus(draft: Draft) -> Iterator[Problem]:
     """Refuse to disable `runtimes` with GPU nodes: it creates the RuntimeClass of the operator's pods."""
     gpu_nodes = [node.name for node in draft.settings.nodes if node.gpu]
@@ -117,7 +70,18 @@ def runtimes_are_enabled_with_gpus(draft: Draft) -> Iterator[Problem]:
 
 
 def snapshots_need_etcd(draft: Draft) -> Iterator[Problem]:
-    """Refuse k3s.snapshots with one server: its default database is SQLite, which k3s does not snapshot."""
+    """Refuse k3s.snapshots without etcd: k3s takes snapshots of nothing else.
+
+    A single server uses SQLite.
+    """
+    if draft.settings.k3s.snapshots and draft.settings.external_database:
+        yield Problem(
+            "k3s.snapshots",
+            "snapshots, with a database outside of the cluster",
+            "etcd inside the cluster: k3s takes snapshots of nothing else",
+            "remove k3s.snapshots, and back the database up with its own tools",
+        )
+        return
     servers = [node for node in draft.settings.nodes if node.role == "server"]
     if draft.settings.k3s.snapshots and len(servers) == 1 and draft.intact("pools"):
         yield Problem(
@@ -133,6 +97,8 @@ def secrets_match_settings(draft: Draft) -> Iterator[Problem]:
     if draft.intact("k3s"):
         yield from _proxy_password(draft)
         yield from _s3_keys(draft)
+        yield from _database(draft)
+        yield from _vpn(draft)
 
 
 def _proxy_password(draft: Draft) -> Iterator[Problem]:
@@ -172,4 +138,57 @@ def _s3_keys(draft: Draft) -> Iterator[Problem]:
             "nothing: the secret is missing",
             "s3AccessKey and s3SecretKey, or neither where the hosts themselves may use the bucket",
             f"pulumi config set --secret {missing}",
+        )
+
+
+def _database(draft: Draft) -> Iterator[Problem]:
+    config, secret = draft.settings.k3s.config, "datastoreEndpoint" in draft.settings.secrets
+    servers = [node for node in draft.settings.nodes if node.role == "server"]
+    endpoint = config.get("datastore-endpoint")
+    if secret and endpoint:
+        yield Problem(
+            "k3s.config.datastore-endpoint",
+            "an endpoint, beside the secret datastoreEndpoint",
+            "one of the two",
+            "remove it here, or run: pulumi config rm datastoreEndpoint",
+        )
+    if endpoint and len(servers) > 1 and not draft.settings.external_database:
+        yield Problem(
+            "k3s.config.datastore-endpoint",
+            f"a database on each of {len(servers)} servers",
+            "a database that all servers share, or none: they then share etcd",
+            "remove it, or write the endpoint of a database outside of the cluster",
+        )
+    files = [key for key in ("datastore-certfile", "datastore-keyfile") if key in config]
+    if len(files) == 1:
+        yield Problem(
+            f"k3s.config.{files[0]}",
+            f"{files[0]} alone",
+            "datastore-certfile and datastore-keyfile, or neither",
+            "write both",
+        )
+
+
+def _vpn(draft: Draft) -> Iterator[Problem]:
+    secret, file = "vpnAuth" in draft.settings.secrets, "vpn-auth-file" in draft.settings.k3s.config
+    place = "k3s.config.vpn-auth-file" if file else "k3s"
+    if secret and file:
+        yield Problem(
+            place,
+            "a file, beside the secret vpnAuth",
+            "one of the two",
+            "remove it here, or run: pulumi config rm vpnAuth",
+        )
+    others = [
+        node.name
+        for node in draft.settings.machines
+        if ipaddress.ip_address(node.node_ip) not in TAILSCALE_NETWORK
+    ]
+    if (secret or file) and others:
+        yield Problem(
+            place,
+            f"Tailscale, and addresses outside of {TAILSCALE_NETWORK}: {', '.join(others)}",
+            "hosts whose nodeIp is their Tailscale address: k3s takes that one instead of nodeIp",
+            "run `tailscale up` on the machines, and write each nodeIp: what `tailscale ip -4` prints",
+            "warning",
         )

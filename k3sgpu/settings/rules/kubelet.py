@@ -22,7 +22,6 @@ from k3sgpu.settings.models.kubelet_flags import (
     RESERVABLE,
     SIGNALS,
 )
-from k3sgpu.settings.models.resolved import NO_K3S
 from k3sgpu.settings.models.secret_texts import may_hold_secret
 from k3sgpu.settings.pydantic_errors import nearest, show
 from k3sgpu.settings.rules.draft import Draft
@@ -73,7 +72,7 @@ def arguments_are_known(draft: Draft) -> Iterator[Problem]:
                     OWNED_ARGS[name],
                 )
             elif name not in KUBELET_FLAGS:
-                yield _unknown_argument(f"{place}.{name}", name, value, _severity(draft))
+                yield _unknown_argument(f"{place}.{name}", name, value, draft.flag_severity)
 
 
 def argument_values_are_valid(draft: Draft) -> Iterator[Problem]:
@@ -91,7 +90,7 @@ def argument_values_are_valid(draft: Draft) -> Iterator[Problem]:
                     f"remove it, and put the setting into a file in {DROP_INS} on the hosts",
                 )
             elif name == "feature-gates" and not wrong_value("gates", value):
-                yield from _gate_problems(where, value, _severity(draft))
+                yield from _gate_problems(where, value, draft.flag_severity)
             elif wrong := _wrong_value(name, value):
                 yield Problem(where, show(value), wrong.expected, f"write {name}: {wrong.example}")
 
@@ -222,12 +221,6 @@ def _remedy_for_unknown(name: str, value: str) -> str:
         return OWNED_ARGS[like]
     written = behind or value
     return f"write {like}: {written if not _wrong_value(like, written) else 'VALUE'}"
-
-
-def _severity(draft: Draft) -> Severity:
-    """A warning for another minor version of k3s than that of the tables: it may know more."""
-    version = draft.settings.k3s.version
-    return "error" if version == NO_K3S or version.split(".")[1] == str(KUBERNETES_MINOR) else "warning"
 
 
 def _places(draft: Draft) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -11,7 +11,8 @@ from k3sgpu.wellknown import API_PORT
 def server_count_is_odd(draft: Draft) -> Iterator[Problem]:
     """Refuse no server, and an even number: etcd needs more than half of its members.
 
-    An even number is allowed while a lost server makes it so: removing the server is then the only option.
+    Servers that share an external database may be any number. An even number is also allowed while a lost
+    server makes it so: removing the server is then the only option.
     """
     if not draft.intact("pools"):
         return
@@ -24,12 +25,16 @@ def server_count_is_odd(draft: Draft) -> Iterator[Problem]:
             "add a pool `control: {role: server, hosts: {server-1: 10.0.0.11}}`, or give a pool role: server",
         )
     lost = [node.name for node in draft.settings.lost if node.role == "server"]
+    if draft.settings.external_database:
+        return
     if servers and len(servers) % 2 == 0 and (len(servers) + len(lost)) % 2 == 0:
         yield Problem(
             "pools",
             f"{len(servers)} server hosts: {', '.join(servers)}",
-            "one, three or five: an even number survives no more failures than one fewer",
-            f"add a server, or move one of them, for instance {servers[-1]}, to a pool of role agent",
+            "one, three or five: an even number survives no more failures than one fewer; any number with a "
+            "database outside of the cluster",
+            f"add a server, or move one of them, for instance {servers[-1]}, to a pool of role agent; or\n"
+            "use a database of your own: pulumi config set --secret datastoreEndpoint",
         )
 
 

@@ -60,6 +60,7 @@ class SimulatedMachine:
             "ROLE": "agent",
             "VERSION": "v1.37.1+k3s1",
             "DRAIN_TIMEOUT": "60",
+            "EXTERNAL_DATABASE": "",
             **variables,
         }
         header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
@@ -194,6 +195,43 @@ SERVER = {
 def test_database_is_created_by_its_role(machine: SimulatedMachine, database: str, lines: str):
     done = machine.run("database_config", **{**SERVER, "DATABASE": database})
     assert (done.returncode, done.stdout) == (0, lines.format(folder=machine.folder)), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("database", "lines"),
+    [("own", ""), ("first", ""), ("copy", "token-file: {folder}/etc/rancher/k3s/server-token\n")],
+)
+def test_server_of_an_external_database_joins_no_etcd(machine: SimulatedMachine, database: str, lines: str):
+    done = machine.run("database_config", **{**SERVER, "EXTERNAL_DATABASE": "yes", "DATABASE": database})
+    assert (done.returncode, done.stdout) == (0, lines.format(folder=machine.folder)), done.stderr
+
+
+ENDPOINT = "datastore-endpoint: postgres://k3s:secret@db/k3s\n"
+
+
+@pytest.mark.parametrize(
+    ("here", "external", "data", "refused"),
+    [
+        ("", "yes", "db/state.db", "in its own database"),
+        (ENDPOINT, "", "token", "in a database outside of it"),
+        (ENDPOINT, "yes", "token", ""),
+        ("datastore-endpoint: sqlite:///data/k3s.db\n", "", "token", ""),
+        ("", "", "db/state.db", ""),
+        ("", "yes", "", ""),
+    ],
+)
+def test_kind_of_database_cannot_change(
+    machine: SimulatedMachine, here: str, external: str, data: str, refused: str
+):
+    server = machine.folder / "var/lib/rancher/k3s/server"
+    if data:
+        (server / data).parent.mkdir(parents=True)
+        (server / data).write_text("x")
+    (machine.folder / "etc/rancher/k3s").mkdir(parents=True)
+    (machine.folder / "etc/rancher/k3s/config.yaml").write_text(f"cluster-cidr: 10.42.0.0/16\n{here}")
+    done = machine.run("check_database", **{**SERVER, "EXTERNAL_DATABASE": external})
+    assert done.returncode == bool(refused) and refused in done.stderr, done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_database_config_stays_once_it_exists(machine: SimulatedMachine):

@@ -188,6 +188,8 @@ def test_every_rule_has_a_broken_file(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(s.SettingsError):
         s.check_secrets({"registryCredentials": "AAAB"})
     with pytest.raises(s.SettingsError):
+        s.check_secrets({"vpnAuth": "AAAB"})
+    with pytest.raises(s.SettingsError):
         s.parse({"pools": dict.fromkeys(map(str, range(300)), 5)})
     places = list(problem_places())
     assert len(places) > 100, "the search found too few places"

@@ -6,8 +6,7 @@ import pytest
 
 from k3sgpu import settings as s
 from tests.data.accepted import ACCEPTED
-from tests.data.broken_files import REFUSALS
-from tests.data.refused_k3s import SECRET_REFUSALS
+from tests.data.broken_files import REFUSALS, SECRET_REFUSALS
 from tests.data.stack_files import REMOVE, RESOURCES, SLICING, problems, the_problem, with_
 
 

@@ -1,5 +1,5 @@
 # What k3s or etcd cannot do is refused before anything is changed. After kubectl.sh and configure.sh.
-# Set in front: HOST ROLE VERSION DATABASE CONFIG
+# Set in front: HOST ROLE VERSION DATABASE EXTERNAL_DATABASE CONFIG
 # shellcheck disable=SC2034,SC2154,SC2329  # other parts read what this sets, set what this reads, and call it
 
 # version_number VERSION: v1.36.2+k3s1 as 1036002001, which grows with the version
@@ -49,7 +49,16 @@ check_database() {
         [ -z "$others" ] || fail "the stack file has this server alone, and the cluster also ${others}as servers: etcd cannot go from several members to one" \
             "put them back; docs/guides/operations.md says how a snapshot is restored into a cluster of one"
     fi
-    [ "$ROLE" = server ] && [ -d "$data_dir/server/db" ] && [ -s "$config_dir/config.yaml" ] || return 0
+    [ "$ROLE" = server ] && [ -s "$config_dir/config.yaml" ] || return 0
+    here=$(config_key datastore-endpoint <"$config_dir/config.yaml" | grep -Ev '^datastore-endpoint: .?(sqlite|litestream|memory):' || :)
+    if [ -n "$EXTERNAL_DATABASE" ] && [ -z "$here" ] && [ -d "$data_dir/server/db" ]; then
+        fail "this server keeps the cluster in its own database, and the stack file names one outside of the cluster, which does not have it" \
+            "take datastoreEndpoint back (or k3s.config.datastore-endpoint); another kind of database needs a new cluster: destroy, then up"
+    elif [ -z "$EXTERNAL_DATABASE" ] && [ -n "$here" ] && [ -s "$data_dir/server/token" ]; then
+        fail "the cluster is in a database outside of it, and the stack file names none any more" \
+            "set datastoreEndpoint again (or k3s.config.datastore-endpoint); another kind of database needs a new cluster: destroy, then up"
+    fi
+    database_exists || return 0 # parts/configure.sh
     for key in cluster-cidr service-cidr cluster-domain flannel-backend secrets-encryption; do
         current=$(fixed_setting $key <"$config_dir/config.yaml") change="another $key needs a new cluster: destroy, then up"
         case $current in *"secrets-encryption: true"*) change="to end the encryption of a running cluster: k3s secrets-encrypt disable, a restart of k3s, k3s secrets-encrypt reencrypt --force --skip; the setting stays" ;; esac

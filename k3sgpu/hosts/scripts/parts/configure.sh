@@ -1,5 +1,5 @@
 # k3s's tokens and configuration files. After secrets.sh and data.sh.
-# Set in front: ROLE DATABASE SERVERS CONFIG
+# Set in front: ROLE DATABASE EXTERNAL_DATABASE SERVERS CONFIG
 # shellcheck disable=SC2154,SC2329  # other parts set what this reads, and call it
 
 # config_key KEY: of a config.yaml on stdin, the lines of one key
@@ -26,22 +26,29 @@ server_answers() {
     fi
 }
 
+# database_exists: whether k3s has created or joined a database here. Of one outside of the cluster it keeps a token.
+database_exists() { [ -d "$data_dir/server/db" ] || { [ -n "$EXTERNAL_DATABASE" ] && [ -s "$data_dir/server/token" ]; }; }
+
 # How the database is created, as lines of config.yaml. k3s reads them only while it has none, so afterwards they
 # stay as they are: another initial server must restart no server.
 database_config() {
-    if [ -d "$data_dir/server/db/etcd" ]; then
+    if [ -d "$data_dir/server/db/etcd" ] || { [ -n "$EXTERNAL_DATABASE" ] && database_exists; }; then
         for key in cluster-init server token-file; do config_key $key <"$config_dir/config.yaml"; done
         return 0
     fi
     case $DATABASE in
     first)
-        [ -d "$data_dir/server/db" ] || for other in $SERVERS; do
+        database_exists || for other in $SERVERS; do
             ! server_answers "$other" || fail "the cluster runs on $other, and this machine would create another one" \
                 "name the server at $other as k3s.initialServer; this one then joins it"
         done
-        echo "cluster-init: true"
+        [ -n "$EXTERNAL_DATABASE" ] || echo "cluster-init: true"
         ;;
-    copy) printf 'server: https://%s:6443\ntoken-file: %s\n' "${SERVERS%% *}" "$config_dir/server-token" ;;
+    copy)
+        # Servers that share a database find each other there: with the token, and without `server`.
+        [ -n "$EXTERNAL_DATABASE" ] || printf 'server: https://%s:6443\n' "${SERVERS%% *}"
+        printf 'token-file: %s\n' "$config_dir/server-token"
+        ;;
     esac
 }
 
@@ -61,7 +68,8 @@ configure() {
     fi
     database_lines=$(database_config)
     case $DATABASE$database_lines in copy*token-file*) printf '%s\n' "$server_token" | put "$config_dir/server-token" 600 ;; esac
-    printf '%s%s%s' "$CONFIG" "${server_config:+$server_config
+    printf '%s%s%s%s' "$CONFIG" "${node_config:+$node_config
+}" "${server_config:+$server_config
 }" "$database_lines" | put "$config_dir/config.yaml" 600
     write_or_remove "$config_dir/registries.yaml" "$registries" k3s.registries
     record_data_folders

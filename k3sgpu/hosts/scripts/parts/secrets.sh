@@ -4,7 +4,7 @@
 # Reads NAME=<base64> lines. The values stay in variables of this shell, which no other process sees, until they
 # are written to files of root's.
 read_secrets() {
-    agent_token='' server_token='' server_config='' registries='' environment=''
+    agent_token='' server_token='' node_config='' server_config='' registries='' environment=''
     while IFS= read -r line; do
         name=${line%%=*}
         case $name in
@@ -15,6 +15,7 @@ read_secrets() {
         case $name in
         AGENT_TOKEN) agent_token=$value ;;
         SERVER_TOKEN) server_token=$value ;;
+        NODE_CONFIG) node_config=$value ;;
         SERVER_CONFIG) server_config=$value ;;
         REGISTRIES) registries=$value ;;
         ENVIRONMENT) environment=$value ;;
