@@ -33,6 +33,20 @@ REFUSALS: dict[str, Refusal] = {
     "a toolkit that k3s does not find": _off(
         "toolkit", "installDir", "/opt/nvidia", "there and nowhere else"
     ),
+    "a NUL character": (
+        _value("toolkit", "env", [{"name": "A", "value": "a\x00"}]),
+        "gpuOperator.values.toolkit.env[0].value",
+        "U+0000",
+        "can be printed",
+        "remove the character",
+    ),
+    "half of a surrogate pair": (
+        _value("operator", "repository", "\ud800"),
+        "gpuOperator.values.operator.repository",
+        "U+D800",
+        "can be printed",
+        "remove the character",
+    ),
     "a value of an older chart": (
         _value("cdi", "default", True),
         "gpuOperator.values.cdi.default",

@@ -1,7 +1,7 @@
 """What becomes of the stack files in tests/data/reported, which public reports and hostile input are made of.
 
 A file that cannot work is refused at a path of the stack file. One that only looks wrong is accepted, with or
-without a warning. A file that is mended leaves NOT_YET.
+without a warning.
 """
 
 REFUSED = {
@@ -140,9 +140,3 @@ ELSEWHERE = {
     "verify-latest": "the policy no-latest refuses verify.image",
 }
 """What says something about a file that the settings accept, by file."""
-
-TOO_SLOW: set[str] = set()
-"""Files that take minutes or all memory today: part of NOT_YET."""
-
-NOT_YET: set[str] = set()
-"""Files that do not yet get what the tables say."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.rules import (
-    chart_secrets,
+    chart_texts,
     cluster,
     drivers,
     hosts,
@@ -79,7 +79,8 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     operator.values_keep_what_sharing_needs,
     operator.values_are_known,
     operator.values_have_types,
-    chart_secrets.values_hold_no_secret,
+    chart_texts.values_hold_no_secret,
+    chart_texts.texts_can_be_stored,
     operator.containerd_template_is_not_overwritten,
     operator.containerd_socket_is_not_set,
     operator.repository_only_with_chart_name,

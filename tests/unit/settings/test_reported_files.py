@@ -44,25 +44,14 @@ def problems(name: str) -> list[s.Problem]:
     return [*settings.warnings, *fit.problems]
 
 
-def row(name: str) -> Any:
-    if name not in reported.NOT_YET:
-        return name
-    run = name not in reported.TOO_SLOW
-    return pytest.param(name, marks=pytest.mark.xfail(reason="not mended", strict=True, run=run))
-
-
-def rows(table: dict[str, str]) -> list[Any]:
-    return [row(name) for name in table]
-
-
-@pytest.mark.parametrize("name", rows(reported.REFUSED))
+@pytest.mark.parametrize("name", reported.REFUSED)
 def test_file_that_cannot_work_is_refused(name: str) -> None:
     with time_limit(SECONDS):
         errors = [one for one in problems(name) if one.severity == "error"]
     assert any(reported.REFUSED[name] in one.where for one in errors), errors
 
 
-@pytest.mark.parametrize("name", rows(reported.WARNED))
+@pytest.mark.parametrize("name", reported.WARNED)
 def test_doubtful_file_is_accepted_with_a_warning(name: str) -> None:
     with time_limit(SECONDS):
         found = problems(name)
@@ -70,7 +59,7 @@ def test_doubtful_file_is_accepted_with_a_warning(name: str) -> None:
     assert not [one for one in found if one.severity == "error"]
 
 
-@pytest.mark.parametrize("name", rows(reported.ACCEPTED | reported.ELSEWHERE))
+@pytest.mark.parametrize("name", reported.ACCEPTED | reported.ELSEWHERE)
 def test_right_file_is_accepted(name: str) -> None:
     with time_limit(SECONDS):
         found = problems(name)
@@ -80,4 +69,3 @@ def test_right_file_is_accepted(name: str) -> None:
 def test_every_reported_file_is_in_one_table() -> None:
     listed = [name for table in EXPECTED for name in table]
     assert sorted(listed) == sorted(file.stem for file in FOLDER.iterdir())
-    assert set(listed) >= reported.NOT_YET >= reported.TOO_SLOW

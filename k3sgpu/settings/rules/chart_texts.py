@@ -1,4 +1,4 @@
-"""A rule of gpuOperator.values: others can read them in the state and in the cluster."""
+"""Rules of the texts in gpuOperator.values, wherever they are in it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,8 @@ from k3sgpu.problem import Problem
 from k3sgpu.settings.model_paths import Loc, dotted
 from k3sgpu.settings.models.secret_texts import SECRET_NAME, TEXT_WITH_SECRET
 from k3sgpu.settings.rules.draft import Draft
+
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def values_hold_no_secret(draft: Draft) -> Iterator[Problem]:
@@ -20,6 +22,32 @@ def values_hold_no_secret(draft: Draft) -> Iterator[Problem]:
             "make a Secret in the namespace gpu-operator, and name it where the chart takes one,\n"
             "such as driver.secretEnv or imagePullSecrets",
         )
+
+
+def texts_can_be_stored(draft: Draft) -> Iterator[Problem]:
+    """Refuse control characters and lone surrogates: no YAML of a cluster and no variable can hold them."""
+    values = draft.settings.gpu_operator.values
+    for loc, text in _texts(values, ("gpuOperator", "values")):
+        if wrong := _NO_TEXT.search(text):
+            yield Problem(
+                dotted(loc),
+                f"the character U+{ord(wrong[0]):04X}",
+                "characters that can be printed, blanks and line breaks",
+                "remove the character",
+            )
+
+
+def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    """All texts inside a value, and the keys of its mappings, with their places."""
+    if isinstance(value, str):
+        yield loc, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield loc, key
+            yield from _texts(inner, (*loc, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*loc, index))
 
 
 def _secrets(value: Any, loc: Loc) -> Iterator[Loc]:
