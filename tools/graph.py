@@ -14,6 +14,7 @@ import pulumi
 from k3sgpu.cli.graph import add_arguments
 from k3sgpu.cli.inputs import stack_name
 from k3sgpu.cli.main import run_command
+from k3sgpu.cli.output import print_text
 from k3sgpu.problem import InputError
 from tools.mocked_program import Graph, Registered
 from tools.plan import kind, ordered, planned
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 def print_page(options: argparse.Namespace) -> int:
     """Raises InputError when the program refuses the stack."""
     try:
-        print(page(planned(Path(options.file), stack_name(options.file))), end="")
+        print_text(page(planned(Path(options.file), stack_name(options.file))), end="")
     except pulumi.RunError as error:
         raise InputError(str(error)) from None
     return 0

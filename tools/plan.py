@@ -20,6 +20,7 @@ import pulumi
 
 from k3sgpu.cli.inputs import stack_name
 from k3sgpu.cli.main import run_command
+from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.cli.plan import add_arguments
 from k3sgpu.settings import parse
 from k3sgpu.settings.files.stack_file import read_keys
@@ -47,14 +48,14 @@ def print_plan(options: argparse.Namespace) -> int:
         if options.json:
             _print_json(stack, refused=str(error))
         else:
-            print(error, file=sys.stderr)
+            print_progress(str(error))
         return 1
     broken = violations(graph)
     if options.json:
         _print_json(stack, resources=as_json(graph), violations=broken)
     else:
-        print(f"stack {stack}, {len(graph.resources)} resources:\n\n{tree(graph)}")
-        print("\n".join(["", *broken] if broken else ["", "no policy is broken"]))
+        print_text(f"stack {stack}, {len(graph.resources)} resources:\n\n{tree(graph)}")
+        print_text("\n".join(["", *broken] if broken else ["", "no policy is broken"]))
     return 1 if broken else 0
 
 
@@ -66,7 +67,7 @@ def _print_json(
     refused: str | None = None,
 ) -> None:
     plan = {"stack": stack, "resources": resources, "violations": violations, "refused": refused}
-    print(json.dumps(plan, indent=2))
+    print_json(plan)
 
 
 def planned(file: Path, stack: str) -> Graph:

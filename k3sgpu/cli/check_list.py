@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from k3sgpu.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from k3sgpu.doctor.check import Check
@@ -17,7 +18,10 @@ def run(options: argparse.Namespace) -> int:
     from k3sgpu.doctor.registry import checks
 
     listed = checks()
-    print(json.dumps({"checks": as_json(listed)}, indent=2) if options.json else as_text(listed))
+    if options.json:
+        print_json({"checks": as_json(listed)})
+    else:
+        print_text(as_text(listed))
     return 0
 
 

@@ -14,7 +14,6 @@ Exit status 1: errors found. Warnings alone are status 0.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import sys
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from k3sgpu.cli import check_list
 from k3sgpu.cli.arguments import add_file, add_json
-from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable, read_text, stack_name
+from k3sgpu.cli.inputs import STDIN, read_json_variable, read_text, stack_name
+from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
 from k3sgpu.timeouts import SSH_AGENT_SECONDS
@@ -93,7 +93,7 @@ def _check_hosts_from_graph(options: argparse.Namespace) -> int:
     report, facts = _look(inventory, secrets, known)
     if report.errors:
         return _print_report(report, options)
-    print(preflight_cache.write_cache(digests, facts))
+    print_text(preflight_cache.write_cache(digests, facts))
     print_progress(preflight_cache.shorten_report(as_text(report)))
     return report.exit_code
 
@@ -157,8 +157,12 @@ def check_cluster(options: argparse.Namespace) -> int:
 
 def _print_report(report: Report, options: argparse.Namespace) -> int:
     """Prints the report; with errors inside the graph on stderr, which Pulumi shows."""
-    text = json.dumps(as_json(report), indent=2) if options.json else as_text(report)
-    print(text, file=sys.stderr if options.from_graph and report.errors else sys.stdout)
+    if options.json:
+        print_json(as_json(report))
+    elif options.from_graph and report.errors:
+        print_progress(as_text(report))
+    else:
+        print_text(as_text(report))
     return report.exit_code
 
 

@@ -7,7 +7,8 @@ Exit status 1: a node could not be drained.
 import argparse
 import sys
 
-from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable
+from k3sgpu.cli.inputs import STDIN, read_json_variable
+from k3sgpu.cli.output import print_progress, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     expected = parse_expected_state(read_json_variable(EXPECTED_STATE_VARIABLE))
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
     try:
-        sys.stdout.write(drain_changing_nodes(expected, config, print_progress))
+        print_text(drain_changing_nodes(expected, config, print_progress), end="")
     except DrainFailed as reason:
         print_progress(f"drain: {reason}")
         return 1

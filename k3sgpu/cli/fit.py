@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from k3sgpu.cli.arguments import add_file, add_json
 from k3sgpu.cli.inputs import read_text
+from k3sgpu.cli.output import print_json, print_text
 from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError, render
 
@@ -47,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if options.svg:
         _write(options.svg, render_svg(result))
     if options.json:
-        print(json.dumps(_as_json(result), indent=2))
+        print_json(_as_json(result))
     else:
-        print("\n".join(part for part in (render_slice_map(result), render(result.problems)) if part))
+        print_text("\n".join(part for part in (render_slice_map(result), render(result.problems)) if part))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0
 

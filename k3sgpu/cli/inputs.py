@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from k3sgpu.foreign_text import escape_lines
 from k3sgpu.handoff.environment import read_variable
 from k3sgpu.problem import InputError
 
@@ -48,8 +47,3 @@ def stack_name(file: str) -> str:
     if not match:
         raise InputError(f"{file} is not called Pulumi.<stack>.yaml, so the stack's name is unknown")
     return match[1]
-
-
-def print_progress(line: str) -> None:
-    """Prints a line of progress, or several, on stderr at once, without control characters."""
-    print(escape_lines(line), file=sys.stderr, flush=True)

@@ -11,7 +11,8 @@ import argparse
 import os
 import sys
 
-from k3sgpu.cli.inputs import STDIN, print_progress, read_json_variable
+from k3sgpu.cli.inputs import STDIN, read_json_variable
+from k3sgpu.cli.output import print_progress, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def wait(options: argparse.Namespace) -> int:
             f"kubectl --namespace {job['namespace']} delete job {job['name']}; pulumi up --refresh"
         )
         return 1
-    print(f"Job {name} has succeeded")
+    print_text(f"Job {name} has succeeded")
     return 0
 
 
@@ -62,7 +63,7 @@ def verify(options: argparse.Namespace) -> int:
         )
         verdicts |= {node: verify_cache.cut_verdict(verdict, plan) for node, verdict in found.items()}
     passed = {node: digests[node] for node, verdict in verdicts.items() if verdict == jobs.PASSED}
-    print(verify_cache.write_cache(verdicts, passed))
+    print_text(verify_cache.write_cache(verdicts, passed))
     failed = [node for node, verdict in verdicts.items() if verdict.startswith(jobs.FAILED)]
     if failed and plan["strict"]:
         print_progress(

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from k3sgpu.cli.inputs import read_text
+from k3sgpu.cli.output import print_text
 from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
     path = kubeconfig_path(os.environ, Path.home())
     try:
-        print(_remove(path, options.stack) if options.remove else _add(path, options))
+        print_text(_remove(path, options.stack) if options.remove else _add(path, options))
     except KubeconfigError as error:
         raise InputError(f"{path}: {error}") from None
     except KubeconfigFileError as error:

@@ -5,14 +5,12 @@ libraries inside `run`, so that the parser can be built without them.
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import ModuleType
 
 from k3sgpu.cli import doctor, drain, fit, graph, jobs, kubeconfig, pins, plan, schema, stage, uncordon
-from k3sgpu.foreign_text import escape_lines
+from k3sgpu.cli.output import print_json, print_progress
 from k3sgpu.problem import InputError, Problem, SettingsError
 
 FINE, FOUND, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
@@ -74,14 +72,14 @@ def run_command(options: argparse.Namespace) -> int:
         problem = Problem(where=options.command, found=str(error), expected="", remedy="")
         return _could_not(options, f"{options.command}: {error}", [problem])
     except KeyboardInterrupt:
-        print(f"{options.command}: interrupted", file=sys.stderr)
+        print_progress(f"{options.command}: interrupted")
         return INTERRUPTED
 
 
 def _could_not(options: argparse.Namespace, message: str, problems: Sequence[Problem]) -> int:
     """Prints why a command could not run: JSON on stdout where JSON was asked for, else text on stderr."""
     if getattr(options, "json", False):
-        print(json.dumps({"problems": [asdict(problem) for problem in problems]}, indent=2))
+        print_json({"problems": [asdict(problem) for problem in problems]})
     else:
-        print(escape_lines(message), file=sys.stderr)
+        print_progress(message)
     return COULD_NOT

@@ -5,10 +5,9 @@ Exit status 1: some hash could not be read and is left out; stderr says why.
 """
 
 import argparse
-import json
-import sys
 
 from k3sgpu.cli.arguments import add_json
+from k3sgpu.cli.output import print_json, print_progress, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +26,9 @@ def run(options: argparse.Namespace) -> int:
     k3s = release_pins.release(options.version, options.mirror)
     script, binaries, unread = release_pins.pins(k3s, release_pins.read)
     if options.json:
-        print(
-            json.dumps({"installScriptSha256": script, "binarySha256": binaries, "leftOut": unread}, indent=2)
-        )
+        print_json({"installScriptSha256": script, "binarySha256": binaries, "leftOut": unread})
     else:
-        print(release_pins.stack_file_lines(k3s, script, binaries))
+        print_text(release_pins.stack_file_lines(k3s, script, binaries))
         for line in unread:
-            print(f"left out: {line}", file=sys.stderr)
+            print_progress(f"left out: {line}")
     return 1 if unread else 0

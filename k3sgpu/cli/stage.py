@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from k3sgpu.cli.inputs import print_progress, read_json_variable
-from k3sgpu.foreign_text import escape_lines
+from k3sgpu.cli.inputs import read_json_variable
+from k3sgpu.cli.output import print_progress, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     logins = logins_for(targets, read_secrets(sys.stdin.read()), agent_socket)
     folder = Path(plan["release"]["folder"]).expanduser()
     try:
-        print(escape_lines(asyncio.run(upload_release(plan, logins, folder))))
+        print_text(asyncio.run(upload_release(plan, logins, folder)))
     except UploadError as error:
         print_progress(str(error))
         return 1

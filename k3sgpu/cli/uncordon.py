@@ -7,7 +7,8 @@ Exit status 1: a node is still cordoned.
 import argparse
 import sys
 
-from k3sgpu.cli.inputs import STDIN, print_progress
+from k3sgpu.cli.inputs import STDIN
+from k3sgpu.cli.output import print_progress, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
     try:
-        sys.stdout.write(uncordon_drained_nodes(config))
+        print_text(uncordon_drained_nodes(config), end="")
     except DrainFailed as reason:
         print_progress(f"uncordon: {reason}")
         return 1

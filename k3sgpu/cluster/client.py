@@ -81,12 +81,12 @@ def client(config: KubeConfig) -> AsyncClient:
     try:
         return AsyncClient(config=config, timeout=httpx2.Timeout(timeouts.SNAPSHOT_SECONDS))
     except (ConfigError, OSError, ValueError) as error:
-        raise InputError(f"the kubeconfig's certificates cannot be used: {error}") from None
+        raise InputError(f"the kubeconfig's certificates cannot be used: {escape(error)}") from None
 
 
 def api_address(api: AsyncClient) -> str:
     """The API server and its address, in words."""
-    return f"the API server {api.config.cluster.server}"
+    return f"the API server {escape(api.config.cluster.server)}"
 
 
 @contextmanager
@@ -97,9 +97,11 @@ def api_errors(api: AsyncClient) -> Iterator[None]:
     except httpx2.HTTPStatusError as error:
         code = error.response.status_code
         message = error.status.message if isinstance(error, ApiError) else error.response.reason_phrase
-        raise ApiUnavailable(f"{api_address(api)} refuses: {code} {message}", refused=code < 500) from None
+        raise ApiUnavailable(
+            f"{api_address(api)} refuses: {code} {escape(message)}", refused=code < 500
+        ) from None
     except (httpx2.HTTPError, OSError) as error:
-        raise ApiUnavailable(f"{api_address(api)}: {error or type(error).__name__}") from None
+        raise ApiUnavailable(f"{api_address(api)}: {escape(error) or type(error).__name__}") from None
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from k3sgpu.cluster.objects import (
     pods_on_node,
     status_of,
 )
+from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.expected_state import ExpectedNode, ExpectedState
 from k3sgpu.wellknown import MPS_CAPABLE_LABEL
 
@@ -42,7 +43,7 @@ class UnmetExpectation:
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.node}: {self.check}: found {self.found}, expected {self.expected}"
+        return f"{self.node}: {self.check}: found {escape(self.found)}, expected {self.expected}"
 
 
 def unmet_expectations(expected: ExpectedState, snapshot: Snapshot) -> list[UnmetExpectation]:

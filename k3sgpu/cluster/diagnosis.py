@@ -7,13 +7,15 @@ from k3sgpu.cluster.client import Snapshot
 from k3sgpu.cluster.comparison import DAEMON_SETS, POLICY, UnmetExpectation
 from k3sgpu.cluster.objects import condition, is_owned_by, pod_state, pods_on_node, status_of
 from k3sgpu.cluster.repelled import taint_advice
+from k3sgpu.foreign_text import escape, escape_lines
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.hints import Hint, find_hint
 from k3sgpu.problem import Problem
 from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
-_LONGEST_NOTE = 300
+_LONGEST_FOUND = 1000
+"""Characters; a container's termination message has up to 4096."""
 _NO_CARDS = r"NFDLabelsMissing|NoGPUNodes"
 
 # From issues of NVIDIA/gpu-operator, NVIDIA/k8s-device-plugin and k3s-io/k3s. The first match counts.
@@ -130,7 +132,11 @@ def explain_unmet(
         evidence = " ".join([*found, *_pods_not_ready(node, snapshot), *events, *logs.get(node, ())])
         problems += [
             Problem(
-                node, one.found, one.expected, _remedy(one, namespace, evidence, snapshot), check=one.check
+                node,
+                escape_lines(one.found, _LONGEST_FOUND),
+                one.expected,
+                _remedy(one, namespace, evidence, snapshot),
+                check=one.check,
             )
             for one in others
         ]
@@ -154,7 +160,7 @@ def notes(
         lines += _pods_not_ready(node, snapshot)
         lines += [f"log of {line}" for line in logs.get(node, ())]
     lines += [f"event: {event}" for event in events]
-    return [line[:_LONGEST_NOTE] for line in lines]
+    return [escape(line) for line in lines]
 
 
 def _pods_not_ready(node: str, snapshot: Snapshot, most: int = 4) -> list[str]:

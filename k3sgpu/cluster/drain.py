@@ -27,6 +27,7 @@ from k3sgpu.cluster.drain_plan import (
     why_not_evictable,
 )
 from k3sgpu.cluster.objects import KubernetesObject
+from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, poll, progress_line
 
@@ -106,7 +107,7 @@ async def _evict(api: AsyncClient, pod: KubernetesObject) -> str:
     except ApiError as error:
         return "is deleted" if error.status.code == 404 else _refusal(error)
     except (httpx2.HTTPError, OSError) as error:  # the next look requests it again
-        return f"eviction not requested: {error or type(error).__name__}"
+        return f"eviction not requested: {escape(error) or type(error).__name__}"
     return "is terminating"
 
 
@@ -114,7 +115,7 @@ def _refusal(error: ApiError) -> str:
     """The API server's message, with its causes: which PodDisruptionBudget, and what it needs."""
     details = error.status.details
     causes = [cause.message for cause in (details and details.causes) or [] if cause.message]
-    return " ".join([str(error.status.message), *causes])
+    return " ".join(map(escape, [error.status.message, *causes]))
 
 
 async def _uncordon_drained_nodes(config: KubeConfig) -> str:

@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k3sgpu.cluster.objects import KubernetesObject, condition, status_of
+from k3sgpu.foreign_text import escape
 
 COMPLETE = "Complete"
+LONGEST_MESSAGE = 1000
+"""Characters of a message about a pod; the scheduler's has a reason for each kind of node."""
 
 
 def job_outcome(job: KubernetesObject) -> str | None:
@@ -14,7 +17,7 @@ def job_outcome(job: KubernetesObject) -> str | None:
         return COMPLETE
     failed = condition(job, "Failed")
     if failed.get("status") == "True":
-        return f"{failed.get('reason')}: {failed.get('message', '')}"
+        return escape(f"{failed.get('reason')}: {failed.get('message', '')}")
     return None
 
 
@@ -50,8 +53,9 @@ def _reasons(pod: KubernetesObject) -> Iterator[str]:
     if status.get("reason"):  # of the kubelet, such as UnexpectedAdmissionError
         yield _reason_and_message(status)
     if message := scheduler_message(pod):
-        yield message
+        yield escape(message, LONGEST_MESSAGE)
 
 
 def _reason_and_message(state: Mapping[str, Any]) -> str:
-    return ": ".join(state[key] for key in ("reason", "message") if state.get(key))
+    text = ": ".join(state[key] for key in ("reason", "message") if state.get(key))
+    return escape(text, LONGEST_MESSAGE)

@@ -12,6 +12,7 @@ from lightkube.types import CascadeType
 
 from k3sgpu.cluster.client import ApiUnavailable, Pod, client, request_deadline
 from k3sgpu.cluster.objects import KubernetesObject
+from k3sgpu.foreign_text import escape
 
 LOG_LINES = 20
 _Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
@@ -61,7 +62,7 @@ class JobsApi:
             async with request_deadline(self.api):
                 name = pod["metadata"]["name"]
                 lines = self.api.log(name, namespace=self.namespace, tail_lines=LOG_LINES)
-                return [line.rstrip("\n") async for line in lines]
+                return [escape(line.rstrip("\n")) async for line in lines]
         except ApiUnavailable as error:
             return [f"(no log: {error})"]
 

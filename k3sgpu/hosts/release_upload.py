@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncssh
 
+from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.handoff.release_upload import UploadPlan
 from k3sgpu.hosts import scripts
@@ -117,7 +118,9 @@ class _Machine:
                 f"{self._name}: no answer to {what} within {UPLOAD_ANSWER_SECONDS} s: {_TRY_AGAIN}"
             ) from None
         except (asyncssh.Error, OSError) as error:
-            raise UploadError(f"{self._name}: {what}: the connection broke ({error}): {_TRY_AGAIN}") from None
+            raise UploadError(
+                f"{self._name}: {what}: the connection broke ({escape(error)}): {_TRY_AGAIN}"
+            ) from None
         if process.exit_status != 0:
             message = err.decode(errors="replace").strip()
             raise UploadError(message or f"{self._name}: {what}: exit status {process.exit_status}")

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 from pydantic import ValidationError
 
+from k3sgpu.foreign_text import escape
 from k3sgpu.problem import SettingsError
 from k3sgpu.settings.models.k3s import RELEASES, Architecture, K3s
 from k3sgpu.settings.models.resolved import Settings
@@ -76,7 +77,7 @@ def binary_sha256(k3s: K3s, architecture: Architecture, read: Callable[[str], by
     if sha256 := sums.get(BINARIES[architecture]):
         return sha256
     raise ReadError(
-        f"binarySha256.{architecture}: {url} names {', '.join(sums) or 'no file'}, "
+        f"binarySha256.{architecture}: {url} names {escape(', '.join(sums)) or 'no file'}, "
         f"expected {BINARIES[architecture]}: is {k3s.version} a release of k3s?"
     )
 
@@ -104,10 +105,12 @@ def read(url: str) -> bytes:
     try:
         with urlopen(url, timeout=PINS_SECONDS) as answer:
             if urlsplit(answer.url).scheme != urlsplit(url).scheme:
-                raise ReadError(f"{url} led to {answer.url}, expected an https address")
+                raise ReadError(f"{url} led to {escape(answer.url)}, expected an https address")
             content = answer.read(LARGEST + 1)
     except (OSError, HTTPException) as error:
-        raise ReadError(f"{url}: {error}; check that this computer reaches it, or name a mirror") from error
+        raise ReadError(
+            f"{url}: {escape(error)}; check that this computer reaches it, or name a mirror"
+        ) from error
     if len(content) > LARGEST:
         raise ReadError(
             f"{url}: more than {LARGEST // 1024} KiB, which no file of that name in a release has"

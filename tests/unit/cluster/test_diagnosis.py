@@ -202,3 +202,14 @@ def test_notes_hold_operator_pods_and_events():
         "log of pod-x: why",
         "event: pod-x: Failed: why",
     ]
+
+
+def test_what_the_cluster_says_is_cut_and_printable():
+    state, hostile = cluster(), "\x1b[2J" + "x" * 5000
+    plugin_pod(**waiting("CrashLoopBackOff", last=hostile))(state)
+    unmet = unmet_expectations(EXPECTED, snapshot(state))
+    problems = explain_unmet(EXPECTED, snapshot(state), unmet, [hostile], {"gpu-1": [hostile]})
+    texts = [*notes(snapshot(state), ["gpu-1"], [hostile], {"gpu-1": [hostile]}), *map(str, unmet)]
+    texts += [problem.found for problem in problems]
+    assert sum("\\x1b[2Jxx" in text for text in texts) >= 4
+    assert not any("\x1b" in text for text in texts) and max(map(len, texts)) < 1100

@@ -19,6 +19,10 @@ from tests.data.jobs import EXITED, FULL, PULLING, job, pod, unschedulable
             pod(phase="Failed", reason="UnexpectedAdmissionError", message="found 2"),
             "pod p on gpu-1: UnexpectedAdmissionError: found 2",
         ),
+        (
+            pod(phase="Failed", reason="Evicted", message="\x1b[2J\n::error::no" + "x" * 5000),
+            "pod p on gpu-1: Evicted: \\x1b[2J\\n::error::no" + "x" * 975 + "… (5025 characters)",
+        ),
     ],
 )
 def test_pod_is_described_in_one_line(one: dict[str, Any], line: str) -> None:
