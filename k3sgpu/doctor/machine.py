@@ -33,8 +33,8 @@ class Plan:
     """host or operator: who installs NVIDIA's container toolkit."""
     networks: Mapping[str, str] = field(default_factory=dict)
     """The cluster's own networks: clusterCidr and serviceCidr."""
-    servers: int = 1
-    """How many servers the cluster has."""
+    etcd: bool = False
+    """Whether the servers run etcd: several without a database outside of the cluster."""
     flannel: str = "vxlan"
     """k3s's flannel-backend: how packets of pods cross from node to node."""
     embedded_registry: bool = False
@@ -52,6 +52,7 @@ class Plan:
     @classmethod
     def from_inventory(cls, inventory: Inventory) -> "Plan":
         """The plan that an inventory describes."""
+        servers = sum(host["role"] == "server" for host in inventory["hosts"])
         return cls(
             project=inventory["owner"]["project"],
             stack=inventory["owner"]["stack"],
@@ -63,7 +64,7 @@ class Plan:
                 "clusterCidr": inventory["networks"]["clusterCidr"],
                 "serviceCidr": inventory["networks"]["serviceCidr"],
             },
-            servers=sum(host["role"] == "server" for host in inventory["hosts"]),
+            etcd=servers > 1 and not inventory.get("externalDatabase", False),
             flannel=inventory["flannel"],
             embedded_registry=inventory["embeddedRegistry"],
             registration=inventory["registration"],

@@ -100,6 +100,8 @@ class Inventory(TypedDict):
     flannel: str
     """k3s's flannel-backend."""
     embeddedRegistry: bool
+    externalDatabase: NotRequired[bool]
+    """Whether the servers share a database outside of the cluster, instead of etcd."""
     vpn: NotRequired[bool]
     """Whether k3s joins nodes by a VPN of its own, which decides the nodes' addresses and interfaces."""
     k3sConfig: NotRequired[dict[str, object]]
@@ -133,6 +135,7 @@ def build_inventory(
         "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
         "flannel": k3s.flannel_backend,
         "embeddedRegistry": bool(k3s.config.get("embedded-registry")),
+        "externalDatabase": settings.external_database,
         "vpn": "vpnAuth" in settings.secrets or "vpn-auth-file" in k3s.config,
         "k3sConfig": _checked_config(settings),
         "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],

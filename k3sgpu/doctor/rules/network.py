@@ -71,7 +71,7 @@ def ports(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 def _ports(machine: Machine, plan: Plan) -> dict[int, str]:
     uses = SERVER_PORTS if machine.role == "server" else AGENT_PORTS
-    if machine.role == "server" and plan.servers > 1:
+    if machine.role == "server" and plan.etcd:
         uses = uses | ETCD_PORTS
     return uses | REGISTRY_PORTS if plan.embedded_registry else uses
 
@@ -297,7 +297,7 @@ def _ports_between_nodes(machine: Machine, plan: Plan) -> list[str]:
     server = machine.role == "server"
     needed = ["6443/tcp"] if server else []
     needed.append("10250/tcp")
-    if server and plan.servers > 1:
+    if server and plan.etcd:
         needed.append("2379-2380/tcp")
     if plan.embedded_registry:
         needed.append("5001/tcp")

@@ -70,6 +70,18 @@ def test_inventory_holds_the_urls_of_an_installation(folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "external"),
+    [
+        ("postgres://db.example.org:5432/k3s", True),
+        ("sqlite:///var/lib/rancher/k3s/server/db/state.db", False),
+    ],
+)
+def test_database_outside_of_the_cluster_is_in_the_inventory(folder, endpoint, external):
+    inventory = build(folder, **{"k3s/config": {"datastore-endpoint": endpoint}})
+    assert inventory.get("externalDatabase") == external
+
+
 def test_local_mirror_needs_no_downloads(folder):
     assert build(folder, **{"k3s/mirror": "file:///srv/k3s"})["downloads"] == []
 

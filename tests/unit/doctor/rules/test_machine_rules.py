@@ -42,7 +42,7 @@ def test_facts_that_look_wrong_but_are_not_pass(known, changes):
 @pytest.mark.parametrize("text", CAPTURES.values(), ids=CAPTURES)
 @pytest.mark.parametrize("networks", [{}, {"clusterCidr": "10.42.0.0/16", "serviceCidr": "10.43.0.0/16"}])
 def test_machines_of_every_distribution_pass_all_rules(text, networks):
-    planned = plan(networks=networks, servers=3)
+    planned = plan(networks=networks, etcd=True)
     assert problems_by_check(machine(facts(text)), planned) == {}
     assert problems_by_check(machine(facts(text), role="agent"), planned) == {}
     assert problems_by_check(machine(facts(text + GPU), gpu=CARD), planned) == {}
