@@ -4,6 +4,9 @@ MAJOR_RELEASES = (
     (22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7),
 )  # fmt: skip
 
+DEFAULT_DRIVERS = {(26, 7): 595}
+"""By release: the branch of the driver that it installs (driver.version in its values.yaml)."""
+
 
 def major_release(version: str | None) -> tuple[int, int] | None:
     """(26, 7) of v26.7.0; None for a text that is no version of three numbers."""

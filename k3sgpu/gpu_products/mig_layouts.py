@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from k3sgpu.gpu_products.compute_capability import compute_capability
+from k3sgpu.gpu_products.memory import named_memory_gb
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def mig_layouts(label: str, memory_mib: int) -> tuple[MigLayout, ...] | None:
     if known is None:
         capability = compute_capability(label)
         return () if capability and capability < _OLDEST_OF_OPEN_LIST else None
-    named = {int(size) for size in re.findall(r"-([0-9]{1,4})GB?(?![^-])", label)}
+    named = named_memory_gb(label)
     if by_name := tuple(layout for layout in known if layout.memory_gb in named):
         return by_name
     by_memory = tuple(layout for layout in known if _has_memory(layout, memory_mib))

@@ -52,13 +52,25 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "no strategy by its name": {"sharing/profiles/six/migStrategy": "none"},
     "as many clients as a card older than Turing serves": {
         "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+        "pools/rtx/gpu/memoryMiB": 32768,
         "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 16}]}},
         "workloads/w/gpus": 1,
     },
     "a tester of CUDA 12 on a card too old for 13": {
         "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+        "pools/rtx/gpu/memoryMiB": 32768,
         "pools/rtx/gpu/driverVersion": "580.126.20",
         "workloads/w/command": ["/usr/bin/dcgmproftester12", "-t", "1004"],
+    },
+    "the operator's driver for a card too old for newer ones": {
+        "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
+        "gpuOperator/driver": "operator",
+        "gpuOperator/values": {"driver": {"version": "580.173.02"}},
+    },
+    "an older operator, whose driver supports the card": {
+        "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
+        "gpuOperator/driver": "operator",
+        "gpuOperator/version": "v26.3.3",
     },
     "an image of CUDA 13 away from the cards too old for it": {
         "pools/old": {

@@ -219,6 +219,13 @@ WARNINGS = {
         "what its cards provide: nvidia.com/gpu",
         "pools.rtx.gpu.mig",
     ),
+    "the memory of another variant of the card": changed(
+        {"pools/rtx/gpu/product": "NVIDIA-A100-SXM4-40GB", "pools/rtx/gpu/memoryMiB": 81920},
+        "pools.rtx.gpu.memoryMiB",
+        "81920, on cards called NVIDIA-A100-SXM4-40GB",
+        "about 40960",
+        "nvidia-smi --query-gpu",
+    ),
     "an image that a driver is too old for": changed(
         {"pools/rtx/gpu/driverVersion": "535", "workloads/w/image": "nvcr.io/nvidia/cuda:13.0.1-base"},
         "workloads.w.image",

@@ -118,6 +118,7 @@ REFUSALS: dict[str, Refusal] = {
     "more clients than a card older than Turing serves": (
         {
             "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "pools/rtx/gpu/memoryMiB": 32768,
             "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 17}]}},
             "workloads/w/gpus": 1,
         },

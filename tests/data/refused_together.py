@@ -225,6 +225,7 @@ REFUSALS: dict[str, Refusal] = {
     "a tester of a CUDA that the card is too old for": (
         {
             "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "pools/rtx/gpu/memoryMiB": 32768,
             "workloads/w/args": ["while true; do dcgmproftester13 -t 1004; done"],
         },
         "workloads.w.args",
@@ -232,9 +233,39 @@ REFUSALS: dict[str, Refusal] = {
         "12 below compute\ncapability 7.5",
         "write dcgmproftester12, or remove command and args",
     ),
+    "a driver that no longer supports the card": (
+        {
+            "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "pools/rtx/gpu/memoryMiB": 32768,
+            "pools/rtx/gpu/driverVersion": "595",
+        },
+        "pools.rtx.gpu.driverVersion",
+        "driver 595 on pool rtx with Tesla-V100-SXM2-32GB",
+        "driver 580 or older",
+        "correct driverVersion",
+    ),
+    "an operator's driver that no longer supports the card": (
+        {"gpuOperator/driver": "operator", "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti"},
+        "gpuOperator.driver",
+        "driver 595, which the operator installs, on pool rtx with NVIDIA-GeForce-GTX-1080-Ti",
+        "show none",
+        '{driver: {version: "580.173.02"}}',
+    ),
+    "a chosen driver that no longer supports the card": (
+        {
+            "gpuOperator/driver": "operator",
+            "gpuOperator/values": {"driver": {"version": "580.126.20"}},
+            "pools/rtx/gpu/product": "Tesla-K80",
+        },
+        "gpuOperator.values.driver.version",
+        "driver 580, which the operator installs",
+        "driver 470 or older",
+        "install driver 470 on the hosts",
+    ),
     "an image of a CUDA that the card is too old for": (
         {
             "pools/rtx/gpu/product": "Tesla-V100-SXM2-32GB",
+            "pools/rtx/gpu/memoryMiB": 32768,
             "pools/rtx/gpu/driverVersion": "580",
             "workloads/w/image": "nvcr.io/nvidia/cuda:13.0.1-base-ubuntu24.04",
         },

@@ -7,8 +7,10 @@ import pytest
 from k3sgpu.gpu_products import (
     can_be_partitioned,
     compute_capability,
+    last_driver_branch,
     mig_layouts,
     mps_clients,
+    named_memory_gb,
     product_label,
     without_suffixes,
 )
@@ -140,3 +142,32 @@ def test_partitions_need_places_that_do_not_overlap(
     layouts = mig_layouts(label, memory_mib)
     assert layouts
     assert any(can_be_partitioned(layout, partitions) for layout in layouts) == possible
+
+
+@pytest.mark.parametrize(
+    ("label", "branch"),
+    [
+        ("Tesla-K80", 470),
+        ("Tesla-M60", 580),
+        ("NVIDIA-TITAN-V", 580),
+        ("NVIDIA-GeForce-GTX-1660", None),
+        ("Tesla-T4", None),
+        ("NVIDIA-X1000", None),
+    ],
+)
+def test_last_driver_branch_follows_the_architecture(label: str, branch: int | None) -> None:
+    assert last_driver_branch(label) == branch
+
+
+@pytest.mark.parametrize(
+    ("label", "sizes"),
+    [
+        ("NVIDIA-A100-SXM4-40GB", {40}),
+        ("NVIDIA-H100-80GB-HBM3", {80}),
+        ("NVIDIA-GH200-144G-HBM3e", {144}),
+        ("NVIDIA-GH200-480GB", set()),
+        ("NVIDIA-GeForce-RTX-4090", set()),
+    ],
+)
+def test_memory_is_read_from_the_label(label: str, sizes: set[int]) -> None:
+    assert named_memory_gb(label) == sizes

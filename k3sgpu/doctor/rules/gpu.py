@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from k3sgpu.doctor.cards import Cards, indices, partitions_mapping, read_cards
 from k3sgpu.doctor.machine import Machine, Plan
-from k3sgpu.gpu_products import compute_capability
+from k3sgpu.gpu_products import last_driver_branch
 from k3sgpu.problem import Problem
 
 # What nvidia-smi's exit status means (its manual, RETURN VALUE): those that occur in practice.
@@ -128,13 +128,12 @@ def _declared_cards(machine: Machine) -> Iterator[Problem]:
 
 
 def _no_cards(machine: Machine) -> str:
-    """What to do where the driver shows no card. Drivers from 590 on know no card before Turing (NVIDIA,
-    "Unix graphics feature deprecation schedule")."""
+    """What to do where the driver shows no card."""
     assert machine.gpu
-    capability = compute_capability(machine.gpu["product"])
+    last = last_driver_branch(machine.gpu["product"])
     branch = machine.facts.one("nvidia-module").partition(".")[0]
-    if capability and capability < (7, 5) and branch.isdecimal() and int(branch) >= 590:
-        return f"install a driver of branch 580: {branch} knows no {machine.gpu['product']} any more"
+    if last and branch.isdecimal() and int(branch) > last:
+        return f"install a driver of branch {last}: {branch} knows no {machine.gpu['product']} any more"
     return (
         f'{machine.ssh} "sudo dmesg | grep -i nvidia"   # why the driver takes no card\n'
         f"or remove gpu from {machine.name}'s pool, if the machine has none"

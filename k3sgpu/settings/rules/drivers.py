@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from k3sgpu.gpu_products import OLDEST_TARGET, compute_capability
+from k3sgpu.gpu_products import OLDEST_TARGET, compute_capability, last_driver_branch, named_memory_gb
+from k3sgpu.operator_releases import DEFAULT_DRIVERS, major_release
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.nodes import Node
 from k3sgpu.settings.rules.draft import Draft
@@ -12,7 +13,13 @@ OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """By CUDA generation: the oldest driver branch that runs it (NVIDIA, "CUDA Compatibility")."""
 CUDA = re.compile(r"cuda[:-]?(1[0-9])(?![0-9])|(?<![a-z])cu(1[0-9])[0-9](?![0-9])")
 """The CUDA generation in an image's name or tag: cuda:12.4.1-base, vectoradd-cuda12.5.0, 2.9.0-cu130."""
+OPERATOR_DRIVER = re.compile(r"([0-9]{3})(?![0-9])")
+"""The branch in driver.version: 580.126.20, or 580 for precompiled drivers."""
 TESTER = re.compile(r"dcgmproftester(\d+)")
+NEWEST_FOR_OLD_CARDS = "580.173.02"
+"""The driver for cards before Turing in the table of GPU Operator 26.7 (NVIDIA, life cycle policy)."""
+MEMORY_TOLERANCE = 0.1
+"""How far a card's memory may be from the size in its name: ECC takes a sixteenth of a Tesla M40 24GB."""
 
 
 def images_suit_drivers(draft: Draft) -> Iterator[Problem]:
@@ -66,6 +73,79 @@ def testers_suit_cards(draft: Draft) -> Iterator[Problem]:
                             f"write dcgmproftester{right}, or remove command and args:\n"
                             "the container then asks the driver and the card of its node",
                         )
+
+
+def drivers_support_cards(draft: Draft) -> Iterator[Problem]:
+    """Refuse a driver whose branch no longer supports the pool's cards: it shows none of them."""
+    nodes = draft.settings.nodes
+    declared = {
+        (node.pool, node.gpu.product, node.gpu.driver) for node in nodes if node.gpu and node.gpu.driver
+    }
+    for pool, product, driver in sorted(declared):
+        last = last_driver_branch(product)
+        if last and _branch(driver) > last:
+            yield _unsupported(
+                f"pools.{pool}.gpu.driverVersion", driver, pool, product, "correct driverVersion"
+            )
+    path, installed = _operator_driver(draft)
+    for pool, product in _products(nodes) if installed else ():
+        last = last_driver_branch(product)
+        if last and installed > last:
+            yield _unsupported(
+                path, f"{installed}, which the operator installs,", pool, product, _other_driver(last)
+            )
+
+
+def _unsupported(path: str, driver: str, pool: str, product: str, remedy: str) -> Problem:
+    return Problem(
+        path,
+        f"driver {driver} on pool {pool} with {product}",
+        f"driver {last_driver_branch(product)} or older: later ones do not support this card, and show none",
+        remedy,
+    )
+
+
+def _other_driver(last: int) -> str:
+    by_hand = f"install driver {last} on the hosts, and write gpuOperator: {{driver: host}}"
+    if not NEWEST_FOR_OLD_CARDS.startswith(str(last)):
+        return by_hand
+    return (
+        f'write gpuOperator: {{values: {{driver: {{version: "{NEWEST_FOR_OLD_CARDS}"}}}}}}, for all pools\n'
+        f"or {by_hand}"
+    )
+
+
+def _operator_driver(draft: Draft) -> tuple[str, int]:
+    """The key that decides which driver the operator installs, and its branch; 0 if none or not known."""
+    operator = draft.settings.gpu_operator
+    written = operator.values.get("driver")
+    values = written if isinstance(written, dict) else {}
+    crd, version = values.get("nvidiaDriverCRD"), values.get("version")
+    in_crds = isinstance(crd, dict) and crd.get("enabled") and crd.get("deployDefaultCR") is False
+    if not operator.enabled or operator.driver != "operator" or in_crds:
+        return "", 0
+    if version:
+        branch = OPERATOR_DRIVER.match(str(version))
+        return "gpuOperator.values.driver.version", int(branch[1]) if branch else 0
+    return "gpuOperator.driver", DEFAULT_DRIVERS.get(major_release(operator.version) or (0, 0), 0)
+
+
+def memory_matches_product(draft: Draft) -> Iterator[Problem]:
+    """Warn of a memory other than the one in the product's name."""
+    for name, pool in draft.settings.pools.items():
+        sizes = named_memory_gb(pool.gpu.product) if pool.gpu else ()
+        if pool.gpu and sizes and not any(_is_near(pool.gpu.memory_mib, size * 1024) for size in sizes):
+            yield Problem(
+                f"pools.{name}.gpu.memoryMiB",
+                f"{pool.gpu.memory_mib}, on cards called {pool.gpu.product}",
+                f"about {' or '.join(str(size * 1024) for size in sorted(sizes))}, as the name says",
+                "write what a host of the pool shows: nvidia-smi --query-gpu=name,memory.total --format=csv",
+                "warning",
+            )
+
+
+def _is_near(mib: int, nominal: int) -> bool:
+    return abs(mib - nominal) <= MEMORY_TOLERANCE * nominal
 
 
 def _tester_generations(nodes: Sequence[Node]) -> list[tuple[str, str, int]]:

@@ -95,6 +95,8 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     drivers.images_suit_drivers,
     drivers.images_suit_cards,
     drivers.testers_suit_cards,
+    drivers.drivers_support_cards,
+    drivers.memory_matches_product,
 )
 
 
