@@ -80,6 +80,26 @@ def random_stack(name: str, random: Random) -> Stack:
     return Stack(parsed, nodes, _others(name, nodes, random))
 
 
+def full_kubelet(name: str) -> Stack:
+    """A stack of four pods on a node with six slices, whose limit leaves room for two pods."""
+    changes: Object = {
+        "pools/control/hosts": {f"{name}-server": "10.0.0.1"},
+        "pools/rtx/hosts": {f"{name}-gpu": "10.0.1.1"},
+        "workloads": {f"{name}-w": {"replicas": 4, "nodeSelector": {STACK: name}}},
+    }
+    parsed = s.parse(with_(changes))
+    offers = capacity.offers(parsed)
+    nodes = [_node(offer, name, Random(SEED)) | {"spec": {}} for offer in offers]
+    others: list[Object] = []
+    for node, offer in zip(nodes, offers, strict=True):
+        node["status"]["allocatable"]["pods"] = str(offer.system_pods + 2)
+        for number in range(offer.system_pods):
+            pod = _pod(f"{offer.name}-system-{number}", "other", "cpu", 0, {})
+            pod["spec"]["nodeName"] = offer.name
+            others.append(pod)
+    return Stack(parsed, nodes, others)
+
+
 def _node(offer: capacity.NodeOffer, stack: str, random: Random) -> Object:
     amounts = {key: str(number) for key, number in offer.resources.items()}
     amounts |= {"cpu": "8", "memory": "8Gi", "pods": "200"}
@@ -222,7 +242,7 @@ def _disagreements(fit: capacity.Fit, stack: Stack, found: dict[str, list[Object
 
 def test_scheduler_agrees_with_the_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = Random(SEED)
-    stacks = [random_stack(f"s{number}", random) for number in range(STACKS)]
+    stacks = [*(random_stack(f"s{number}", random) for number in range(STACKS)), full_kubelet("full")]
     nodes = [node for stack in stacks for node in stack.nodes]
     others = [pod for stack in stacks for pod in stack.others]
     pods = [pod for stack in stacks for pod in _pods(stack)]
@@ -249,10 +269,11 @@ def test_scheduler_agrees_with_the_fit(tmp_path: Path, capsys: pytest.CaptureFix
     verdicts = Counter(fit.verdict for fit in fits)
     with capsys.disabled():
         print(
-            f"\n{STACKS} stacks on {len(nodes)} nodes, {len(pods)} pods, {pending} Pending; we said "
+            f"\n{len(stacks)} stacks on {len(nodes)} nodes, {len(pods)} pods, {pending} Pending; we said "
             + ", ".join(f"{name}: {number}" for name, number in sorted(verdicts.items()))
             + f"; bounds equal in {sum(fit.min_pending == fit.max_pending for fit in fits)}"
             + f"; disagreements: {len(differences)}"
         )
     assert not differences, "\n".join(differences)
+    assert sum("1 Too many pods" in (_message(pod) or "") for pod in found["full-w"]) == 2
     assert min(verdicts[name] for name in ("any order", "some orders", "no order")) >= 5
