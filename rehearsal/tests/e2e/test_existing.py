@@ -1,5 +1,7 @@
 """An existing cluster: created by one stack, used by another one through a user's kubeconfig."""
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.engine import ROOT
+from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import run
 
 NODE = "box"
 MARKS = ("nvidia.com/device-plugin.config", "accelerator")
+GUIDES = ROOT / "docs/guides"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,12 @@ def machine(theirs: StackFixture) -> RunningMachine:
     machines = theirs.start_machines()
     theirs.up()
     return machines[NODE]
+
+
+@pytest.fixture(scope="module")
+def labels_before(theirs: StackFixture, machine: RunningMachine) -> Mapping[str, str]:
+    """The Node's labels before the other stack's first `up`."""
+    return labels(theirs)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +76,10 @@ def labels(theirs: StackFixture) -> Mapping[str, str]:
     return theirs.get("node", NODE)["metadata"]["labels"]
 
 
+def names(theirs: StackFixture, kind: str) -> set[str]:
+    return {one["metadata"]["name"] for one in theirs.get(kind)["items"]}
+
+
 def starts(theirs: StackFixture, machine: RunningMachine) -> str:
     return theirs.run_on(machine, "systemctl show --property InvocationID --value k3s")
 
@@ -79,9 +93,13 @@ def test_kubectl_finds_the_added_cluster(theirs: StackFixture, own: Path):
 
 
 def test_up_on_an_existing_cluster_touches_no_machine(
-    theirs: StackFixture, ours: StackFixture, machine: RunningMachine
+    theirs: StackFixture,
+    ours: StackFixture,
+    machine: RunningMachine,
+    labels_before: Mapping[str, str],
 ):
     before = starts(theirs, machine)
+    assert {"nvidia"} <= names(theirs, "runtimeclasses") and not set(MARKS) & set(labels_before)
     ours.start_machines()
     ours.up()
     node = theirs.get("node", NODE)
@@ -119,11 +137,43 @@ def test_down_leaves_the_existing_cluster_running(
     ours.destroy()
     assert ours.resources() == {}
     assert not set(MARKS) & set(labels(theirs))
-    namespaces = {one["metadata"]["name"] for one in theirs.get("namespaces")["items"]}
-    assert "gpu-operator" not in namespaces
+    assert "gpu-operator" not in names(theirs, "namespaces")
     assert theirs.get("deployments")["items"] == []
     assert starts(theirs, machine) == before
     assert theirs.up().keys() == {"same"}, "the stack that created the cluster sees no change"
+
+
+def test_labels_that_stay_are_removed_as_the_guide_says(
+    theirs: StackFixture, labels_before: Mapping[str, str]
+):
+    def left() -> set[str]:
+        return set(labels(theirs)) - set(labels_before)
+
+    guide = (GUIDES / "existing-cluster.md").read_text()
+    (command,) = re.findall(r"^ *kubectl (label nodes (?:.*\\\n)*.*)$", guide, re.MULTILINE)
+    words = shlex.split(command.replace("\\\n", ""))
+    removed = {word.removesuffix("-") for word in words if word.endswith("-")}
+    only_with_mig = {"nvidia.com/gpu.deploy.mig-manager"}
+    wait_until("discovery's labels to go", lambda: left() == removed - only_with_mig)
+    theirs.kubectl(*words)
+    assert labels(theirs) == labels_before
+
+
+def test_runtime_class_that_goes_is_back_after_a_restart_of_k3s(
+    theirs: StackFixture, machine: RunningMachine
+):
+    wait_until("the garbage collector", lambda: "nvidia" not in names(theirs, "runtimeclasses"))
+    theirs.run_on(machine, "systemctl restart k3s")
+    wait_until("k3s to create it", lambda: "nvidia" in names(theirs, "runtimeclasses"))
+
+
+def test_crds_that_stay_are_in_the_guide(theirs: StackFixture):
+    rows = re.findall(
+        r"^\| `([a-z0-9.-]+)` \| (`.*?) \|", (GUIDES / "operations.md").read_text(), re.MULTILINE
+    )
+    listed = {f"{plural}.{group}" for group, cell in rows for plural in re.findall(r"`(\w+)`", cell)}
+    found = {name for name in names(theirs, "crds") if "nvidia.com" in name or "nfd." in name}
+    assert found == listed and len(found) == 8
 
 
 def test_the_kubeconfig_is_as_it_was(own: Path):

@@ -21,6 +21,7 @@ from rehearsal.progress import Progress
 NODE = "gpu-1"
 OPERATOR = ("--namespace", "gpu-operator")
 TROUBLESHOOTING = ROOT / "docs/guides/troubleshooting.md"
+CRDS = {file.stem for file in (ROOT / "rehearsal/simulators/chart/crds").iterdir()}
 RELEASES = "owner=helm,name=gpu-operator"
 
 
@@ -126,7 +127,8 @@ def test_crds_are_removed_on_request_and_installed_again(cluster: StackFixture):
     cluster.config["gpuOperator"]["enabled"] = False
     workloads, cluster.config["workloads"] = cluster.config["workloads"], {}
     cluster.up()
-    assert cluster.kubectl("get", "crd", "clusterpolicies.nvidia.com", "--ignore-not-found") == ""
+    found = {crd["metadata"]["name"] for crd in cluster.get("crd")["items"]}
+    assert found & CRDS == {"computedomains.resource.nvidia.com", "computedomaincliques.resource.nvidia.com"}
     cluster.config["gpuOperator"]["enabled"] = True
     cluster.config["workloads"] = workloads
     cluster.up()

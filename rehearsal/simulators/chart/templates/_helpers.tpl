@@ -47,3 +47,17 @@ hostNetwork: true
 {{- define "gpu-operator.nfd.image" -}}
 registry.k8s.io/nfd/node-feature-discovery:v0.19.0
 {{- end }}
+
+{{/* Where the operator's pod runs; the vendor's hooks run there as well. */}}
+{{- define "gpu-operator.place" -}}
+serviceAccountName: gpu-operator
+{{- with .Values.operator.imagePullSecrets }}
+imagePullSecrets: {{ toJson . }}
+{{- end }}
+{{- with .Values.operator.nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with .Values.operator.tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- end }}

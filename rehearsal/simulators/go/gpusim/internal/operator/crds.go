@@ -58,5 +58,9 @@ func (c *Controller) manageCRD(ctx context.Context, work, text string) error {
 		}
 		return nil
 	}
-	return c.api.Merge(ctx, path, object{"spec": object{"versions": wanted.Spec["versions"]}})
+	err := c.api.Merge(ctx, path, object{"spec": object{"versions": wanted.Spec["versions"]}})
+	if kube.IsNotFound(err) { // a release before had fewer of them
+		return ignoreConflict(c.api.Create(ctx, crds, json.RawMessage(text)))
+	}
+	return err
 }

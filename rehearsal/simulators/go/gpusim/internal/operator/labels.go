@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	present    = "nvidia.com/gpu.present"
-	migManager = "nvidia.com/gpu.deploy.mig-manager"
+	present     = "nvidia.com/gpu.present"
+	migManager  = "nvidia.com/gpu.deploy.mig-manager"
+	migDisabled = "all-disabled" // the only default of mig.config that the vendor writes on a Node
 )
 
 var gpuFeatures = []string{
@@ -21,7 +22,7 @@ var gpuFeatures = []string{
 var stateLabels = []string{
 	"nvidia.com/gpu.deploy.driver", "nvidia.com/gpu.deploy.gpu-feature-discovery", "nvidia.com/gpu.deploy.container-toolkit",
 	"nvidia.com/gpu.deploy.device-plugin", "nvidia.com/gpu.deploy.dcgm", "nvidia.com/gpu.deploy.dcgm-exporter",
-	"nvidia.com/gpu.deploy.node-status-exporter", "nvidia.com/gpu.deploy.operator-validator",
+	"nvidia.com/gpu.deploy.node-status-exporter", "nvidia.com/gpu.deploy.operator-validator", "nvidia.com/gpu.deploy.client",
 }
 
 func hasGPU(node kube.Node) bool {
@@ -69,8 +70,8 @@ func nodeLabels(node kube.Node, spec Spec) map[string]any {
 	}
 	if labels["nvidia.com/mig.capable"] == "true" {
 		set(migManager, "true")
-		if spec.MIGManager.enabled() && spec.MIGManager.Config.Default != "" {
-			set("nvidia.com/mig.config", spec.MIGManager.Config.Default)
+		if spec.MIGManager.enabled() && spec.MIGManager.Config.Default == migDisabled {
+			set("nvidia.com/mig.config", migDisabled)
 		}
 	}
 	return changes

@@ -16,6 +16,7 @@ type operand struct {
 	state     string // the vendor's name in "states not ready: [...]"
 	name      string
 	container string
+	account   string // its ServiceAccount
 	selector  map[string]string
 	component func(Spec) Component
 	sharing   bool // carries the config manager: rolled when config.name or config.default changes
@@ -30,26 +31,27 @@ func deploy(what string) map[string]string {
 // In the order in which the vendor's controller goes through its states.
 var operands = []operand{
 	{state: "state-driver", name: "nvidia-driver-daemonset", container: "nvidia-driver-ctr", selector: deploy("driver"),
-		component: func(s Spec) Component { return s.Driver }, onDelete: true, unguarded: true},
+		account: "nvidia-driver", component: func(s Spec) Component { return s.Driver }, onDelete: true, unguarded: true},
 	{state: "state-container-toolkit", name: "nvidia-container-toolkit-daemonset", container: "nvidia-container-toolkit-ctr",
-		selector: deploy("container-toolkit"), component: func(s Spec) Component { return s.Toolkit }, unguarded: true},
+		account: "nvidia-container-toolkit", selector: deploy("container-toolkit"), component: func(s Spec) Component { return s.Toolkit }, unguarded: true},
 	{state: "state-operator-validation", name: "nvidia-operator-validator", container: "nvidia-operator-validator",
-		selector: deploy("operator-validator"), component: func(s Spec) Component { return s.Validator }},
+		account: "nvidia-operator-validator", selector: deploy("operator-validator"), component: func(s Spec) Component { return s.Validator }},
 	{state: "state-device-plugin", name: "nvidia-device-plugin-daemonset", container: "nvidia-device-plugin",
-		selector: deploy("device-plugin"), component: func(s Spec) Component { return s.DevicePlugin.Component }, sharing: true},
+		account: "nvidia-device-plugin", selector: deploy("device-plugin"), component: func(s Spec) Component { return s.DevicePlugin.Component }, sharing: true},
 	{state: "state-mps-control-daemon", name: "nvidia-device-plugin-mps-control-daemon", container: "mps-control-daemon-ctr",
+		account:   "nvidia-device-plugin",
 		selector:  map[string]string{"nvidia.com/gpu.deploy.device-plugin": "true", "nvidia.com/mps.capable": "true"},
 		component: func(s Spec) Component { return s.DevicePlugin.Component }, sharing: true},
 	{state: "state-dcgm", name: "nvidia-dcgm", container: "nvidia-dcgm-ctr", selector: deploy("dcgm"),
-		component: func(s Spec) Component { return s.DCGM }},
+		account: "nvidia-dcgm", component: func(s Spec) Component { return s.DCGM }},
 	{state: "state-dcgm-exporter", name: "nvidia-dcgm-exporter", container: "nvidia-dcgm-exporter",
-		selector: deploy("dcgm-exporter"), component: func(s Spec) Component { return s.DCGMExporter }},
+		account: "nvidia-dcgm-exporter", selector: deploy("dcgm-exporter"), component: func(s Spec) Component { return s.DCGMExporter }},
 	{state: "gpu-feature-discovery", name: "gpu-feature-discovery", container: "gpu-feature-discovery",
-		selector: deploy("gpu-feature-discovery"), component: func(s Spec) Component { return s.GFD }, sharing: true},
+		account: "nvidia-gpu-feature-discovery", selector: deploy("gpu-feature-discovery"), component: func(s Spec) Component { return s.GFD }, sharing: true},
 	{state: "state-mig-manager", name: "nvidia-mig-manager", container: "nvidia-mig-manager", selector: deploy("mig-manager"),
-		component: func(s Spec) Component { return s.MIGManager.Component }},
+		account: "nvidia-mig-manager", component: func(s Spec) Component { return s.MIGManager.Component }},
 	{state: "state-node-status-exporter", name: "nvidia-node-status-exporter", container: "nvidia-node-status-exporter",
-		selector: deploy("node-status-exporter"), component: func(s Spec) Component { return s.NodeStatusExporter }},
+		account: "nvidia-node-status-exporter", selector: deploy("node-status-exporter"), component: func(s Spec) Component { return s.NodeStatusExporter }},
 }
 
 type object = map[string]any
@@ -76,6 +78,14 @@ func (o operand) daemonSet(policy Policy, namespace string) object {
 	}
 }
 
+// serviceAccount has the vendor's name. The vendor's has a Role as well, which nothing needs here.
+func (o operand) serviceAccount(policy Policy) object {
+	return object{
+		"apiVersion": "v1", "kind": "ServiceAccount",
+		"metadata": object{"name": o.account, "ownerReferences": policy.owner()},
+	}
+}
+
 func (o operand) updateStrategy(spec Spec) object {
 	if o.onDelete || spec.Daemonsets.UpdateStrategy == "OnDelete" {
 		return object{"type": "OnDelete"}
@@ -97,9 +107,9 @@ func (o operand) podSpec(spec Spec) object {
 		"env": o.env(spec), "resources": component.Resources, "securityContext": object{"privileged": true},
 	}
 	pod := object{
-		"nodeSelector": o.selector, "tolerations": tolerations(spec), "priorityClassName": spec.Daemonsets.PriorityClassName,
-		"runtimeClassName": spec.Operator.RuntimeClass, "hostNetwork": component.HostNetwork,
-		"imagePullSecrets": secretNames(component.ImagePullSecrets), "volumes": o.volumes(spec),
+		"serviceAccountName": o.account, "nodeSelector": o.selector, "tolerations": tolerations(spec),
+		"priorityClassName": spec.Daemonsets.PriorityClassName, "runtimeClassName": spec.Operator.RuntimeClass,
+		"hostNetwork": component.HostNetwork, "imagePullSecrets": secretNames(component.ImagePullSecrets), "volumes": o.volumes(spec),
 	}
 	if o.unguarded {
 		delete(pod, "runtimeClassName")
@@ -134,7 +144,7 @@ func (o operand) env(spec Spec) []kube.Env {
 	var env []kube.Env
 	set := func(name, value string) { env = append(env, kube.Env{Name: name, Value: value}) }
 	switch o.container {
-	case "nvidia-device-plugin", "mps-control-daemon-ctr":
+	case "nvidia-device-plugin":
 		set("PASS_DEVICE_SPECS", "true")
 		set("FAIL_ON_INIT_ERROR", "true")
 		set("DEVICE_LIST_STRATEGY", "envvar")
@@ -150,8 +160,27 @@ func (o operand) env(spec Spec) []kube.Env {
 	if o.shares(spec) {
 		set("CONFIG_FILE", "/config/config.yaml")
 	}
+	switch o.container {
+	case "mps-control-daemon-ctr":
+		return env // the vendor gives the plugin's own values to the plugin alone
+	case "nvidia-device-plugin", "nvidia-container-toolkit-ctr", "nvidia-mig-manager":
+		env = o.cdi(spec, env)
+	}
 	for _, own := range o.component(spec).Env {
 		env = replaced(env, own)
+	}
+	return env
+}
+
+// cdi adds what the vendor sets while cdi.enabled is on, its default: devices reach pods by CDI, not by variables.
+func (o operand) cdi(spec Spec, env []kube.Env) []kube.Env {
+	if !spec.cdi() {
+		return env
+	}
+	env = replaced(env, kube.Env{Name: "CDI_ENABLED", Value: "true"})
+	if o.container == "nvidia-device-plugin" {
+		env = replaced(env, kube.Env{Name: "DEVICE_LIST_STRATEGY", Value: "cdi-annotations,cdi-cri"})
+		env = replaced(env, kube.Env{Name: "CDI_ANNOTATION_PREFIX", Value: "cdi.k8s.io/"})
 	}
 	return env
 }

@@ -128,6 +128,9 @@ func (c *Controller) reconcile(ctx context.Context, policy Policy, namespace str
 	if err := c.prepare(ctx, policy, namespace); err != nil {
 		return err
 	}
+	if err := c.makeAccounts(ctx, policy, namespace); err != nil {
+		return err
+	}
 	if err := c.applyOperands(ctx, policy, namespace, &result); err != nil {
 		return err
 	}
@@ -162,7 +165,7 @@ func (c *Controller) prepare(ctx context.Context, policy Policy, namespace strin
 		}
 	}
 	names := []string{policy.Spec.Operator.RuntimeClass}
-	if policy.Spec.CDI.Enabled == nil || *policy.Spec.CDI.Enabled {
+	if policy.Spec.cdi() {
 		names = append(names, "nvidia-cdi", "nvidia-legacy")
 	}
 	for _, name := range names {
@@ -222,6 +225,31 @@ func (c *Controller) applyOperands(ctx context.Context, policy Policy, namespace
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// makeAccounts makes the ServiceAccount of every operand that is switched on.
+func (c *Controller) makeAccounts(ctx context.Context, policy Policy, namespace string) error {
+	path := "/api/v1/namespaces/" + namespace + "/serviceaccounts"
+	var list kube.List[struct {
+		Metadata kube.Meta `json:"metadata"`
+	}]
+	if err := c.api.Get(ctx, path, nil, &list); err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, account := range list.Items {
+		there[account.Metadata.Name] = true
+	}
+	for _, operand := range operands {
+		if there[operand.account] || !operand.component(policy.Spec).enabled() {
+			continue
+		}
+		if err := ignoreConflict(c.api.Create(ctx, path, operand.serviceAccount(policy))); err != nil {
+			return err
+		}
+		there[operand.account] = true
 	}
 	return nil
 }

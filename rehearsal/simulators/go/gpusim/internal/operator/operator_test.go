@@ -104,6 +104,20 @@ func TestComponentsOwnEnvironmentWins(t *testing.T) {
 	}
 }
 
+func TestPluginServesDevicesByCDI(t *testing.T) {
+	const off = `{"cdi": {"enabled": false}}`
+	for spec, want := range map[string]string{plain: "cdi-annotations,cdi-cri", off: "envvar"} {
+		pod := podOf(t, find(t, "nvidia-device-plugin-daemonset").daemonSet(policy(t, spec), "ns"))
+		main, _ := pod.Container("nvidia-device-plugin")
+		if got, _ := main.Value("DEVICE_LIST_STRATEGY"); got != want {
+			t.Errorf("%s: DEVICE_LIST_STRATEGY %q, want %q", spec, got, want)
+		}
+		if _, set := main.Value("CDI_ENABLED"); set != (spec != off) {
+			t.Errorf("%s: CDI_ENABLED set: %v", spec, set)
+		}
+	}
+}
+
 func TestNodeLabels(t *testing.T) {
 	node := func(labels ...string) kube.Node {
 		n := kube.Node{Metadata: kube.Meta{Labels: map[string]string{}}}
@@ -115,7 +129,7 @@ func TestNodeLabels(t *testing.T) {
 	}
 	const pci = "feature.node.kubernetes.io/pci-10de.present=true"
 	spec := policy(t, `{"migManager": {"config": {"default": "all-disabled"}}}`).Spec
-	if got := nodeLabels(node(pci), spec); len(got) != 9 || got[present] != "true" || got["nvidia.com/gpu.deploy.device-plugin"] != "true" {
+	if got := nodeLabels(node(pci), spec); len(got) != 10 || got[present] != "true" || got["nvidia.com/gpu.deploy.device-plugin"] != "true" {
 		t.Errorf("GPU node: %v", got)
 	}
 	if got := nodeLabels(node(), spec); len(got) != 0 {

@@ -95,6 +95,8 @@ type MIGManager struct {
 	} `json:"config"`
 }
 
+func (s Spec) cdi() bool { return s.CDI.Enabled == nil || *s.CDI.Enabled }
+
 func (c Component) enabled() bool { return c.Enabled == nil || *c.Enabled }
 
 func (c Component) image() string { return c.Repository + "/" + c.Image + ":" + c.Version }
