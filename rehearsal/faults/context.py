@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,11 +115,11 @@ class FaultContext:
             raise self._errors.pop()
 
     def kill_run_when(
-        self, what: str, check: Callable[[], object], operation: str = "up", survivor: str = ""
+        self, what: str, check: Callable[[], object], operation: str = "up", survivors: str = ""
     ) -> None:
         """Starts an `up` or a `destroy`, and kills its processes as soon as `check` is true.
 
-        A process of the program `survivor` is not killed, but waited for: as one that a plugin started.
+        `survivors`: a regular expression for command lines; their processes are waited for instead.
         """
         self.cluster.write_stack_file()
         stack = self.cluster.stack
@@ -133,10 +134,7 @@ class FaultContext:
             wait_until(what, lambda: none_on_error(check) or run.poll() is not None, WATCH_SECONDS)
             assert run.poll() is None, f"the run ended before {what}"
         finally:
-            for process, program in processes_of(run.pid).items():
-                if program != survivor:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(process, signal.SIGKILL)
+            kill_group(run.pid, survivors)
             run.wait()
             wait_until("the run's processes to end", lambda: not group_exists(run.pid), WATCH_SECONDS)
 
@@ -161,15 +159,18 @@ def none_on_error(check: Callable[[], object]) -> object:
         return None
 
 
-def processes_of(group: int) -> dict[int, str]:
-    """The processes of a process group, each with the name of its program."""
-    found = {}
+def kill_group(group: int, survivors: str) -> None:
+    """Kills the processes of a group, except those whose command line matches the regular expression."""
+    if not survivors:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        return
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-            if int(rest.split()[2]) == group:
-                found[int(folder.name)] = name
-    return found
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            process = int(folder.name)
+            command = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
+            if os.getpgid(process) == group and not re.search(survivors, command):
+                os.kill(process, signal.SIGKILL)
 
 
 def group_exists(group: int) -> bool:

@@ -3,14 +3,16 @@
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 
-from rehearsal.faults.context import SERVER, WATCH_SECONDS, FaultContext
+from rehearsal.faults.context import SERVER, FaultContext
 from rehearsal.faults.fault import fault, problem
-from rehearsal.lab.fixture import wait_until
 from rehearsal.process import run
 
 AREA = "operator"
+# Pulumi's own Kubernetes plugin, which contains Helm, or the stand-in with its helm.
+KUBERNETES_PLUGIN = r"pulumi-resource-kubernetes|plugins\.kubernetes|helm install"
 CHART = "rehearsal/simulators/chart"
 # The sections without which the API server rejects a ClusterPolicy.
 REQUIRED_SECTIONS = (
@@ -95,11 +97,15 @@ def install_in_progress(context: FaultContext) -> Iterator[None]:
     remedy="the Secret in which Helm keeps the release is deleted, and the release taken over",
 )
 def install_outlives_engine(context: FaultContext) -> Iterator[None]:
-    """the engine is killed while Helm installs the operator, and Helm finishes the install"""
+    """the engine is killed while Helm installs the operator, and Pulumi's plugin finishes the install"""
     pending = helm_operation_runs(context, "pending-install")
-    context.kill_run_when("the operator's install", pending, survivor="helm")
-    wait_until("the end of Helm's install", helm_operation_runs(context, "deployed"), WATCH_SECONDS)
+    context.kill_run_when("the operator's install", pending, survivors=KUBERNETES_PLUGIN)
+    assert helm_operation_runs(context, "deployed")(), "the plugin did not finish the install"
     yield
+    (command,) = set(re.findall(r"kubectl .+ \| grep -o '.+?'", "\n".join(context.cluster.output)))
+    assert context.run_on(SERVER, f"k3s {command}"), (
+        "the printed command takes the release for somebody else's"
+    )
     delete_helm_secrets(context)
 
 

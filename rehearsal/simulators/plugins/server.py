@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,6 +31,9 @@ from rehearsal.simulators.plugins.values import Change, UnsupportedValue, encode
 MESSAGE_LIMIT: Final = 1024 * 1024 * 400
 # A call blocks its thread while a script runs; threads are only made when they are needed.
 MOST_CALLS: Final = 512
+# How often an official plugin looks for its engine (provider.Main in pulumi/pkg calls rpcutil.Healthcheck).
+# For as long as this it works on after somebody has killed the engine.
+HEALTH_CHECK_SECONDS: Final = 300
 
 DEBUG = engine_pb2.LogSeverity.DEBUG
 INFO = engine_pb2.LogSeverity.INFO
@@ -124,6 +128,24 @@ class StandIn(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, log: EngineLog) -> None:
         self.log = log
         self.cancelled = threading.Event()
+        self._lasting_calls = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a call is at work that a killed engine does not end."""
+        return self._lasting_calls > 0
+
+    @contextmanager
+    def outliving_engine(self) -> Iterator[None]:
+        """A call that goes on within the block after the engine has been killed, as in official plugins."""
+        with self._lock:
+            self._lasting_calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lasting_calls -= 1
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=self.version)
@@ -206,22 +228,26 @@ def serve(make: Callable[[EngineLog], StandIn], arguments: list[str]) -> None:
         ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ]
     server = grpc.server(futures.ThreadPoolExecutor(MOST_CALLS), options=limits)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(make(EngineLog(engine)), server)
+    stand_in = make(EngineLog(engine))
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(stand_in, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    _end_with_parent()
+    _end_with_parent(stand_in)
     # The engine reads the port from the first line and then stops listening.
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     server.wait_for_termination()
 
 
-def _end_with_parent() -> None:
-    """Ends the process when its engine has been killed."""
+def _end_with_parent(stand_in: StandIn) -> None:
+    """Ends the process when its engine has been killed, after the calls that outlive the engine."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
+            time.sleep(1)
+        end = time.monotonic() + HEALTH_CHECK_SECONDS
+        while stand_in.is_working and time.monotonic() < end:
             time.sleep(1)
         os._exit(1)
 

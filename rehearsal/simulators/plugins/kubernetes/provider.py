@@ -108,19 +108,22 @@ class KubernetesStandIn(StandIn):
     @answering
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
         if _release(request):
-            return self._releases.create(request)
+            with self.outliving_engine():
+                return self._releases.create(request)
         return self._objects.create(request, self._status(request.urn))
 
     @answering
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
         if _release(request):
-            return self._releases.update(request)
+            with self.outliving_engine():
+                return self._releases.update(request)
         return self._objects.update(request, self._status(request.urn))
 
     @answering
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
         if _release(request):
-            return self._releases.delete(request)
+            with self.outliving_engine():
+                return self._releases.delete(request)
         return self._objects.delete(request, self._status(request.urn))
 
     @answering
