@@ -67,6 +67,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "gpuOperator/driver": "operator",
         "gpuOperator/values": {"driver": {"version": "580.173.02"}},
     },
+    "an older card whose drivers are objects of the cluster": {
+        "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
+        "gpuOperator/driver": "operator",
+        "gpuOperator/values": {"driver": {"nvidiaDriverCRD": {"enabled": True, "deployDefaultCR": False}}},
+    },
+    "open kernel modules for a card of Turing": {
+        "pools/rtx/gpu/product": "Tesla-T4",
+        "gpuOperator/driver": "operator",
+        "gpuOperator/values": {"driver": {"kernelModuleType": "open"}},
+    },
     "an older operator, whose driver supports the card": {
         "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
         "gpuOperator/driver": "operator",

@@ -242,7 +242,7 @@ REFUSALS: dict[str, Refusal] = {
         "pools.rtx.gpu.driverVersion",
         "driver 595 on pool rtx with Tesla-V100-SXM2-32GB",
         "driver 580 or older",
-        "correct driverVersion",
+        "write the version that nvidia-smi shows",
     ),
     "an operator's driver that no longer supports the card": (
         {"gpuOperator/driver": "operator", "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti"},
@@ -250,6 +250,17 @@ REFUSALS: dict[str, Refusal] = {
         "driver 595, which the operator installs, on pool rtx with NVIDIA-GeForce-GTX-1080-Ti",
         "show none",
         '{driver: {version: "580.173.02"}}',
+    ),
+    "kernel modules that do not support the card": (
+        {
+            "gpuOperator/driver": "operator",
+            "gpuOperator/values": {"driver": {"version": "580.173.02", "kernelModuleType": "open"}},
+            "pools/rtx/gpu/product": "NVIDIA-GeForce-GTX-1080-Ti",
+        },
+        "gpuOperator.values.driver.kernelModuleType",
+        "open, on pool rtx with NVIDIA-GeForce-GTX-1080-Ti",
+        "Turing or newer",
+        "kernelModuleType: auto",
     ),
     "a chosen driver that no longer supports the card": (
         {

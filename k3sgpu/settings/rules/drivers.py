@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from k3sgpu.gpu_products import OLDEST_TARGET, compute_capability, last_driver_branch, named_memory_gb
 from k3sgpu.operator_releases import DEFAULT_DRIVERS, major_release
@@ -85,7 +86,11 @@ def drivers_support_cards(draft: Draft) -> Iterator[Problem]:
         last = last_driver_branch(product)
         if last and _branch(driver) > last:
             yield _unsupported(
-                f"pools.{pool}.gpu.driverVersion", driver, pool, product, "correct driverVersion"
+                f"pools.{pool}.gpu.driverVersion",
+                driver,
+                pool,
+                product,
+                "write the version that nvidia-smi shows on a host of the pool, or correct product",
             )
     path, installed = _operator_driver(draft)
     for pool, product in _products(nodes) if installed else ():
@@ -115,16 +120,35 @@ def _other_driver(last: int) -> str:
     )
 
 
-def _operator_driver(draft: Draft) -> tuple[str, int]:
-    """The key that decides which driver the operator installs, and its branch; 0 if none or not known."""
+def kernel_modules_support_cards(draft: Draft) -> Iterator[Problem]:
+    """Refuse the open kernel modules for cards before Turing (NVIDIA, Driver Installation Guide)."""
+    values = _operator_driver_values(draft)
+    for pool, product in _products(draft.settings.nodes):
+        if values and values.get("kernelModuleType") == "open" and last_driver_branch(product):
+            yield Problem(
+                "gpuOperator.values.driver.kernelModuleType",
+                f"open, on pool {pool} with {product}",
+                "auto or proprietary: the open modules need a card of Turing or newer",
+                "write kernelModuleType: auto, or remove it",
+            )
+
+
+def _operator_driver_values(draft: Draft) -> dict[str, Any] | None:
+    """The values of the driver that the operator installs; None if it installs none, or those of own CRs."""
     operator = draft.settings.gpu_operator
     written = operator.values.get("driver")
     values = written if isinstance(written, dict) else {}
-    crd, version = values.get("nvidiaDriverCRD"), values.get("version")
-    in_crds = isinstance(crd, dict) and crd.get("enabled") and crd.get("deployDefaultCR") is False
-    if not operator.enabled or operator.driver != "operator" or in_crds:
+    crd = values.get("nvidiaDriverCRD")
+    in_crs = isinstance(crd, dict) and crd.get("enabled") and crd.get("deployDefaultCR") is False
+    return values if operator.enabled and operator.driver == "operator" and not in_crs else None
+
+
+def _operator_driver(draft: Draft) -> tuple[str, int]:
+    """The key that decides which driver the operator installs, and its branch; 0 if none or not known."""
+    operator, values = draft.settings.gpu_operator, _operator_driver_values(draft)
+    if values is None:
         return "", 0
-    if version:
+    if version := values.get("version"):
         branch = OPERATOR_DRIVER.match(str(version))
         return "gpuOperator.values.driver.version", int(branch[1]) if branch else 0
     return "gpuOperator.driver", DEFAULT_DRIVERS.get(major_release(operator.version) or (0, 0), 0)

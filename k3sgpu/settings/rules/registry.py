@@ -96,6 +96,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     drivers.images_suit_cards,
     drivers.testers_suit_cards,
     drivers.drivers_support_cards,
+    drivers.kernel_modules_support_cards,
     drivers.memory_matches_product,
 )
 
