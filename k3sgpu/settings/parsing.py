@@ -112,6 +112,8 @@ def _leave_out(rest: dict[str, Any], error: ValidationError) -> frozenset[Loc]:
     k3s = rest.get("k3s", {})
     if isinstance(k3s, dict) and "k3s" in rest:
         rest["k3s"] = {"version": NO_K3S, **k3s}  # so that the rules can still be checked
+    if ("kubeconfig",) in locs:
+        rest["kubeconfig"] = {}  # still an existing cluster, which needs no servers
     rest.setdefault("pools", {})
     if rest == before:  # an error without a path: nothing can be read
         rest.clear()

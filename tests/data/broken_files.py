@@ -399,6 +399,17 @@ EXISTING = {
     "a node twice": existing(
         "{rtx: {nodes: [gpu-1, gpu-1]}}", "pools.rtx.nodes[1]", "nodes[0] already has", "once", "remove one"
     ),
+    "a number for the kubeconfig": existing(
+        NODES,
+        "kubeconfig",
+        "5 (a number)",
+        "the kubeconfig of an existing cluster",
+        "~/.kube/config",
+        kubeconfig="5",
+    ),
+    "a kubeconfig that only a shell finds": existing(
+        NODES, "kubeconfig", "$KUBECONFIG", "only ~/ is expanded", "the whole path", kubeconfig="$KUBECONFIG"
+    ),
     "no kubeconfig": existing(
         NODES,
         "kubeconfig.file",

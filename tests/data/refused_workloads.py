@@ -30,6 +30,13 @@ _WORKLOADS: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
         "no secret",
         "secretEnv: {HF_TOKEN: {name: NAME, key: KEY}}",
     ),
+    "a secret behind its option": (
+        {"image": "vllm/vllm-openai:v0.8.0", "args": ["--model", "m", "--api-key", "hidden"]},
+        "args[3]",
+        "a value of --api-key (not shown)",
+        "no secret",
+        "secretEnv: {NAME: {name: NAME, key: KEY}}, and $(NAME) here",
+    ),
     "a variable's name": ({"env": {"A-B": "1"}}, "env.A-B", "A-B", "letters, digits", "correct"),
     "a number for a variable": ({"env": {"EPOCHS": 3}}, "env.EPOCHS", "3", "a string", 'EPOCHS: "3"'),
     "a variable twice": (

@@ -142,7 +142,7 @@ MirrorUrl = Annotated[
 ScriptUrl = Annotated[
     str,
     url_text(
-        rf"https://{HOST_PORT}(?:/{PATH_CHARACTERS}+)+(?:\?{_QUERY})?|{_FILE_URL}",
+        rf"https://{HOST_PORT}(?:/{PATH_CHARACTERS}+)*/?(?:\?{_QUERY})?|{_FILE_URL}",
         "the URL of k3s's install.sh, https://… or file:///…",
         "write for instance https://mirror.example.org/k3s/install.sh",
         _UPLOAD,

@@ -21,6 +21,9 @@ _SECRET = (
     "namespace, and write"
 )
 
+ARGUMENT_EXPECTED = f"no secret: command and args {_ANYONE}"
+ARGUMENT_REMEDY = f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}}, and $(NAME) here"
+"""What is said about a secret in an argument."""
 Argument = Annotated[
     str,
     Text(
@@ -28,13 +31,7 @@ Argument = Annotated[
         STRING_LIMIT,
         _TEXT_EXPECTED,
         _TEXT_REMEDY,
-        (
-            Refused(
-                TEXT_WITH_SECRET,
-                f"no secret: command and args {_ANYONE}",
-                f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}}, and $(NAME) here",
-            ),
-        ),
+        (Refused(TEXT_WITH_SECRET, ARGUMENT_EXPECTED, ARGUMENT_REMEDY),),
     ),
 ]
 Arguments = Annotated[tuple[Argument, ...], Field(strict=False, max_length=ENTRIES_LIMIT)]

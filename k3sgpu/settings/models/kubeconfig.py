@@ -6,7 +6,7 @@ from pydantic import Field
 
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.grammar import Text
-from k3sgpu.settings.models.names import LOCAL_PATH, SUBDOMAIN_LIMIT, KeyPath
+from k3sgpu.settings.models.names import LOCAL_PATH, SUBDOMAIN_LIMIT, KubeconfigPath
 
 ContextName = Annotated[
     str,
@@ -22,7 +22,7 @@ ContextName = Annotated[
 class Kubeconfig(Model):
     """An existing cluster. The program never connects to its machines, only to its API server."""
 
-    file: KeyPath | None = Field(
+    file: KubeconfigPath | None = Field(
         default=None,
         description="the path of the kubeconfig; left out: its text is the secret clusterKubeconfig",
         examples=["~/.kube/config"],

@@ -170,6 +170,12 @@ SHELL_PATH = Refused(
     "write the whole path, or one that begins with ~/",
 )
 """A path that only a shell expands."""
+NOT_A_PATH = Refused(
+    rf"[A-Za-z][A-Za-z0-9+.-]*://{ANYTHING}|-----BEGIN{ANYTHING}",
+    "the path of a file on this computer, neither a URL nor the file's text (this value is not shown)",
+    "write the path, for instance one that begins with ~/",
+)
+"""What is often pasted in place of a path."""
 KeyPath = Annotated[
     str,
     Text(
@@ -177,6 +183,17 @@ KeyPath = Annotated[
         PATH_LIMIT,
         "the path of a key file, not the key itself (this value is not shown)",
         "write the path, or keep the key as a secret: pulumi config set --secret sshPrivateKey < KEYFILE",
-        (SHELL_PATH,),
+        (SHELL_PATH, NOT_A_PATH),
+    ),
+]
+KubeconfigPath = Annotated[
+    str,
+    Text(
+        LOCAL_PATH,
+        PATH_LIMIT,
+        "the path of a kubeconfig file",
+        "write for instance ~/.kube/config, or keep its text as a secret:\n"
+        "pulumi config set --secret clusterKubeconfig < FILE",
+        (SHELL_PATH, NOT_A_PATH),
     ),
 ]

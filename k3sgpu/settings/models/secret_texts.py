@@ -27,7 +27,7 @@ def _whole(word: str) -> str:
 
 _ANYWHERE = "password passwords passwd passphrase secret secrets token credential credentials".split()
 _KEY = _words("api private access signing encryption license licence ssh master account auth storage")
-_PASS = _words("db pg sql mysql redis mongo smtp mail user admin root ldap ftp http mqtt")
+_PASS = _words("db pg sql mysql redis mongo smtp mail user admin root ldap ftp http mqtt ssh")
 _SWITCH = _words("allow disable enable has is no require skip use with")
 _CONCERNS = [
     f"_{either_case(word)}|{word.capitalize()}"
@@ -39,7 +39,9 @@ _NAMES = (
     f"{ANYTHING}{either_case('connection')}_?{either_case('string')}{ANYTHING}",
     f"(?:{ANYTHING}_)?{_PASS}?{either_case('pass')}|{ANYTHING}[a-z0-9]Pass",  # unlike BYPASS and COMPASS
     f"{ANYTHING}(?:_{either_case('pwd')}|[a-z0-9]Pwd)",  # PWD alone is a folder
-    f"(?!{_SWITCH}_)(?:{ANYTHING}(?:_|(?=[A-Z])))?{_words('auth authorization jwt')}",  # unlike AUTH_MODE
+    f"(?!{_SWITCH}_)(?:{ANYTHING}(?:_|(?=[A-Z])))?{_words('auth authorization jwt bearer')}",  # not AUTH_MODE
+    f"{ANYTHING}{_words('github gh gitlab gl devops azure')}_(?:{ANYTHING}_)?{either_case('pat')}",
+    f"{ANYTHING}{either_case('docker')}_?{either_case('config')}_?{either_case('json')}",
 )
 SECRET_NAME = f"(?!{ANYTHING}{_any(_CONCERNS)}$){_any(_NAMES)}"
 """Names of variables that hold secrets; not those that only concern one, such as PASSWORD_FILE."""
@@ -58,7 +60,20 @@ URL_LOGIN = rf"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@{ANYTHING}"
 """A URL with a login name, with or without a password."""
 URL_WITH_SECRET = rf"[A-Za-z][A-Za-z0-9+.-]*://{ANYTHING}[?&;#]{_PARAMETER}{ANYTHING}"
 """A URL with a parameter that holds a secret, such as ?token=… or &X-Amz-Signature=…."""
+_SECRET_WORDS = _words(
+    "password passwd passphrase apikey api-key api_key access-key access_key secret-key client-secret"
+)
+_TOKEN_OWNER = _words("access api auth bearer bot gh github gitlab hf hub huggingface jupyter")
+_NO_SECRET = rf"--?[A-Za-z]|[\x22']?[$/@.]|{_words('true false none yes no on off')}(?![A-Za-z0-9])"
+"""Another option, a variable or a path, a switch."""
+_OPTION = (
+    rf"--?(?!{_SWITCH}[_-])(?:(?:[A-Za-z0-9]{{1,32}}[_-]){{0,4}}{_SECRET_WORDS}"
+    rf"|(?:{_TOKEN_OWNER}[_-])?{either_case('token')})"  # unlike --eos-token and --max-tokens
+    rf"(?:=|[ \t]+)(?!{_NO_SECRET})[^\s&|;]"
+)
+"""An option of a command with a secret, such as --password=… or --hf-token …."""
 _IN_TEXT = (
+    rf"(?:^|[\s\x22'])(?:{_OPTION})",
     r"://[^\s/@:]{0,256}:(?!\$[({])(?![0-9]+[/?#])[^\s@]{1,256}@",  # a password may have a slash in it
     rf"{either_case('http')}[Ss]?://[A-Za-z0-9_.~%-]{{16,256}}@",  # a token instead of a login
     rf"[?&#]{_PARAMETER}",

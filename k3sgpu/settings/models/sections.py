@@ -10,7 +10,7 @@ from k3sgpu.settings.models.doctor import Doctor
 from k3sgpu.settings.models.gpu_operator import GpuOperator
 from k3sgpu.settings.models.k3s import K3s
 from k3sgpu.settings.models.kubeconfig import Kubeconfig, expand_file_path
-from k3sgpu.settings.models.names import KeyPath, Name
+from k3sgpu.settings.models.names import KubeconfigPath, Name
 from k3sgpu.settings.models.pools import Pools
 from k3sgpu.settings.models.sharing import Sharing
 from k3sgpu.settings.models.ssh import Ssh
@@ -45,7 +45,8 @@ class Sections(Model):
         examples=["{version: v1.36.2+k3s1}"],
     )
     kubeconfig: Annotated[
-        Kubeconfig | None, BeforeValidator(expand_file_path, json_schema_input_type=KeyPath | Kubeconfig)
+        Kubeconfig | None,
+        BeforeValidator(expand_file_path, json_schema_input_type=KubeconfigPath | Kubeconfig),
     ] = Field(
         default=None,
         description="instead of k3s: the kubeconfig of an existing cluster to use",

@@ -90,6 +90,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     workloads.keys_match_kind,
     workloads.pools_have_cards,
     workloads.tolerations_are_valid,
+    workloads.options_hold_no_secret,
     workloads.security_contexts_are_valid,
     workloads.variables_are_unique,
     drivers.images_suit_drivers,

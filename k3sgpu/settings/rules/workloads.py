@@ -1,8 +1,12 @@
 """Rules of the section `workloads`: what Kubernetes would refuse, or fail only when the pod starts."""
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from k3sgpu.problem import Problem
+from k3sgpu.settings.models.containers import ARGUMENT_EXPECTED, ARGUMENT_REMEDY
+from k3sgpu.settings.models.secret_texts import TEXT_WITH_SECRET
 from k3sgpu.settings.pydantic_errors import nearest
 from k3sgpu.settings.rules.draft import Draft
 from k3sgpu.wellknown import OPERATOR_NAMESPACE
@@ -17,6 +21,7 @@ KEYS_BY_KIND = {
     },
 }
 """By kind: the keys that only this kind has, as field and key."""
+OPTION = re.compile("--?[A-Za-z0-9_-]+")
 EQUIVALENT_KEYS = {
     "replicas": "completions (and parallelism)",
     "completions": "replicas",
@@ -67,6 +72,20 @@ def tolerations_are_valid(draft: Draft) -> Iterator[Problem]:
                     "no value: Exists tolerates any value",
                     "remove value, or write operator: Equal",
                 )
+
+
+def options_hold_no_secret(draft: Draft) -> Iterator[Problem]:
+    """Refuse a secret in the argument behind its option, such as --api-key and its value."""
+    for name, workload in draft.settings.workloads.items():
+        for key in ("command", "args"):
+            for index, (option, value) in enumerate(pairwise(getattr(workload, key)), start=1):
+                if OPTION.fullmatch(option) and re.fullmatch(TEXT_WITH_SECRET, f"{option} {value}"):
+                    yield Problem(
+                        f"workloads.{name}.{key}[{index}]",
+                        f"a value of {option} (not shown)",
+                        ARGUMENT_EXPECTED,
+                        ARGUMENT_REMEDY,
+                    )
 
 
 def security_contexts_are_valid(draft: Draft) -> Iterator[Problem]:

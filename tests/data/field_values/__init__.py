@@ -9,6 +9,7 @@ from tests.data.stack_files import REMOVE
 
 VALUES: Mapping[str, Values] = {**hosts.VALUES, **k3s.VALUES, **workloads.VALUES}
 CONTEXT: Mapping[str, Mapping[str, Any]] = {
+    "kubeconfig/file": {"k3s": REMOVE},
     "kubeconfig/context": {"kubeconfig/file": "~/.kube/config", "k3s": REMOVE},
     "ssh/bastion/hostKey": {"ssh/bastion/address": "b.example.org"},
 }

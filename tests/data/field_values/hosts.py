@@ -28,9 +28,10 @@ VALUES: Mapping[str, Values] = {
     ),
     "ssh/privateKeyFile": Values(
         ("~/.ssh/id", "key", "schlüssel/my key", "/a/b"),
-        ("", " ", "a\n", "a\0b", "a\u202eb", "-----BEGIN\nA"),
+        ("", " ", "a\n", "a\0b", "a\u202eb", "-----BEGIN\nA", "-----BEGIN A-----", "https://a/b"),
     ),
     "ssh/port": Values((1, 65535), (0, 65536, 10**30, -1, "22", 22.5, True)),
+    "kubeconfig/file": Values(("~/.kube/config", "/etc/k"), ("", "a\n", "$KUBECONFIG", "https://a:b@c")),
     "kubeconfig/context": Values(("lab", "me@lab x"), ("", " ", "a\n", "a\0b")),
     "pools/rtx/hosts/gpu-1": Values(
         ("10.0.0.21", "203.0.113.6", "100.64.0.1", "192.0.2.1"),

@@ -34,7 +34,14 @@ VALUES: Mapping[str, Values] = {
         ),
     ),
     "k3s/installScriptUrl": Values(
-        ("https://m.example.org/k3s/install.sh", "file:///opt/install.sh", "https://m/install.sh?ref=v1"),
+        (
+            *(
+                "https://m.example.org/k3s/install.sh",
+                "file:///opt/install.sh",
+                "https://m/install.sh?ref=v1",
+            ),
+            "https://get.k3s.io",
+        ),
         (
             *URLS,
             "https://m/a?password=abc",

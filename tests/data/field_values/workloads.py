@@ -105,6 +105,12 @@ VALUES: Mapping[str, Values] = {
                 "REQUIRE_AUTH": "true",
             },
             {
+                "A": "--max-tokens=5 --eos-token </s> --token=$TOKEN --use-token=false",
+                "B": "--password-file=/run/x",
+                "REGEX_PAT": "a",
+                "DOCKER_CONFIG": "/run/x",
+            },
+            {
                 "PUBLIC_KEY": "a",
                 "TOKENIZERS_PARALLELISM": "false",
                 "BYPASS": "1",
@@ -133,6 +139,8 @@ VALUES: Mapping[str, Values] = {
                 {name: "a"}
                 for name in ("PASS", "PGPASSWORD", "AUTH", "dbPassword", "apiKey", "DB_PASS", "MYSQL_PWD")
             ),
+            *({name: "a"} for name in ("GITHUB_PAT", "SSHPASS", "BEARER", "DOCKER_CONFIG_JSON")),
+            *({"A": value} for value in ("serve --password=ab", "--hf-token ab", "sh -c '--api-key=\"ab\"'")),
             *(
                 {name: "a"}
                 for name in (
