@@ -239,7 +239,9 @@ def _meaning(said: dict[str, Any]) -> Meaning | str:
     if error := said.get("error"):
         return error
     shared = tuple((one["name"], one["rename"], one["replicas"]) for one in said["shared"])
-    return Meaning(said["strategy"], said["migStrategy"], said["fail"], shared)
+    # none is the plugin's default: a file without the flag means the same.
+    mig_strategy = said["migStrategy"].replace("none", "")
+    return Meaning(said["strategy"], mig_strategy, said["fail"], shared)
 
 
 def ours(profile: dict[str, Any]) -> s.Profile | list[s.Problem]:
