@@ -67,6 +67,13 @@ REFUSALS: dict[str, Refusal] = {
         "",
         "write k3s.snapshots.s3",
     ),
+    "a proxy without an address": (
+        {"k3s/proxy": {"noProxy": [".example.org"]}},
+        "k3s.proxy",
+        "neither http nor https",
+        "noProxy does nothing",
+        "http://proxy.example.org:3128",
+    ),
     "a proxy that is none": (
         {"k3s/proxy": {"https": "proxy.example.org"}},
         "k3s.proxy.https",

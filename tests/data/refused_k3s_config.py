@@ -58,6 +58,13 @@ REFUSALS: dict[str, Refusal] = {
         "a whole number",
         "write node-cidr-mask-size=",
     ),
+    "a choice that a program does not have": _refused(
+        "kube-proxy-arg",
+        ["proxy-mode=iptable"],
+        "proxy-mode=iptable",
+        "one of iptables, ipvs, nftables",
+        "write proxy-mode=iptables",
+    ),
     "an argument of a program that k3s sets": _refused(
         "kube-apiserver-arg",
         ["service-cluster-ip-range=10.99.0.0/16"],

@@ -147,6 +147,13 @@ REFUSALS: dict[str, Refusal] = {
         "does not set",
         "k3s's socket",
     ),
+    "a strategy that overrides the profiles": (
+        _value("devicePlugin", "env", [{"name": "MIG_STRATEGY", "value": "single"}]),
+        "gpuOperator.values.devicePlugin.env[0]",
+        "MIG_STRATEGY",
+        "does not set",
+        "write migStrategy in the profiles",
+    ),
     "k3s's template by another name": (
         _value("toolkit", "env", [{"name": "RUNTIME_CONFIG", "value": "/k3s/config.toml.tmpl"}]),
         "gpuOperator.values.toolkit.env[0]",

@@ -6,6 +6,8 @@ k8s.io/kubernetes v1.36.2 register. k3s runs them in its own process: a flag tha
 
 from collections.abc import Mapping
 
+from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS
+
 _BY_TYPE = {
     "kube-apiserver": {
         "bool": """
@@ -243,3 +245,18 @@ COMPONENT_FLAGS: Mapping[str, Mapping[str, str]] = {
     for component, kinds in _BY_TYPE.items()
 }
 """By program and flag: the type of its value, a name of `flag_values.FLAG_TYPES`."""
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "audit-log-format": ("json", "legacy"),
+    "audit-log-mode": ("batch", "blocking", "blocking-strict"),
+    "audit-webhook-mode": ("batch", "blocking", "blocking-strict"),
+    "authorization-mode": ("Node", "RBAC", "Webhook", "ABAC", "AlwaysAllow", "AlwaysDeny"),
+    "detect-local-mode": ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"),
+    "endpoint-reconciler-type": ("lease", "none"),
+    "logging-format": ("text", "json"),
+    "proxy-mode": ("iptables", "ipvs", "nftables"),
+    "tls-cipher-suites": CIPHER_SUITES,
+    "tls-min-version": TLS_VERSIONS,
+}
+"""Flags of these programs with a few values."""
+LISTS = ("authorization-mode", "tls-cipher-suites")
+"""Flags that list some of their values."""

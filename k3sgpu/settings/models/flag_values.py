@@ -4,9 +4,10 @@ The types are those of github.com/spf13/pflag, and of k8s.io/component-base/cli/
 flag with another value ends the program that it is given to.
 """
 
+import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,3 +103,46 @@ def wrong_value(kind: str, text: str) -> Wrong | None:
         return Wrong("a text in one line, without control characters", "a text")
     flag_type = FLAG_TYPES[kind]
     return None if flag_type.accepts(text) else Wrong(flag_type.expected, flag_type.example)
+
+
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+_AEADS = ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
+_EXCHANGES = ("ECDHE_ECDSA", "ECDHE_RSA")
+CIPHER_SUITES = (
+    *(f"TLS_{cipher}" for cipher in _AEADS),
+    *(
+        f"TLS_{exchange}_WITH_{cipher}"
+        for exchange in _EXCHANGES
+        for cipher in (
+            *(*_AEADS, "CHACHA20_POLY1305", "AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_CBC_SHA256"),
+            "RC4_128_SHA",
+        )
+    ),
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    *(
+        f"TLS_RSA_WITH_{cipher}"
+        for cipher in (
+            *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "AES_128_CBC_SHA", "AES_256_CBC_SHA"),
+            *("AES_128_CBC_SHA256", "3DES_EDE_CBC_SHA", "RC4_128_SHA"),
+        )
+    ),
+)
+"""Go's cipher suites (crypto/tls), and two older names in k8s.io/component-base/cli/flag."""
+
+
+def wrong_choice(
+    name: str, text: str, choices: Mapping[str, tuple[str, ...]], lists: Collection[str]
+) -> Wrong | None:
+    """What is wrong with the value of a flag that has a few values; None where nothing is.
+
+    `choices` holds these values by flag, and `lists` the flags that list some of theirs.
+    """
+    if name not in choices or (name in lists and not text):
+        return None
+    known, chosen = choices[name], text.split(",") if name in lists else [text]
+    unknown = [one.strip() for one in chosen if one.strip() not in known]
+    if not unknown:
+        return None
+    like = difflib.get_close_matches(unknown[0], known, n=1)
+    kind = "a list of" if name in lists else "one of"
+    return Wrong(f"{kind} {', '.join(known)}", like[0] if like else known[0])

@@ -9,6 +9,8 @@ not listed ends k3s.
 
 from collections.abc import Mapping
 
+from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS
+
 KUBERNETES_MINOR = 36
 """The minor version of Kubernetes whose flags this is."""
 
@@ -105,12 +107,15 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "hairpin-mode": ("promiscuous-bridge", "hairpin-veth", "none"),
     "logging-format": ("text", "json"),
     "authorization-mode": ("Webhook", "AlwaysAllow"),
-    "tls-min-version": ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
+    "tls-cipher-suites": CIPHER_SUITES,
+    "tls-min-version": TLS_VERSIONS,
     "enable-server": ("true",),
     "register-node": ("true",),
     "runonce": ("false",),
 }
 """Flags with a few values. The last three: with another value no pod runs on the node."""
+LISTS = ("tls-cipher-suites",)
+"""Flags that list some of their values."""
 
 ENFORCEMENTS = (
     *("none", "pods", "system-reserved", "system-reserved-compressible"),

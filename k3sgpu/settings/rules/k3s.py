@@ -29,6 +29,18 @@ def client_certificates_have_keys(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def proxy_has_an_address(draft: Draft) -> Iterator[Problem]:
+    """Refuse a proxy without an address, which does nothing."""
+    proxy = draft.settings.k3s.proxy
+    if proxy and not proxy.http and not proxy.https and draft.intact("k3s", "proxy"):
+        yield Problem(
+            "k3s.proxy",
+            "neither http nor https",
+            "the address of the proxy: without it noProxy does nothing",
+            "write for instance https: http://proxy.example.org:3128, or remove proxy",
+        )
+
+
 def release_has_one_source(draft: Draft) -> Iterator[Problem]:
     """Refuse a mirror or an install script beside airGap, which uploads both."""
     for key in ("mirror", "installScriptUrl"):

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from k3sgpu.problem import Problem
-from k3sgpu.settings.models.component_flags import COMPONENT_FLAGS
-from k3sgpu.settings.models.flag_values import is_true, wrong_value
+from k3sgpu.settings.models.component_flags import CHOICES, COMPONENT_FLAGS, LISTS
+from k3sgpu.settings.models.flag_values import is_true, wrong_choice, wrong_value
 from k3sgpu.settings.models.k3s_config_values import CONFIG_TYPES, has_password
 from k3sgpu.settings.models.k3s_flags import KEY_TYPES, flag_arguments, items, key_name
 from k3sgpu.settings.models.kubelet_flags import KUBERNETES_MINOR
@@ -49,6 +49,7 @@ OWNED_ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         "service-cluster-ip-range": "write k3s.serviceCidr instead",
         "service-node-port-range": "write k3s.config: {service-node-port-range: ...} instead",
         "advertise-address": "write k3s.config: {advertise-address: ...} instead",
+        "bind-address": "write k3s.config: {bind-address: ...} instead",
         "etcd-servers": "write k3s.config: {datastore-endpoint: ...} instead",
     },
     "kube-controller-manager": {
@@ -64,7 +65,7 @@ OWNED_ARGUMENTS: Mapping[str, Mapping[str, str]] = {
 """By program: arguments that the stack file has another key for, or that the program relies on."""
 SET_BY_K3S = frozenset(
     """
-    allow-privileged authentication-kubeconfig authorization-kubeconfig bind-address cert-dir client-ca-file
+    allow-privileged authentication-kubeconfig authorization-kubeconfig cert-dir client-ca-file
     cloud-provider cluster-signing-cert-file cluster-signing-key-file etcd-cafile etcd-certfile etcd-keyfile
     kubeconfig kubelet-certificate-authority kubelet-client-certificate kubelet-client-key master
     proxy-client-cert-file proxy-client-key-file requestheader-client-ca-file root-ca-file secure-port
@@ -72,7 +73,10 @@ SET_BY_K3S = frozenset(
     tls-private-key-file
     """.split()
 )
-"""Arguments of these programs that k3s sets to its own files, ports and addresses (pkg/daemons/control)."""
+"""Arguments of these programs that k3s sets to its own files and ports (pkg/daemons/control).
+
+Not bind-address: monitoring needs another one for the scheduler and the controller manager.
+"""
 
 
 def config_keys_are_known(draft: Draft) -> Iterator[Problem]:
@@ -168,6 +172,8 @@ def _argument_problems(
         )
     elif name != "feature-gates" and (wrong := wrong_value(flags[name], value or "true")):
         yield Problem(where, _show(f"{name}={value}"), wrong.expected, f"write {name}={wrong.example}")
+    elif wrong := wrong_choice(name, value, CHOICES, LISTS):
+        yield Problem(where, show(f"{name}={value}"), wrong.expected, f"write {name}={wrong.example}")
 
 
 def containers_can_use_gpus(draft: Draft) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from k3sgpu.problem import Problem, Severity
-from k3sgpu.settings.models.flag_values import Wrong, is_quantity, pairs, wrong_value
+from k3sgpu.settings.models.flag_values import Wrong, is_quantity, pairs, wrong_choice, wrong_value
 from k3sgpu.settings.models.kubelet_flags import (
     CHOICES,
     ENFORCEMENTS,
@@ -17,6 +17,7 @@ from k3sgpu.settings.models.kubelet_flags import (
     FREE_GATES,
     KUBELET_FLAGS,
     KUBERNETES_MINOR,
+    LISTS,
     LOCKED_GATES,
     RANGES,
     RESERVABLE,
@@ -58,6 +59,10 @@ SHARED_FOLDERS = frozenset(
 _PERCENTAGE = re.compile(r"(100|[1-9]?[0-9])(\.[0-9]+)?%")
 _CPUS = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
 _PATH = re.compile(r"/[^\s]*")
+_SYSCTL = re.compile(
+    r"kernel[./]sem|(kernel[./](shm|msg)|fs[./]mqueue[./]|net[./])([a-z0-9_-]+[./])*([a-z0-9_-]+\*?|\*)?"
+)
+"""Namespaced sysctls (pkg/kubelet/sysctl/allowlist.go and component-helpers/node/util/sysctl)."""
 
 
 def arguments_are_known(draft: Draft) -> Iterator[Problem]:
@@ -104,9 +109,8 @@ def _wrong_value(name: str, value: str) -> Wrong | None:
         return _wrong_thresholds(value)
     if wrong := wrong_value(kind, value):
         return wrong
-    if name in CHOICES and value not in CHOICES[name]:
-        choices = CHOICES[name]
-        return Wrong(f"one of {', '.join(choices)}", nearest(value, choices) or choices[0])
+    if wrong := wrong_choice(name, value, CHOICES, LISTS):
+        return wrong
     if name in RANGES and not RANGES[name][0] <= int(value) <= RANGES[name][1]:
         lowest, highest = RANGES[name]
         example = "110" if name == "max-pods" else str(max(lowest, min(highest, int(value))))
@@ -123,6 +127,12 @@ def _wrong_text(name: str, value: str) -> Wrong | None:
         )
     if name in FOLDERS_AND_FILES and value and not _PATH.fullmatch(value):
         return Wrong("an absolute path on the host", f"/etc/kubernetes/{name}")
+    if name == "allowed-unsafe-sysctls" and value and not all(map(_SYSCTL.fullmatch, value.split(","))):
+        return Wrong(
+            "a list of sysctls that Linux keeps by pod: kernel.sem, kernel.shm…, kernel.msg…, fs.mqueue.…\n"
+            "and net.…, with or without a * at the end",
+            '"net.core.somaxconn,kernel.msg*"',
+        )
     if name == "reserved-cpus" and not _CPUS.fullmatch(value):
         return Wrong("a list of CPUs, such as 0-1,8", '"0-1"')
     if name == "container-log-max-size" and not is_quantity(value):
@@ -208,7 +218,7 @@ def _unknown_argument(where: str, name: str, value: str, severity: Severity) -> 
 
 def _remedy_for_unknown(name: str, value: str) -> str:
     """The flag of that name in another spelling with its value, or where the setting belongs."""
-    if name in FIELDS_WITHOUT_FLAG:
+    if name.replace("-", "").lower() in map(str.lower, FIELDS_WITHOUT_FLAG):
         return (
             f"remove it, and put this field of a KubeletConfiguration into a file in {DROP_INS} on the hosts"
         )

@@ -53,8 +53,20 @@ v26.7.0, and pkg/agent/containerd/runtimes.go in github.com/k3s-io/k3s.
 """
 WRITTEN_FILES = ("CONTAINERD_CONFIG", "RUNTIME_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 """Variables of the toolkit that name a file which it writes."""
-SOCKETS = ("CONTAINERD_SOCKET", "RUNTIME_SOCKET")
-"""Variables of the toolkit that name containerd's socket."""
+_SOCKET = "remove this variable: the program sets it to k3s's socket"
+_STRATEGY = "remove this variable, and write migStrategy in the profiles: it would override all of them"
+OWNED_VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "toolkit": dict.fromkeys(("CONTAINERD_SOCKET", "RUNTIME_SOCKET"), _SOCKET),
+    "gfd": {"MIG_STRATEGY": _STRATEGY},
+    "devicePlugin": {
+        "MIG_STRATEGY": _STRATEGY,
+        "CONFIG_FILE": "remove this variable, and write sharing.profiles: the operator sets it to their file",
+    },
+}
+"""By section: variables that the program sets, or that override what it sets.
+
+A variable has precedence over the plugin's file: README of github.com/NVIDIA/k8s-device-plugin.
+"""
 OTHER_NFD = ("nfd", "node-feature-discovery")
 """The sections about node feature discovery: an existing cluster may have its own."""
 
@@ -162,7 +174,7 @@ def containerd_template_is_not_overwritten(draft: Draft) -> Iterator[Problem]:
     RUNTIME_CONFIG and RUNTIME_DROP_IN_CONFIG name a file that the toolkit writes as well. Sources:
     github.com/NVIDIA/gpu-operator/issues/992, and getRuntimeConfigFiles in controllers/object_controls.go.
     """
-    for index, variable in enumerate(_variables(draft)):
+    for index, variable in enumerate(_variables(draft, "toolkit")):
         name, value = variable.get("name"), str(variable.get("value"))
         if name in WRITTEN_FILES and value.endswith(".tmpl"):
             yield Problem(
@@ -173,22 +185,23 @@ def containerd_template_is_not_overwritten(draft: Draft) -> Iterator[Problem]:
             )
 
 
-def containerd_socket_is_not_set(draft: Draft) -> Iterator[Problem]:
-    """Refuse a socket: the program sets it, and which of two wins depends on their order."""
-    for index, variable in enumerate(_variables(draft)):
-        name = variable.get("name")
-        if name in SOCKETS:
-            yield Problem(
-                f"{VALUES}.toolkit.env[{index}]",
-                str(name),
-                "variables that the program does not set",
-                "remove this variable: the program sets it to k3s's socket",
-            )
+def variables_do_not_override_program(draft: Draft) -> Iterator[Problem]:
+    """Refuse variables that the program sets: which of two wins depends on their order."""
+    for section, owned in OWNED_VARIABLES.items():
+        for index, variable in enumerate(_variables(draft, section)):
+            name = variable.get("name")
+            if isinstance(name, str) and name in owned:
+                yield Problem(
+                    f"{VALUES}.{section}.env[{index}]",
+                    name,
+                    "variables that the program does not set",
+                    owned[name],
+                )
 
 
-def _variables(draft: Draft) -> list[Mapping[str, Any]]:
-    toolkit = draft.settings.gpu_operator.values.get("toolkit")
-    variables = toolkit.get("env") if isinstance(toolkit, dict) else None
+def _variables(draft: Draft, section: str) -> list[Mapping[str, Any]]:
+    values = draft.settings.gpu_operator.values.get(section)
+    variables = values.get("env") if isinstance(values, dict) else None
     entries = variables if isinstance(variables, list) else []
     return [entry if isinstance(entry, dict) else {} for entry in entries]
 

@@ -24,6 +24,8 @@ RIGHT = """
     {egress-selector-mode: disabled, secrets-encryption-provider: secretbox, etcd-snapshot-name: before}
     {default-local-storage-path: /data, kube-apiserver-arg+: [event-ttl=2h], etcd-arg: heartbeat-interval=300}
     {datastore-endpoint: "mysql://k3s@tcp(10.0.0.9:3306)/k3s"}
+    {kube-scheduler-arg: [bind-address=0.0.0.0], kube-controller-manager-arg: bind-address=0.0.0.0}
+    {kube-apiserver-arg: ["authorization-mode=Node,RBAC", tls-cipher-suites=TLS_AES_128_GCM_SHA256]}
     {datastore-endpoint: "postgres://k3s@db.example.org/k3s?sslmode=verify-full"}
 """
 WRONG = """
@@ -46,7 +48,9 @@ WRONG = """
     {kube-controller-manager-arg: [cluster-cidr=10.1.0.0/16]} {datastore-endpoint: "db.example.org"}
     {datastore-endpoint: "oracle://db"} {datastore-endpoint: "postgres://db\\nx"} {datastore-endpoint: 5}
     {datastore-endpoint: "nats://token@nats.example.org"} {datastore-keyfile: /etc/key}
-    {vmodule: "a\\u001b[0m"}
+    {vmodule: "a\\u001b[0m"} {kube-proxy-arg: [proxy-mode=userspace]}
+    {kube-apiserver-arg: [bind-address=0.0.0.0]}
+    {kube-apiserver-arg: ["authorization-mode=Node,Rbac"]} {kube-scheduler-arg: [tls-min-version=1.2]}
     {datastore-endpoint: "postgres://db/k3s?user=k3s&password=hidden"} {rootless: "true"}
     {datastore-endpoint: "mysql://k3s:hidden@tcp(10.0.0.9:3306)/k3s"}
     {datastore-endpoint: "https://root:hidden@etcd-1:2379,https://root:hidden@etcd-2:2379"}

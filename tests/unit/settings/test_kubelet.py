@@ -20,6 +20,7 @@ RIGHT = """
     resolv-conf= root-dir=/data/kubelet root-dir=/var/lib/other pod-max-pids=-1 pod-max-pids=4096
     config=/etc/rancher/k3s/kubelet.yaml tls-min-version=VersionTLS12 topology-manager-policy=restricted
     tls-cipher-suites=TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384 logging-format=json
+    allowed-unsafe-sysctls=net.*,net/ipv4/tcp_tw_reuse,kernel.sem,fs.mqueue.msg_max
     reserved-cpus=0-1,8 register-node=true authorization-mode=Webhook seccomp-default=true
 """
 WRONG = """
@@ -33,7 +34,8 @@ WRONG = """
     kube-reserved=cpu=half feature-gates=NodeSwap feature-gates=NodeSwap=on container-log-max-size=big
     container-log-max-files=1 resolv-conf=resolv.conf root-dir=data root-dir=/ root-dir=/data root-dir=/var/
     root-dir=/var/lib root-dir=/data/../etc root-dir=/data//x root-dir=/data/kubelet/
-    config=kubelet.yaml tls-min-version=1.2
+    config=kubelet.yaml tls-min-version=1.2 tls-cipher-suites=TLS_AES_128_GCM_SHA256,AES
+    allowed-unsafe-sysctls=vm.max_map_count allowed-unsafe-sysctls=net.core.*,Net allowed-unsafe-sysctls=*
     topology-manager-policy=strict logging-format=xml reserved-cpus=a reserved-cpus=0- register-node=false
     runonce=true enable-server=false cpu-manager-policy=Static memory-manager-policy=static
     enforce-node-allocatable=pod eviction-soft-grace-period=memory.available=90
