@@ -10,6 +10,8 @@ from k3sgpu.handoff.environment import read_variable
 from k3sgpu.problem import InputError
 
 STDIN = "the standard input"
+LARGEST = 256 * 1024 * 1024
+"""Characters of a file: more than the Pods of the largest cluster that Kubernetes supports take."""
 
 
 def read_json_variable(variable: str, by_hand: str = "") -> Any:
@@ -31,14 +33,23 @@ def read_json_variable(variable: str, by_hand: str = "") -> Any:
 
 
 def read_text(file: str) -> tuple[str, str]:
-    """The text of a file ("-": the standard input) and its name for messages. Raises InputError."""
-    if file == "-":
-        return sys.stdin.read(), STDIN
+    """The text of a file ("-": the standard input) and its name for messages. Raises InputError.
+
+    A pipe is a file as well, so that a shell can hand over the output of a command.
+    """
+    name = STDIN if file == "-" else file
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8"), file
+        if file == "-":
+            text = sys.stdin.read(LARGEST + 1)
+        else:
+            with Path(file).expanduser().open(encoding="utf-8") as opened:
+                text = opened.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InputError(f"{file} cannot be read: {reason}") from None
+        raise InputError(f"{name} cannot be read: {reason}") from None
+    if len(text) > LARGEST:
+        raise InputError(f"{name} cannot be read: it is larger than {LARGEST // 1024**2} MiB")
+    return text, name
 
 
 def stack_name(file: str) -> str:

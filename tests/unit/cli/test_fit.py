@@ -105,6 +105,11 @@ def test_command_refuses_input_without_nodes_and_pods(
     assert "kubectl get nodes,pods" in capsys.readouterr().err
 
 
+def test_command_refuses_an_endless_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--file", written(tmp_path, {}), "--cluster", "/dev/zero"]) == 2
+    assert "larger than 256 MiB" in capsys.readouterr().err
+
+
 def test_command_runs_as_a_module() -> None:
     command = [sys.executable, "-m", "k3sgpu", "fit", "--file", "Pulumi.single.yaml"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
