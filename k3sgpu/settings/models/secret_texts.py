@@ -63,12 +63,17 @@ URL_WITH_SECRET = rf"[A-Za-z][A-Za-z0-9+.-]*://{ANYTHING}[?&;#]{_PARAMETER}{ANYT
 _SECRET_WORDS = _words(
     "password passwd passphrase apikey api-key api_key access-key access_key secret-key client-secret"
 )
-_TOKEN_OWNER = _words("access api auth bearer bot gh github gitlab hf hub huggingface jupyter")
-_NO_SECRET = rf"--?[A-Za-z]|[\x22']?[$/@.]|{_words('true false none yes no on off')}(?![A-Za-z0-9])"
-"""Another option, a variable or a path, a switch."""
+_TOKEN_OWNER = _words(
+    "access api auth bearer bot gh github gitlab hf hub huggingface jupyter"
+    " identityprovider notebookapp serverapp"
+)
+_NO_SECRET = (
+    rf"--?[A-Za-z]|[\x22']?[$/@.]|\x22\x22|''|{_words('true false none yes no on off')}(?![A-Za-z0-9])"
+)
+"""Another option, a variable or a path, an empty text, a switch."""
 _OPTION = (
-    rf"--?(?!{_SWITCH}[_-])(?:(?:[A-Za-z0-9]{{1,32}}[_-]){{0,4}}{_SECRET_WORDS}"
-    rf"|(?:{_TOKEN_OWNER}[_-])?{either_case('token')})"  # unlike --eos-token and --max-tokens
+    rf"--?(?!{_SWITCH}[_-])(?:(?:[A-Za-z0-9]{{1,32}}[._-]){{0,4}}{_SECRET_WORDS}"
+    rf"|(?:{_TOKEN_OWNER}[._-])?{either_case('token')})"  # unlike --eos-token and --max-tokens
     rf"(?:=|[ \t]+)(?!{_NO_SECRET})[^\s&|;]"
 )
 """An option of a command with a secret, such as --password=… or --hf-token …."""

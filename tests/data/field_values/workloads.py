@@ -106,7 +106,7 @@ VALUES: Mapping[str, Values] = {
             },
             {
                 "A": "--max-tokens=5 --eos-token </s> --token=$TOKEN --use-token=false",
-                "B": "--password-file=/run/x",
+                "B": "--password-file=/run/x --ServerApp.token='' --password \"\"",
                 "REGEX_PAT": "a",
                 "DOCKER_CONFIG": "/run/x",
             },
@@ -140,7 +140,10 @@ VALUES: Mapping[str, Values] = {
                 for name in ("PASS", "PGPASSWORD", "AUTH", "dbPassword", "apiKey", "DB_PASS", "MYSQL_PWD")
             ),
             *({name: "a"} for name in ("GITHUB_PAT", "SSHPASS", "BEARER", "DOCKER_CONFIG_JSON")),
-            *({"A": value} for value in ("serve --password=ab", "--hf-token ab", "sh -c '--api-key=\"ab\"'")),
+            *(
+                {"A": value}
+                for value in ("serve --password=ab", "--ServerApp.token=ab", "sh -c '--api-key=\"ab\"'")
+            ),
             *(
                 {name: "a"}
                 for name in (
