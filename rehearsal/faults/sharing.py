@@ -73,17 +73,17 @@ def plugin_crashing(context: FaultContext) -> Iterator[None]:
 @sharing_fault(
     "change",
     NO_SLICES,
-    r"unknown MIG strategy",
+    r"invalid --device-id-strategy option",
     AFTER_THE_WAIT,
     remedy="the value is taken out of the stack file; until then every `up` fails",
 )
 def operator_value_breaks_plugin(context: FaultContext) -> Iterator[None]:
     """a value of the operator makes NVIDIA's plugin end at its start, in a cluster that was good"""
-    env = [{"name": "MIG_STRATEGY", "value": "bogus"}]
+    env = [{"name": "DEVICE_ID_STRATEGY", "value": "bogus"}]
     context.config["gpuOperator"]["values"] = {"devicePlugin": {"env": env}}
     with context.short_timeouts("gpuOperator"):
         yield
-        assert "unknown MIG strategy" in context.cluster.expect_failure(context.cluster.up)
+        assert "invalid --device-id-strategy option" in context.cluster.expect_failure(context.cluster.up)
     del context.config["gpuOperator"]["values"]
 
 

@@ -111,12 +111,12 @@ def test_printed_remedy_repairs_an_interrupted_operator_upgrade(cluster: StackFi
 def test_value_that_breaks_the_plugin_fails_every_up_until_it_is_mended(cluster: StackFixture):
     """Only the Release changes: expected state, sharing configurations and labels stay as they are."""
     operator = cluster.config["gpuOperator"]
-    bogus = {"devicePlugin": {"env": [{"name": "MIG_STRATEGY", "value": "bogus"}]}}
+    bogus = {"devicePlugin": {"env": [{"name": "DEVICE_ID_STRATEGY", "value": "bogus"}]}}
     operator.update(values=bogus, readyTimeoutSeconds=30)
     for _ in range(2):
         said = cluster.expect_failure(cluster.up)
         assert re.search(r"nvidia\.com/gpu\n +found: +0\n +expected: 6", said)
-        assert "unknown MIG strategy: bogus" in said
+        assert "invalid --device-id-strategy option: bogus" in said
     del operator["values"], operator["readyTimeoutSeconds"]
     cluster.up()
     assert cluster.get("node", NODE)["status"]["allocatable"]["nvidia.com/gpu"] == "6"

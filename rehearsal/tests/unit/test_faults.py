@@ -58,7 +58,7 @@ FOREIGN = (
     "no matches for kind",
     "connect: connection refused",
     "cannot be imported into",
-    "unknown MIG strategy",
+    "invalid --device-id-strategy option",
 )
 """Words of Kubernetes, Go, Helm and NVIDIA's plugin in the expected output."""
 COMPOSED = ("doctor cluster after", "NVIDIA cards in")

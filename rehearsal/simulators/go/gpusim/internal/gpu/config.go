@@ -12,8 +12,9 @@ import (
 
 // Env is what the operator sets in a container's environment and what wins over the sharing file.
 type Env struct {
-	MIGStrategy string // MIG_STRATEGY, "" when unset
-	MPSRoot     string // MPS_ROOT, "" when unset
+	MIGStrategy      string // MIG_STRATEGY, "" when unset
+	MPSRoot          string // MPS_ROOT, "" when unset
+	DeviceIDStrategy string // DEVICE_ID_STRATEGY, "" when unset
 }
 
 // ParseConfig makes of a sharing file what NVIDIA's code makes of it: parsed by NVIDIA's own parser
@@ -34,12 +35,23 @@ func ParseConfig(text string, env Env) (*spec.Config, error) {
 	if env.MPSRoot != "" {
 		config.Flags.MpsRoot = &env.MPSRoot
 	}
+	if env.DeviceIDStrategy != "" {
+		if config.Flags.Plugin == nil {
+			config.Flags.Plugin = &spec.PluginCommandLineFlags{}
+		}
+		config.Flags.Plugin.DeviceIDStrategy = &env.DeviceIDStrategy
+	}
 	spec.DisableResourceNamingInConfig(config)
 	return config, nil
 }
 
 // ValidatePlugin repeats the device plugin's checks of a parsed file that depend on the environment.
 func ValidatePlugin(config *spec.Config) error {
+	if plugin := config.Flags.Plugin; plugin != nil && plugin.DeviceIDStrategy != nil {
+		if id := *plugin.DeviceIDStrategy; id != spec.DeviceIDStrategyUUID && id != spec.DeviceIDStrategyIndex {
+			return fmt.Errorf("unable to validate flags: invalid --device-id-strategy option: %v", id)
+		}
+	}
 	if config.Sharing.SharingStrategy() == spec.SharingStrategyMPS {
 		if *config.Flags.MigStrategy == spec.MigStrategyMixed {
 			return errors.New("unable to validate flags: using --mig-strategy=mixed is not supported with MPS")

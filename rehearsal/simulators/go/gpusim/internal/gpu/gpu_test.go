@@ -120,6 +120,8 @@ func TestPluginsChecksOfTheEnvironment(t *testing.T) {
 		"mps without root": {mps4, "using MPS requires --mps-root to be specified", Env{}},
 		"mps, mixed":       {mps4, "using --mig-strategy=mixed is not supported with MPS", Env{MIGStrategy: "mixed", MPSRoot: "/mps"}},
 		"bad strategy":     {"flags: {migStrategy: many}", "unknown MIG strategy: many", Env{}},
+		"bad device ids":   {"", "invalid --device-id-strategy option: bogus", Env{DeviceIDStrategy: "bogus"}},
+		"device ids":       {"", "", Env{DeviceIDStrategy: "index"}},
 		"mps":              {mps4, "", Env{MIGStrategy: "single", MPSRoot: "/mps"}},
 		"env wins":         {"flags: {migStrategy: many}", "", Env{MIGStrategy: "single"}},
 	} {

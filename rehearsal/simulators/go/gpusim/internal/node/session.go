@@ -45,6 +45,7 @@ func newSession(pod kube.Pod, process string, validate func(*spec.Config) error)
 	if program, ok := pod.Container(process); ok {
 		s.env.MIGStrategy, _ = program.Value("MIG_STRATEGY")
 		s.env.MPSRoot, _ = program.Value("MPS_ROOT")
+		s.env.DeviceIDStrategy, _ = program.Value("DEVICE_ID_STRATEGY")
 	}
 	if manager, ok := pod.Container(configInit); ok {
 		s.fallback, _ = manager.Value("DEFAULT_CONFIG")
