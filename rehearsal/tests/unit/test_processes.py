@@ -62,6 +62,6 @@ def test_plugin_of_a_running_engine_goes_on(tmp_path: Path, started: list[subpro
 @pytest.mark.parametrize(
     ("code", "words"), [(255, "its reasons are above"), (-9, "was ended by SIGKILL"), (-15, "by SIGTERM")]
 )
-def test_killed_engine_is_told_from_one_that_failed(code: int, words: str):
+def test_killed_engine_differs_from_a_failed_one(code: int, words: str):
     error = automation.CommandError(CommandResult(stdout="", stderr="code: 7", code=code))
     assert words in describe_end("up", "dev", error)

@@ -115,7 +115,7 @@ def test_unknown_host_gets_the_command_to_run(tmp_path: Path) -> None:
     assert "compare the fingerprint first" in problem.remedy
 
 
-def test_host_with_a_revoked_key_alone_is_told_so(tmp_path: Path) -> None:
+def test_host_with_a_revoked_key_alone_gets_its_remedy(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, SERVER + f"@revoked 10.0.0.21 {public(OTHER)}\n")
     assert problem.found == "only a key marked @revoked for 10.0.0.21 port 22 in known"
 
