@@ -1,4 +1,4 @@
-"""The releases of NVIDIA's GPU Operator. NVIDIA counts YY.M as the major version (platform support)."""
+"""The releases of NVIDIA's GPU Operator. YY.M is the major version (NVIDIA's page "Platform Support")."""
 
 MAJOR_RELEASES = (
     (22, 9), (23, 3), (23, 6), (23, 9), (24, 3), (24, 6), (24, 9), (25, 3), (25, 10), (26, 3), (26, 7),

@@ -59,11 +59,13 @@ class Rule:
 
 
 def no_triggers_beside_delete(planned: Planned) -> Iterator[str]:
+    """Refuse a Command with both triggers and a delete script."""
     if planned.type.startswith("command:") and planned.props.get("triggers") and planned.props.get("delete"):
         yield "has triggers and delete; remove triggers and let create (or update) converge"
 
 
 def host_keys_present(planned: Planned) -> Iterator[str]:
+    """Refuse an SSH connection, or a jump host of it, without a host key."""
     if not planned.type.startswith("command:remote:"):
         return
     connection, place = planned.props.get("connection"), "connection"
@@ -74,11 +76,13 @@ def host_keys_present(planned: Planned) -> Iterator[str]:
 
 
 def explicit_provider(planned: Planned) -> Iterator[str]:
+    """Refuse a default provider for a Kubernetes resource."""
     if planned.type.startswith("kubernetes:") and (planned.provider or "default").startswith("default"):
         yield "uses a default provider; pass the cluster's own: ResourceOptions(provider=cluster.provider)"
 
 
 def pinned_versions(planned: Planned) -> Iterator[str]:
+    """Refuse a Helm release without an exact version."""
     if planned.type != "kubernetes:helm.sh/v3:Release":
         return
     version = planned.props.get("version")
@@ -87,6 +91,7 @@ def pinned_versions(planned: Planned) -> Iterator[str]:
 
 
 def no_latest(planned: Planned) -> Iterator[str]:
+    """Refuse the tag `latest`, and an image without a tag or digest."""
     if planned.type.startswith("kubernetes:"):
         texts = _texts(planned.props)
     elif planned.type.startswith("command:"):
@@ -102,6 +107,7 @@ def no_latest(planned: Planned) -> Iterator[str]:
 
 
 def protected_servers(planned: Planned) -> Iterator[str]:
+    """Refuse an unprotected server outside of the stacks in REHEARSED."""
     inside = "K3sCluster$command:remote:Command::" in planned.urn
     # <component>-server-<host>; a host of another role may be called what it likes
     server = re.match(r"[^-]+-server-", planned.name)
@@ -112,6 +118,7 @@ def protected_servers(planned: Planned) -> Iterator[str]:
 
 
 def no_secret_in_scripts(planned: Planned) -> Iterator[str]:
+    """Refuse a script that contains a secret, or what its Command gets on stdin or as a key."""
     if not planned.type.startswith("command:"):
         return
     connection = planned.props.get("connection")

@@ -25,10 +25,10 @@ def fit_problems(
         return [_undecided(outcome)]
     if not any(offer.resources.get(outcome.resource) for offer in offers):
         return [_not_offered(offers, nodes, demand) for demand in outcome.demands if demand.pods]
-    homeless = [one for one in outcome.demands if one.pods and not _has_usable_node(nodes, one)]
-    if homeless:
-        rest = [demand for demand in outcome.demands if demand not in homeless]
-        found = [_no_usable_node(offers, nodes, demand) for demand in homeless]
+    without_node = [one for one in outcome.demands if one.pods and not _has_usable_node(nodes, one)]
+    if without_node:
+        rest = [demand for demand in outcome.demands if demand not in without_node]
+        found = [_no_usable_node(offers, nodes, demand) for demand in without_node]
         return found + fit_problems(offers, nodes, schedule(nodes, rest, outcome.resource))
     return [_not_enough_room(offers, nodes, outcome)]
 

@@ -1,6 +1,7 @@
-"""The kubelets' limits of pods (max-pods), where pods of several resources or requests share a node.
+"""The fit of pods with different requests on nodes whose kubelet limits the number of pods (max-pods).
 
-Where all pods on a node request the same, the packing of their resource regards the limit already.
+Where all pods on a node request the same, scheduling.py already takes the limit into account. The limits
+themselves are in pod_limits.py.
 """
 
 from collections import defaultdict

@@ -8,13 +8,13 @@ import re
 
 PRODUCT_SUFFIX = r"(-MIG-([0-9]+g[.][0-9].*|INVALID)|-SHARED)"
 """What feature discovery adds to a partition's product and to a shared one. A pattern for JSON Schema too."""
-_DELETED = re.compile("[^A-Za-z0-9-_. ]")
+_NOT_IN_LABELS = re.compile("[^A-Za-z0-9-_. ]")
 _SUFFIXES = re.compile(rf"{PRODUCT_SUFFIX}+\Z")
 
 
 def product_label(name: str) -> str:
     """The label of the product that nvidia-smi calls `name`: TITAN-X-Pascal for "TITAN X (Pascal)"."""
-    return "-".join(_DELETED.sub("", name).split())
+    return "-".join(_NOT_IN_LABELS.sub("", name).split())
 
 
 def without_suffixes(label: str) -> str:

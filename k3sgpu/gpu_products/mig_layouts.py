@@ -38,8 +38,11 @@ class MigLayout:
     profiles: Mapping[str, MigProfile]
 
 
-def _sevenths(one: int, two: int, four: int, whole: int) -> MigLayout:
-    """Seven compute and eight memory slices; one, two, four and all memory slices have so many GB."""
+def _seven_slices(one: int, two: int, four: int, whole: int) -> MigLayout:
+    """The layout of a card with seven compute and eight memory slices.
+
+    The arguments are the GB of one, two, four and all memory slices.
+    """
     return MigLayout(
         whole,
         0,
@@ -123,37 +126,41 @@ _RTX_PRO_4500 = MigLayout(
 )
 
 _PRODUCTS: tuple[tuple[str, tuple[MigLayout, ...]], ...] = (
-    (r"A100X?|A800", (_sevenths(5, 10, 20, 40), _sevenths(10, 20, 40, 80))),
+    (r"A100X?|A800", (_seven_slices(5, 10, 20, 40), _seven_slices(10, 20, 40, 80))),
     (r"A30X?", (_A30,)),
-    (r"H100|H800", (_sevenths(10, 20, 40, 80), _sevenths(12, 24, 47, 94), _sevenths(12, 24, 48, 96))),
-    (r"GH200", (_sevenths(12, 24, 48, 96), _sevenths(18, 36, 72, 144))),
-    (r"H20", (_sevenths(12, 24, 48, 96), _sevenths(18, 35, 71, 141))),
-    (r"H200", (_sevenths(18, 35, 71, 141),)),
-    (r"B200", (_sevenths(23, 45, 90, 180),)),
-    (r"GB200", (_sevenths(23, 47, 93, 186), _sevenths(24, 47, 95, 189))),
-    (r"B300", (_sevenths(34, 67, 135, 269),)),
-    (r"GB300", (_sevenths(35, 70, 139, 278),)),
+    (
+        r"H100|H800",
+        (_seven_slices(10, 20, 40, 80), _seven_slices(12, 24, 47, 94), _seven_slices(12, 24, 48, 96)),
+    ),
+    (r"GH200", (_seven_slices(12, 24, 48, 96), _seven_slices(18, 36, 72, 144))),
+    (r"H20", (_seven_slices(12, 24, 48, 96), _seven_slices(18, 35, 71, 141))),
+    (r"H200", (_seven_slices(18, 35, 71, 141),)),
+    (r"B200", (_seven_slices(23, 45, 90, 180),)),
+    (r"GB200", (_seven_slices(23, 47, 93, 186), _seven_slices(24, 47, 95, 189))),
+    (r"B300", (_seven_slices(34, 67, 135, 269),)),
+    (r"GB300", (_seven_slices(35, 70, 139, 278),)),
     (r"RTX-PRO-6000-Blackwell", (_RTX_PRO_6000,)),
     (r"RTX-PRO-5000-Blackwell", (_RTX_PRO_5000, _RTX_PRO_5000_DRIVER_580)),
     (r"RTX-PRO-4500-Blackwell", (_RTX_PRO_4500,)),
     (r"RTX-PRO-[24]000(-SFF)?-Blackwell|GeForce-.+|GB10", ()),
 )
 _COMPILED = tuple((re.compile(rf"(NVIDIA-)?({pattern})(?![^-])"), layouts) for pattern, layouts in _PRODUCTS)
-_OLDEST_OF_OPEN_LIST = (9, 0)
-"""Of older architectures the guide's list is complete; newer ones may get products that can do MIG."""
+_LIST_COMPLETE_BELOW = (9, 0)
+"""Below this compute capability the guide lists every product with MIG; newer ones may still be added."""
 _TOLERANCE = 0.06
 """How far the memory that nvidia-smi shows may be from the nominal memory: 143771 MiB for 141 GB."""
 
 
 def mig_layouts(label: str, memory_mib: int) -> tuple[MigLayout, ...] | None:
-    """The layouts of a product with so much memory, one of which its driver uses.
+    """The possible layouts of a card with this product label and memory in MiB.
 
-    Empty: the product cannot do MIG. None: it is not known, or has another memory than those in the table.
+    Several where the driver or a memory that fits more than one of them decides. Empty if the product has no
+    MIG. None if the table does not have the product, or not with this memory.
     """
     known = next((layouts for product, layouts in _COMPILED if product.match(label)), None)
     if known is None:
         capability = compute_capability(label)
-        return () if capability and capability < _OLDEST_OF_OPEN_LIST else None
+        return () if capability and capability < _LIST_COMPLETE_BELOW else None
     named = named_memory_gb(label)
     if by_name := tuple(layout for layout in known if layout.memory_gb in named):
         return by_name
@@ -178,15 +185,15 @@ def can_be_partitioned(layout: MigLayout, partitions: Mapping[str, int]) -> bool
         return False
     if sum(profile.decoders for profile in wanted) > layout.decoders:
         return False
-    return _places_exist(sorted(wanted, key=lambda profile: -profile.size), 0)
+    return _fit_on_card(sorted(wanted, key=lambda profile: -profile.size), 0)
 
 
-def _places_exist(profiles: Sequence[MigProfile], taken: int) -> bool:
-    """Whether the instances find places; `taken` has a bit for each memory slice in use."""
+def _fit_on_card(profiles: Sequence[MigProfile], taken: int) -> bool:
+    """Whether all these instances fit on one card; `taken` has a bit for each memory slice in use."""
     if not profiles:
         return True
     first, *rest = profiles
     bits = (1 << first.size) - 1
     return any(
-        not taken & bits << start and _places_exist(rest, taken | bits << start) for start in first.starts
+        not taken & bits << start and _fit_on_card(rest, taken | bits << start) for start in first.starts
     )

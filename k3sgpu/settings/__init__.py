@@ -11,6 +11,7 @@ here; inside the package:
 - schema.py  the JSON Schema for editors
 - secret_forms.py  the form of each secret
 - node_secrets.py  the texts with secrets that hosts receive
+- operator_tolerations.py  the taints that the GPU Operator's pods tolerate
 """
 
 from k3sgpu.problem import Problem, SettingsError, render

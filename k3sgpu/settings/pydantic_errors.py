@@ -48,7 +48,6 @@ FOREIGN = {
 }
 """Keys of NVIDIA's, Kubernetes' and k3s's own files that a stack file does not have, and what to write."""
 
-
 NOT_WAIVABLE = ("owner", "privileges", "connection", "host-key", "login", "facts")
 """Checks of doctor that no stack file waives (k3sgpu/doctor/registry.py)."""
 

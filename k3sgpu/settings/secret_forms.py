@@ -1,4 +1,4 @@
-"""The form that each secret must have. Secrets are seen only while the program runs, and never shown."""
+"""The form that each secret must have. No message shows a secret."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -64,12 +64,10 @@ def _private_key(text: str, secrets: Secrets) -> Fault | None:
     try:
         asyncssh.import_private_key(text, passphrase or None)
     except (ValueError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        is_public = text.split(" ")[0].startswith(("ssh-", "ecdsa-", "sk-"))
-        if is_public:
+        if text.split(" ")[0].startswith(("ssh-", "ecdsa-", "sk-")):
             return "a public key", expected
-        return (
-            "a private key that its passphrase does not open" if passphrase else "no private key"
-        ), expected
+        found = "a private key that its passphrase does not open" if passphrase else "no private key"
+        return found, expected
     return None
 
 

@@ -42,9 +42,9 @@ def pins(k3s: K3s, read: Callable[[str], bytes]) -> tuple[str | None, dict[Archi
     """The SHA-256 of install.sh, that of the binary by architecture, and why each missing one is missing."""
     unread: list[str] = []
 
-    def known(look: Callable[[], str]) -> str | None:
+    def known(pin: Callable[[], str]) -> str | None:
         try:
-            return look()
+            return pin()
         except ReadError as error:
             unread.append(str(error))
             return None

@@ -90,6 +90,7 @@ class Reader:
         return []
 
     def fault(self, path: Loc, node: Node, found: str, remedy: str) -> None:
+        """Add to `faults`."""
         self.faults.append((path, node, found, remedy))
 
 

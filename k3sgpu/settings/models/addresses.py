@@ -74,7 +74,7 @@ RegistrationAddress = Annotated[
 ]
 
 
-def _ipv6(text: str) -> None:
+def _check_ipv6(text: str) -> None:
     if ":" in text:
         try:
             ipaddress.IPv6Address(text)
@@ -86,7 +86,7 @@ _SAN_EXPECTED = "a DNS name or an address, without https:// and port (k3s leaves
 _SAN_EXAMPLE = "write for instance k3s.example.org"
 CertificateName = Annotated[
     str,
-    Text(f"{HOST}|{_IPV6}", HOST_LIMIT, _SAN_EXPECTED, _SAN_EXAMPLE, further=_ipv6),
+    Text(f"{HOST}|{_IPV6}", HOST_LIMIT, _SAN_EXPECTED, _SAN_EXAMPLE, further=_check_ipv6),
 ]
 """A name that k3s puts into its certificate. It drops others: cnRegexp in rancher/dynamiclistener."""
 

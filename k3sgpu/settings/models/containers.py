@@ -11,8 +11,10 @@ from k3sgpu.settings.models.secret_texts import SECRET_NAME, TEXT_WITH_SECRET
 STRING_LIMIT = 128 * 1024 - 1
 """The longest argument or variable that Linux passes to a program (MAX_ARG_STRLEN, with the NUL)."""
 ENTRIES_LIMIT = 1000
-TEXT = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff]*"
-"""Text that a program may get: no control characters but tabs and line breaks, no lone surrogates."""
+NOT_IN_TEXT = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f\ud800-\udfff"
+"""For a class of characters: controls other than tabs and line breaks, and lone surrogates."""
+TEXT = f"[^{NOT_IN_TEXT}]*"
+"""Text that a program may get."""
 _TEXT_EXPECTED = "a text without control characters other than tabs and line breaks"
 _TEXT_REMEDY = 'remove them; in YAML, "\\0", "\\r" and "\\x01" in double quotes are control characters'
 _ANYONE = "can be read in the stack file, the state and the cluster"
@@ -23,7 +25,7 @@ _SECRET = (
 
 ARGUMENT_EXPECTED = f"no secret: command and args {_ANYONE}"
 ARGUMENT_REMEDY = f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}}, and $(NAME) here"
-"""What is said about a secret in an argument."""
+"""The expectation and the remedy for a secret in an argument."""
 Argument = Annotated[
     str,
     Text(

@@ -17,14 +17,14 @@ _EXAMPLE = "write for instance nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5
 
 
 def _remedy(text: str) -> str:
-    """The advice to write the image that was meant: without https://, and its repository in lower case."""
+    """The advice to write a valid image that is similar: without https://, the repository in lower case."""
     folders, slash, name = text.rpartition("://")[2].strip().rpartition("/")
     repository, mark, version = re.fullmatch(r"([^:@]*)([:@]?)([\s\S]*)", name).groups()  # type: ignore[union-attr]
     meant = f"{(folders + slash + repository).lower()}{mark}{version}"
     return f"write {meant}" if re.fullmatch(_REFERENCE, meant) else _EXAMPLE
 
 
-def _name_length(text: str) -> None:
+def _check_name_length(text: str) -> None:
     name = re.sub(rf":{_TAG}$", "", text.partition("@")[0])
     if len(name) > _NAME_LIMIT:
         raise refusal(f"an image whose name has at most {_NAME_LIMIT} characters", "correct the name")
@@ -38,6 +38,6 @@ Image = Annotated[
         "a container image, REGISTRY/REPOSITORY:TAG with an optional @sha256:DIGEST, all but the tag in\n"
         "lower case",
         _remedy,
-        further=_name_length,
+        further=_check_name_length,
     ),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from k3sgpu.settings.models.flag_values import is_integer
-from k3sgpu.settings.models.names import DNS_LABEL, DNS_SUBDOMAIN, LABEL_LIMIT
+from k3sgpu.settings.models.names import DNS_LABEL, DNS_SUBDOMAIN, LABEL_LIMIT, SUBDOMAIN_LIMIT
 
 SNAPSHOTTERS = ("overlayfs", "fuse-overlayfs", "native", "btrfs", "stargz", "zfs", "devmapper", "blockfile")
 """The snapshotters that k3s builds into its containerd (pkg/containerd/builtins_linux.go)."""
@@ -93,9 +93,9 @@ def _is_address(text: str) -> bool:
 
 
 def _is_domain(text: str) -> bool:
-    return (
-        len(text) <= 253 and bool(re.fullmatch(DNS_SUBDOMAIN, text)) and max(map(len, text.split("."))) <= 63
-    )
+    if len(text) > SUBDOMAIN_LIMIT or not re.fullmatch(DNS_SUBDOMAIN, text):
+        return False
+    return all(len(label) <= LABEL_LIMIT for label in text.split("."))
 
 
 def _is_port_range(text: str) -> bool:
@@ -153,4 +153,4 @@ CONFIG_TYPES: Mapping[str, ConfigType] = {
     "arguments": ConfigType("a list of NAME=VALUE", "[v=2]", _texts(_matches(_ARGUMENT)), is_list=True),
     "text": ConfigType("a text in one line", "a text", _text(lambda text: True)),
 }
-"""By name. `text` is that of keys whose values nothing checks here, most of them the program's own."""
+"""By name. `text` is the type of keys whose values are not checked further; most are set by the program."""

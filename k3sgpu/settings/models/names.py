@@ -1,4 +1,4 @@
-"""Names of Kubernetes' things in a stack file, and of cards and paths. Each type refuses with a remedy."""
+"""Types of names in a stack file: of Kubernetes objects, GPU products, network interfaces and local paths."""
 
 import re
 from typing import Annotated

@@ -1,7 +1,7 @@
 r"""Regular expressions of Go (RE2), in which k3s's registries.yaml rewrites the names of images.
 
-Go's syntax is that of pkg.go.dev/regexp/syntax. Python's differs in what it has more (references such as \1,
-look-around, possessive quantifiers), in what it has less (\z, \pL, [[:alpha:]], \Q) and in few letters (\Z).
+Go's syntax is described at pkg.go.dev/regexp/syntax. Python also has references such as \1, look-around and
+possessive quantifiers; it lacks \z, \pL, [[:alpha:]] and \Q; and \Z has another meaning.
 """
 
 import re
@@ -26,7 +26,7 @@ _REPEAT = re.compile(r"\{([0-9]+)(?:,([0-9]*))?\}")
 
 
 def _to_python(text: str) -> str:
-    """The expression with what only Go has replaced by something of Python. Raises `refusal`."""
+    """The expression with Python's syntax in place of what only Go has. Raises `refusal`."""
     python, index, in_class = "", 0, False
     while index < len(text):
         rest = text[index:]
@@ -53,7 +53,7 @@ def _refused(why: str) -> Exception:
     return refusal(f"{_EXPECTED}; {why}", _EXAMPLE)
 
 
-def _compiles(text: str) -> None:
+def _check_syntax(text: str) -> None:
     python = _to_python(text)
     if re.search(r"[*+?}][*+]|[*+]\?[?*+]|\}\?[?*+]", re.sub(r"\\.|\[\^?\]?[^\]]*\]", "x", python)):
         raise _refused("a repetition of a repetition is not allowed")
@@ -68,7 +68,9 @@ def _compiles(text: str) -> None:
         raise _refused(str(error)) from None
 
 
-RewritePattern = Annotated[str, Text(f"[^{UNPRINTABLE}]+", _LIMIT, _EXPECTED, _EXAMPLE, further=_compiles)]
+RewritePattern = Annotated[
+    str, Text(f"[^{UNPRINTABLE}]+", _LIMIT, _EXPECTED, _EXAMPLE, further=_check_syntax)
+]
 Replacement = Annotated[
     str,
     Text(

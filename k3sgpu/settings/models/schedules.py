@@ -56,7 +56,7 @@ def _values(text: str, least: int, most: int, names: Sequence[str]) -> set[int]:
     return values
 
 
-def _happens(text: str) -> None:
+def _check_times(text: str) -> None:
     """Raises `refusal` for fields that name no time, and for a day that none of the months has."""
     if text.startswith("@"):
         return
@@ -71,5 +71,5 @@ def _happens(text: str) -> None:
 
 Schedule = Annotated[
     str,
-    Text(f"{_NAMED}|{_EVERY}|{' '.join(_FIELDS)}", 200, _EXPECTED, _EXAMPLE, further=_happens),
+    Text(f"{_NAMED}|{_EVERY}|{' '.join(_FIELDS)}", 200, _EXPECTED, _EXAMPLE, further=_check_times),
 ]

@@ -1,4 +1,4 @@
-"""How secrets are recognised by their place: logins in URLs, names of variables and of URL parameters.
+"""Patterns for secrets: names of variables, logins and parameters of URLs, options of commands.
 
 The patterns have no flags, because the JSON Schema uses them as well. Repetitions are bounded where a text
 may be long: an unbounded one inside another would take minutes.
@@ -29,7 +29,7 @@ _ANYWHERE = "password passwords passwd passphrase secret secrets token credentia
 _KEY = _words("api private access signing encryption license licence ssh master account auth storage")
 _PASS = _words("db pg sql mysql redis mongo smtp mail user admin root ldap ftp http mqtt ssh")
 _SWITCH = _words("allow disable enable has is no require skip use with")
-_CONCERNS = [
+_NAMES_ABOUT = [
     f"_{either_case(word)}|{word.capitalize()}"
     for word in "count dir file length limit path size ttl type".split()
 ]
@@ -43,8 +43,8 @@ _NAMES = (
     f"{ANYTHING}{_words('github gh gitlab gl devops azure')}_(?:{ANYTHING}_)?{either_case('pat')}",
     f"{ANYTHING}{either_case('docker')}_?{either_case('config')}_?{either_case('json')}",
 )
-SECRET_NAME = f"(?!{ANYTHING}{_any(_CONCERNS)}$){_any(_NAMES)}"
-"""Names of variables that hold secrets; not those that only concern one, such as PASSWORD_FILE."""
+SECRET_NAME = f"(?!{ANYTHING}{_any(_NAMES_ABOUT)}$){_any(_NAMES)}"
+"""Names of variables that hold secrets; not of those that only describe one, such as PASSWORD_FILE."""
 
 _VALUE = r"(?!\$[({])[^\s&]"
 """The start of a value that is no reference to another variable."""
@@ -86,7 +86,7 @@ _IN_TEXT = (
     r"PRIVATE KEY-----",
 )
 TEXT_WITH_SECRET = f"{ANYTHING}{_any(_IN_TEXT)}{ANYTHING}"
-"""A text that contains a secret in a URL, in a connection string, or as a PEM block."""
+"""A text with a secret in an option, in a URL or in a connection string, or with a PEM block."""
 
 
 def may_hold_secret(text: str) -> bool:

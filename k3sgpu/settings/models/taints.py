@@ -27,7 +27,7 @@ class Taint(NamedTuple):
 
 
 def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Whether pods with this toleration may run on a node with this taint. An empty key is any key."""
+    """Whether pods with this toleration may run on a node with this taint. An empty key is any."""
     same_key = toleration.key in ("", taint.key)
     same_value = toleration.operator == "Exists" or toleration.value == taint.value
     same_effect = toleration.effect in (None, taint.effect)

@@ -1,4 +1,4 @@
-"""Rules of the texts in gpuOperator.values, wherever they are in it."""
+"""Rules of all texts in gpuOperator.values, at any depth."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,11 @@ from typing import Any
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.model_paths import Loc, dotted
+from k3sgpu.settings.models.containers import NOT_IN_TEXT
 from k3sgpu.settings.models.secret_texts import SECRET_NAME, TEXT_WITH_SECRET
 from k3sgpu.settings.rules.draft import Draft
 
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_TEXT = re.compile(f"[{NOT_IN_TEXT}]")
 
 
 def values_hold_no_secret(draft: Draft) -> Iterator[Problem]:
@@ -25,10 +26,10 @@ def values_hold_no_secret(draft: Draft) -> Iterator[Problem]:
 
 
 def texts_can_be_stored(draft: Draft) -> Iterator[Problem]:
-    """Refuse control characters and lone surrogates: no YAML of a cluster and no variable can hold them."""
+    """Refuse control characters and lone surrogates: neither YAML nor a variable can hold them."""
     values = draft.settings.gpu_operator.values
     for loc, text in _texts(values, ("gpuOperator", "values")):
-        if wrong := _NO_TEXT.search(text):
+        if wrong := _NOT_TEXT.search(text):
             yield Problem(
                 dotted(loc),
                 f"the character U+{ord(wrong[0]):04X}",

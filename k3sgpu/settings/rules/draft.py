@@ -33,7 +33,7 @@ class Draft:
 
     @property
     def flag_severity(self) -> Severity:
-        """Of an unknown flag: a warning for another minor version of k3s than that of the tables."""
+        """The severity of an unknown flag: a warning if the tables are not those of the k3s release."""
         version = self.settings.k3s.version
-        is_tabled = version == NO_K3S or version.split(".")[1] == str(KUBERNETES_MINOR)
-        return "error" if is_tabled else "warning"
+        in_tables = version == NO_K3S or version.split(".")[1] == str(KUBERNETES_MINOR)
+        return "error" if in_tables else "warning"

@@ -134,7 +134,7 @@ def kernel_modules_support_cards(draft: Draft) -> Iterator[Problem]:
 
 
 def _operator_driver_values(draft: Draft) -> dict[str, Any] | None:
-    """The values of the driver that the operator installs; None if it installs none, or those of own CRs."""
+    """The values of the driver that the operator installs; None if it installs none, or by the user's CRs."""
     operator = draft.settings.gpu_operator
     written = operator.values.get("driver")
     values = written if isinstance(written, dict) else {}

@@ -1,4 +1,4 @@
-"""Rules of the section `k3s`: release, components, snapshots and their secrets."""
+"""Rules of the section `k3s`: registries, proxy, release, components, snapshots, and secrets of all these."""
 
 import ipaddress
 import shlex

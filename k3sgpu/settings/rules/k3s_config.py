@@ -1,4 +1,4 @@
-"""Rules of k3s.config: which keys, values and arguments of Kubernetes' programs k3s takes."""
+"""Rules of k3s.config: the keys, their values, and the arguments of Kubernetes' programs."""
 
 import ipaddress
 import re
@@ -141,7 +141,7 @@ def config_holds_no_secrets(draft: Draft) -> Iterator[Problem]:
 
 
 def program_arguments_are_valid(draft: Draft) -> Iterator[Problem]:
-    """Refuse arguments of Kubernetes' programs that are unknown, have a wrong value, or are k3s's."""
+    """Refuse arguments of Kubernetes' programs that are unknown, have a wrong value, or are set by k3s."""
     for program, flags in COMPONENT_FLAGS.items():
         for key in (f"{program}-arg", f"{program}-arg+"):
             written = draft.settings.k3s.config.get(key)
@@ -210,9 +210,9 @@ def addresses_are_reachable(draft: Draft) -> Iterator[Problem]:
     settings = draft.settings
     servers = [node for node in settings.nodes if node.role == "server"]
     own = {server.node_ip for server in servers} if len(servers) == 1 else set()
-    reached = {server.address for server in servers} <= own and not settings.k3s.registration_address
+    only_by_node_ip = {server.address for server in servers} <= own and not settings.k3s.registration_address
     for key, right in (
-        ("bind-address", {"0.0.0.0", "::"} | (own if reached else set())),
+        ("bind-address", {"0.0.0.0", "::"} | (own if only_by_node_ip else set())),
         ("advertise-address", own | ({settings.k3s.registration_address or ""} if len(servers) > 1 else own)),
     ):
         value = settings.k3s.config.get(key)

@@ -1,4 +1,4 @@
-"""Rules of the kubelets' arguments (kubeletArgs): which ones there are, and their values.
+"""Rules of the kubelets' arguments (kubeletArgs): their names and their values.
 
 The kubelet runs inside k3s: an argument that it refuses ends k3s, on servers first.
 """
@@ -52,10 +52,11 @@ OWNED_ARGS: Mapping[str, str] = {
 }
 """Arguments that the program or k3s sets itself (k3s's pkg/daemons/agent), and what to write instead."""
 SECRET_ARGS = ("manifest-url-header", "storage-driver-password")
+"""Arguments whose value is a secret."""
 SHARED_FOLDERS = frozenset(
     "/bin /boot /dev /etc /home /lib /opt /proc /root /run /sbin /srv /sys /tmp /usr /var".split()
 )
-"""Folders that hold more than one program's files: no kubelet may own one, or a folder right below /."""
+"""Folders of the system: the root-dir of a kubelet is at least two levels below one of them."""
 _PERCENTAGE = re.compile(r"(100|[1-9]?[0-9])(\.[0-9]+)?%")
 _CPUS = re.compile(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*")
 _PATH = re.compile(r"/[^\s]*")
@@ -119,7 +120,7 @@ def _wrong_value(name: str, value: str) -> Wrong | None:
 
 
 def _wrong_text(name: str, value: str) -> Wrong | None:
-    """The same for texts with a form of their own."""
+    """What is expected instead of a text for which the flag has a form of its own; None where it is right."""
     if name == "root-dir" and not _is_own_folder(value):
         return Wrong(
             "an absolute path of a folder that nothing else uses: it is removed with the host",

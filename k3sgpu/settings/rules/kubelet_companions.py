@@ -37,7 +37,7 @@ class Mistake(NamedTuple):
 def arguments_have_their_companions(draft: Draft) -> Iterator[Problem]:
     """Refuse an argument that needs another one, or excludes one.
 
-    Nothing is said about a kubelet with `config`: the file on the host may hold the other setting.
+    A kubelet with `config` is not checked: that file on the host may hold the other setting.
     """
     reported: set[tuple[str, Mistake]] = set()
     for node in _kubelets(draft):
@@ -54,7 +54,7 @@ def arguments_have_their_companions(draft: Draft) -> Iterator[Problem]:
 def pods_have_addresses(draft: Draft) -> Iterator[Problem]:
     """Refuse more pods on a node than its part of k3s.clusterCidr has addresses.
 
-    Two addresses are never a pod's: that of the network and the broadcast address.
+    No pod gets the address of the network or the broadcast address.
     """
     room = 2 ** (32 - node_mask(draft)) - 2
     reported: set[str] = set()

@@ -10,7 +10,7 @@ from k3sgpu.settings.models.nodes import Node
 from k3sgpu.settings.rules.draft import Draft
 
 NODE_MASK = 24
-"""The prefix length of each node's network where nothing else is said (kube-controller-manager)."""
+"""The default prefix length of each node's network (kube-controller-manager)."""
 
 
 def networks_are_aligned(draft: Draft) -> Iterator[Problem]:

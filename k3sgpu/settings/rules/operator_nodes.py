@@ -26,26 +26,26 @@ def operator_has_a_node(draft: Draft) -> Iterator[Problem]:
     if not settings.gpu_operator.enabled or settings.kubeconfig or not nodes or not draft.intact("pools"):
         return
     values = settings.gpu_operator.values
-    homeless = [
+    without_node = [
         section
         for section in ON_ANY_NODE
         if not any(not missing(tolerations_of(values, section), node.taints) for node in nodes)
         and not _is_off(values, section)
     ]
-    if not homeless:
+    if not without_node:
         return
     best = min(nodes, key=lambda node: (node.gpu is not None, node.role != "server", node.name))
     taints = sorted(
-        {taint for section in homeless for taint in missing(tolerations_of(values, section), best.taints)}
+        {taint for section in without_node for taint in missing(tolerations_of(values, section), best.taints)}
     )
     wanted: dict[str, Any] = {}
-    for section in homeless:
+    for section in without_node:
         with_tolerations(wanted, section, tolerations_of(values, section), taints)
     names = ", ".join(taint.text for taint in taints)
     yield Problem(
         f"pools.{best.pool}.taints",
-        "a taint on every node: " + "; ".join(_taints_of(node, values, homeless) for node in nodes[:5]),
-        f"a node that admits {', '.join(ON_ANY_NODE[section] for section in homeless)}",
+        "a taint on every node: " + "; ".join(_taints_of(node, values, without_node) for node in nodes[:5]),
+        f"a node that admits {', '.join(ON_ANY_NODE[section] for section in without_node)}",
         f"remove {names} from {best.name}, or let these pods tolerate them:\n"
         f"gpuOperator: {{values: {json.dumps(wanted)}}}",
     )
@@ -58,8 +58,8 @@ def _is_off(values: dict[str, Any], section: tuple[str, ...]) -> bool:
     return isinstance(gc, dict) and gc.get("enable") is False
 
 
-def _taints_of(node: Node, values: dict[str, Any], homeless: list[tuple[str, ...]]) -> str:
+def _taints_of(node: Node, values: dict[str, Any], sections: list[tuple[str, ...]]) -> str:
     taints = {
-        taint for section in homeless for taint in missing(tolerations_of(values, section), node.taints)
+        taint for section in sections for taint in missing(tolerations_of(values, section), node.taints)
     }
     return f"{node.name} {', '.join(taint.text for taint in sorted(taints))}"

@@ -51,7 +51,10 @@ def mps_excludes_time_slicing(draft: Draft) -> Iterator[Problem]:
 
 
 def mps_excludes_mixed_mig(draft: Draft) -> Iterator[Problem]:
-    """Refuse mps with migStrategy: mixed, as the plugin does. For `single` see partitions.match_profile."""
+    """Refuse mps with migStrategy: mixed, as the plugin does.
+
+    partitions.profile_offers_partitions refuses it with `single`.
+    """
     for name, profile in draft.settings.sharing.profiles.items():
         if profile.mps and profile.mig_strategy == "mixed":
             yield Problem(

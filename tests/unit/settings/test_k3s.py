@@ -13,13 +13,13 @@ from tests.data.stack_files import with_
 def test_k3s_defaults_are_not_written_to_config() -> None:
     """A cluster created without these keys must not get them later."""
     plain = s.parse(with_({})).k3s
-    said = {"k3s/clusterCidr": "10.42.0.0/16", "k3s/flannelBackend": "vxlan", "k3s/secretsEncryption": True}
-    assert s.parse(with_(said)).k3s.server_config == plain.server_config == {"secrets-encryption": True}
+    keys = {"k3s/clusterCidr": "10.42.0.0/16", "k3s/flannelBackend": "vxlan", "k3s/secretsEncryption": True}
+    assert s.parse(with_(keys)).k3s.server_config == plain.server_config == {"secrets-encryption": True}
 
 
 def test_servers_get_typed_keys_and_server_keys_of_config() -> None:
     store = {"endpoint": "s3.example.org", "bucket": "k3s", "folder": "lab"}
-    said = {
+    keys = {
         **SEVERAL,
         "k3s/clusterCidr": "10.50.0.0/16",
         "k3s/flannelBackend": "host-gw",
@@ -27,7 +27,7 @@ def test_servers_get_typed_keys_and_server_keys_of_config() -> None:
         "k3s/snapshots": {"schedule": "0 */6 * * *", "retention": 14, "s3": store},
         "k3s/config": {"etcd-expose-metrics": True, "debug": True},
     }
-    k3s = s.parse(with_(said)).k3s
+    k3s = s.parse(with_(keys)).k3s
     assert k3s.node_config == {"debug": True}
     assert k3s.server_config == {
         "cluster-cidr": "10.50.0.0/16",
@@ -47,13 +47,13 @@ def test_servers_get_typed_keys_and_server_keys_of_config() -> None:
 
 
 def test_kubelet_argument_of_host_overrides_pool_and_k3s() -> None:
-    said = {
+    keys = {
         "k3s/kubeletArgs": {"max-pods": 110, "serialize-image-pulls": False},
         "pools/rtx/kubeletArgs": {"max-pods": 200},
         "pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "kubeletArgs": {"max-pods": 250}},
         "pools/rtx/hosts/gpu-2": "10.0.0.22",
     }
-    found = {node.name: dict(node.kubelet_args) for node in s.parse(with_(said)).nodes}
+    found = {node.name: dict(node.kubelet_args) for node in s.parse(with_(keys)).nodes}
     assert found == {
         name: {"max-pods": pods, "serialize-image-pulls": "false"}
         for name, pods in (("gpu-1", "250"), ("gpu-2", "200"), ("server-1", "110"))
@@ -61,14 +61,14 @@ def test_kubelet_argument_of_host_overrides_pool_and_k3s() -> None:
 
 
 def test_registries_yaml_has_mirrors_tls_and_credentials() -> None:
-    said = {
+    keys = {
         "mirrors": {
             "docker.io": {"endpoints": ["https://m.example.org/v2"], "rewrites": {"^library/(.*)": "d/$1"}}
         },
         "tls": {"m.example.org": {"caFile": "/etc/ssl/ca.pem"}},
     }
     logins = {name: {"username": "u", "password": "p'\n: #"} for name in ("m.example.org", "other:5000")}
-    settings = s.parse(with_({"k3s/registries": said}), ("registryCredentials",))
+    settings = s.parse(with_({"k3s/registries": keys}), ("registryCredentials",))
     texts = s.node_secret_texts(settings, {"registryCredentials": json.dumps(logins)})
     assert texts.keys() == {"REGISTRIES"}
     assert yaml.safe_load(texts["REGISTRIES"]) == {

@@ -34,12 +34,12 @@ def release(tmp_path: Path) -> Path:
 
 def test_printed_lines_are_valid_in_a_stack_file(release: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["pins", VERSION, "--mirror", f"file://{release.parent}"]) == 0
-    said = capsys.readouterr()
-    k3s = K3s.model_validate(yaml.safe_load(said.out)["k3s-gpu-sharing:k3s"])
+    printed = capsys.readouterr()
+    k3s = K3s.model_validate(yaml.safe_load(printed.out)["k3s-gpu-sharing:k3s"])
     assert k3s.version == VERSION and k3s.mirror == f"file://{release.parent}"
     assert k3s.install_script_sha256 == hashlib.sha256(SCRIPT).hexdigest()
     assert k3s.binary_sha256 == {"amd64": AMD64, "arm64": ARM64}
-    assert said.err == ""
+    assert printed.err == ""
 
 
 def test_unreadable_hash_is_left_out_with_the_reason(release: Path, capsys: pytest.CaptureFixture[str]):
@@ -47,8 +47,8 @@ def test_unreadable_hash_is_left_out_with_the_reason(release: Path, capsys: pyte
     (release / "sha256sum-amd64.txt").unlink()
     (release / "sha256sum-arm64.txt").write_text(f"{AMD64}  k3s\n")
     assert main(["pins", VERSION, "--mirror", f"file://{release.parent}"]) == 1
-    said = capsys.readouterr()
-    assert "Sha256" not in said.out and "a" * 64 not in said.out
+    printed = capsys.readouterr()
+    assert "Sha256" not in printed.out and "a" * 64 not in printed.out
     for words in (
         "left out: installScriptSha256: file://",
         "expected k3s's install script",
@@ -56,7 +56,7 @@ def test_unreadable_hash_is_left_out_with_the_reason(release: Path, capsys: pyte
         "left out: binarySha256.arm64: ",
         f"names k3s, expected k3s-arm64: is {VERSION} a release of k3s?",
     ):
-        assert words in said.err
+        assert words in printed.err
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_invalid_argument_is_refused(
     arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ):
     assert main(["pins", *arguments]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and all(word in said.err for word in words)
+    printed = capsys.readouterr()
+    assert printed.out == "" and all(word in printed.err for word in words)
 
 
 @contextmanager
@@ -121,14 +121,14 @@ def test_response_that_is_no_release_file_is_refused():
 
 
 def test_release_urls_contain_its_tag():
-    asked: list[str] = []
+    requested: list[str] = []
 
     def read(url: str) -> bytes:
-        asked.append(url)
+        requested.append(url)
         raise release_pins.ReadError(url)
 
     assert release_pins.pins(K3s(version=VERSION), read)[:2] == (None, {})
-    assert asked == [
+    assert requested == [
         f"https://raw.githubusercontent.com/k3s-io/k3s/{VERSION}/install.sh",
         "https://github.com/k3s-io/k3s/releases/download/v1.36.2%2Bk3s1/sha256sum-amd64.txt",
         "https://github.com/k3s-io/k3s/releases/download/v1.36.2%2Bk3s1/sha256sum-arm64.txt",

@@ -16,8 +16,8 @@ CLOSED_575 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  575.57.08  Sat May
 CLOSED_610 = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  610.12  Sat May 24 07:25:55 UTC 2026"
 
 
-def workload(**said: Any) -> s.Workload:
-    return s.parse(with_({"workloads": {"w": said}})).workloads["w"]
+def workload(**keys: Any) -> s.Workload:
+    return s.parse(with_({"workloads": {"w": keys}})).workloads["w"]
 
 
 def test_load_test_runs_in_the_dcgm_image_only() -> None:
@@ -79,14 +79,14 @@ def test_load_test_selects_the_cuda_generation_of_driver_and_card(
         program.chmod(0o755)
     (script,) = workload().args
     head = script.partition("while true")[0].replace("/proc/driver/nvidia/version", str(version))
-    said = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-c", f'{head}\necho "$generation"'],
         capture_output=True,
         text=True,
         check=True,
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
     )
-    assert said.stdout == f"{generation}\n"
+    assert result.stdout == f"{generation}\n"
 
 
 def test_parallel_pods_of_a_job() -> None:
