@@ -21,7 +21,8 @@ kubectl --namespace gpu-operator delete secret -l owner=helm,name=gpu-operator
 then refresh, then up   # pods with GPUs start again"""
 
 MAX_SCRIPT = 500
-"""Characters of a script above which what it printed can no longer be found in the plugin's message."""
+"""Characters of a script. The plugin's message quotes the script before its output, so the reason stands
+far below a longer one."""
 MAX_LINE = 1000
 """Characters of one line of a script's output."""
 
@@ -97,19 +98,19 @@ def hooks() -> pulumi.ResourceHookBinding:
 
 
 def explain(errors: list[str], name: str, stack: str) -> str | None:
-    """What to do about the errors of the resource `name`, or the last words of its script on the host.
+    """What to do about the errors of the resource `name`, or the last lines that its script printed.
 
     None for errors that no hint is about and that are short enough to be read as they are.
     """
-    # A script's text is no error.
+    # The text of a script must not match a hint.
     hint = find_hint(HINTS, "\n".join(_RAN.sub(": ", error) for error in errors), stack=stack)
     if hint:
         return engine_text(hint.as_problem(name))
     ended = next((ran for error in errors if (ran := _RAN.search(error)) and len(ran[0]) > MAX_SCRIPT), None)
-    return engine_text(_last_words(name, ended.string[ended.end() :])) if ended else None
+    return engine_text(_script_problem(name, ended.string[ended.end() :])) if ended else None
 
 
-def _last_words(name: str, output: str) -> Problem:
+def _script_problem(name: str, output: str) -> Problem:
     """The problem that a script on a host names at the end of its output: a line, and a remedy below it."""
     lines = [line for line in output.splitlines() if line.strip()] or ["nothing was printed"]
     begin = next((number for number in reversed(range(len(lines))) if not lines[number].startswith(" ")), 0)

@@ -172,7 +172,7 @@ def _digest_of_patches(metadata: Sequence[Any]) -> str:
 
 
 def _managed_fields(metadata: Any) -> Sequence[Mapping[str, Any]]:
-    """The managedFields of an object's metadata, which the SDK gives as its own type or as it is."""
+    """The managedFields of an object's metadata, which the SDK gives as a type of its own or as a mapping."""
     if isinstance(metadata, kubernetes.meta.v1.outputs.ObjectMetaPatch):
         return metadata.managed_fields or ()
     return (metadata or {}).get("managedFields") or ()

@@ -71,6 +71,7 @@ def _plan(args: GpuVerifyArgs) -> VerifyPlan:
 
 
 def _verdicts(stdout: str) -> dict[str, str]:
-    """The verdicts in what `jobs verify` prints (k3sgpu.cluster.verify_cache), also of older versions."""
+    """The verdicts in what `jobs verify` prints (k3sgpu.cluster.verify_cache), and what older versions
+    of this program printed."""
     rows = json.loads(stdout)
     return {node: row if isinstance(row, str) else row[0] for node, row in rows.items()}

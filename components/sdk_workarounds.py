@@ -68,15 +68,15 @@ async def flush_registrations() -> None:
 
 
 def node_batches(nodes: Sequence[T], size: Callable[[T], int]) -> Iterator[tuple[int, Sequence[T]]]:
-    """The nodes in batches that fit into one script, each with the position of its first node.
+    """The nodes in batches that fit into one script, each with the index of its first node.
 
     `size` is the number of bytes that a node has in the script.
     """
     start = bytes_used = 0
-    for place, node in enumerate(nodes):
+    for index, node in enumerate(nodes):
         bytes_used += size(node)
-        if place > start and (place - start == NODES_PER_SCRIPT or bytes_used > BYTES_PER_SCRIPT):
-            yield start, nodes[start:place]
-            start, bytes_used = place, size(node)
+        if index > start and (index - start == NODES_PER_SCRIPT or bytes_used > BYTES_PER_SCRIPT):
+            yield start, nodes[start:index]
+            start, bytes_used = index, size(node)
     if nodes:
         yield start, nodes[start:]

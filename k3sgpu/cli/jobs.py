@@ -1,9 +1,9 @@
 """For the Pulumi program: wait for a Job, or run one on every GPU node.
 
 Both read the kubeconfig from stdin. `wait` reads the Job as JSON from K3SGPU_JOB. `verify` reads the nodes as
-JSON from K3SGPU_VERIFY and prints a verdict by node as JSON. It leaves out nodes that have passed in the run
-whose output is in PULUMI_COMMAND_STDOUT, where nothing that their offer comes from has changed since: not the
-node's own part, nor the cluster's in K3SGPU_OFFER_SOURCES.
+JSON from K3SGPU_VERIFY and prints a verdict by node as JSON. It skips a node that has passed before,
+according to PULUMI_COMMAND_STDOUT (its output of the last run), if neither the node's entry nor
+K3SGPU_OFFER_SOURCES has changed since.
 Exit status 1: the Job has failed, or a node has where verification is strict.
 """
 

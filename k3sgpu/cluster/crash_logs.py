@@ -7,9 +7,10 @@ from lightkube import AsyncClient
 from k3sgpu.cluster.client import ApiUnavailable, Snapshot, request_deadline
 from k3sgpu.cluster.objects import KubernetesObject, pods_on_node, status_of
 
-MOST_CONTAINERS = 3
-"""On each node."""
+MAX_CONTAINERS = 3
+"""Containers on each node whose logs are read."""
 LINES = 5
+"""Of each log."""
 
 
 async def crash_logs(
@@ -23,7 +24,7 @@ async def crash_logs(
     try:
         async with request_deadline(api):
             for node in nodes:
-                for pod, container in _crashed(node, snapshot)[:MOST_CONTAINERS]:
+                for pod, container in _crashed(node, snapshot)[:MAX_CONTAINERS]:
                     lines = api.log(pod, namespace=namespace, container=container, tail_lines=LINES)
                     logs.setdefault(node, []).extend([f"{pod}: {line.rstrip()}" async for line in lines])
     except ApiUnavailable:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from k3sgpu.cluster.client import Snapshot
 from k3sgpu.cluster.comparison import DAEMON_SETS, POLICY, UnmetExpectation
 from k3sgpu.cluster.objects import condition, is_owned_by, pod_state, pods_on_node, status_of
-from k3sgpu.cluster.repelled import taint_advice
+from k3sgpu.cluster.taint_advice import taint_advice
 from k3sgpu.foreign_text import escape, escape_lines
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.hints import Hint, find_hint
@@ -14,7 +14,7 @@ from k3sgpu.problem import Problem
 from k3sgpu.wellknown import CONFIG_LABEL, CONFIG_MAP
 
 _PLUGIN, _DISCOVERY = DAEMON_SETS
-_LONGEST_FOUND = 1000
+_MAX_FOUND = 1000
 """Characters; a container's termination message has up to 4096."""
 _NO_CARDS = r"NFDLabelsMissing|NoGPUNodes"
 
@@ -133,7 +133,7 @@ def explain_unmet(
         problems += [
             Problem(
                 node,
-                escape_lines(one.found, _LONGEST_FOUND),
+                escape_lines(one.found, _MAX_FOUND),
                 one.expected,
                 _remedy(one, namespace, evidence, snapshot),
                 check=one.check,
@@ -206,7 +206,7 @@ def _remedy(one: UnmetExpectation, namespace: str, evidence: str, snapshot: Snap
 
 
 def _taint_advice(one: UnmetExpectation, evidence: str, snapshot: Snapshot) -> str:
-    """What to do about taints that keep the operator's pods away; empty when there are none.
+    """The remedy for taints that keep the operator's pods away; "" when there are none.
 
     Without node feature discovery's pod on any GPU node, the operator finds no card in the cluster.
     """

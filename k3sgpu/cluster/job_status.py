@@ -7,7 +7,7 @@ from k3sgpu.cluster.objects import KubernetesObject, condition, status_of
 from k3sgpu.foreign_text import escape
 
 COMPLETE = "Complete"
-LONGEST_MESSAGE = 1000
+MAX_MESSAGE = 1000
 """Characters of a message about a pod; the scheduler's has a reason for each kind of node."""
 
 
@@ -53,9 +53,9 @@ def _reasons(pod: KubernetesObject) -> Iterator[str]:
     if status.get("reason"):  # of the kubelet, such as UnexpectedAdmissionError
         yield _reason_and_message(status)
     if message := scheduler_message(pod):
-        yield escape(message, LONGEST_MESSAGE)
+        yield escape(message, MAX_MESSAGE)
 
 
 def _reason_and_message(state: Mapping[str, Any]) -> str:
     text = ": ".join(state[key] for key in ("reason", "message") if state.get(key))
-    return escape(text, LONGEST_MESSAGE)
+    return escape(text, MAX_MESSAGE)

@@ -1,12 +1,12 @@
-"""Whether a cluster that is as expected has settled: what was changed a moment ago may not show yet.
+"""Whether a cluster that is as expected has settled: a recent change may not have taken effect yet.
 
 - After a change of the ClusterPolicy the operator takes a moment to act; until then everything is as before.
 - A new operator pod acts only when it leads, and the lease of the one before it has to end first.
 - A new pod of the device plugin is Ready as soon as it starts, also if it ends at once. What a Node offers is
   the kubelet's last report, perhaps of the pod before it.
 
-All three are told by times that the API server or a kubelet has written. Their clocks may differ from the one
-here, so no time is waited for longer than its limit.
+The times that the API server and the kubelets write show all three. Their clocks may differ from this
+computer's, so the wait for each has a limit, counted on this computer's clock as well.
 """
 
 import time
@@ -27,14 +27,14 @@ _PLUGIN = DAEMON_SETS[0]
 
 @dataclass
 class Settling:
-    """Remembers over the looks of one wait since when each change is known."""
+    """Remembers, during one wait, when each change was found first."""
 
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _first_seen: dict[tuple[str, datetime], float] = field(default_factory=dict)
 
     def unsettled(self, expected: ExpectedState, snapshot: Snapshot) -> list[UnmetExpectation]:
-        """Returns what was changed too short a while ago to be believed: the operator first, then nodes."""
+        """Returns the changes that may not have taken effect yet: the operator's first, then the nodes'."""
         return [*self._operator(snapshot), *self._plugins(expected, snapshot)]
 
     def _operator(self, snapshot: Snapshot) -> Iterator[UnmetExpectation]:
@@ -64,7 +64,7 @@ class Settling:
                 )
 
     def _is_over(self, what: str, changed: Time, answered: Time, seconds: float) -> bool:
-        """Whether a change was answered since, or is `seconds` old."""
+        """Whether a change has taken effect since (`answered`), or is `seconds` old."""
         if changed is None or (answered is not None and answered >= changed):
             return True
         known = self.clock() - self._first_seen.setdefault((what, changed), self.clock())

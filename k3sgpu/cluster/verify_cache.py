@@ -1,4 +1,4 @@
-"""Which nodes have passed a verification already: when a node is added, the others are not verified again.
+"""The nodes that have passed a verification: when a node is added, the others are not verified again.
 
 `jobs verify` prints it on stdout with the verdicts, and Pulumi passes it to the next run as
 PULUMI_COMMAND_STDOUT. A run that fails prints none: the next one goes on from the last run that succeeded.
@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from k3sgpu.handoff.environment import MAX_CHARACTERS
 from k3sgpu.handoff.jobs import VerifyPlan
 
-_AROUND_A_VERDICT = 20
+_ROW_OVERHEAD = 20
 """Characters of a row without name and verdict: the digest and punctuation."""
 _CUT = " ..."
 
 
 def node_digests(plan: VerifyPlan, sources: str) -> dict[str, str]:
-    """Returns, by node, a digest of what its verdict depends on. `sources`: the same of the whole cluster."""
+    """Returns, by node, a digest of what its verdict depends on.
+
+    `sources`: a text that changes with what the verdicts of all nodes depend on.
+    """
     common = [plan["image"], plan["generation"], sources]
 
     def digest(*values: object) -> str:
@@ -35,7 +38,7 @@ def write_cache(verdicts: Mapping[str, str], passed: Mapping[str, str]) -> str:
 
 
 def read_cache(text: str) -> dict[str, str]:
-    """By node: the digests of those that had passed; none where `text` is of no earlier run."""
+    """Returns, by node, the digests with which nodes passed; empty if `text` is not what write_cache made."""
     try:
         rows = json.loads(text)
         return {node: row[1] for node, row in rows.items() if isinstance(row, list) and len(row) == 2}
@@ -44,9 +47,9 @@ def read_cache(text: str) -> dict[str, str]:
 
 
 def cut_verdict(verdict: str, plan: VerifyPlan) -> str:
-    """A verdict that is short enough for Pulumi to pass those of all nodes to the next run."""
+    """Cuts a verdict so that Pulumi can pass the verdicts of all nodes to the next run."""
     longest_name = max((len(node["name"]) for node in plan["nodes"]), default=0)
-    room = MAX_CHARACTERS // max(len(plan["nodes"]), 1) - longest_name - _AROUND_A_VERDICT - len(_CUT)
+    room = MAX_CHARACTERS // max(len(plan["nodes"]), 1) - longest_name - _ROW_OVERHEAD - len(_CUT)
     text = verdict
     while text and len(json.dumps(text)) > max(room, 1):
         text = text[: len(text) * 9 // 10]

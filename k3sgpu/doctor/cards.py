@@ -1,4 +1,4 @@
-"""What the facts say about a machine's NVIDIA cards."""
+"""A machine's NVIDIA cards as its facts show them, and whether NVIDIA's operator supports its GPUs."""
 
 import re
 from collections import Counter
@@ -28,17 +28,17 @@ class Card:
     """A card as nvidia-smi shows it."""
 
     index: int
-    """nvidia-smi's own number of it."""
+    """Its number in nvidia-smi."""
     name: str
     memory_mib: int | None
     """None: it uses the system's memory and reports none of its own."""
     partitions: Counter[str]
     """How many MIG partitions it has, by profile; empty for a whole card."""
     mig_mode: bool
-    """Whether MIG mode is on: without partitions such a card is of no use."""
+    """Whether MIG mode is on: such a card is of no use without partitions."""
     fabric: str
     """The state of its registration with NVLink's fabric, and its status: "Completed, Success". "" where the
-    driver does not know the question."""
+    driver does not have this query."""
 
     @property
     def product(self) -> str:
@@ -48,7 +48,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards:
-    """The cards of a machine that are of use for computing: without those for a display."""
+    """The cards of a machine, without those that only drive a display."""
 
     shown: tuple[Card, ...] = ()
     """Those that nvidia-smi shows."""
@@ -64,11 +64,11 @@ class Cards:
 
 
 def read_cards(facts: Facts) -> Cards:
-    """The cards that the facts of a machine show; those of nvidia-smi only where it succeeded."""
-    every: list[Card] = []
+    """Reads the cards from a machine's facts. Where nvidia-smi failed, it shows none."""
+    cards: list[Card] = []
     lines = facts.all("nvidia-smi") if facts.number("nvidia-smi-status") == 0 else ()
     for index, match in enumerate(match for line in lines if (match := _CARD.fullmatch(line))):
-        every.append(
+        cards.append(
             Card(
                 index,
                 match[1],
@@ -78,9 +78,9 @@ def read_cards(facts: Facts) -> Cards:
                 _at(facts.all("fabric"), index),
             )
         )
-    shown = tuple(card for card in every if card.name not in DISPLAY_CARDS)
+    shown = tuple(card for card in cards if card.name not in DISPLAY_CARDS)
     on_bus = facts.all("pci-gpu")
-    displays = max(len(every) - len(shown), sum(line.endswith(DISPLAY_BOARD) for line in on_bus))
+    displays = max(len(cards) - len(shown), sum(line.endswith(DISPLAY_BOARD) for line in on_bus))
     return Cards(shown, max(len(on_bus) - displays, 0), facts.all("pci-driver").count("vfio-pci"))
 
 

@@ -1,4 +1,4 @@
-"""Where k3s keeps its data on a machine: the nearest folder that exists, with links followed."""
+"""The folder that holds k3s's data on a machine, with links followed and the mount that it is on."""
 
 import re
 from dataclasses import dataclass
@@ -6,29 +6,34 @@ from dataclasses import dataclass
 from k3sgpu.doctor.machine import Machine
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
-USUAL = "/var/lib"
+DEFAULT_FOLDER = "/var/lib"
+"""Where k3s's data lie unless a link leads elsewhere."""
 
 
 @dataclass(frozen=True)
 class DataFolder:
     """The folder that holds k3s's data, or will hold it."""
 
-    path: str = USUAL
-    """Without links: /mnt/big/k3s."""
+    path: str = DEFAULT_FOLDER
+    """The nearest folder that exists, without links: /mnt/big/k3s."""
     file_system: str = ""
     """Its type as in /proc/mounts: ext4, nfs4. "" where that is not known."""
     options: str = ""
     """Its mount options, with commas."""
 
     @property
-    def mount(self) -> str:
-        """The folder for a command that looks at the disk."""
-        return USUAL if self.path.startswith(USUAL) else self.path
+    def for_commands(self) -> str:
+        """The folder to put into a command about the disk."""
+        return DEFAULT_FOLDER if self.path.startswith(DEFAULT_FOLDER) else self.path
 
     @property
-    def shown(self) -> str:
-        """The folder for messages; one that k3s's own path leads to, with where that is."""
-        return self.path if self.path.startswith(USUAL) else f"{self.path}, to which /var/lib/rancher leads"
+    def for_messages(self) -> str:
+        """The folder for a message, which also names the link that leads to it."""
+        return (
+            self.path
+            if self.path.startswith(DEFAULT_FOLDER)
+            else f"{self.path}, to which /var/lib/rancher leads"
+        )
 
 
 def data_folder(machine: Machine) -> DataFolder:

@@ -16,7 +16,7 @@ from k3sgpu.problem import Problem
 from k3sgpu.report import Report, names
 
 MAX_PART = 4000
-"""Characters of one part of a problem: a machine may say what it likes."""
+"""Characters of what a problem has found, and of its remedy: both may quote a machine."""
 
 
 def check_hosts(
@@ -102,7 +102,8 @@ def _problems(
 ) -> list[Problem]:
     """The problems that one check finds.
 
-    Where it cannot read the facts, that is the problem of each machine of `checked`: the others go on.
+    `subject`: what the rule takes, a machine or all of them. If the rule fails on their facts, each machine
+    of `checked` gets a problem that says so, and the other checks go on.
     """
     try:
         return [
@@ -114,7 +115,7 @@ def _problems(
             )
             for problem in check.rule(subject, plan)
         ]
-    except Exception as error:  # a rule that a strange fact breaks
+    except Exception as error:  # a rule that a fact of an unexpected form breaks
         found = f"the facts cannot be read by the check {check.name}: {escape(describe(error))}"
         advice = '"id; uname -a" shows what answers there; if it is the right machine, report this'
         return [

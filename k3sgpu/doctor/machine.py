@@ -41,11 +41,11 @@ class Plan:
     registration: str = ""
     """The address of the cluster's API."""
     k3s_config: Mapping[str, object] = field(default_factory=dict)
-    """Those of k3s.config's keys that the rules depend on."""
+    """The keys of k3s.config that the rules depend on (CHECKED_KEYS), with their values."""
     vpn: bool = False
     """Whether k3s joins nodes by a VPN of its own (vpn-auth), whose interface flannel then takes."""
-    alone: bool = False
-    """Whether the cluster has one node, so that no packet of a pod crosses to another one."""
+    single_node: bool = False
+    """Whether the cluster has one node, so that no packet of a pod goes to another one."""
     operator_version: str = ""
     """The release of the GPU Operator, vX.Y.Z."""
 
@@ -70,7 +70,7 @@ class Plan:
             registration=inventory["registration"],
             k3s_config=inventory.get("k3sConfig", {}),
             vpn=inventory.get("vpn", False),
-            alone=len(inventory["hosts"]) == 1,
+            single_node=len(inventory["hosts"]) == 1,
             operator_version=inventory.get("operatorVersion", ""),
         )
 
@@ -99,7 +99,8 @@ class Machine:
     def gpu(self) -> GpuEntry | None:
         """The cards that the stack file declares; None also while the host is in maintenance.
 
-        And None where the operator supports no card: the check `platform` reports that, and no driver helps.
+        None as well on a machine whose GPUs the operator does not support. The check `platform` reports that,
+        and the other checks of GPUs would propose drivers that cannot help.
         """
         return None if self.unsupported_platform else self.spec["gpu"]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 EXPECTED_STATE_VARIABLE = "K3SGPU_EXPECTED_STATE"
 """The environment variable through which a process receives the expected state as JSON."""
 OFFER_SOURCES_VARIABLE = "K3SGPU_OFFER_SOURCES"
-"""The environment variable that says what the offers of nodes come from, beside the expected state.
+"""The environment variable that changes with everything that can change what nodes offer.
 
-No process reads more from it than whether it has changed: another text runs gate and verification again.
+A changed text makes Pulumi run the readiness gate and the verification again. Its content is not parsed.
 """
 
 

@@ -105,7 +105,7 @@ class Inventory(TypedDict):
     vpn: NotRequired[bool]
     """Whether k3s joins nodes by a VPN of its own, which decides the nodes' addresses and interfaces."""
     k3sConfig: NotRequired[dict[str, object]]
-    """Those of k3s.config's keys that checks depend on (CHECKED_KEYS)."""
+    """The keys of k3s.config that checks depend on (CHECKED_KEYS), with their values."""
     downloads: list[str]
     """The URLs that an installation downloads from; none when all files are local."""
     registration: str

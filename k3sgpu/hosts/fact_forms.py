@@ -1,7 +1,7 @@
-"""How facts look: numbers, and words that messages put into commands to paste.
+"""The forms of facts: numbers, and words that messages put into commands to paste.
 
-Whoever answers at the address of a host may print what he likes. A fact that is not here is a text, which no
-rule puts into a command. The line that prints a fact is in scripts/facts.sh.
+A hostile machine can answer with any text, so these facts are checked before a rule uses them. A fact that is
+not here is free text, which no rule puts into a command. scripts/facts.sh prints the facts.
 """
 
 import re
@@ -13,10 +13,10 @@ from k3sgpu.foreign_text import escape
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a value: a pattern for all of it, and how a message says it."""
+    """The form of a value: a pattern that matches all of it, and a description for messages."""
 
     pattern: re.Pattern[str]
-    words: str
+    description: str
 
 
 NUMBER = Form(re.compile(r"[0-9]{1,15}"), "a number")
@@ -27,7 +27,7 @@ ADDRESS = Form(
     re.compile(r"[A-Za-z0-9._:%/@,+-]{1,80}( [^\s\"'`$\\;&|<>(){}]{1,15})?"),
     "an address or an interface, or both",
 )
-# The URLs are our own.
+# The program itself chose the URLs, so only their characters are checked.
 DOWNLOAD = Form(
     re.compile(r"[A-Za-z0-9._:/@%+~?&=,-]{1,2000} [0-9]{3} [a-z]+ [0-9]{1,3}"),
     "a URL, a status and how it ended",
@@ -77,9 +77,11 @@ FORMS = {
 
 
 def malformed(name: str, values: Iterable[str]) -> str:
-    """What is wrong with the first of `values` that the fact `name` cannot have; "" when all are right."""
+    """Says which of `values` does not have the form of the fact `name`; "" when all have it."""
     form = FORMS.get(name)
     wrong = next((value for value in values if form and not form.pattern.fullmatch(value)), None)
     return (
-        f"the fact {name} is {escape(wrong, 40)}, expected {form.words}" if form and wrong is not None else ""
+        f"the fact {name} is {escape(wrong, 40)}, expected {form.description}"
+        if form and wrong is not None
+        else ""
     )

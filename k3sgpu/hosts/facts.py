@@ -96,7 +96,7 @@ class Answer:
 def parse_facts(text: str) -> Facts:
     """Reads the lines of facts.sh and ignores what a login shell prints around them.
 
-    A value may be a lie, and has neither control characters nor more than MAX_VALUE characters.
+    A value may be false. It has no control characters, and at most MAX_VALUE characters.
     """
     values: dict[str, list[str]] = {}
     for line in text.split("\n"):
@@ -198,14 +198,14 @@ class _Output:
     """What a machine has printed so far."""
 
     started: float = 0.0
-    """When it was asked."""
+    """When the script was started."""
     lines: list[str] = field(default_factory=lambda: [""])
     """Its lines; the last may be incomplete."""
     size: int = 0
     clock: Clock | None = None
 
     def add(self, chunk: str) -> None:
-        """Adds what arrives now."""
+        """Adds a chunk of output, which arrives now."""
         self.size += len(chunk)
         first, *others = chunk.split("\n")
         self.lines[-1] += first

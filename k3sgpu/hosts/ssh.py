@@ -19,7 +19,7 @@ from k3sgpu.timeouts import SSH_CONNECT_SECONDS
 class Failure:
     """Why a machine could not be reached or asked; `ssh_errors` makes a problem of it.
 
-    Its texts are foreign: what the other side says is in them as it came.
+    Its texts quote the other side unescaped; `ssh_errors` escapes them.
     """
 
     kind: str

@@ -272,7 +272,7 @@ TWO_NETWORKS = facts(address=("10.0.2.15 eth0", "10.0.0.11 eth1"))
 
 WITHOUT_PROBLEM: list[tuple[Machine, Plan]] = [
     (machine(TWO_NETWORKS, flannelIface="eth1"), PLAN),
-    (machine(TWO_NETWORKS), plan(alone=True)),
+    (machine(TWO_NETWORKS), plan(single_node=True)),
     (machine(TWO_NETWORKS), plan(vpn=True)),
     (machine(TWO_NETWORKS), plan(k3s_config={"flannel-external-ip": True})),
     (machine(facts(address=("10.0.0.9 eth0", "10.0.0.11 eth0"))), PLAN),

@@ -156,7 +156,7 @@ def _entries(root: yaml.MappingNode, kind: str) -> yaml.SequenceNode:
 
 def _read(text: str, what: str) -> yaml.MappingNode:
     try:
-        parse(text)  # for its bounds
+        parse(text)  # refuses what is too large or nested too deeply
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except YamlError as error:
         raise KubeconfigError(

@@ -1,6 +1,6 @@
-"""Changes only those lines of a kubeconfig that differ, so that comments and anchors stay.
+"""Changes only the lines of a kubeconfig that differ, so that comments and anchors stay.
 
-YAML nodes have places in the text but no comments, and no names of anchors: a file that is written from nodes
+PyYAML's nodes know their lines but no comments and no names of anchors, so a file that is written from nodes
 loses both.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 import yaml
 
 COMMENT_OR_ANCHOR = re.compile(r"(^|\s)#|(^|[\s\[{,])[&*][^\s,\]}]+", re.MULTILINE)
-"""What may be a comment, an anchor or an alias. Such a text in quotes does no harm."""
+"""A comment, an anchor or an alias, or a text in quotes that only looks like one."""
 CURRENT = "current-context"
 NULL = ("tag:yaml.org,2002:null", "")
 
 
 class CannotSplice(Exception):
-    """The lines to change cannot be told from others."""
+    """The lines to change cannot be separated from other lines."""
 
 
 def spliced(text: str, old: yaml.MappingNode, new: yaml.MappingNode, lists: tuple[str, ...]) -> str:
@@ -53,9 +53,8 @@ def _edits(key: str, old: Any, new: Any, lines: list[str]) -> list[tuple[int, in
         line = old.start_mark.line
         return [(line, line + 1, _written({key: new}, 0) if new is not None else "")]
     line = old.start_mark.line
-    if (
-        not old.value and not lines[line][old.end_mark.column :].strip()
-    ):  # `clusters: []` in a line of its own
+    is_last_on_line = not lines[line][old.end_mark.column :].strip()
+    if not old.value and is_last_on_line:  # clusters: []
         return [(line, line + 1, _written({key: new}, 0))]
     if not isinstance(old, yaml.SequenceNode) or not old.value or old.flow_style:
         raise CannotSplice

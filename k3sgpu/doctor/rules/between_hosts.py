@@ -118,14 +118,14 @@ def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
     """This cluster's API, not another's, answers at the registration address; checked once a server runs."""
     all_servers = [m for m in machines if m.role == "server"]
     running = [m for m in all_servers if m.belongs_to(plan) and m.k3s_runs]
-    to_come = [m for m in all_servers if m not in running]
+    not_running = [m for m in all_servers if m not in running]
     if not running or not plan.registration:
         return
     owner = next((m for m in all_servers if plan.registration in (m.spec["address"], m.spec["nodeIp"])), None)
-    if owner in to_come:
+    if owner in not_running:
         return  # the next up starts the server that has the address
     # A name may lead to a server that the next up starts.
-    unsure = owner is None and bool(to_come)
+    may_start = owner is None and bool(not_running)
     servers = {ca: m.name for m in running if (ca := m.facts.one("own-ca"))}
     url = f"https://{plan.registration}:6443"
     for machine in machines:
@@ -139,7 +139,7 @@ def registration(machines: Sequence[Machine], plan: Plan) -> Iterator[Problem]:
                 f"no k3s server answers at {url} from here, and {running[0].name} runs one",
                 "access to 6443/tcp: nodes join there, and stay joined by it",
                 f"{machine.ssh} curl -k {url}/ping   # look at firewalls and load balancers",
-                "warning" if machine.belongs_to(plan) or unsure else "error",
+                "warning" if machine.belongs_to(plan) or may_start else "error",
             )
         elif servers and answered not in servers:
             yield Problem(

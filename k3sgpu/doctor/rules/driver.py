@@ -7,10 +7,11 @@ from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.operator_releases import major_release
 from k3sgpu.problem import Problem
 
-# By ID of os-release: the releases for which NVIDIA publishes driver images, and the first operator that uses
-# them. The operator makes the image's tag from ID and VERSION_ID, of VERSION_ID only the major number except
-# on Ubuntu (NVIDIA/gpu-operator, controllers/state_manager.go; NVIDIA's page "Platform Support" of 26.7;
-# NVIDIA/gpu-driver-container, .github/workflows/image.yaml). Those of SLES are SUSE's.
+# By ID of os-release: the releases for which NVIDIA publishes driver images, and the first release of the
+# operator that uses them; (0, 0) is any. The operator makes the image's tag from ID and VERSION_ID, of
+# VERSION_ID only the major number except on Ubuntu (NVIDIA/gpu-operator, controllers/state_manager.go;
+# NVIDIA's page "Platform Support" of 26.7; NVIDIA/gpu-driver-container, .github/workflows/image.yaml). Those
+# of SLES are SUSE's.
 DRIVER_IMAGES = {
     "ubuntu": {"22.04": (0, 0), "24.04": (0, 0), "26.04": (26, 7)},
     "rhel": {"8": (0, 0), "9": (0, 0), "10": (26, 3)},

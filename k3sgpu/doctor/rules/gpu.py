@@ -141,8 +141,11 @@ def _no_cards(machine: Machine) -> str:
 
 
 def _mixed(machine: Machine, cards: Cards) -> Problem:
-    """Feature discovery warns of several products and labels the node with one of them (NVIDIA/
-    k8s-device-plugin, internal/lm/mig-strategy.go); the plugin offers all cards as one resource."""
+    """The problem of a machine with cards of several products.
+
+    Feature discovery labels its node with one of them and warns (NVIDIA/k8s-device-plugin,
+    internal/lm/mig-strategy.go), and the device plugin offers all cards as one resource.
+    """
     assert machine.gpu
     declared = machine.gpu["product"]
     product = declared if declared in cards.products else next(iter(cards.products))
@@ -155,6 +158,7 @@ def _mixed(machine: Machine, cards: Cards) -> Problem:
 
 
 def _hide_others(machine: Machine, cards: Cards, product: str) -> str:
+    """The remedy that leaves only the cards of `product` to the driver."""
     others = [card for card in cards.shown if card.product != product]
     names = " and ".join(f"{number} × {name}" for name, number in cards.products.items() if name != product)
     uuids = f"nvidia-smi -i {indices(others)} --query-gpu=uuid --format=csv,noheader | paste -sd,"

@@ -9,7 +9,7 @@ from k3sgpu.problem import Problem, Severity
 
 
 def partitions(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """Every card has the MIG partitions that the stack file declares; they are gone after a reboot.
+    """Every card has the MIG partitions that the stack file declares; a reboot deletes partitions.
 
     A warning where this stack's k3s runs already: the program frees the cards for the change that the remedy
     asks for, and the readiness gate finds what is missing afterwards.

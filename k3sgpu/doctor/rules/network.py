@@ -135,7 +135,7 @@ def flannel(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"flannelIface: {node or '<interface>'} for {machine.name} in the stack file",
         )
     decided = chosen or plan.vpn or plan.k3s_config.get("flannel-external-ip")
-    if decided or plan.alone or node in ("", "lo"):
+    if decided or plan.single_node or node in ("", "lo"):
         return
     if default in known and default != node:
         address = next(one for one, interface in at.items() if interface == default and one.version == 4)
@@ -144,7 +144,7 @@ def flannel(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"flannel ({plan.flannel}) takes {default}, and the other nodes send the pods' packets there",
             "the interface of the node's address, on the network that all nodes share",
             f"flannelIface: {node} for {machine.name}, or in its pool, in the stack file",
-            # A running cluster may have found a way, and must not be blocked.
+            # The nodes of a running cluster may reach each other by other means: do not block its changes.
             "warning" if machine.belongs_to(plan) else "error",
         )
 
@@ -191,7 +191,7 @@ def dns(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 
 def resolv_conf(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """The machine has name servers that pods can use: none on its loopback interface alone.
+    """A resolv.conf of the machine names only servers that pods can reach, so none on its loopback interface.
 
     k3s takes the first of /etc/resolv.conf and systemd-resolved's file in which every name server is a
     unicast address that is not local, and else gives pods 8.8.8.8 (pkg/agent/config: isValidResolvConf).

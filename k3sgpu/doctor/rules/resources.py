@@ -71,9 +71,9 @@ def disk(machine: Machine, plan: Plan) -> Iterator[Problem]:
     blocks = free < MIN_DISK_GIB * KIB_PER_GIB and not machine.belongs_to(plan)
     folder = data_folder(machine)
     yield machine.problem(
-        f"{gib(free)} free where k3s keeps its data ({folder.shown})",
+        f"{gib(free)} free where k3s keeps its data ({folder.for_messages})",
         f"at least {MIN_DISK_GIB} GiB, and {enough} GiB for the images of such a node",
-        f'{machine.ssh} "df -h {folder.mount}; sudo du -xhd1 {folder.mount} | sort -h | tail", '
+        f'{machine.ssh} "df -h {folder.for_commands}; sudo du -xhd1 {folder.for_commands} | sort -h | tail", '
         "then free some space",
         "error" if blocks else "warning",
     )
@@ -84,9 +84,10 @@ def inodes(machine: Machine, plan: Plan) -> Iterator[Problem]:
     free, folder = machine.facts.number("inodes-free"), data_folder(machine)
     if free is not None and free < MIN_INODES:
         yield machine.problem(
-            f"{free} inodes free where k3s keeps its data ({folder.shown})",
+            f"{free} inodes free where k3s keeps its data ({folder.for_messages})",
             f"at least {MIN_INODES}: images are many small files",
-            f'{machine.ssh} "sudo du --inodes -xd2 {folder.mount} | sort -n | tail", then remove some files',
+            f'{machine.ssh} "sudo du --inodes -xd2 {folder.for_commands} | sort -n | tail", '
+            "then remove some files",
             "warning",
         )
 
@@ -97,7 +98,7 @@ def file_system(machine: Machine, plan: Plan) -> Iterator[Problem]:
     kind = folder.file_system
     if kind in UNFIT_FILE_SYSTEMS or kind.startswith("fuse."):
         yield machine.problem(
-            f"k3s keeps its data in {folder.shown}, on {kind}",
+            f"k3s keeps its data in {folder.for_messages}, on {kind}",
             "ext4 or xfs on a local disk: containerd's overlayfs and k3s's database do not work on this one",
             "mount a local disk at /var/lib/rancher, or make it a link to a folder on one",
             # A node that runs must not block a change that may help it.
@@ -106,7 +107,7 @@ def file_system(machine: Machine, plan: Plan) -> Iterator[Problem]:
     elif kind == "zfs" and not plan.k3s_config.get("snapshotter") and not _carries_overlayfs(machine):
         version = machine.facts.one("zfs") or "of unknown version"
         yield machine.problem(
-            f"k3s keeps its data in {folder.shown}, on ZFS {version}",
+            f"k3s keeps its data in {folder.for_messages}, on ZFS {version}",
             "ext4, xfs, or ZFS 2.2 or later: containerd's overlayfs does not work on older ones",
             "mount a volume with ext4 at /var/lib/rancher (zfs create -V 100G <pool>/k3s; mkfs.ext4; mount)\n"
             "or k3s: {config: {snapshotter: native}} in the stack file, which copies every layer of an image",

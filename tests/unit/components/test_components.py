@@ -240,7 +240,7 @@ x
         ("", "x\n  found:    nothing was printed\n"),
     ],
 )
-def test_last_words_of_a_long_script_stand_alone(output: str, text: str):
+def test_last_lines_of_a_long_script_stand_alone(output: str, text: str):
     assert (error_hints.explain([failed_command(output)], "x", "lab") or "").startswith(text)
 
 

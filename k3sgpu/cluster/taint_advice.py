@@ -1,4 +1,4 @@
-"""Which nodes the operator's pods cannot reach because of taints."""
+"""What to do about taints that keep the operator's pods off a node."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ from k3sgpu.settings import Taint
 from k3sgpu.settings.operator_tolerations import ON_GPU_NODES, missing, tolerations_of, with_tolerations
 
 _NODE_CONTROLLER = "node.kubernetes.io/"
-"""The prefix of taints that say how a node is; the DaemonSet controller lets its pods tolerate them."""
+"""The prefix of taints that show a node's condition; the DaemonSet controller lets its pods tolerate them."""
 _WORKER_SUFFIX = "node-feature-discovery-worker"
 
 
 def taint_advice(name: str, snapshot: Snapshot) -> str:
-    """What to do about taints that keep the operator's pods off a node; empty when there are none."""
+    """Returns the remedy for taints that keep the operator's pods off a node; "" when there are none."""
     node = snapshot.nodes.get(name)
     repelled = dict(_repelled(node, snapshot)) if node else {}
     taints = sorted({taint for _, repelling in repelled.values() for taint in repelling})
@@ -58,7 +58,7 @@ def _daemon_set(section: tuple[str, ...], snapshot: Snapshot) -> str:
 
 
 def _tolerations(section: tuple[str, ...], snapshot: Snapshot) -> list[dict[str, Any]]:
-    """As the DaemonSet or the ClusterPolicy has them; without both, the chart's."""
+    """The tolerations of the DaemonSet, else those of the ClusterPolicy, else the chart's."""
     daemon_set = snapshot.daemon_sets.get(_daemon_set(section, snapshot))
     if daemon_set:
         return list(_at(daemon_set, "spec", "template", "spec").get("tolerations") or [])
