@@ -6,6 +6,8 @@ MAJOR_RELEASES = (
 
 DEFAULT_DRIVERS = {(26, 7): 595}
 """By release: the branch of the driver that it installs (driver.version in its values.yaml)."""
+DRIVER_BEFORE_TURING = "580.173.02"
+"""The newest driver for cards before Turing that GPU Operator 26.7 supports (NVIDIA's life cycle policy)."""
 
 
 def major_release(version: str | None) -> tuple[int, int] | None:

@@ -20,8 +20,6 @@ from k3sgpu.settings import Problem, Settings, Workload
 
 OUTSIDE_THE_STACK = "outside the stack"
 """The workload of placements that stand for reserved resources."""
-
-
 MAX_NAMED_PODS = 10_000
 """With more pods than this, equal pods are not listed one by one."""
 

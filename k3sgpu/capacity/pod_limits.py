@@ -1,4 +1,4 @@
-"""How many pods a kubelet runs, and how many of them are those of k3s and of the operator."""
+"""The limit of pods on a node (max-pods), and how many of them belong to k3s and to the operator."""
 
 from k3sgpu.settings import Node, Settings
 
@@ -36,7 +36,7 @@ def system_pods(settings: Settings, node: Node) -> int:
 
 
 def floating_pods(settings: Settings) -> int:
-    """How many further pods of k3s and of the operator run for certain, on whatever nodes.
+    """How many further pods of k3s and of the operator run for certain, on any nodes.
 
     k3s: coredns, local-path-provisioner, metrics-server, traefik. Operator: its own Deployment, and the
     master and the garbage collector of node feature discovery.

@@ -12,8 +12,6 @@ from k3sgpu.wellknown import HOSTNAME_LABEL
 
 MAX_SEARCHED = 4096
 """Larger numbers of slices of a card, or of hosts, are no remedy."""
-
-
 MAX_PODS = 250
 """A larger limit of the kubelet needs more than the 254 addresses that Kubernetes gives a node."""
 
@@ -60,7 +58,7 @@ def replicas_needed(
 def pods_to_admit(
     pool: str, now: int, useful: Sequence[NodeOffer], nodes: Sequence[SchedulableNode], outcome: Outcome
 ) -> int | None:
-    """By how much the kubelets' limit in this pool must be larger; None if no number is enough."""
+    """How many more pods the kubelets of this pool must take; None if no number is enough."""
     names = {offer.name for offer in useful if offer.pool == pool}
 
     def enough(more: int) -> bool:

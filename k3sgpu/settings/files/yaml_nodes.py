@@ -83,12 +83,17 @@ def _events(text: str) -> Iterator[Any]:
         raise YamlError(str(error).splitlines()[0], remedy="correct the file") from None
 
 
+def foreign_space_found(char: str) -> str:
+    """The words for one of FOREIGN_SPACE in a message."""
+    return f"U+{ord(char):04X}, a character that looks like a space and is none"
+
+
 def _foreign_space(text: str, line: int) -> YamlError | None:
     """The error of the last line up to `line` where such a character stands in place of a space."""
     for number, content in reversed(list(enumerate(re.split(r"\r\n|\r|\n", text)[:line], 1))):
         if found := _AS_SPACE.search(content):
             return YamlError(
-                f"{ascii(content[found.end() - 1])[1:-1]}, a character that looks like a space and is none",
+                foreign_space_found(content[found.end() - 1]),
                 number,
                 found.end(),
                 "write an ordinary space",

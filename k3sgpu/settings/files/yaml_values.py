@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from k3sgpu.foreign_text import escape
-from k3sgpu.settings.files.yaml_nodes import FOREIGN_SPACE, Node
+from k3sgpu.settings.files.yaml_nodes import FOREIGN_SPACE, Node, foreign_space_found
 from k3sgpu.settings.files.yaml_scalars import Ambiguous, resolve
 from k3sgpu.settings.model_paths import Loc
 
@@ -104,7 +104,7 @@ def _is_merge(node: Node) -> bool:
 
 def _space(text: str) -> str:
     odd = next(char for char in text if re.match(f"[{FOREIGN_SPACE}]", char))
-    return f"U+{ord(odd):04X}, a character that looks like a space and is none"
+    return foreign_space_found(odd)
 
 
 def _shown(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from k3sgpu.gpu_products import OLDEST_TARGET, compute_capability, last_driver_branch, named_memory_gb
-from k3sgpu.operator_releases import DEFAULT_DRIVERS, major_release
+from k3sgpu.operator_releases import DEFAULT_DRIVERS, DRIVER_BEFORE_TURING, major_release
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.nodes import Node
 from k3sgpu.settings.rules.draft import Draft
@@ -17,8 +17,6 @@ CUDA = re.compile(r"cuda[:-]?(1[0-9])(?![0-9])|(?<![a-z])cu(1[0-9])[0-9](?![0-9]
 OPERATOR_DRIVER = re.compile(r"([0-9]{3})(?![0-9])")
 """The branch in driver.version: 580.126.20, or 580 for precompiled drivers."""
 TESTER = re.compile(r"dcgmproftester(\d+)")
-NEWEST_FOR_OLD_CARDS = "580.173.02"
-"""The driver for cards before Turing in the table of GPU Operator 26.7 (NVIDIA, life cycle policy)."""
 MEMORY_TOLERANCE = 0.1
 """How far a card's memory may be from the size in its name: ECC takes a sixteenth of a Tesla M40 24GB."""
 
@@ -112,10 +110,10 @@ def _unsupported(path: str, driver: str, pool: str, product: str, remedy: str) -
 
 def _other_driver(last: int) -> str:
     by_hand = f"install driver {last} on the hosts, and write gpuOperator: {{driver: host}}"
-    if not NEWEST_FOR_OLD_CARDS.startswith(str(last)):
+    if not DRIVER_BEFORE_TURING.startswith(str(last)):
         return by_hand
     return (
-        f'write gpuOperator: {{values: {{driver: {{version: "{NEWEST_FOR_OLD_CARDS}"}}}}}}, for all pools\n'
+        f'write gpuOperator: {{values: {{driver: {{version: "{DRIVER_BEFORE_TURING}"}}}}}}, for all pools\n'
         f"or {by_hand}"
     )
 

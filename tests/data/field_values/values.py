@@ -54,32 +54,12 @@ HOSTS = Values(
 )
 URLS = (
     *("https://me:pw@m.example.org/k3s", "https://tok@m.example.org/k3s", "https://:pw@m.example.org/k3s"),
-    *(
-        "https://m.example.org/k3s\n",
-        "https://m.example.org/a b",
-        "https://m.example.org:0/a",
-        "https://m_m/a",
-    ),
-    *(
-        "https://m.example.org:65536/a",
-        "https://10.0.0.999/a",
-        "https:///a",
-        "https://",
-        "ftp://m/a",
-        "m/a",
-        "//m/a",
-    ),
-    *(
-        "https://m.example.org/k3s?token=abc",
-        "https://m.example.org/k3s?a=b&X-Amz-Signature=ab",
-        "https://m/ä",
-    ),
-    *(
-        "HTTPS://m/a",
-        "https://me:p/w@m/a",
-        "https://m/a\\b",
-        'https://m/a"b',
-        "https://m/<a>",
-        "https://m/a#b",
-    ),
+    *("https://m.example.org/k3s\n", "https://m.example.org/a b", "https://m.example.org:0/a"),
+    "https://m_m/a",
+    *("https://m.example.org:65536/a", "https://10.0.0.999/a", "https:///a", "https://"),
+    *("ftp://m/a", "m/a", "//m/a"),
+    *("https://m.example.org/k3s?token=abc", "https://m.example.org/k3s?a=b&X-Amz-Signature=ab"),
+    "https://m/ä",
+    *("HTTPS://m/a", "https://me:p/w@m/a", "https://m/a\\b", 'https://m/a"b', "https://m/<a>"),
+    "https://m/a#b",
 )
