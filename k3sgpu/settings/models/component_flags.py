@@ -6,7 +6,7 @@ k8s.io/kubernetes v1.36.2 register. k3s runs them in its own process: a flag tha
 
 from collections.abc import Mapping
 
-from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS
+from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS, types_by_name
 
 _BY_TYPE = {
     "kube-apiserver": {
@@ -241,8 +241,7 @@ _BY_TYPE = {
     },
 }
 COMPONENT_FLAGS: Mapping[str, Mapping[str, str]] = {
-    component: {name: kind for kind, names in kinds.items() for name in names.split()}
-    for component, kinds in _BY_TYPE.items()
+    component: types_by_name(names) for component, names in _BY_TYPE.items()
 }
 """By program and flag: the type of its value, a name of `flag_values.FLAG_TYPES`."""
 CHOICES: Mapping[str, tuple[str, ...]] = {

@@ -37,6 +37,11 @@ class FlagType:
     accepts: Callable[[str], bool]
 
 
+def types_by_name(names_by_type: Mapping[str, str]) -> dict[str, str]:
+    """The type of each flag or key, from a text by type with the names of all that have it."""
+    return {name: kind for kind, names in names_by_type.items() for name in names.split()}
+
+
 def is_integer(text: str, bits: int, *, signed: bool = True) -> bool:
     """Whether Go reads the text as a decimal number of this size. A leading zero would make it octal."""
     if not _INTEGER.fullmatch(text):
@@ -61,7 +66,8 @@ def pairs(text: str, separator: str = "=") -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parts}
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether the text is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -88,7 +94,7 @@ FLAG_TYPES: Mapping[str, FlagType] = {
         "30s",
         lambda text: bool(_DURATION.fullmatch(text)),
     ),
-    "ip": FlagType("an IP address", "10.0.0.11", _is_address),
+    "ip": FlagType("an IP address", "10.0.0.11", is_address),
     "quantity": FlagType("a quantity, such as 500m or 1Gi", "1Gi", is_quantity),
     "pairs": FlagType("a list NAME=VALUE,NAME=VALUE", "name=value", _is_list_of(_PAIR)),
     "gates": FlagType("a list GATE=true,GATE=false", "NodeLogQuery=true", _is_list_of(_GATE)),

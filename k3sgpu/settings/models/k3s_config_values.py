@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from k3sgpu.settings.models.flag_values import is_integer
+from k3sgpu.settings.models.flag_values import is_address, is_integer
 from k3sgpu.settings.models.names import DNS_LABEL, DNS_SUBDOMAIN, LABEL_LIMIT, SUBDOMAIN_LIMIT
 
 SNAPSHOTTERS = ("overlayfs", "fuse-overlayfs", "native", "btrfs", "stargz", "zfs", "devmapper", "blockfile")
@@ -84,12 +84,8 @@ def _is_number(lowest: int, highest: int) -> Callable[[object], bool]:
     return lambda value: _is_whole(value) and lowest <= int(str(value)) <= highest
 
 
-def _is_address(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return not address.is_multicast
+def _is_unicast(text: str) -> bool:
+    return is_address(text) and not ipaddress.ip_address(text).is_multicast
 
 
 def _is_domain(text: str) -> bool:
@@ -125,11 +121,11 @@ CONFIG_TYPES: Mapping[str, ConfigType] = {
         _texts(_matches(re.compile(_REGISTRY))),
         is_list=True,
     ),
-    "address": ConfigType("an IP address", "10.0.0.11", _text(_is_address)),
+    "address": ConfigType("an IP address", "10.0.0.11", _text(_is_unicast)),
     "addresses": ConfigType(
         "an IP address, or a list of them",
         "10.43.0.10",
-        _texts(lambda text: all(map(_is_address, text.split(",")))),
+        _texts(lambda text: all(map(_is_unicast, text.split(",")))),
         is_list=True,
     ),
     "domain": ConfigType("a DNS domain in lower case", "cluster.local", _text(_is_domain)),

@@ -7,6 +7,8 @@ that its flag does not read ends k3s.
 
 from collections.abc import Mapping
 
+from k3sgpu.settings.models.flag_values import types_by_name
+
 _NODE_KEYS = {
     "flag": """
         alsologtostderr debug disable-apiserver-lb disable-default-registry-endpoint docker enable-pprof
@@ -63,15 +65,11 @@ _SERVER_KEYS = {
 }
 
 
-def _types(keys: Mapping[str, str]) -> dict[str, str]:
-    return {name: kind for kind, names in keys.items() for name in names.split()}
-
-
-NODE_KEYS = frozenset(_types(_NODE_KEYS))
+NODE_KEYS = frozenset(types_by_name(_NODE_KEYS))
 """Keys that servers and agents read."""
-SERVER_KEYS = frozenset(_types(_SERVER_KEYS))
+SERVER_KEYS = frozenset(types_by_name(_SERVER_KEYS))
 """Keys that only servers read."""
-KEY_TYPES: Mapping[str, str] = {**_types(_NODE_KEYS), **_types(_SERVER_KEYS)}
+KEY_TYPES: Mapping[str, str] = {**types_by_name(_NODE_KEYS), **types_by_name(_SERVER_KEYS)}
 """The type of each key's value, a name of `k3s_config_values.CONFIG_TYPES`."""
 
 

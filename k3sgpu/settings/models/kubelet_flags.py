@@ -9,7 +9,7 @@ not listed ends k3s.
 
 from collections.abc import Mapping
 
-from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS
+from k3sgpu.settings.models.flag_values import CIPHER_SUITES, TLS_VERSIONS, types_by_name
 
 KUBERNETES_MINOR = 36
 """The minor version of Kubernetes whose flags this is."""
@@ -76,7 +76,7 @@ _BY_TYPE = {
         topology-manager-policy topology-manager-scope vmodule volume-plugin-dir
     """,
 }
-KUBELET_FLAGS: Mapping[str, str] = {name: kind for kind, names in _BY_TYPE.items() for name in names.split()}
+KUBELET_FLAGS: Mapping[str, str] = types_by_name(_BY_TYPE)
 """The type of each flag, a name of `flag_values.FLAG_TYPES`, `reserved` (a list RESOURCE=QUANTITY) or
 `thresholds` (a list SIGNAL<QUANTITY or SIGNAL<PERCENTAGE)."""
 
