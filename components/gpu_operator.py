@@ -5,8 +5,6 @@ own Deployment and *not* for its operands (driver, toolkit, device plugin): a Re
 the ClusterPolicy becomes `ready` too early. GpuSharing's gate waits for them.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
@@ -15,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.operator_hooks import hooks, release_description
 from components.sdk_workarounds import child_options
+from k3sgpu.digest import digest
 
 RELEASE = "gpu-operator"
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's
@@ -69,7 +68,7 @@ class GpuOperator(pulumi.ComponentResource):
             # A release that was installed without the description is not upgraded for its sake.
             opts=child_options(self, opts, hooks=hooks(), ignore_changes=["description"]),
         )
-        inputs = _digest(args)
+        inputs = _inputs_digest(args)
         self.installed = self.release.status.apply(
             lambda status: f"{args['version']}, revision {status.revision if status else None}, {inputs}"
         )
@@ -94,10 +93,10 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
     return overlay(overlay(args["values"], args["tolerations"]), program_values)
 
 
-def _digest(args: GpuOperatorArgs) -> str:
+def _inputs_digest(args: GpuOperatorArgs) -> str:
     """A digest of what decides what the Release installs."""
     inputs = [args["version"], args["chart"], args.get("repository"), chart_values(args)]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+    return digest(inputs)
 
 
 def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

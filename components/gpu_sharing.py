@@ -5,8 +5,6 @@ of a configuration has the hash of its content: a changed profile is a new key, 
 use it changes, and the plugins of all other nodes go on.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -17,6 +15,7 @@ from pulumi_command import local
 from components.gpu_profiles import FORCE
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
+from k3sgpu.digest import digest
 from k3sgpu.handoff.expected_state import (
     EXPECTED_STATE_VARIABLE,
     OFFER_SOURCES_VARIABLE,
@@ -168,7 +167,7 @@ def _digest_of_patches(metadata: Sequence[Any]) -> str:
         [entry.get("time") for entry in _managed_fields(one) if entry.get("manager") == FIELD_MANAGER]
         for one in metadata
     ]
-    return hashlib.sha256(json.dumps(times).encode()).hexdigest()[:12]
+    return digest(times)
 
 
 def _managed_fields(metadata: Any) -> Sequence[Mapping[str, Any]]:

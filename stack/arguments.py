@@ -1,6 +1,5 @@
 """The arguments of the components, from the settings. Plain values; nothing here registers a resource."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -18,6 +17,7 @@ from components.k3s_args import K3sClusterArgs
 from components.k3s_cluster import K3sCluster
 from k3sgpu import capacity
 from k3sgpu import settings as s
+from k3sgpu.digest import digest
 from k3sgpu.handoff import expected_state, inventory, release_upload
 from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
@@ -134,7 +134,7 @@ def sharing(
         "expected": expected,
         "operator": operator.installed,
         "config_map": profiles.config_map,
-        "k3s": _digest([_k3s_of(node, settings) for node in settings.nodes]),
+        "k3s": digest([_k3s_of(node, settings) for node in settings.nodes]),
         "drained": profiles.drained.stdout,
         "kubeconfig": cluster.kubeconfig,
     }
@@ -156,7 +156,7 @@ def verify(
             {
                 "name": offer.name,
                 "resource": offer.resource_offers[0].name,
-                "offer": _digest(
+                "offer": digest(
                     [dict(offer.resources), dict(offer.labels), _k3s_of(nodes[offer.name], settings)]
                 ),
             }
@@ -216,11 +216,6 @@ def _k3s_of(node: s.Node, settings: s.Settings) -> list[object]:
     """What of k3s on a node can change what it offers: its release and its configuration."""
     k3s = settings.k3s
     return [node.name, k3s.version, k3s.generation, k3s.node_config, dict(node.kubelet_args)]
-
-
-def _digest(value: object) -> str:
-    """A digest of a plain value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _toleration(toleration: s.Toleration) -> kubernetes.core.v1.TolerationArgsDict:

@@ -4,13 +4,15 @@
 PULUMI_COMMAND_STDOUT. A run that fails prints none: the next one goes on from the last run that succeeded.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 
+from k3sgpu.digest import digest
 from k3sgpu.handoff.environment import MAX_CHARACTERS
 from k3sgpu.handoff.jobs import VerifyPlan
 
+_DIGEST_LENGTH = 8
+"""Hexadecimal digits: the output for all nodes has a limit."""
 _ROW_OVERHEAD = 20
 """Characters of a row without name and verdict: the digest and punctuation."""
 _CUT = " ..."
@@ -22,11 +24,10 @@ def node_digests(plan: VerifyPlan, sources: str) -> dict[str, str]:
     `sources`: a text that changes with what the verdicts of all nodes depend on.
     """
     common = [plan["image"], plan["generation"], sources]
-
-    def digest(*values: object) -> str:
-        return hashlib.sha256(json.dumps([common, *values]).encode()).hexdigest()[:8]
-
-    return {node["name"]: digest(node["resource"], node["offer"]) for node in plan["nodes"]}
+    return {
+        node["name"]: digest([common, node["resource"], node["offer"]], _DIGEST_LENGTH)
+        for node in plan["nodes"]
+    }
 
 
 def write_cache(verdicts: Mapping[str, str], passed: Mapping[str, str]) -> str:

@@ -4,14 +4,17 @@ The Pulumi program's preflight prints it on stdout, and Pulumi passes it to the 
 PULUMI_COMMAND_STDOUT. A preflight that found an error prints none: the next one checks all machines again.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 
+from k3sgpu.digest import digest
 from k3sgpu.doctor.rules.between_hosts import COMPARED_FACTS
 from k3sgpu.handoff.environment import MAX_CHARACTERS
-from k3sgpu.handoff.inventory import HostEntry, Inventory
+from k3sgpu.handoff.inventory import Inventory
 from k3sgpu.hosts.facts import Facts
+
+_DIGEST_LENGTH = 16
+"""Hexadecimal digits of each digest in the cache."""
 
 
 def host_digests(inventory: Inventory, *rest: str) -> dict[str, str]:
@@ -23,12 +26,7 @@ def host_digests(inventory: Inventory, *rest: str) -> dict[str, str]:
     hosts = inventory["hosts"]
     # Of the other hosts only the number of servers matters, and whether there are any.
     common = {**inventory, "hosts": [sum(host["role"] == "server" for host in hosts), len(hosts) > 1]}
-
-    def digest(host: HostEntry) -> str:
-        text = json.dumps([common, host, rest], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    return {host["name"]: digest(host) for host in inventory["hosts"]}
+    return {host["name"]: digest([common, host, rest], _DIGEST_LENGTH) for host in hosts}
 
 
 def write_cache(digests: Mapping[str, str], facts: Mapping[str, Facts]) -> str:
@@ -46,8 +44,8 @@ def read_cache(text: str, digests: Mapping[str, str]) -> dict[str, Facts]:
     try:
         return {
             name: Facts({fact: (value,) for fact, value in zip(COMPARED_FACTS, values, strict=True) if value})
-            for name, (digest, *values) in json.loads(text).items()
-            if digests.get(name) == digest
+            for name, (stored, *values) in json.loads(text).items()
+            if digests.get(name) == stored
         }
     except (ValueError, TypeError, AttributeError):
         return {}  # no preflight before, or one of another version of this program
