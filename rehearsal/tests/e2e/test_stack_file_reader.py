@@ -1,6 +1,6 @@
-"""A thousand stack files and values: our reader agrees with `pulumi config --json`, or refuses them.
+"""A thousand stack files, and as many values: our reader agrees with `pulumi config --json`, or refuses them.
 
-What both accept is written into few files, because each run of `pulumi` takes some 0.2 s.
+Values that both accept are written into few files, because each run of `pulumi` takes some 0.2 s.
 """
 
 import json
@@ -20,7 +20,7 @@ from rehearsal.progress import Progress
 from rehearsal.toolchain import vendor
 from tests.data import yaml_corpus
 
-VALUES, FILES = 1200, 300
+VALUES, FILES = 1200, 1000
 PER_FILE = 60
 SECONDS = 60
 
