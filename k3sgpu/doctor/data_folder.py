@@ -22,18 +22,18 @@ class DataFolder:
     """Its mount options, with commas."""
 
     @property
+    def _is_default(self) -> bool:
+        return f"{self.path}/".startswith(f"{DEFAULT_FOLDER}/")
+
+    @property
     def for_commands(self) -> str:
         """The folder to put into a command about the disk."""
-        return DEFAULT_FOLDER if self.path.startswith(DEFAULT_FOLDER) else self.path
+        return DEFAULT_FOLDER if self._is_default else self.path
 
     @property
     def for_messages(self) -> str:
         """The folder for a message, which also names the link that leads to it."""
-        return (
-            self.path
-            if self.path.startswith(DEFAULT_FOLDER)
-            else f"{self.path}, to which /var/lib/rancher leads"
-        )
+        return self.path if self._is_default else f"{self.path}, to which /var/lib/rancher leads"
 
 
 def data_folder(machine: Machine) -> DataFolder:
