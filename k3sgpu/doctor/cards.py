@@ -103,7 +103,7 @@ def indices(cards: Sequence[Card]) -> str:
     return ",".join(str(card.index) for card in cards)
 
 
-def unsupported_platform(facts: Facts) -> str:
+def unsupported_platform(facts: Facts, cards: Cards) -> str:
     """Why NVIDIA's operator does not support the GPUs of this machine; "" where it may.
 
     WSL2: the guest has no NVIDIA kernel driver and no PCI device, only /dev/dxg, and node feature discovery
@@ -113,9 +113,8 @@ def unsupported_platform(facts: Facts) -> str:
     kernel = facts.one("kernel-release").lower()
     if "microsoft" in kernel or "wsl2" in kernel:
         return f"WSL (kernel {facts.one('kernel-release')}): its GPU is Windows' own, behind /dev/dxg"
-    shown = read_cards(facts).shown
-    discrete = any(not INTEGRATED.search(card.name) for card in shown)
-    if "tegra" in kernel and not discrete and (shown or not facts.all("pci-gpu")):
+    discrete = any(not INTEGRATED.search(card.name) for card in cards.shown)
+    if "tegra" in kernel and not discrete and (cards.shown or not facts.all("pci-gpu")):
         return (
             f"a Jetson or another Tegra (kernel {facts.one('kernel-release')}): its GPU is part of the chip"
         )

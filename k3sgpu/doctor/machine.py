@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from k3sgpu.doctor.cards import unsupported_platform
+from k3sgpu.doctor.cards import Cards, read_cards, unsupported_platform
 from k3sgpu.handoff.inventory import GpuEntry, HostEntry, Inventory
 from k3sgpu.hosts.facts import Clock, Facts
 from k3sgpu.hosts.ssh_command import ssh_command
@@ -105,9 +105,14 @@ class Machine:
         return None if self.unsupported_platform else self.spec["gpu"]
 
     @cached_property
+    def cards(self) -> Cards:
+        """The machine's NVIDIA cards as its facts show them."""
+        return read_cards(self.facts)
+
+    @cached_property
     def unsupported_platform(self) -> str:
         """Why NVIDIA's operator does not support the machine's GPUs; "" where it may."""
-        return unsupported_platform(self.facts)
+        return unsupported_platform(self.facts, self.cards)
 
     @property
     def ssh(self) -> str:

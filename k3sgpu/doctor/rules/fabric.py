@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from k3sgpu.doctor.cards import Card, read_cards
+from k3sgpu.doctor.cards import Card
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.problem import Problem
 
@@ -20,7 +20,7 @@ def fabric(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """NVLink's fabric is set up, where NVSwitches connect the cards: without it no CUDA program runs."""
     if not machine.gpu or plan.driver != "host":
         return
-    shown = read_cards(machine.facts).shown
+    shown = machine.cards.shown
     if unready := [card for card in shown if not _fabric_works(card.fabric)]:
         found = f"the fabric of card {unready[0].index} is: {unready[0].fabric}"
     elif machine.facts.one("fabric-manager") or any(card.fabric.startswith("Completed") for card in shown):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from k3sgpu.doctor.cards import Cards, indices, partitions_mapping, read_cards
+from k3sgpu.doctor.cards import Cards, indices, partitions_mapping
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.gpu_products import last_driver_branch
 from k3sgpu.problem import Problem
@@ -39,7 +39,7 @@ def gpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
 
 def _passed_through(machine: Machine) -> Iterator[Problem]:
     assert machine.gpu
-    cards = read_cards(machine.facts)
+    cards = machine.cards
     held = cards.passed_through
     if held and cards.on_bus - held < machine.gpu["count"]:
         yield machine.problem(
@@ -50,7 +50,7 @@ def _passed_through(machine: Machine) -> Iterator[Problem]:
 
 
 def _undeclared(machine: Machine) -> Iterator[Problem]:
-    cards = read_cards(machine.facts)
+    cards = machine.cards
     number = len(cards.shown) or cards.on_bus
     if number:
         yield machine.problem(
@@ -77,7 +77,7 @@ def _declaration(machine: Machine, cards: Cards) -> str:
 def _host_driver(machine: Machine) -> Iterator[Problem]:
     status = machine.facts.number("nvidia-smi-status")
     if status is None:
-        on_bus = read_cards(machine.facts).on_bus
+        on_bus = machine.cards.on_bus
         yield machine.problem(
             f"no nvidia-smi, so no driver ({_plural(on_bus)} on the PCI bus)",
             "NVIDIA's driver, because the stack file says gpuOperator.driver: host",
@@ -98,7 +98,7 @@ def _host_driver(machine: Machine) -> Iterator[Problem]:
 
 def _declared_cards(machine: Machine) -> Iterator[Problem]:
     assert machine.gpu
-    cards = read_cards(machine.facts)
+    cards = machine.cards
     number, declared, product = len(cards.shown), machine.gpu["count"], machine.gpu["product"]
     if len(cards.products) > 1:
         yield _mixed(machine, cards)
@@ -171,7 +171,7 @@ def _hide_others(machine: Machine, cards: Cards, product: str) -> str:
 
 def _operator_driver(machine: Machine) -> Iterator[Problem]:
     assert machine.gpu
-    cards, declared = read_cards(machine.facts), machine.gpu["count"]
+    cards, declared = machine.cards, machine.gpu["count"]
     usable = cards.on_bus - cards.passed_through
     if usable != declared:
         yield machine.problem(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from k3sgpu.doctor.cards import Card, indices, partitions_mapping, read_cards
+from k3sgpu.doctor.cards import Card, indices, partitions_mapping
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.problem import Problem, Severity
 
@@ -16,7 +16,7 @@ def partitions(machine: Machine, plan: Plan) -> Iterator[Problem]:
     """
     if not machine.gpu:
         return
-    cards, declared = read_cards(machine.facts), Counter(machine.gpu.get("mig", {}))
+    cards, declared = machine.cards, Counter(machine.gpu.get("mig", {}))
     wrong = [
         card for card in cards.shown if card.partitions != declared or (card.mig_mode and not card.partitions)
     ]
