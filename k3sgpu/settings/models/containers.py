@@ -23,34 +23,23 @@ _SECRET = (
     "namespace, and write"
 )
 
+
+def _text_without_secret(expected: str, remedy: str) -> Text:
+    """A type for text that a program gets; a secret in it is refused in these words."""
+    return Text(
+        TEXT, STRING_LIMIT, _TEXT_EXPECTED, _TEXT_REMEDY, (Refused(TEXT_WITH_SECRET, expected, remedy),)
+    )
+
+
 ARGUMENT_EXPECTED = f"no secret: command and args {_ANYONE}"
 ARGUMENT_REMEDY = f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}}, and $(NAME) here"
 """The expectation and the remedy for a secret in an argument."""
-Argument = Annotated[
-    str,
-    Text(
-        TEXT,
-        STRING_LIMIT,
-        _TEXT_EXPECTED,
-        _TEXT_REMEDY,
-        (Refused(TEXT_WITH_SECRET, ARGUMENT_EXPECTED, ARGUMENT_REMEDY),),
-    ),
-]
+Argument = Annotated[str, _text_without_secret(ARGUMENT_EXPECTED, ARGUMENT_REMEDY)]
 Arguments = Annotated[tuple[Argument, ...], Field(strict=False, max_length=ENTRIES_LIMIT)]
 PlainValue = Annotated[
     str,
-    Text(
-        TEXT,
-        STRING_LIMIT,
-        _TEXT_EXPECTED,
-        _TEXT_REMEDY,
-        (
-            Refused(
-                TEXT_WITH_SECRET,
-                f"no secret: env {_ANYONE}",
-                f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}} instead",
-            ),
-        ),
+    _text_without_secret(
+        f"no secret: env {_ANYONE}", f"{_SECRET} secretEnv: {{NAME: {{name: NAME, key: KEY}}}} instead"
     ),
 ]
 _VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
