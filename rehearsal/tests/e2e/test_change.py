@@ -8,7 +8,7 @@ import pytest
 
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
-from rehearsal.tests.e2e.objects import k3s_starts, label, offered, plugin_state
+from rehearsal.lab.objects import k3s_starts, label, offered, plugin_state
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 OLDER, OURS, PATCH, MINOR = K3S_RELEASES

@@ -16,8 +16,8 @@ from rehearsal.lab import identity, nspawn, ssh
 from rehearsal.lab.engine import ROOT
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
+from rehearsal.lab.objects import k3s_starts
 from rehearsal.progress import Progress
-from rehearsal.tests.e2e.objects import k3s_starts
 
 ADDRESSES = {
     **{f"server-{n}": f"10.77.0.{50 + n}" for n in range(1, 5)},

@@ -10,9 +10,9 @@ from rehearsal.faults import leaks
 from rehearsal.lab import network
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
+from rehearsal.lab.objects import deployment, label, offered, phases, unscheduled
 from rehearsal.lab.trace import logins
 from rehearsal.process import run
-from rehearsal.tests.e2e.objects import deployment, label, offered, phases, unscheduled
 
 AGENT, SERVER = "gpu-1", "server-1"
 ONE_GPU_POD = json.dumps(

@@ -11,7 +11,7 @@ import pytest
 from rehearsal.faults import leaks
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.lab.machine_records import RunningMachine
-from rehearsal.tests.e2e.objects import k3s_starts
+from rehearsal.lab.objects import k3s_starts
 from rehearsal.tests.e2e.test_topology import converge_order
 
 SERVERS = {f"server-{n}": f"10.77.0.{39 + n}" for n in (1, 2, 3)}

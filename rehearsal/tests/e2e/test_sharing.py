@@ -13,8 +13,7 @@ from rehearsal.faults.context import FaultContext
 from rehearsal.faults.sharing import break_config_map
 from rehearsal.lab import machine_records
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
-from rehearsal.progress import Progress
-from rehearsal.tests.e2e.objects import (
+from rehearsal.lab.objects import (
     cordoned_by_drain,
     deployment,
     forbid_eviction,
@@ -25,6 +24,7 @@ from rehearsal.tests.e2e.objects import (
     pods,
     unscheduled,
 )
+from rehearsal.progress import Progress
 
 RTX, A100 = "gpu-1", "gpu-2"
 CUT = {"1g.5gb": 2, "2g.10gb": 1, "3g.20gb": 1}

@@ -8,8 +8,8 @@ import pytest
 
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
 from rehearsal.lab.machine_records import RunningMachine
+from rehearsal.lab.objects import k3s_starts
 from rehearsal.lab.trace import logins
-from rehearsal.tests.e2e.objects import k3s_starts
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 _, OURS, PATCH, _ = K3S_RELEASES

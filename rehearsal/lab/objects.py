@@ -1,4 +1,4 @@
-"""Objects that the rehearsal tests create beside the stack, and reads of the cluster's nodes."""
+"""Objects that tests and the proof create beside the stack, and reads of the cluster's pods and nodes."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,22 @@ from rehearsal.lab.fixture import StackFixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 
 
+def container(resource: str = "nvidia.com/gpu", count: int = 1, image: str = "none") -> dict[str, Any]:
+    """A container that requests `count` of a resource."""
+    return {"name": "main", "image": image, "resources": {"limits": {resource: str(count)}}}
+
+
 def deployment(
-    name: str, *, replicas: int = 1, resource: str = "nvidia.com/gpu", on: str | None = None
+    name: str,
+    *,
+    replicas: int = 1,
+    resource: str = "nvidia.com/gpu",
+    count: int = 1,
+    on: str | None = None,
+    image: str = "none",
 ) -> str:
-    """A Deployment, as JSON, whose pods each request one of a resource, on one node or on any."""
+    """A Deployment, as JSON, whose pods each request `count` of a resource, on one node or on any."""
     labels = {"app": name}
-    container = {"name": "main", "image": "none", "resources": {"limits": {resource: "1"}}}
     selector = {"nodeSelector": {"kubernetes.io/hostname": on}} if on else {}
     return json.dumps(
         {
@@ -25,7 +35,7 @@ def deployment(
                 "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": {**selector, "containers": [container]},
+                    "spec": {**selector, "containers": [container(resource, count, image)]},
                 },
             },
         }
