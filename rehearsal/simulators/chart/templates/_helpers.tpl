@@ -61,3 +61,22 @@ nodeSelector: {{ toJson . }}
 tolerations: {{ toJson . }}
 {{- end }}
 {{- end }}
+
+{{/* What the containers of node-feature-discovery have in common. Its image names a user; ours does not. */}}
+{{- define "gpu-operator.nfd.container" -}}
+image: {{ include "gpu-operator.nfd.image" . }}
+imagePullPolicy: IfNotPresent
+env:
+  - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+  - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+  - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+ports:
+  - {name: http, containerPort: 8080}
+readinessProbe: {httpGet: {path: /healthz, port: http}, failureThreshold: 10}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: 65534
+{{- end }}

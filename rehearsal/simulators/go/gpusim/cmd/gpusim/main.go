@@ -1,5 +1,5 @@
-// Command gpusim plays NVIDIA's side of a rehearsal: the GPU Operator's controller, and on each machine node
-// feature discovery, the device plugin and gpu-feature-discovery.
+// Command gpusim plays NVIDIA's side of a rehearsal: the GPU Operator's controller and validator, and on each machine
+// node that has no kubelet, feature discovery, the device plugin and gpu-feature-discovery.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,14 +20,27 @@ import (
 	"k3s-gpu-sharing/rehearsal/gpusim/internal/kube"
 	"k3s-gpu-sharing/rehearsal/gpusim/internal/node"
 	"k3s-gpu-sharing/rehearsal/gpusim/internal/operator"
+	"k3s-gpu-sharing/rehearsal/gpusim/internal/validate"
 )
 
-const usage = `usage: gpusim operator --kubeconfig FILE
+const usage = `usage: gpusim operator [--kubeconfig FILE]   (without: in a pod)
        gpusim node --kubeconfig FILE --node NAME [--gpus FILE]
+       gpusim validate                       (in a pod; the environment says what: COMPONENT, WITH_WAIT, NODE_NAME)
+       gpusim idle                           (waits for SIGTERM)
+       gpusim succeed                        (ends at once)
 `
 
+// In the image that stands for NVIDIA's, this program has the names of NVIDIA's. The jobs of hooks have nothing to do.
+var names = map[string]string{
+	"gpu-operator": "operator", "nvidia-validator": "validate", "manage-crds": "succeed", "cleanup-gpuclusters": "succeed",
+}
+
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	args := os.Args[1:]
+	if verb, ok := names[filepath.Base(os.Args[0])]; ok {
+		args = []string{verb} // NVIDIA's flags say nothing to the stand-in
+	}
+	if err := run(args); err != nil {
 		fmt.Fprintf(os.Stderr, "gpusim: %v\n", err)
 		os.Exit(2)
 	}
@@ -36,6 +50,26 @@ func run(args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("no verb given\n%s", usage)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	logger := log.New(os.Stderr, "stand-in: ", 0)
+	switch args[0] {
+	case "operator", "node":
+		return follow(ctx, logger, args)
+	case "validate":
+		return validatePart(ctx, logger)
+	case "idle":
+		<-ctx.Done()
+		return nil
+	case "succeed":
+		return nil
+	default:
+		return fmt.Errorf("unknown verb %q\n%s", args[0], usage)
+	}
+}
+
+// follow runs what watches the API until ctx ends.
+func follow(ctx context.Context, logger *log.Logger, args []string) error {
 	flags := flag.NewFlagSet("gpusim "+args[0], flag.ContinueOnError)
 	kubeconfig := flags.String("kubeconfig", "", "kubeconfig file")
 	name := flags.String("node", "", "name of the Node this machine is")
@@ -43,31 +77,39 @@ func run(args []string) error {
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	api, err := kube.Load(*kubeconfig)
+	api, err := client(*kubeconfig)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	logger := log.New(os.Stderr, "stand-in: ", 0)
 	quoteNVIDIA(logger)
-	switch args[0] {
-	case "operator":
-		operator.Run(ctx, api, logger)
+	if args[0] == "operator" {
+		operator.Run(ctx, api, logger, *kubeconfig == "")
 		return nil
-	case "node":
-		if *name == "" {
-			return fmt.Errorf("--node is missing\n%s", usage)
-		}
-		machine, err := gpu.LoadMachine(*gpus)
-		if err != nil {
-			return err
-		}
-		node.Run(ctx, api, logger, *name, machine)
-		return nil
-	default:
-		return fmt.Errorf("unknown verb %q\n%s", args[0], usage)
 	}
+	if *name == "" {
+		return fmt.Errorf("--node is missing\n%s", usage)
+	}
+	machine, err := gpu.LoadMachine(*gpus)
+	if err != nil {
+		return err
+	}
+	node.Run(ctx, api, logger, *name, machine)
+	return nil
+}
+
+func client(kubeconfig string) (*kube.Client, error) {
+	if kubeconfig == "" {
+		return kube.InCluster()
+	}
+	return kube.Load(kubeconfig)
+}
+
+func validatePart(ctx context.Context, logger *log.Logger) error {
+	validator := validate.Validator{
+		Log: logger, Status: "/run/nvidia/validations", Host: "/host", CharDevs: "/host-dev-char", Root: "/",
+		Node: os.Getenv("NODE_NAME"), API: kube.InCluster, Driver: validate.RunOnHost,
+	}
+	return validator.Run(ctx, os.Getenv("COMPONENT"), os.Getenv("WITH_WAIT") == "true")
 }
 
 // quoteNVIDIA brings the warnings of NVIDIA's parser into our log, one line each.

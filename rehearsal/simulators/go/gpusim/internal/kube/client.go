@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -16,9 +18,10 @@ const requestLimit = 20 * time.Second
 
 // Client talks to one API server as one user.
 type Client struct {
-	server string
-	token  string
-	http   *http.Client
+	server    string
+	token     string
+	tokenFile string // read for every request: kubelets renew the token in it
+	http      *http.Client
 }
 
 // StatusError is an answer of the API server other than 2xx, with the server's own message.
@@ -109,8 +112,12 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	if c.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.token)
+	token, err := c.bearer()
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -121,6 +128,14 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 		return nil, statusError(method+" "+path, response)
 	}
 	return response, nil
+}
+
+func (c *Client) bearer() (string, error) {
+	if c.token != "" || c.tokenFile == "" {
+		return c.token, nil
+	}
+	text, err := os.ReadFile(c.tokenFile)
+	return strings.TrimSpace(string(text)), err
 }
 
 func statusError(request string, response *http.Response) error {

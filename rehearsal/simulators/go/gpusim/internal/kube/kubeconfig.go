@@ -52,6 +52,17 @@ type user struct {
 	TokenFile string `json:"tokenFile"`
 }
 
+// InCluster returns the client of a pod: the API server's address is in the environment, and the kubelet mounts
+// the ServiceAccount's token and the certificate authority.
+func InCluster() (*Client, error) {
+	const account = "/var/run/secrets/kubernetes.io/serviceaccount"
+	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return nil, errors.New("found no KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, expected them in a pod; give --kubeconfig elsewhere")
+	}
+	return newClient(cluster{Server: "https://" + net.JoinHostPort(host, port), CA: "ca.crt"}, user{TokenFile: "token"}, account)
+}
+
 // Load reads a kubeconfig file: its current context, certificates and token inline (*-data) or in files.
 // The server's certificate is always verified against the file's certificate authority.
 func Load(path string) (*Client, error) {
@@ -117,17 +128,14 @@ func newClient(c cluster, u user, dir string) (*Client, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	token := u.Token
-	if token == "" && u.TokenFile != "" {
-		text, err := os.ReadFile(beside(dir, u.TokenFile))
-		if err != nil {
-			return nil, err
-		}
-		token = strings.TrimSpace(string(text))
+	tokenFile := ""
+	if u.TokenFile != "" {
+		tokenFile = beside(dir, u.TokenFile)
 	}
 	return &Client{
-		server: strings.TrimRight(c.Server, "/"),
-		token:  token,
+		server:    strings.TrimRight(c.Server, "/"),
+		token:     u.Token,
+		tokenFile: tokenFile,
 		http: &http.Client{Transport: &http.Transport{
 			TLSClientConfig:       config,
 			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,

@@ -40,8 +40,13 @@ type Node struct {
 	Status   struct {
 		Capacity    map[string]string `json:"capacity"`
 		Allocatable map[string]string `json:"allocatable"`
+		Handlers    []any             `json:"runtimeHandlers"`
 	} `json:"status"`
 }
+
+// Real says that a kubelet with a container runtime runs this Node. Kubelets list the runtime's handlers in its
+// status; where kwok plays the kubelet, nobody does.
+func (n Node) Real() bool { return len(n.Status.Handlers) > 0 }
 
 // Pod is what a node or a controller looks at in a Pod.
 type Pod struct {
@@ -119,10 +124,11 @@ type Mount struct {
 	Path string `json:"mountPath"`
 }
 
-// Env is an environment variable with a literal value.
+// Env is an environment variable: a literal value, or where the kubelet takes it from.
 type Env struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name  string         `json:"name"`
+	Value string         `json:"value,omitempty"`
+	From  map[string]any `json:"valueFrom,omitempty"`
 }
 
 // Condition is a condition of a pod or of a custom resource.

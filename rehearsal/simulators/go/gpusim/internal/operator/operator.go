@@ -17,16 +17,18 @@ import (
 const chartSelector = "app.kubernetes.io/name=gpu-operator,app.kubernetes.io/component=gpu-operator"
 
 // Controller is the stand-in of the GPU Operator's controller. It works only while the chart's Deployment has a
-// pod that is Running and Ready, as if it ran in that pod.
+// pod that is Running and Ready. It runs in that pod where a kubelet runs containers; where kwok plays the kubelet,
+// a process on the server does the pod's work.
 type Controller struct {
 	api    *kube.Client
 	log    *log.Logger
+	inPod  bool
 	acting string               // namespace it acts in; "" while it does not
 	rolled map[string]time.Time // DaemonSet to when this controller changed it last
 }
 
-// Run works until ctx ends.
-func Run(ctx context.Context, api *kube.Client, logger *log.Logger) {
+// Run works until ctx ends; inPod says that this is the program of the chart's Deployment.
+func Run(ctx context.Context, api *kube.Client, logger *log.Logger, inPod bool) {
 	managed := url.Values{"labelSelector": {"app.kubernetes.io/managed-by=" + managedBy}}
 	bell := api.NewBell(ctx,
 		kube.Collection{Path: policies},
@@ -35,13 +37,15 @@ func Run(ctx context.Context, api *kube.Client, logger *log.Logger) {
 		kube.Collection{Path: "/apis/apps/v1/deployments", Query: url.Values{"labelSelector": {chartSelector}}},
 		kube.Collection{Path: "/api/v1/pods", Query: url.Values{"labelSelector": {crdWork}}},
 	)
-	controller := &Controller{api: api, log: logger, rolled: map[string]time.Time{}}
+	controller := &Controller{api: api, log: logger, inPod: inPod, rolled: map[string]time.Time{}}
 	kube.Run(ctx, bell, logger, controller.step)
 }
 
 func (c *Controller) step(ctx context.Context) (time.Duration, error) {
-	if err := c.manageCRDs(ctx); err != nil {
-		return 0, err
+	if !c.inPod {
+		if err := c.manageCRDs(ctx); err != nil {
+			return 0, err
+		}
 	}
 	var list kube.List[Policy]
 	err := c.api.Get(ctx, policies, nil, &list)
@@ -71,7 +75,8 @@ func olderFirst(a, b Policy) int {
 	return a.Metadata.CreationTimestamp.Compare(*b.Metadata.CreationTimestamp)
 }
 
-// home returns the namespace of the chart's Deployment if one of its pods is Running and Ready, else "".
+// home returns the namespace of the chart's Deployment if one of its pods is Running and Ready, and this controller
+// is what works for that pod; else "".
 func (c *Controller) home(ctx context.Context) (string, error) {
 	var deployments kube.List[kube.Deployment]
 	query := url.Values{"labelSelector": {chartSelector}}
@@ -85,7 +90,15 @@ func (c *Controller) home(ctx context.Context) (string, error) {
 		if err := c.api.Get(ctx, "/api/v1/namespaces/"+namespace+"/pods", query, &pods); err != nil {
 			return "", err
 		}
-		if slices.ContainsFunc(pods.Items, kube.Pod.Ready) {
+		i := slices.IndexFunc(pods.Items, kube.Pod.Ready)
+		if i < 0 {
+			continue
+		}
+		var node kube.Node
+		if err := c.api.Get(ctx, "/api/v1/nodes/"+pods.Items[i].Spec.NodeName, nil, &node); err != nil {
+			return "", err
+		}
+		if node.Real() == c.inPod {
 			return namespace, nil
 		}
 	}
@@ -107,7 +120,7 @@ func (c *Controller) announce(namespace string) {
 	}
 	c.acting = namespace
 	if namespace == "" {
-		c.log.Print("operator: no ClusterPolicy, or the gpu-operator pod is not ready: idle")
+		c.log.Print("operator: no ClusterPolicy, or no ready gpu-operator pod to work for: idle")
 		return
 	}
 	c.log.Printf("operator: the gpu-operator pod in namespace %s is ready: reconciling", namespace)
@@ -225,31 +238,6 @@ func (c *Controller) applyOperands(ctx context.Context, policy Policy, namespace
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// makeAccounts makes the ServiceAccount of every operand that is switched on.
-func (c *Controller) makeAccounts(ctx context.Context, policy Policy, namespace string) error {
-	path := "/api/v1/namespaces/" + namespace + "/serviceaccounts"
-	var list kube.List[struct {
-		Metadata kube.Meta `json:"metadata"`
-	}]
-	if err := c.api.Get(ctx, path, nil, &list); err != nil {
-		return err
-	}
-	there := map[string]bool{}
-	for _, account := range list.Items {
-		there[account.Metadata.Name] = true
-	}
-	for _, operand := range operands {
-		if there[operand.account] || !operand.component(policy.Spec).enabled() {
-			continue
-		}
-		if err := ignoreConflict(c.api.Create(ctx, path, operand.serviceAccount(policy))); err != nil {
-			return err
-		}
-		there[operand.account] = true
 	}
 	return nil
 }

@@ -2,6 +2,11 @@ package operator
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -208,4 +213,95 @@ func TestReadyHasTheVendorsBlindSpots(t *testing.T) {
 			t.Errorf("%s: %v", test.why, got)
 		}
 	}
+}
+
+func TestProgramsStartWhenTheirForerunnersAreValidated(t *testing.T) {
+	for name, want := range map[string][]string{
+		"nvidia-device-plugin-daemonset":          {"toolkit-validation", "config-manager-init"},
+		"nvidia-device-plugin-mps-control-daemon": {"toolkit-validation", "mps-control-daemon-mounts", "config-manager-init"},
+		"gpu-feature-discovery":                   {"toolkit-validation", "config-manager-init"},
+		"nvidia-operator-validator":               {"driver-validation", "toolkit-validation", "cuda-validation", "plugin-validation"},
+		"nvidia-container-toolkit-daemonset":      {"driver-validation"},
+		"nvidia-dcgm-exporter":                    {"toolkit-validation"},
+	} {
+		var got []string
+		for _, container := range podOf(t, find(t, name).daemonSet(policy(t, shared), "ns")).Spec.InitContainers {
+			got = append(got, container.Name)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestEveryMountHasItsVolume(t *testing.T) {
+	for _, o := range operands {
+		pod := o.podSpec(policy(t, shared).Spec)
+		volumes := map[any]bool{}
+		for _, volume := range pod["volumes"].([]any) {
+			volumes[volume.(object)["name"]] = true
+		}
+		inits, _ := pod["initContainers"].([]any)
+		for _, container := range append(inits, pod["containers"].([]any)...) {
+			mounts, _ := container.(object)["volumeMounts"].([]any)
+			for _, mount := range mounts {
+				if name := mount.(object)["name"]; !volumes[name] {
+					t.Errorf("%s, %s: no volume %s", o.name, container.(object)["name"], name)
+				}
+			}
+		}
+	}
+}
+
+func TestAccountComesAfterItsRights(t *testing.T) {
+	for account, want := range map[string][]string{
+		"nvidia-device-plugin":         {"ClusterRole", "ClusterRoleBinding", "ConfigMap", "ServiceAccount"},
+		"nvidia-gpu-feature-discovery": {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount"},
+		"nvidia-dcgm":                  {"ServiceAccount"},
+	} {
+		var got []string
+		for _, made := range accountObjects(account, policy(t, shared), "ns") {
+			got = append(got, made.object["kind"].(string))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", account, got, want)
+		}
+	}
+}
+
+func TestOnlyOneControllerWorksForThePod(t *testing.T) {
+	for handlers, real := range map[string]bool{`[]`: false, `[{"name": "nvidia"}]`: true} {
+		answers := map[string]string{
+			"/apis/apps/v1/deployments":  `{"items": [{"metadata": {"namespace": "ns"}}]}`,
+			"/api/v1/namespaces/ns/pods": `{"items": [{"spec": {"nodeName": "n"}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
+			"/api/v1/nodes/n":            `{"status": {"runtimeHandlers": ` + handlers + `}}`,
+		}
+		for _, inPod := range []bool{false, true} {
+			controller := Controller{api: serve(t, answers), inPod: inPod}
+			namespace, err := controller.home(t.Context())
+			if works := namespace == "ns"; err != nil || works != (inPod == real) {
+				t.Errorf("handlers %s, in the pod: %v: %q, %v", handlers, inPod, namespace, err)
+			}
+		}
+	}
+}
+
+// serve returns the client of an API server that has these answers.
+func serve(t *testing.T, answers map[string]string) *kube.Client {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, answers[r.URL.Path])
+	}))
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := `{current-context: a, contexts: [{name: a, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: "` +
+		server.URL + `"}}], users: [{name: u, user: {}}]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kube.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }

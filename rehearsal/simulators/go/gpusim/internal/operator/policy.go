@@ -52,7 +52,7 @@ type Spec struct {
 	} `json:"mig"`
 	Validator          Component    `json:"validator"`
 	Driver             Component    `json:"driver"`
-	Toolkit            Component    `json:"toolkit"`
+	Toolkit            Toolkit      `json:"toolkit"`
 	DevicePlugin       DevicePlugin `json:"devicePlugin"`
 	DCGM               Component    `json:"dcgm"`
 	DCGMExporter       Component    `json:"dcgmExporter"`
@@ -73,6 +73,12 @@ type Component struct {
 	Env              []kube.Env     `json:"env"`
 	Resources        map[string]any `json:"resources"`
 	HostNetwork      bool           `json:"hostNetwork"`
+}
+
+// Toolkit is the container toolkit's part of the spec.
+type Toolkit struct {
+	Component
+	InstallDir string `json:"installDir"`
 }
 
 // DevicePlugin is the device plugin's part of the spec.
