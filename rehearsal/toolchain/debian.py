@@ -35,16 +35,22 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "gcc": command("gcc"),  # kine's SQLite is C
     "libc6-dev": file("/usr/include/stdlib.h"),
 }
+# What only real nodes need: the C library of runc's system-call filter, and what finds it.
+REAL_NODE_PACKAGES: dict[str, Callable[[], bool]] = {
+    "libseccomp-dev": file("/usr/include/seccomp.h"),
+    "pkg-config": command("pkg-config"),
+}
 
 
-def missing() -> list[str]:
+def missing(real_nodes: bool) -> list[str]:
     """The packages whose content this computer lacks."""
-    return [package for package, present in PACKAGES.items() if not present()]
+    wanted = {**PACKAGES, **(REAL_NODE_PACKAGES if real_nodes else {})}
+    return [package for package, present in wanted.items() if not present()]
 
 
-def install_missing(progress: Progress) -> None:
+def install_missing(progress: Progress, real_nodes: bool = False) -> None:
     """Installs missing packages with apt, as root. Otherwise raises RehearsalError with the packages."""
-    packages = missing()
+    packages = missing(real_nodes)
     if not packages:
         return
     by_hand = f"install the content of these Debian packages: {' '.join(packages)}"
@@ -65,7 +71,7 @@ def install_missing(progress: Progress) -> None:
             timeout=INSTALL_SECONDS,
             env=environment,
         )
-    still = missing()
+    still = missing(real_nodes)
     if still:
         raise RehearsalError(
             f"PATH: found {os.environ.get('PATH')}, where nothing of {' '.join(still)} is, although it was "

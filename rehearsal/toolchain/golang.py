@@ -37,6 +37,7 @@ class Program:
     usually: str
     what: str
     cgo: bool = False
+    cgo_ldflags: str = ""
     flags: tuple[str, ...] = ()
     ldflags: str = "-s -w"
     folder: Path | None = None
@@ -49,15 +50,24 @@ class Program:
 
 # Clients such as Helm ask the API server for its version. k3s builds its own version in, and so do we.
 COMPONENT_VERSION = "k8s.io/component-base/version"
-CONTROL_PLANE = Program(
-    module="controlplane",
-    target="tool",
-    usually="5 min",
-    what=f"building kube-apiserver, kube-scheduler and kube-controller-manager {KUBERNETES_VERSION}",
+KUBERNETES = Program(
+    module="kubernetes",
+    target=".",
+    usually="6 min",
+    what=f"building Kubernetes {KUBERNETES_VERSION}: control plane, kubelet, kube-proxy and kubectl",
     ldflags=(
         f"-s -w -X {COMPONENT_VERSION}.gitVersion={K3S_VERSION}"
         f" -X {COMPONENT_VERSION}.gitMajor=1 -X {COMPONENT_VERSION}.gitMinor=36"
     ),
+)
+# The names of the one program: it looks at the name that it is called by.
+KUBERNETES_NAMES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
 )
 KINE = Program(module="kine", target="tool", usually="2 min", what="building kine", cgo=True)
 ETCD = Program(module="etcd", target=".", usually="2 min", what="building etcd")
@@ -77,9 +87,45 @@ GPUSIM = Program(
 NVIDIA = Program(
     module="nvidia",
     target="tool",
-    usually="2 min",
-    what="building NVIDIA's device plugin and feature discovery v0.19.0",
+    usually="4 min",
+    what="building NVIDIA's device plugin, feature discovery and their helpers v0.19.0",
     cgo=True,
+    ldflags="-s -w -X github.com/NVIDIA/k8s-device-plugin/internal/info.version=v0.19.0",
+)
+TOOLKIT = Program(
+    module="toolkit",
+    target="tool",
+    usually="1 min",
+    what="building NVIDIA's container toolkit v1.19.0",
+    cgo=True,
+    cgo_ldflags="-Wl,--unresolved-symbols=ignore-in-object-files",  # NVML, loaded when it is there
+    ldflags="-s -w -X github.com/NVIDIA/nvidia-container-toolkit/internal/info.version=v1.19.0",
+)
+CONTAINERS = Program(
+    module="containers",
+    target="tool",
+    usually="3 min",
+    what="building containerd v2.4.2 and the CNI plugins v1.10.0",
+    # Without snapshotters that need C libraries or kernel modules which no machine here has.
+    flags=("-tags", "no_btrfs,no_zfs,no_devmapper,no_aufs,netgo,osusergo,static_build"),
+    ldflags="-s -w -X github.com/containerd/containerd/v2/version.Version=2.4.2",
+)
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+RUNC = Program(
+    module="runc",
+    target="tool",
+    usually="30 s",
+    what="building runc v1.5.3",
+    cgo=True,
+    flags=("-tags", "seccomp,netgo,osusergo"),
+    ldflags="-s -w -extldflags -static",
+)
+NFD = Program(
+    module="nfd",
+    target="tool",
+    usually="3 min",
+    what="building node feature discovery v0.19.0",
+    ldflags="-s -w -X sigs.k8s.io/node-feature-discovery/pkg/version.version=v0.19.0",
 )
 PROOF = Program(
     module="proof",
@@ -160,6 +206,7 @@ def build(program: Program, go: Go, progress: Progress) -> Path:
 def key(program: Program, source: Path, go: Go) -> str:
     """A hash of all sources of `program`; for published modules, go.sum has the hashes of the rest."""
     how = [go.version, platform.machine(), str(program.cgo), program.target, *program.flags, program.ldflags]
+    how += program.cgo_ldflags.split()
     if program.target == "tool":
         return cache.digest(*how, (source / "go.mod").read_bytes(), (source / "go.sum").read_bytes())
     return cache.digest(*how, cache.digest_of_files(source))
@@ -172,6 +219,7 @@ def compile_into(place: Path, program: Program, source: Path, go: Go) -> None:
         "GOFLAGS": "-buildvcs=false",
         "GOWORK": "off",
         "CGO_ENABLED": "1" if program.cgo else "0",
+        "CGO_LDFLAGS": program.cgo_ldflags,
     }
     command = [
         go.command,

