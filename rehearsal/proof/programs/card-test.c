@@ -1,16 +1,19 @@
-/* card-test [--seconds N]: adds vectors on the first CUDA device and checks every sum.
+/* card-test [--seconds N] [--interval S] [--memory-percent P]
  *
- * Without an option it does so once. With --seconds it repeats for N seconds (0: until SIGTERM) with a kernel
- * that keeps the whole card busy, and prints one line of JSON a second. The last line says which card it was,
- * how many sums were wrong, and whether the test passed; or which call failed, with CUDA's error. Exit status:
- * 0 passed, 1 failed, 2 wrong option. It never asks for managed memory and changes no setting of the card.
+ * Adds vectors on the first CUDA device, once, and checks every sum. With --seconds it repeats for N seconds
+ * (0: until SIGTERM) with a kernel that keeps the whole card busy, and prints one line of JSON every second,
+ * or every S seconds. With --memory-percent it also takes so much of the card's memory.
+ *
+ * The last line says which card it was, how many sums were wrong, and whether the test passed; or which
+ * call failed, with CUDA's error. Exit status: 0 passed, 1 failed, 2 wrong option. It never asks for managed
+ * memory and changes no setting of the card.
  */
 #include "driver.h"
 
 #include <signal.h>
 #include <stdlib.h>
 
-/* c = a + rounds * b, by repeated addition. PTX for sm_50: drivers compile it for every card since Maxwell. */
+/* c = a + rounds * b, by repeated addition. PTX for sm_50: drivers compile it for newer cards. */
 static const char *PTX = ".version 5.0\n"
                          ".target sm_50\n"
                          ".address_size 64\n"
@@ -74,19 +77,24 @@ static int find_card(void) {
   char name[128] = "";
   unsigned char uuid[16];
   Device device;
-  Context context;
-  if (load_driver() || CALL(cuInit, 0) || CALL(cuDeviceGetCount, &test.devices)) return -1;
-  if (CALL(cuDeviceGet, &device, 0) || CALL(cuDeviceGetName, name, sizeof name, device) ||
-      CALL(cuDeviceGetUuid, uuid, device))
-    return -1;
+  if (find_device(&device) || CALL(cuDeviceGetCount, &test.devices)) return -1;
+  if (CALL(cuDeviceGetName, name, sizeof name, device) || CALL(cuDeviceGetUuid, uuid, device)) return -1;
   int used = snprintf(test.card, sizeof test.card, ", %s, UUID GPU", name);
   for (int byte = 0; byte < 16; byte++) {
     int begins_group = byte == 0 || byte == 4 || byte == 6 || byte == 8 || byte == 10;
     const char *dash = begins_group ? "-" : "";
     used += snprintf(test.card + used, sizeof test.card - (size_t)used, "%s%02x", dash, uuid[byte]);
   }
-  if (CALL(cuDevicePrimaryCtxRetain, &context, device)) return -1;
-  return CALL(cuCtxSetCurrent, context);
+  return use_device(device);
+}
+
+/* Takes so much of the card's memory, in one piece. */
+static int take_memory(double percent) {
+  size_t left, total;
+  Address address;
+  if (percent <= 0) return 0;
+  if (CALL(cuMemGetInfo_v2, &left, &total)) return -1;
+  return CALL(cuMemAlloc_v2, &address, (size_t)((double)total / 100 * percent));
 }
 
 /* Puts the vectors and the kernel on the card. The numbers are small integers, so that every sum is exact. */
@@ -130,13 +138,13 @@ static long count_wrong(unsigned rounds) {
   return wrong;
 }
 
-/* Repeats the addition for a second and prints its line. Returns the wrong sums, or -1 with `problem` set. */
-static long one_second(double since) {
+/* Repeats the addition for one interval and prints its line. Returns the wrong sums, or -1. */
+static long one_interval(double since, double seconds) {
   static double milliseconds[MOST_LAUNCHES];
   size_t launches = 0;
   double begin = now();
   if (clear_sums()) return -1;
-  while (launches == 0 || (now() - begin < 1 && launches < MOST_LAUNCHES && !stopped)) {
+  while (launches == 0 || (now() - begin < seconds && launches < MOST_LAUNCHES && !stopped)) {
     double before = now();
     if (add_once(BUSY_ROUNDS)) return -1;
     milliseconds[launches++] = (now() - before) * 1000;
@@ -144,36 +152,58 @@ static long one_second(double since) {
   long wrong = count_wrong(BUSY_ROUNDS);
   if (wrong < 0) return -1;
   qsort(milliseconds, launches, sizeof *milliseconds, by_size);
-  printf("{\"seconds\":%.0f,\"launches\":%zu,\"median_ms\":%.3f,\"longest_ms\":%.3f,\"wrong\":%ld}\n",
-         now() - since, launches, milliseconds[launches / 2], milliseconds[launches - 1], wrong);
+  double tenths = (double)(long)((now() - since) * 10 + 0.5);
+  printf("{\"seconds\":%g,\"launches\":%zu,\"median_ms\":%.3f,\"longest_ms\":%.3f,\"wrong\":%ld}\n",
+         tenths / 10, launches, milliseconds[launches / 2], milliseconds[launches - 1], wrong);
   return wrong;
 }
 
-/* Runs the test: `seconds` below 0 for once, 0 until SIGTERM. Returns the wrong sums, or -1 with `problem` set. */
-static long run(double seconds) {
-  if (find_card() || prepare()) return -1;
-  if (seconds < 0) return clear_sums() || add_once(1) ? -1 : count_wrong(1);
+static struct {
+  double seconds, interval, memory_percent;
+} options = {-1, 1, 0};
+
+/* Runs the test once or for so many seconds. Returns the wrong sums, or -1 with `problem` set. */
+static long run(void) {
+  if (find_card() || prepare() || take_memory(options.memory_percent)) return -1;
+  if (options.seconds < 0) return clear_sums() || add_once(1) ? -1 : count_wrong(1);
   long wrong = 0;
-  for (double since = now(); !stopped && (seconds == 0 || now() - since < seconds);) {
-    long more = one_second(since);
+  for (double since = now(); !stopped && (options.seconds == 0 || now() - since < options.seconds);) {
+    long more = one_interval(since, options.interval);
     if (more < 0) return -1;
     wrong += more;
   }
   return wrong;
 }
 
+/* Reads an option's number, at most `most`. Returns 0, or -1 when it is none. */
+static int read_number(const char *text, double most, double *number) {
+  char *rest;
+  *number = strtod(text, &rest);
+  return rest != text && !*rest && *number >= 0 && *number <= most ? 0 : -1;
+}
+
+static int read_options(int count, char **words) {
+  int at = 1;
+  for (; at + 1 < count; at += 2) {
+    const char *name = words[at], *value = words[at + 1];
+    int failed = -1;
+    if (strcmp(name, "--seconds") == 0) failed = read_number(value, 1e9, &options.seconds);
+    if (strcmp(name, "--interval") == 0) failed = read_number(value, 60, &options.interval);
+    if (strcmp(name, "--memory-percent") == 0) failed = read_number(value, 100, &options.memory_percent);
+    if (failed) return -1;
+  }
+  return at == count ? 0 : -1;
+}
+
 int main(int count, char **words) {
-  double seconds = -1;
-  char *rest = NULL;
-  if (count == 3 && strcmp(words[1], "--seconds") == 0) seconds = strtod(words[2], &rest);
-  if (count != 1 && (seconds < 0 || !rest || rest == words[2] || *rest)) {
-    fprintf(stderr, "usage: card-test [--seconds N] (0: until SIGTERM)\n");
+  if (read_options(count, words)) {
+    fprintf(stderr, "usage: card-test [--seconds N] [--interval S] [--memory-percent P]\n");
     return 2;
   }
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
   setvbuf(stdout, NULL, _IOLBF, 0);
-  long wrong = run(seconds);
+  long wrong = run();
   if (wrong < 0) {
     printf("%d device(s)%s: %s: Test FAILED\n", test.devices, test.card, problem);
     return 1;

@@ -1,8 +1,8 @@
 /* The part of CUDA's driver API that the programs in this folder call.
  *
- * Nothing of CUDA is needed to compile them, and nothing is linked: libcuda.so.1, which comes with the driver,
- * is loaded at run time. The declarations follow NVIDIA's cuda.h; names with _v2 are those that its macros
- * stand for. Build: cc -O2 -o card-test card-test.c -ldl
+ * Nothing of CUDA is needed to compile them, and nothing is linked: libcuda.so.1, which comes with the
+ * driver, is loaded at run time. The declarations follow NVIDIA's cuda.h; names with _v2 are those that its
+ * macros stand for. Build: cc -O2 -o card-test card-test.c -ldl
  */
 #ifndef DRIVER_H
 #define DRIVER_H
@@ -75,15 +75,26 @@ static inline int check(Result result, const char *call) {
   if (result == 0) return 0;
   cuda.cuGetErrorName(result, &name);
   cuda.cuGetErrorString(result, &text);
-  snprintf(problem, sizeof problem, "%.*s: %s (%d %s)", (int)strcspn(call, "_"), call, text ? text : "unknown error",
-           result, name ? name : "unknown");
+  snprintf(problem, sizeof problem, "%.*s: %s (%d %s)", (int)strcspn(call, "_"), call,
+           text ? text : "unknown error", result, name ? name : "unknown");
   return -1;
 }
 
 /* Calls a function of the driver: -1 with `problem` set when it fails, else 0. */
 #define CALL(name, ...) check(cuda.name(__VA_ARGS__), #name)
 
-/* Loads a kernel from PTX text, which the driver compiles for the card. Returns 0, or -1 with `problem` set. */
+/* Starts the driver and finds the first device. Returns 0, or -1 with `problem` set. */
+static inline int find_device(Device *device) {
+  return load_driver() || CALL(cuInit, 0) || CALL(cuDeviceGet, device, 0) ? -1 : 0;
+}
+
+/* Makes the device's primary context that of this thread. Returns 0, or -1 with `problem` set. */
+static inline int use_device(Device device) {
+  Context context;
+  return CALL(cuDevicePrimaryCtxRetain, &context, device) || CALL(cuCtxSetCurrent, context) ? -1 : 0;
+}
+
+/* Loads a kernel from PTX text, which the driver compiles for the card. Returns 0, or -1. */
 static inline int load_kernel(const char *ptx, const char *name, Function *kernel) {
   Module module;
   if (CALL(cuModuleLoadData, &module, ptx) || CALL(cuModuleGetFunction, kernel, module, name)) return -1;
