@@ -10,11 +10,16 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from rehearsal.process import RehearsalError
 
 KILL_SECONDS = 15
+SYSTEMD = "name=systemd"
+# The controllers that a kubelet and runc need, in version 1 and in version 2.
+CONTROLLERS = ("blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids")
+CONTROLLERS_V2 = ("cpu", "cpuset", "memory", "pids")
 
 
 def unified_root() -> Path:
@@ -32,12 +37,22 @@ def unified_root() -> Path:
     return root
 
 
-def systemd_root() -> Path | None:
-    """Where systemd's own version 1 hierarchy is mounted, on hosts that have it."""
+def legacy_roots() -> dict[str, Path]:
+    """Where version 1 hierarchies are mounted: by controller, and systemd's own by "name=systemd"."""
+    found = {}
     for _, place, kind, options in mounts():
-        if kind == "cgroup" and "name=systemd" in options.split(","):
-            return Path(place)
-    return None
+        if kind == "cgroup":
+            for word in options.split(","):
+                if word in CONTROLLERS or word == SYSTEMD:
+                    found[word] = Path(place)
+    return found
+
+
+def controller_version() -> int | None:
+    """The version of this computer's control groups that has the controllers of kubelets: 2, 1 or None."""
+    if set(CONTROLLERS_V2) <= set((unified_root() / "cgroup.controllers").read_text().split()):
+        return 2
+    return 1 if set(CONTROLLERS) <= set(legacy_roots()) else None
 
 
 def mounts() -> list[tuple[str, str, str, str]]:
@@ -57,27 +72,41 @@ def unescape(word: str) -> str:
 
 
 def group_folders(name: str) -> list[Path]:
-    """The folders of machine `name`'s control groups, cgroup v2 first; they need not exist."""
-    legacy = systemd_root()
-    return [unified_root() / name] + ([legacy / name] if legacy else [])
+    """The folders that machine `name`'s control groups have or could have, cgroup v2 first."""
+    return list(dict.fromkeys([unified_root() / name, *(root / name for root in legacy_roots().values())]))
 
 
-def make(name: str) -> list[Path]:
-    """Creates the groups of machine `name`, and enables the host's controllers in them."""
-    made = group_folders(name)
+def make(name: str, controllers: bool = False) -> list[Path]:
+    """Creates the groups of machine `name`, cgroup v2 first, and enables the host's controllers in them.
+
+    `controllers`: the machine gets groups of its own for each controller, as kubelets need them.
+    """
+    unified = unified_root() / name
+    if controllers and controller_version() == 2:
+        hand_down(unified.parent, CONTROLLERS_V2)
+    legacy = legacy_roots()
+    wanted = [SYSTEMD, *(CONTROLLERS if controllers and controller_version() == 1 else ())]
+    made = list(dict.fromkeys([unified, *(legacy[word] / name for word in wanted if word in legacy)]))
     for place in made:
         place.mkdir(exist_ok=True)
-    unified = made[0]
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group, which takes no process then
+            if place != unified and (place / setting).exists():
+                (place / setting).write_text((place.parent / setting).read_text())
     if not (unified / "cgroup.kill").exists():
         raise RehearsalError(
             "this computer's kernel: found no cgroup.kill in its control groups, expected Linux 5.14 or "
             "newer; without it a machine cannot be stopped reliably"
         )
-    for controller in (unified / "cgroup.controllers").read_text().split():
+    hand_down(unified, (unified / "cgroup.controllers").read_text().split())
+    return made
+
+
+def hand_down(group: Path, controllers: Iterable[str]) -> None:
+    """Enables `controllers` in the groups below `group`, as far as the kernel allows it."""
+    for controller in controllers:
         # The machine runs without a controller that cannot be enabled.
         with contextlib.suppress(OSError):
-            (unified / "cgroup.subtree_control").write_text(f"+{controller}")
-    return made
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def populated(name: str) -> bool:
@@ -127,7 +156,7 @@ def remove(name: str) -> None:
 
 def names(prefix: str) -> list[str]:
     """The groups at the roots of the hierarchies whose names begin with `prefix`."""
-    roots = [root for root in (unified_root(), systemd_root()) if root]
+    roots = {unified_root(), *legacy_roots().values()}
     return sorted({path.name for root in roots for path in root.iterdir() if path.name.startswith(prefix)})
 
 

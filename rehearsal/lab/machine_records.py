@@ -37,6 +37,8 @@ class Machine:
     name: str
     address: str
     gpus: Gpus | None = None
+    kubelet: str = "kwok"
+    """"real": it carries containerd and a kubelet; "kwok": its Node is simulated."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class RunningMachine:
     state_dir: Path
     owner: str | None = field(default=None, compare=False)
     """The process that removes it (processes.identify); None: a user does, with `make down`."""
+    kubelet: str = "kwok"
+    """As in Machine; it was chosen when the machine was created."""
 
     @property
     def abandoned(self) -> bool:
@@ -95,9 +99,7 @@ def record_path(machine: RunningMachine) -> Path:
 def read_record(path: Path) -> RunningMachine:
     """Reads a record."""
     fields = json.loads(path.read_text())
-    return RunningMachine(
-        fields["stack"], fields["host"], fields["address"], Path(fields["state_dir"]), fields.get("owner")
-    )
+    return RunningMachine(**{**fields, "state_dir": Path(fields["state_dir"])})
 
 
 def write_record(machine: RunningMachine) -> None:
@@ -127,5 +129,8 @@ def known(stack: str, state_dir: Path) -> list[RunningMachine]:
     for path in sorted(machines_folder(stack, state_dir).glob("*/machine.json")):
         fields = json.loads(path.read_text())
         # The folder may have been moved since.
-        found.setdefault(fields["host"], RunningMachine(stack, fields["host"], fields["address"], state_dir))
+        machine = RunningMachine(
+            stack, fields["host"], fields["address"], state_dir, kubelet=fields.get("kubelet", "kwok")
+        )
+        found.setdefault(machine.host, machine)
     return list(found.values())

@@ -174,6 +174,8 @@ def find_or_record(
                 progress.note(
                     f"{machine.name}: {item.address} was created as {item.host}, and stays that machine"
                 )
+            if item.kubelet != machine.kubelet:
+                progress.note(f"{item.host}: was created with kubelet {item.kubelet}, and keeps it")
             write_record(item)
             return item
     taken = {item.address: item for item in recorded()}
@@ -184,7 +186,7 @@ def find_or_record(
             f"{other.host} of stack {other.stack!r}, expected a free address; "
             f"write another one, or make down STACK={other.stack}"
         )
-    made = RunningMachine(stack, machine.name, machine.address, state_dir, owner)
+    made = RunningMachine(stack, machine.name, machine.address, state_dir, owner, machine.kubelet)
     for other in [*mine, *taken.values()]:
         if other.name == made.name:
             raise RehearsalError(
@@ -207,10 +209,13 @@ def start_machine(
     """Boots `machine` if it is off, with `cards` and the host names of `everyone` in its stack."""
     was_running = machine.running
     if not was_running:
+        if machine.kubelet == "real":
+            host.check_kubelets()
         nspawn.prepare(machine, parts)
     identity.write_hosts(machine.root, machine.host, everyone)
     if gpus.install(cards, machine.name, machine.root, machine.folder / "sysfs") and was_running:
         progress.note(f"{machine.host}: now has {describe(cards)}")
+    identity.write(machine.root / "etc/standin/kubelet", f"{machine.kubelet}\n")
     if was_running:
         note_outdated_stand_ins(machine, parts, progress)
     else:

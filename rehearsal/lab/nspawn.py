@@ -35,6 +35,9 @@ def prepare(machine: RunningMachine, parts: MachineParts) -> None:
     public_key = identity.private_key(machine.state_dir).with_suffix(".pub").read_text()
     identity.install(machine.root, machine.host, public_key)
     gpus.install_unit(machine.root)
+    if machine.kubelet == "real":
+        (machine.folder / "rancher").mkdir(exist_ok=True)
+        shorten_shutdown(machine.root)
     network.connect(machine.name, machine.address)
 
 
@@ -58,17 +61,37 @@ def mount_overlay(machine: RunningMachine) -> None:
         ) from error
 
 
+def shorten_shutdown(root: Path) -> None:
+    """Lets a machine end within seconds. Shims of containers ignore the signal to end, and systemd would wait
+    for them as long as for a unit, which is 90 s.
+    """
+    identity.write(root / "etc/systemd/system.conf.d/shutdown.conf", "[Manager]\nDefaultTimeoutStopSec=5s\n")
+
+
+def real_node_options(machine: RunningMachine) -> list[str]:
+    """Options of systemd-nspawn for a machine with containers of its own: system calls of runc, and a file
+    system for containerd that is no overlay.
+    """
+    return [
+        "--system-call-filter=add_key keyctl bpf",
+        f"--bind={bind_path(machine.folder / 'rancher')}:/var/lib/rancher",
+    ]
+
+
 def boot(machine: RunningMachine, parts: MachineParts) -> None:
     """Starts the keeper of `machine` in a session and control group of its own, so that it outlives the
     caller.
     """
-    groups = cgroups.make(machine.name)
+    real = machine.kubelet == "real"
+    unified, *others = cgroups.make(machine.name, controllers=real)
     command = [
         "setsid",
         "--fork",
         str(gpus.MACHINE_FILES / "keeper.sh"),
-        str(groups[0]),
-        str(groups[1]) if len(groups) > 1 else "",
+        str(unified),
+        " ".join(map(str, others)),
+        # systemd-nspawn takes the controllers of process 1's group for all that there are: be process 1.
+        "unshare --pid --fork --mount-proc" if real and cgroups.controller_version() == 2 else "",
         "systemd-nspawn",
         "--quiet",
         "--boot",
@@ -78,6 +101,7 @@ def boot(machine: RunningMachine, parts: MachineParts) -> None:
         f"--directory={machine.root}",
         f"--network-namespace-path={network.NAMESPACES / machine.name}",
         "--capability=CAP_NET_ADMIN",
+        *(real_node_options(machine) if real else []),
         f"--bind-ro={bind_path(parts.standin.resolve())}:{STANDIN}",
         f"--bind-ro={bind_path(machine.folder / 'sysfs')}:{gpus.SYSFS_SOURCE}",
         "--resolv-conf=off",

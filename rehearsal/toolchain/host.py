@@ -50,6 +50,23 @@ def check_host() -> None:
     cgroups.unified_root()
 
 
+def can_carry_kubelets() -> str | None:
+    """None if machines of this computer can carry real kubelets, else the reason why not."""
+    if cgroups.controller_version() is None:
+        return (
+            f"found neither a cgroup2 hierarchy with {', '.join(cgroups.CONTROLLERS_V2)} nor version 1 "
+            f"hierarchies with {', '.join(cgroups.CONTROLLERS)}"
+        )
+    return None
+
+
+def check_kubelets() -> None:
+    """Raises RehearsalError when this computer's machines cannot carry real kubelets."""
+    reason = can_carry_kubelets()
+    if reason:
+        raise RehearsalError(f"this computer: {reason}, expected one for real kubelets; use KUBELETS=kwok")
+
+
 def has_overlay() -> bool:
     """Whether the kernel can mount overlays; loads the module if necessary."""
     filesystems = Path("/proc/filesystems")

@@ -88,8 +88,9 @@ write_script() {
     chmod 0755 "$1"
 }
 
-# The stand-in's children die with it; the patterns are for one that lost its unit. They match
-# full paths of the rehearsal's tools only.
+# The stand-in's children die with it; the patterns are for one that lost its unit, and for shims, which go on
+# without it. They match full paths of the rehearsal's tools only. What belongs to pods is ended as k3s's own
+# script does it: shims with all their children, mounts, network namespaces, interfaces and rules.
 write_killall() {
     info "Creating killall script $KILLALL"
     write_script "$KILLALL" <<'EOF'
@@ -100,14 +101,29 @@ set -x
 for service in /etc/systemd/system/k3s*.service; do
     [ -s "$service" ] && systemctl stop "$(basename "$service")"
 done
-for program in kube-apiserver kube-scheduler kube-controller-manager kine etcd kwok gpusim; do
-    for process in /proc/[0-9]*; do
-        if [ "$(readlink "$process/exe")" = "/opt/standin/bin/$program" ]; then
-            kill -9 "${process#/proc/}"
-        fi
+# The children first, or they would be given to another parent.
+end_with_children() {
+    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do end_with_children "$child"; done
+    kill -9 "$1"
+}
+for process in /proc/[0-9]*; do
+    case $(readlink "$process/exe") in
+        /opt/standin/bin/*) end_with_children "${process#/proc/}" ;;
+    esac
+done 2>/dev/null
+for folder in /run/k3s /var/lib/kubelet/pods /var/lib/kubelet/plugins /run/netns/cni-; do
+    awk -v folder="$folder" 'index($2, folder) == 1 { print $2 }' /proc/self/mounts | sort -r | while read -r mount; do
+        umount -f "$mount" || umount -l "$mount"
     done
 done
-rm -rf /run/k3s /var/lib/cni
+rm -rf /run/k3s /var/lib/cni /run/netns/cni-*
+if [ -e /sys/class/net/cni0 ]; then ip link delete cni0; fi
+ip route flush proto 75 # those to the pods of other nodes
+for tool in iptables ip6tables; do
+    if $tool-save 2>/dev/null | grep -qE 'KUBE-|CNI-'; then
+        $tool-save | grep -vE 'KUBE-|CNI-' | $tool-restore
+    fi
+done
 EOF
 }
 

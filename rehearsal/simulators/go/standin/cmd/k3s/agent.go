@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +43,7 @@ func runAgent(ctx context.Context, cfg *config, notify *notifier) error {
 	if err != nil {
 		return err
 	}
-	from, err := startNode(ctx, target, balancerURL, node, nil, programs)
+	from, err := startNode(ctx, cfg, target, balancerURL, node, nil, programs)
 	if err != nil {
 		return err
 	}
@@ -157,7 +156,7 @@ func (s *server) fetchNodeFiles(ctx context.Context, node *nodeFacts) error {
 			return err
 		}
 	}
-	for _, name := range []string{"client-kubelet", "serving-kubelet"} {
+	for _, name := range []string{"client-kubelet", "serving-kubelet", "client-kube-proxy"} {
 		both, err := s.get(ctx, name+".crt", asNode)
 		if hasStatus(err, http.StatusForbidden) {
 			return fmt.Errorf("Node password rejected, duplicate hostname or contents of '%s' may not match server node-passwd entry, try enabling a unique node name with the --with-node-id flag", nodePassword)
@@ -171,17 +170,16 @@ func (s *server) fetchNodeFiles(ctx context.Context, node *nodeFacts) error {
 			return err
 		}
 	}
-	return writeKubeconfig(agentDir+"/kubelet.kubeconfig", s.url, s.caPEM, agentDir+"/client-kubelet", 0o600)
+	return errors.Join(
+		writeKubeconfig(agentDir+"/kubelet.kubeconfig", s.url, s.caPEM, agentDir+"/client-kubelet", 0o600),
+		writeKubeconfig(proxyKubeconfig, s.url, s.caPEM, agentDir+"/client-kube-proxy", 0o600),
+	)
 }
 
 // checkRelease asks which release the server is.
 func (s *server) checkRelease(ctx context.Context) error {
-	content, err := s.get(ctx, "config", nil)
+	answer, err := s.clusterNetwork(ctx)
 	if err != nil {
-		return err
-	}
-	var answer struct{ Version string }
-	if err := json.Unmarshal(content, &answer); err != nil {
 		return err
 	}
 	return checkServerRelease(version, answer.Version)

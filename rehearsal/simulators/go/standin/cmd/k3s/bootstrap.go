@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // bootstrapFiles are what all servers of a cluster have in common: its authorities and keys.
@@ -155,6 +158,46 @@ func serverAddresses(ctx context.Context, api *kubeAPI) ([]string, error) {
 		}
 	}
 	return servers, err
+}
+
+// publishEndpoints keeps the addresses behind the Service "kubernetes", which pods call the API by: those of all
+// servers, and of this one before its Node is there.
+func publishEndpoints(ctx context.Context, api *kubeAPI, own string) {
+	var published []string
+	for {
+		servers, err := serverAddresses(ctx, api)
+		addresses := []string{own}
+		for _, server := range servers {
+			host, _, _ := net.SplitHostPort(server)
+			addresses = append(addresses, host)
+		}
+		addresses = uniqueSorted(addresses)
+		if err == nil && !slices.Equal(addresses, published) {
+			err = api.apply(ctx, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", endpointSlice(addresses))
+			if err == nil {
+				published = addresses
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			logWarn("endpoints of the Service kubernetes: %v", err)
+		}
+		if pause(ctx, 5*time.Second) != nil {
+			return
+		}
+	}
+}
+
+func endpointSlice(addresses []string) map[string]any {
+	port, _ := strconv.Atoi(frontPort)
+	var endpoints []any
+	for _, address := range addresses {
+		endpoints = append(endpoints, map[string]any{"addresses": []string{address}, "conditions": map[string]bool{"ready": true}})
+	}
+	return map[string]any{
+		"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": endpoints,
+		"metadata": map[string]any{"name": "kubernetes", "labels": map[string]string{"kubernetes.io/service-name": "kubernetes"}},
+		"ports":    []any{map[string]any{"name": "https", "port": port, "protocol": "TCP"}},
+	}
 }
 
 // serveServer answers what only servers may ask, with the server's token.

@@ -34,7 +34,7 @@ configs:
 			}
 		}
 	}
-	config := containerdConfig("nvidia", map[string]string{"nvidia": "/usr/bin/nvidia-container-runtime"}, known)
+	config := containerdConfig("nvidia", map[string]string{"nvidia": "/usr/bin/nvidia-container-runtime"}, true, known)
 	for _, line := range []string{
 		`registry.configs."mirror.example:5000".auth]`, `password = "secret"`, `default_runtime_name = "nvidia"`,
 		`BinaryName = "/usr/bin/nvidia-container-runtime"`,

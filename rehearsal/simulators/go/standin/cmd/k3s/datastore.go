@@ -71,7 +71,7 @@ func (e *etcdMember) moveFromSqlite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = runChild(ctx, "etcd", []string{"copy", "unix://" + kineSocket, localEtcd, etcdTLS + "/server-ca.crt", etcdTLS + "/client.crt", etcdTLS + "/client.key"})
+	err = runChild(ctx, "", "etcd", []string{"copy", "unix://" + kineSocket, localEtcd, etcdTLS + "/server-ca.crt", etcdTLS + "/client.crt", etcdTLS + "/client.key"})
 	if err != nil {
 		return err
 	}

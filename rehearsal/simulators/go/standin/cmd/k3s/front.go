@@ -72,12 +72,25 @@ func startFront(keys *pki, join *joinServer) (*http.Server, error) {
 	return server, nil
 }
 
+// byProtocol sends requests that change the protocol (exec, attach, port-forward) over HTTP/1.1, which can do that.
+type byProtocol struct{ usual, upgrade *http.Transport }
+
+func (b byProtocol) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Header.Get("Upgrade") != "" {
+		return b.upgrade.RoundTrip(request)
+	}
+	return b.usual.RoundTrip(request)
+}
+
 // newProxy forwards to kube-apiserver. Watches are flushed line by line; HTTP/2 towards
 // kube-apiserver keeps hundreds of them on few connections.
 func newProxy(caPEM []byte, pairs ...tls.Certificate) *httputil.ReverseProxy {
 	target, _ := url.Parse(apiServerURL)
-	transport := httpsClient(caPEM, pairs...).Transport.(*http.Transport)
-	transport.ForceAttemptHTTP2 = true
+	transport := byProtocol{
+		usual:   httpsClient(caPEM, pairs...).Transport.(*http.Transport),
+		upgrade: httpsClient(caPEM, pairs...).Transport.(*http.Transport),
+	}
+	transport.usual.ForceAttemptHTTP2 = true
 	return &httputil.ReverseProxy{
 		Transport:      transport,
 		FlushInterval:  -1,

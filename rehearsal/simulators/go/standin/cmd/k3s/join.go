@@ -34,6 +34,7 @@ type joinServer struct {
 	api      *kubeAPI
 	member   *etcdMember // nil where the datastore is not etcd
 	critical map[string]string
+	network  clusterNetwork
 	ready    atomic.Bool
 	mutex    sync.Mutex // one node password at a time: look, then create
 }
@@ -55,7 +56,7 @@ func (j *joinServer) ServeHTTP(writer http.ResponseWriter, request *http.Request
 	}
 	switch strings.TrimPrefix(request.URL.Path, joinPrefix) {
 	case "config":
-		answerJSON(writer, map[string]string{"version": version}, nil)
+		answerJSON(writer, j.network, nil)
 	case "apiservers":
 		servers, err := serverAddresses(request.Context(), j.api)
 		answerJSON(writer, servers, err)
@@ -71,6 +72,10 @@ func (j *joinServer) ServeHTTP(writer http.ResponseWriter, request *http.Request
 		j.sign(writer, request, func(node string) (*authority, leaf) {
 			hosts := append(strings.Split(request.Header.Get(nodeIPHeader), ","), node, "localhost", "127.0.0.1")
 			return j.keys.serverCA, leaf{name: node, hosts: hosts}
+		})
+	case "client-kube-proxy.crt":
+		j.sign(writer, request, func(string) (*authority, leaf) {
+			return j.keys.clientCA, leaf{name: "system:kube-proxy", client: true}
 		})
 	default:
 		http.NotFound(writer, request)

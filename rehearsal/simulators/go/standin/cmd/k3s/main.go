@@ -3,13 +3,15 @@
 // It offers what an installer over SSH meets: verbs, configuration file, files
 // on disk, ports, token format, systemd notification and the way it fails. Behind that
 // it runs the real kube-apiserver, scheduler, controller-manager and kine, so
-// the cluster is a real Kubernetes API; kubelets are played by kwok, and
+// the cluster is a real Kubernetes API. A node has a real kubelet with containerd and
+// runc where its machine can carry them; elsewhere kubelets are played by kwok, and
 // containers and GPUs exist only as API objects. What is not played is refused
 // with a text that says so, never imitated with a guess.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,7 +70,9 @@ func dispatch(verb string, args []string) int {
 	case "", "help", "--help", "-h":
 		fmt.Printf(usage, version)
 		return 0
-	case "crictl", "ctr", "check-config", "token", "certificate", "completion":
+	case "ctr":
+		return report(execCtr(args))
+	case "crictl", "check-config", "token", "certificate", "completion":
 		return report(fmt.Errorf("k3s %s is not played by this stand-in: found %q, expected server, agent, kubectl or --version; run it on a real k3s", verb, verb))
 	}
 	return report(fmt.Errorf("no help topic for '%s' (k3s stand-in)", verb))
@@ -89,6 +93,11 @@ func report(err error) int {
 // environment, before any child exists: children must neither see secrets nor
 // say READY=1 in our name (kube-apiserver would).
 func runVerb(verb string, args []string, run func(context.Context, *config, *notifier) error) int {
+	if kubeletIsReal() && os.Geteuid() == 0 {
+		if err := enterOwnMounts(); err != nil {
+			return report(err)
+		}
+	}
 	notify := takeNotifier()
 	cfg, err := loadConfig(verb, args, os.Environ())
 	if err != nil {
@@ -118,11 +127,23 @@ func execKubectl(args []string) error {
 			env = append(env, "KUBECONFIG="+adminKubeconfig)
 		}
 	}
-	path := filepath.Join(toolDir, "kubectl")
+	return execTool("kubectl", args, env)
+}
+
+// execCtr becomes containerd's client, for the containerd of k3s and the namespace of Kubernetes.
+func execCtr(args []string) error {
+	if !kubeletIsReal() {
+		return errors.New("k3s ctr: found no containerd on this machine, expected a machine with a real kubelet (stand-in)")
+	}
+	return execTool("ctr", args, append(os.Environ(), "CONTAINERD_ADDRESS="+containerdSocket, "CONTAINERD_NAMESPACE=k8s.io"))
+}
+
+func execTool(name string, args, env []string) error {
+	path := filepath.Join(toolDir, name)
 	if _, err := exec.LookPath(path); err != nil {
 		return fmt.Errorf("k3s stand-in: %s: %w; the machine must bind-mount the rehearsal's tools at %s", path, err, toolDir)
 	}
-	return syscall.Exec(path, append([]string{"kubectl"}, args...), env)
+	return syscall.Exec(path, append([]string{name}, args...), env)
 }
 
 // forgetSecretEnvironment keeps secrets given by environment (an installer's

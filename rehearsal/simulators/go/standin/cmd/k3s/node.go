@@ -74,6 +74,9 @@ func describeNode(cfg *config, serverURL string) (*nodeFacts, error) {
 		"k3s.io/hostname": node.hostname, "k3s.io/internal-ip": strings.Join(node.addresses, ","),
 		"k3s.io/stand-in": "kubelet, containers and GPUs of this node are simulated",
 	}
+	if kubeletIsReal() {
+		node.annotations["k3s.io/stand-in"] = "k3s's packaging of this node is a stand-in; its kubelet and containers are real"
+	}
 	if node.maxPods, err = maxPods(cfg); err != nil {
 		return nil, err
 	}
@@ -182,12 +185,13 @@ func makeAgentFolders() error {
 	return os.MkdirAll(agentDir, 0o700)
 }
 
-// startNode joins the server, by the address via, registers the Node and starts what plays it: kwok for the
-// kubelet, gpusim where the machine has simulated GPUs. It returns once the Node is there.
+// startNode joins the server, by the address via, and starts the node's programs: those of a real node, or what
+// plays one, which is kwok for the kubelet and gpusim where the machine has simulated GPUs. It returns once the Node
+// is there.
 //
 // registrar registers the Node; nil means the node itself, as kubelets do. The server's
 // own node carries a role label, which no node may give itself.
-func startNode(ctx context.Context, target joinTarget, via string, node *nodeFacts, registrar *kubeAPI, programs *children) (*server, error) {
+func startNode(ctx context.Context, cfg *config, target joinTarget, via string, node *nodeFacts, registrar *kubeAPI, programs *children) (*server, error) {
 	from, err := findServer(ctx, target, via)
 	if err != nil {
 		return nil, err
@@ -201,6 +205,9 @@ func startNode(ctx context.Context, target joinTarget, via string, node *nodeFac
 	}
 	if registrar == nil {
 		registrar = own
+	}
+	if kubeletIsReal() {
+		return from, startRealNode(ctx, cfg, from, node, registrar, programs)
 	}
 	err = errors.Join(serveKubeletPort(programs.ctx), writeFile(stagesFile, stagesYAML, 0o600))
 	if err != nil {

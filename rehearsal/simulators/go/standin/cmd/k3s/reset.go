@@ -117,7 +117,7 @@ func resetCluster(ctx context.Context, cfg *config, node *nodeFacts) error {
 		return err
 	}
 	if snapshot != "" {
-		if err := runChild(ctx, "etcd", []string{"restore", snapshot, etcdDir + "/restored", me.name, me.peerURL()}); err != nil {
+		if err := runChild(ctx, "", "etcd", []string{"restore", snapshot, etcdDir + "/restored", me.name, me.peerURL()}); err != nil {
 			return fmt.Errorf("etcd: restoring %s: %w", snapshot, err)
 		}
 		if err := os.Rename(etcdDir+"/restored/member", etcdDir+"/member"); err != nil {

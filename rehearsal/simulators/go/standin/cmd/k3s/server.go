@@ -76,7 +76,8 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 		}
 		store.member.mark(node)
 	}
-	join := &joinServer{keys: keys, secrets: shared, api: admin, member: store.member, critical: criticalValues(cfg)}
+	join := &joinServer{keys: keys, secrets: shared, api: admin, member: store.member, critical: criticalValues(cfg),
+		network: clusterNetwork{Version: version, ClusterCIDR: clusterCIDR(cfg), ClusterDomain: clusterDomain(cfg)}}
 	front, err := startFront(keys, join)
 	if err != nil {
 		return err
@@ -99,6 +100,7 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 		programs.wait.Go(func() { playOperator(programs, admin, etcd) })
 	}
 	go join.keepNodePasswords(programs.ctx)
+	go publishEndpoints(programs.ctx, admin, node.addresses[0])
 	if etcd {
 		go store.member.manage(programs.ctx, admin)
 		err := errors.Join(store.member.saveBootstrap(ctx, shared.server), scheduleSnapshots(programs.ctx, cfg))
@@ -113,7 +115,7 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 		node.labels["node-role.kubernetes.io/control-plane"] = "true"
 		own := token{user: "node", secret: shared.agent}.format(keys.serverCA.pem)
 		server := joinTarget{url: "https://127.0.0.1:" + frontPort, token: own}
-		if _, err := startNode(ctx, server, server.url, node, admin, programs); err != nil {
+		if _, err := startNode(ctx, cfg, server, server.url, node, admin, programs); err != nil {
 			return err
 		}
 	}
@@ -166,6 +168,7 @@ func ensurePKI(cfg *config, node *nodeFacts) (*pki, error) {
 		keys.frontCA.ensure(tlsDir+"/client-auth-proxy", leaf{name: "system:auth-proxy", client: true}),
 		keys.clientCA.ensure(tlsDir+"/client-admin", leaf{name: "system:admin", groups: []string{"system:masters"}, client: true}),
 		keys.clientCA.ensure(tlsDir+"/client-controller", leaf{name: "system:kube-controller-manager", client: true}),
+		keys.clientCA.ensure(tlsDir+"/client-kube-apiserver", leaf{name: "system:apiserver", groups: []string{"system:masters"}, client: true}),
 		keys.clientCA.ensure(tlsDir+"/client-scheduler", leaf{name: "system:kube-scheduler", client: true}),
 		ensureServiceKey(keys),
 	)
@@ -256,9 +259,11 @@ func apiServerArgs(cfg *config, node *nodeFacts) ([]string, error) {
 	issuer := "https://kubernetes.default.svc." + clusterDomain(cfg)
 	args := []string{
 		"--bind-address=127.0.0.1", "--secure-port=6444", "--advertise-address=" + node.addresses[0],
-		// The address that reconcilers publish would be 127.0.0.1:6444; nothing in a
-		// rehearsal calls the API through its Service.
+		// The port that reconcilers publish would be 6444; publishEndpoints publishes the front's.
 		"--endpoint-reconciler-type=none",
+		// k3s's server reaches kubelets through a tunnel that agents open; here it calls them.
+		"--kubelet-preferred-address-types=InternalIP", "--kubelet-certificate-authority=" + tlsDir + "/server-ca.crt",
+		"--kubelet-client-certificate=" + tlsDir + "/client-kube-apiserver.crt", "--kubelet-client-key=" + tlsDir + "/client-kube-apiserver.key",
 		"--tls-cert-file=" + tlsDir + "/serving-kube-apiserver.crt", "--tls-private-key-file=" + tlsDir + "/serving-kube-apiserver.key",
 		"--client-ca-file=" + tlsDir + "/client-ca.crt",
 		"--requestheader-client-ca-file=" + tlsDir + "/request-header-ca.crt", "--requestheader-allowed-names=system:auth-proxy",
@@ -327,7 +332,7 @@ func publish(ctx context.Context, cfg *config, keys *pki, admin *kubeAPI) error 
 		// Each document's first line is a comment: its path in the API.
 		path, object, _ := strings.Cut(document, "\n")
 		path = strings.TrimPrefix(path, "# ")
-		if skipRuntimes && strings.Contains(path, "/runtimeclasses/") {
+		if skipRuntimes && strings.Contains(path, "/runtimeclasses/") || kubeletIsReal() && strings.Contains(path, "standin:node") {
 			continue
 		}
 		if err := admin.apply(ctx, path, []byte(object)); err != nil {

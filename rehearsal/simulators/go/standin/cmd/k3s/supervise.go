@@ -35,9 +35,12 @@ func (c *children) stop() {
 }
 
 // essential starts a program whose end is the stand-in's end: in k3s it is the same process.
-func (c *children) essential(name string, args ...string) {
+func (c *children) essential(name string, args ...string) { c.essentialWithLog("", name, args...) }
+
+// essentialWithLog is essential with a file for what the program prints; "" is the journal.
+func (c *children) essentialWithLog(file, name string, args ...string) {
 	c.wait.Go(func() {
-		err := runChild(c.ctx, name, args)
+		err := runChild(c.ctx, file, name, args)
 		if c.ctx.Err() == nil {
 			select {
 			case c.failed <- fmt.Errorf("%s exited: %v", name, err):
@@ -82,7 +85,7 @@ func (c *children) restartedWhile(ctx context.Context, name string, args ...stri
 	delay := time.Second
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := runChild(ctx, name, args)
+		err := runChild(ctx, "", name, args)
 		if ctx.Err() != nil {
 			return
 		}
@@ -101,13 +104,22 @@ func (c *children) restartedWhile(ctx context.Context, name string, args ...stri
 //
 // The kernel's parent-death signal belongs to the thread that forked, not to the
 // process: the goroutine keeps its thread until the child is gone.
-func runChild(ctx context.Context, name string, args []string) error {
+func runChild(ctx context.Context, file, name string, args []string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	output := os.Stderr
+	if file != "" {
+		var err error
+		if output, err = os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		defer output.Close()
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(toolDir, name), args...)
 	cmd.Dir = dataDir
-	cmd.Env = append(os.Environ(), "HOME="+dataDir)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	// containerd finds its shim by PATH, and the shim runc.
+	cmd.Env = append(os.Environ(), "HOME="+dataDir, "PATH="+toolDir+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	return cmd.Run()
 }
