@@ -21,11 +21,11 @@ help: ## this list
 venv:
 	@$(if $(filter .venv/bin/python,$(PYTHON)),sh rehearsal/toolchain/venv.sh,:)
 
-up: venv ## boot the machines, run the program on them, report; again: apply only what changed (TRACE=1: show what took how long)
-	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace)
+up: venv ## boot the machines, run the program on them, report; again: apply only what changed (TRACE=1: show what took how long; KUBELETS=real: kubelets and containers are real)
+	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace) $(if $(KUBELETS),--kubelets $(KUBELETS))
 
 preview: venv ## show what `make up` would do
-	@$(REHEARSAL) preview --stack $(STACK)
+	@$(REHEARSAL) preview --stack $(STACK) $(if $(KUBELETS),--kubelets $(KUBELETS))
 
 down: venv ## destroy the stack and remove its machines (ALL=1: the machines of every stack and of killed test runs, without a destroy)
 	@$(REHEARSAL) down --stack $(STACK) $(if $(ALL),--all)

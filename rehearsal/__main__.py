@@ -19,7 +19,7 @@ from rehearsal.lab.stack import STATE, RehearsedStack
 from rehearsal.lab.trace import Trace
 from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress, duration
-from rehearsal.toolchain import toolbox
+from rehearsal.toolchain import host, toolbox
 
 
 def main() -> int:
@@ -31,11 +31,17 @@ def main() -> int:
         "--trace", action="store_true", help="up: also print how long each resource took, and SSH connections"
     )
     parser.add_argument(
+        "--kubelets",
+        choices=("kwok", "real"),
+        help="up, preview: what plays kubelets on new machines (kwok, or as the stack's machines were made)",
+    )
+    parser.add_argument(
         "--all", action="store_true", help="down: remove the machines of every stack, without a destroy"
     )
     arguments = parser.parse_args()
     os.chdir(ROOT)  # a stack file's paths are relative to the project
-    stack = RehearsedStack(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml")
+    kubelets = arguments.kubelets or machine_records.kubelets_of(arguments.stack)
+    stack = RehearsedStack(arguments.stack, ROOT / f"Pulumi.{arguments.stack}.yaml", kubelets=kubelets)
     try:
         if arguments.command == "down" and arguments.all:
             return down_all(Progress())
@@ -58,12 +64,12 @@ def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) ->
     Raises RehearsalError when that is not what the stack file promises.
     """
     began = time.monotonic()
-    tools = toolbox.prepare(progress)
+    tools = prepare_tools(stack, progress)
     booted = stack.start_machines(tools, progress)
     origins = stack.install_plugins(tools, progress)
     counts = stack.up(tools, on_event=trace.record if trace else None)
     stack.link_kubectl_and_kubeconfig(tools)
-    print(f"\n{stack.describe_cluster(tools)}\n\n{describe_parts(tools, origins)}\n")
+    print(f"\n{stack.describe_cluster(tools)}\n\n{describe_parts(tools, origins, stack.kubelets)}\n")
     if trace:
         print(f"{trace.render(booted)}\n")
     print(f"stack {stack.name} after {duration(time.monotonic() - began)}: {describe_counts(counts)}\n")
@@ -76,9 +82,16 @@ def up(stack: RehearsedStack, progress: Progress, trace: Trace | None = None) ->
     return 0
 
 
+def prepare_tools(stack: RehearsedStack, progress: Progress) -> toolbox.Tools:
+    """The tools for the kubelets of `stack`. Raises RehearsalError where this computer cannot carry them."""
+    if stack.kubelets == "real":
+        host.check_kubelets()
+    return toolbox.prepare(progress, real_nodes=stack.kubelets == "real")
+
+
 def preview(stack: RehearsedStack, progress: Progress) -> int:
     """Starts the machines and prints what an `up` would do."""
-    tools = toolbox.prepare(progress)
+    tools = prepare_tools(stack, progress)
     stack.start_machines(tools, progress)
     stack.install_plugins(tools, progress)
     print(f"stack {stack.name}: {describe_counts(stack.engine(tools).preview(), 'to ')}")
@@ -87,7 +100,7 @@ def preview(stack: RehearsedStack, progress: Progress) -> int:
 
 def down(stack: RehearsedStack, progress: Progress) -> int:
     """Destroys the stack, removes its machines, and fails if anything is left."""
-    tools = toolbox.prepare(progress)
+    tools = prepare_tools(stack, progress)
     if ended := processes.end_leftovers(stack.folder / "engine"):
         progress.note(f"ended what a killed engine had left: {', '.join(ended)}")
     failure = stack.destroy(tools, progress)

@@ -82,8 +82,6 @@ def make(name: str, controllers: bool = False) -> list[Path]:
     `controllers`: the machine gets groups of its own for each controller, as kubelets need them.
     """
     unified = unified_root() / name
-    if controllers and controller_version() == 2:
-        hand_down(unified.parent, CONTROLLERS_V2)
     legacy = legacy_roots()
     wanted = [SYSTEMD, *(CONTROLLERS if controllers and controller_version() == 1 else ())]
     made = list(dict.fromkeys([unified, *(legacy[word] / name for word in wanted if word in legacy)]))
@@ -99,6 +97,25 @@ def make(name: str, controllers: bool = False) -> list[Path]:
         )
     hand_down(unified, (unified / "cgroup.controllers").read_text().split())
     return made
+
+
+def hand_down_from_root(record: Path) -> None:
+    """Enables the controllers of kubelets below the root, and records in `record` which were missing."""
+    root = unified_root()
+    missing = set(CONTROLLERS_V2) - set((root / "cgroup.subtree_control").read_text().split())
+    if missing:
+        noted = record.read_text().split() if record.exists() else []
+        record.write_text(" ".join(sorted({*missing, *noted})))
+        hand_down(root, missing)
+
+
+def take_back_from_root(record: Path) -> None:
+    """Disables below the root what hand_down_from_root has enabled, where nobody else uses it by now."""
+    if record.exists():
+        for controller in record.read_text().split():
+            with contextlib.suppress(OSError):
+                (unified_root() / "cgroup.subtree_control").write_text(f"-{controller}")
+        record.unlink()
 
 
 def hand_down(group: Path, controllers: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from rehearsal.toolchain.toolbox import Tools
 KUBERNETES = "v1.36.2"
 
 
-def describe_parts(tools: Tools, origins: Mapping[str, str]) -> str:
+def describe_parts(tools: Tools, origins: Mapping[str, str], kubelets: str = "kwok") -> str:
     """Two lines: the real parts and the stand-ins. `origins` has the origin of each provider plugin."""
     real = [
         f"Pulumi's engine ({tools.pulumi_origin})",
@@ -15,9 +15,11 @@ def describe_parts(tools: Tools, origins: Mapping[str, str]) -> str:
         f"kube-apiserver, scheduler, controller-manager {KUBERNETES}, kine and etcd",
         "NVIDIA's parser of sharing files",
     ]
+    if kubelets == "real":
+        real.append(f"kubelets and kube-proxy {KUBERNETES}, containerd, runc and CNI")
     stand_ins = [
         "k3s's packaging",
-        "kubelets (kwok)",
+        *(["kubelets (kwok)"] if kubelets == "kwok" else []),
         "GPU Operator, its chart and operands",
         "GPUs",
     ]

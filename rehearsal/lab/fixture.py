@@ -153,13 +153,19 @@ def wait_until(what: str, check: Callable[[], Any], seconds: float = WAIT_SECOND
 
 @contextlib.contextmanager
 def stack_fixture(
-    name: str, folder: Path, config: dict[str, Any], secrets: Mapping[str, str] | None = None
+    name: str,
+    folder: Path,
+    config: dict[str, Any],
+    secrets: Mapping[str, str] | None = None,
+    kubelets: str = "kwok",
 ) -> Iterator[StackFixture]:
-    """A StackFixture whose machines are removed when the block ends."""
-    tools = toolbox.prepare(Progress())
+    """A StackFixture whose machines are removed when the block ends. `kubelets` as in RehearsedStack."""
+    tools = toolbox.prepare(Progress(), real_nodes=kubelets == "real")
     stack_file = folder / f"Pulumi.{name}.yaml"
     owner = processes.identify(os.getpid())
-    stack = RehearsedStack(name, stack_file, folder / "state", {} if secrets is None else secrets, owner)
+    stack = RehearsedStack(
+        name, stack_file, folder / "state", {} if secrets is None else secrets, owner, kubelets
+    )
     try:
         yield StackFixture(stack, tools, config)
     finally:

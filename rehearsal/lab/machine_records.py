@@ -86,6 +86,11 @@ def recorded(stack: str | None = None) -> list[RunningMachine]:
     return [item for item in items if stack in (None, item.stack)]
 
 
+def kubelets_of(stack: str) -> str:
+    """The kubelets of the recorded machines of `stack`; "kwok" when there are none."""
+    return next((item.kubelet for item in recorded(stack)), "kwok")
+
+
 def machines_folder(stack: str, state_dir: Path) -> Path:
     """The folder with the disks of the machines of `stack`."""
     return state_dir / stack / "machines"

@@ -106,7 +106,7 @@ def down(stack: str, state_dir: Path, progress: Progress | None = None) -> None:
         folder = machines_folder(stack, state_dir)
         if folder.is_dir():
             cache.remove_tree(folder)
-        network.remove_unused_bridge()
+        release_computer()
 
 
 def remove(items: Sequence[RunningMachine]) -> None:
@@ -114,6 +114,13 @@ def remove(items: Sequence[RunningMachine]) -> None:
     nspawn.power_off(items)
     for item in items:
         nspawn.remove(item)
+
+
+def release_computer() -> None:
+    """Undoes, after the last machine, what machines needed of this computer. The caller holds the lock."""
+    network.remove_unused_bridge()
+    if not recorded():
+        cgroups.take_back_from_root(nspawn.HANDED_DOWN)
 
 
 def remove_abandoned(progress: Progress) -> None:
@@ -140,7 +147,7 @@ def remove_unrecorded(progress: Progress) -> None:
             progress.note(f"removing {name}, of which there is no record")
             nspawn.free_resources(name)
         network.remove_links_except({network.interface(name) for name in known_names})
-        network.remove_unused_bridge()
+        release_computer()
 
 
 def leftovers(stack: str | None = None) -> list[str]:

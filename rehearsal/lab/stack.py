@@ -33,6 +33,8 @@ class RehearsedStack:
     """The stack's secret keys in plain text; its stack file has none."""
     owner: str | None = None
     """The process that removes the machines (processes.identify); None: the user does."""
+    kubelets: str = "kwok"
+    """The kubelets of new machines: "kwok", or "real" with containers."""
 
     @property
     def folder(self) -> Path:
@@ -66,7 +68,7 @@ class RehearsedStack:
     def start_machines(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, RunningMachine]:
         """Boots the stack file's machines. Returns them by host. Raises RehearsalError, SettingsError."""
         settings = self.settings()
-        wanted = [machine(node, settings) for node in settings.machines]
+        wanted = [machine(node, settings, self.kubelets) for node in settings.machines]
         if not wanted:  # the stack uses an existing cluster
             return {}
         return machines.up(self.name, wanted, self.state, tools, progress, owner=self.owner)
@@ -148,10 +150,10 @@ class RehearsedStack:
         return cluster_summary.render(found, list(settings.workloads)) + "\n\n" + seen
 
 
-def machine(node: s.Node, settings: s.Settings) -> Machine:
+def machine(node: s.Node, settings: s.Settings, kubelet: str = "kwok") -> Machine:
     """The machine for a host: with the cards, driver and toolkit that the stack file declares."""
     if node.gpu is None:
-        return Machine(node.name, node.address)
+        return Machine(node.name, node.address, kubelet=kubelet)
     operator = settings.gpu_operator
     cards = Gpus(
         product=node.gpu.product,
@@ -161,4 +163,4 @@ def machine(node: s.Node, settings: s.Settings) -> Machine:
         toolkit=operator.toolkit == "host",
         mig=node.gpu.mig,
     )
-    return Machine(node.name, node.address, cards)
+    return Machine(node.name, node.address, cards, kubelet)
