@@ -31,6 +31,8 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Where Debian and Ubuntu have the C library and its loader. Helm's package is for this processor only, too.
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 LOADER = "ld-linux-x86-64.so.2"
+# What NVIDIA's driver libraries need of an image: the toolkit mounts them into a container without these.
+DRIVER_NEEDS = ("libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1")
 NOBODY = "65534:65534"
 # What scripts of the operands run, and what NVIDIA's MPS daemon starts: mount, umount and tail.
 COMMANDS = ("dash", "cat", "grep", "ls", "mkdir", "mount", "rm", "sleep", "tail", "touch", "umount")
@@ -128,12 +130,13 @@ def card_programs(programs: list[Path], root: Path) -> Image:
 
 
 def with_system(programs: Sequence[Path], root: Path) -> Mapping[str, Path | str]:
-    """`programs` in /usr/bin, with shell, commands, and the C libraries of all of them from `root`."""
+    """`programs` in /usr/bin, with shell, commands, and the C libraries that they and a driver need."""
     commands = [root / "usr/bin" / name for name in COMMANDS]
     files: dict[str, Path | str] = {f"/usr/bin/{path.name}": path for path in (*programs, *commands)}
     libraries = {
         name: path for path in (*programs, *commands) for name, path in libraries_of(path, root).items()
     }
+    libraries |= {f"{LIBRARIES}/{name}": root / LIBRARIES.lstrip("/") / name for name in DRIVER_NEEDS}
     return {**files, **libraries, "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}
 
 
