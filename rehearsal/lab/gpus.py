@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from k3sgpu.gpu_products import mig_layouts
+
 MACHINE_FILES = Path(__file__).parent / "machinefiles"
 DRIVER_COMMANDS = ("nvidia-smi",)
+VARIABLES_LINE = ". /etc/standin/gpus.env"  # of a stand-in command
 TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
 DRIVER = "580.126.20"  # of hosts whose pool declares none
 # The CUDA version that nvidia-smi prints, by the oldest driver branch (NVIDIA, "CUDA Toolkit Release Notes").
@@ -35,6 +38,7 @@ UNKNOWN = ("0xffff", COMPUTE)
 # declared devices are bound elsewhere, and a unit of the machine mounts them in place early in its boot.
 SYSFS_SOURCE = "/run/sysfs"
 SYSFS = {"pci": "/sys/bus/pci/devices", "module": "/sys/module"}
+DEVICES = "dev"  # a folder with a file for each device that the machine has in /dev
 SYSFS_UNIT = "declared-devices.service"
 SYSFS_UNIT_TEXT = f"""[Unit]
 Description=The PCI devices and modules of the kernel that this machine is declared to have
@@ -47,6 +51,8 @@ RemainAfterExit=yes
 ExecStart=mount -o remount,bind,rw /sys
 ExecStart=mkdir -p {" ".join(SYSFS.values())}
 ExecStart=mount -o remount,bind,ro /sys
+ExecStart=sh -c 'for name in $$(ls {SYSFS_SOURCE}/{DEVICES} 2>/dev/null); do \
+    : >/dev/$$name && mount --bind /dev/null /dev/$$name || exit; done'
 """ + "".join(f"ExecStart=mount -o bind,ro {SYSFS_SOURCE}/{name} {where}\n" for name, where in SYSFS.items())
 
 
@@ -75,6 +81,23 @@ class Gpus:
             for index in range(self.count)
         ]
 
+    def partition_uuids(self, machine: str, card: int) -> list[str]:
+        """The UUIDs of the partitions of a card, by its index; the same at each boot of `machine`."""
+        return [
+            f"MIG-{uuid.uuid5(uuid.NAMESPACE_DNS, f'{part}.{card}.{machine}')}"
+            for part in range(sum(self.mig.values()))
+        ]
+
+    @property
+    def shown_name(self) -> str:
+        """The product's name that the driver reports."""
+        return self.name or self.product.replace("-", " ")
+
+    @property
+    def mig_capable(self) -> bool:
+        """Whether MIG could divide the cards."""
+        return bool(mig_layouts(self.product, self.memory_mib))
+
 
 def complete_driver_version(declared: str | None) -> str:
     """A complete driver version for the declared one: complete, a branch alone, or None."""
@@ -92,12 +115,11 @@ def cuda(driver: str | None) -> str:
 
 
 def render_files(gpus: Gpus, machine: str) -> tuple[str, str]:
-    """The texts of /etc/standin/gpus.json and of its twin for POSIX shells, gpus.env."""
+    """The text of /etc/standin/gpus.json, and the same as variables of POSIX shells."""
     cards = gpus.cards(machine)
-    name = gpus.name or gpus.product.replace("-", " ")
     document = {
         "product": gpus.product,
-        "name": name,
+        "name": gpus.shown_name,
         "count": gpus.count,
         "memoryMiB": gpus.memory_mib,
         "driver": gpus.driver,
@@ -109,7 +131,7 @@ def render_files(gpus: Gpus, machine: str) -> tuple[str, str]:
     }
     variables = {
         "PRODUCT": gpus.product,
-        "NAME": name,
+        "NAME": gpus.shown_name,
         "COUNT": gpus.count,
         "MEMORY_MIB": gpus.memory_mib,
         "DRIVER": gpus.driver or "",
@@ -117,6 +139,9 @@ def render_files(gpus: Gpus, machine: str) -> tuple[str, str]:
         "UUIDS": " ".join(document["uuids"]),
         "BUS_IDS": " ".join(document["busIds"]),
         "MIG": " ".join(Counter(gpus.mig).elements()),
+        "MIG_UUIDS": " ".join(
+            part for index in range(gpus.count) for part in gpus.partition_uuids(machine, index)
+        ),
     }
     shell = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
     return json.dumps(document, indent=2) + "\n", shell
@@ -141,15 +166,21 @@ def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
             shutil.rmtree(shown)
     if gpus:
         folder.mkdir()
-        (folder / "gpus.env").write_text(shell)
         for command in commands(gpus):
-            shutil.copy(MACHINE_FILES / command, root / "usr/bin" / command)
+            write_command(root / "usr/bin" / command, shell)
         for address, _ in gpus.cards(machine):
             write_device(sysfs / "pci" / address, gpus)
         if gpus.driver:
             write_module(sysfs / "module" / "nvidia", gpus.driver)
         (folder / "gpus.json").write_text(document)  # last: it marks the rest as complete
     return True
+
+
+def write_command(path: Path, variables: str) -> None:
+    """Writes the stand-in command of this name, with `variables` in place of the line for them."""
+    text = (MACHINE_FILES / path.name).read_text()
+    path.write_text(text.replace(f"{VARIABLES_LINE}\n", variables))
+    path.chmod(0o755)
 
 
 def commands(gpus: Gpus) -> tuple[str, ...]:
@@ -176,11 +207,23 @@ def write_device(folder: Path, gpus: Gpus) -> None:
         ("vendor", VENDOR),
         ("device", device),
         ("class", kind),
+        ("subsystem_vendor", VENDOR),
+        ("subsystem_device", device),
         ("revision", "0xa1"),
+        ("numa_node", "-1"),
+        ("resource", " ".join(["0x0000000000000000"] * 3)),
     ):
         (folder / name).write_text(value + "\n")
+    (folder / "config").write_bytes(configuration_space(device, kind))
     if gpus.driver:
         (folder / "driver").symlink_to("../../../bus/pci/drivers/nvidia")
+
+
+def configuration_space(device: str, kind: str) -> bytes:
+    """The 256 bytes of a PCI device's configuration space: identity and class, no capabilities."""
+    identity = int(VENDOR, 16).to_bytes(2, "little") + int(device, 16).to_bytes(2, "little")
+    revision_and_class = b"\xa1" + int(kind, 16).to_bytes(3, "little")
+    return (identity + bytes(4) + revision_and_class).ljust(256, b"\0")
 
 
 def write_module(folder: Path, version: str) -> None:

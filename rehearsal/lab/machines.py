@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rehearsal.lab import cgroups, gpus, identity, network, nspawn, processes, ssh
+from rehearsal.lab import cgroups, driver_files, gpus, identity, network, nspawn, processes, ssh
 from rehearsal.lab.gpus import Gpus
 from rehearsal.lab.machine_records import (
     PREFIX,
@@ -220,8 +220,11 @@ def start_machine(
             host.check_kubelets()
         nspawn.prepare(machine, parts)
     identity.write_hosts(machine.root, machine.host, everyone)
-    if gpus.install(cards, machine.name, machine.root, machine.folder / "sysfs") and was_running:
-        progress.note(f"{machine.host}: now has {describe(cards)}")
+    sysfs = machine.folder / "sysfs"
+    if gpus.install(cards, machine.name, machine.root, sysfs):
+        driver_files.install(cards, machine.name, machine.root, sysfs, parts.standin)
+        if was_running:
+            progress.note(f"{machine.host}: now has {describe(cards)}")
     identity.write(machine.root / "etc/standin/kubelet", f"{machine.kubelet}\n")
     if was_running:
         note_outdated_stand_ins(machine, parts, progress)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.progress import Progress
-from rehearsal.toolchain import cache, debian, golang, host, images, rootfs, vendor
+from rehearsal.toolchain import cache, debian, golang, host, images, nvml, rootfs, vendor
 from rehearsal.toolchain.golang import K3S_RELEASES
 
 INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
@@ -74,7 +74,7 @@ def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools
     programs = (*PROGRAMS, *NODE_PROGRAMS) if real_nodes else PROGRAMS
     built = [golang.build(program, go, progress) for program in programs]
     if real_nodes:
-        built += images.build(root, go, progress)
+        built += [*images.build(root, go, progress), nvml.build(go, progress)]
     return Tools(
         pulumi=pulumi,
         pulumi_origin=origin,
@@ -112,6 +112,8 @@ def folder_of(program: Path) -> str:
         return "cni"
     if program.suffix == ".tar":
         return "images"
+    if program.name == nvml.LIBRARY:
+        return "nvml"
     return "toolkit" if program.name.startswith("nvidia-") else "bin"
 
 

@@ -17,7 +17,7 @@ import pytest
 from pulumi.runtime.proto import resource_pb2, resource_pb2_grpc
 from pulumi.runtime.settings import Settings
 
-from rehearsal.lab import cluster_summary, gpus, policies, providers
+from rehearsal.lab import cluster_summary, driver_files, gpus, policies, providers
 from rehearsal.lab.engine import Engine, EngineFailed, is_held, use_own_grpc_connections
 from rehearsal.progress import Progress
 from rehearsal.toolchain import golang
@@ -194,3 +194,36 @@ def test_the_declared_driver_version_is_shown(tmp_path: Path):
     for driver, shown in (("535.183.01", ["535.183.01\n"]), (None, [])):
         gpus.install(gpus.Gpus("Tesla-T4", 1, 15360, driver), "m", tmp_path, tmp_path)
         assert [one.read_text() for one in tmp_path.glob("module/nvidia/version")] == shown
+
+
+def test_a_machine_gets_and_loses_a_drivers_files(tmp_path: Path):
+    root, sysfs, standin = tmp_path / "root", tmp_path / "sysfs", tmp_path / "standin"
+    for folder in (root / "usr/bin", sysfs, standin / "nvml", standin / "toolkit"):
+        folder.mkdir(parents=True)
+    (standin / "nvml/libnvidia-ml.so.1").write_bytes(b"ELF")
+    (standin / "toolkit/nvidia-ctk").touch()
+    cards = gpus.Gpus("NVIDIA-A100-SXM4-40GB", 2, 40960, mig={"1g.5gb": 1, "1g.10gb": 1})
+    driver_files.install(cards, "m", root, sysfs, standin)
+    library = root / driver_files.LIBRARIES / "libnvidia-ml.so.1"
+    assert library.readlink().name == f"libnvidia-ml.so.{gpus.DRIVER}"
+    facts = library.read_bytes().removeprefix(b"ELF").decode().splitlines()
+    # NVML's numbers of the profiles, and a partition's memory as the driver reports it
+    assert [line for line in facts if line.startswith("partition=")] == [
+        "partition=0 1 4864 14 1 0 0 0 0",
+        "partition=9 1 9728 14 1 0 0 0 0",
+    ]
+    assert [line.count("MIG-") for line in facts if line.startswith("card=")] == [2, 2]
+    assert {path.name for path in (sysfs / "dev").iterdir()} >= {"nvidia0", "nvidia1", "nvidiactl"}
+    assert (root / "usr/bin/nvidia-ctk").exists()
+    driver_files.install(None, "m", root, sysfs, standin)
+    assert not library.is_symlink() and not (sysfs / "dev").exists()
+
+
+def test_nvidia_smi_needs_no_other_file(tmp_path: Path):
+    cards = gpus.Gpus("NVIDIA-A100-SXM4-40GB", 1, 40960, mig={"3g.20gb": 2})
+    gpus.write_command(tmp_path / "nvidia-smi", gpus.render_files(cards, "m")[1])
+    listed = subprocess.run(
+        [tmp_path / "nvidia-smi", "-L"], capture_output=True, text=True, check=True
+    ).stdout
+    uuids = [cards.cards("m")[0][1], *cards.partition_uuids("m", 0)]
+    assert re.findall(r"UUID: (.*)\)", listed) == uuids
