@@ -131,4 +131,4 @@ def make_release(folder: Path, version: str, program: bytes) -> None:
 
 if __name__ == "__main__":
     # `make e2e` calls this before its workers, which print no progress.
-    prepare()
+    prepare(real_nodes=host.can_carry_kubelets() is None)

@@ -26,8 +26,9 @@ const (
 		snapshotter container-runtime-endpoint image-service-endpoint vpn-auth vpn-auth-file
 		image-credential-provider-bin-dir image-credential-provider-config lb-server-port v vmodule log
 		nonroot-devices alsologtostderr`
-	nodeListsOff = "kube-proxy-arg airgap-extra-registry node-internal-dns node-external-dns"
-	nodeBoolsOff = `debug selinux protect-kernel-defaults prefer-bundled-bin disable-default-registry-endpoint
+	realNodeLists = "kube-proxy-arg"
+	nodeListsOff  = "airgap-extra-registry node-internal-dns node-external-dns"
+	nodeBoolsOff  = `debug selinux protect-kernel-defaults prefer-bundled-bin disable-default-registry-endpoint
 		disable-apiserver-lb enable-pprof`
 
 	serverTexts = `agent-token agent-token-file cluster-domain write-kubeconfig write-kubeconfig-mode
@@ -78,6 +79,7 @@ func flagsOf(verb string) map[string]flag {
 	add(text, true, nodeTexts)
 	add(list, true, nodeLists)
 	add(text, false, nodeTextsOff)
+	add(list, kubeletIsReal(), realNodeLists)
 	add(list, false, nodeListsOff)
 	add(boolean, false, nodeBoolsOff)
 	add(text, true, refusedTexts)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,11 +51,11 @@ func noticeImages() error {
 	return err
 }
 
-// importImages imports archives of images that are new or have changed since the last start.
+// importImages imports, all at once, the archives of images that are new or have changed since the last start.
 func importImages(ctx context.Context) error {
 	known := map[string]string{}
 	_ = json.Unmarshal([]byte(readText(importedFile)), &known) // a file that cannot be read is as good as none
-	before := len(known)
+	changed := map[string]string{}
 	for _, folder := range []string{toolImages, imagesDir} {
 		found, err := archives(folder)
 		if err != nil {
@@ -66,19 +67,26 @@ func importImages(ctx context.Context) error {
 				return err
 			}
 			state := fmt.Sprintf("%d %s", info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano))
-			if known[path] == state {
-				continue
+			if known[path] != state {
+				changed[path] = state
 			}
-			if err := importImage(ctx, path); err != nil {
-				return err
-			}
-			known[path] = state
-			before = -1
 		}
 	}
-	if before >= 0 {
+	if len(changed) == 0 {
 		return nil
 	}
+	ended := make(chan error)
+	for path := range changed {
+		go func() { ended <- importImage(ctx, path) }()
+	}
+	var err error
+	for range changed {
+		err = errors.Join(err, <-ended)
+	}
+	if err != nil {
+		return err
+	}
+	maps.Copy(known, changed)
 	content, err := json.Marshal(known)
 	if err != nil {
 		return err

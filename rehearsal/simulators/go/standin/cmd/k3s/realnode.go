@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -55,6 +56,9 @@ func startRealNode(ctx context.Context, cfg *config, from *server, node *nodeFac
 		return err
 	}
 	programs.essential("kubelet", append(kubeletArgs(node), asFlags(cfg.list("kubelet-arg"))...)...)
+	if err := awaitKubelet(ctx, programs); err != nil {
+		return err
+	}
 	if err := labelNode(ctx, registrar, node, programs); err != nil {
 		return err
 	}
@@ -127,6 +131,17 @@ func kubeletArgs(node *nodeFacts) []string {
 		"--hostname-override=" + node.name, "--node-ip=" + strings.Join(node.addresses, ","),
 		"--node-labels=" + strings.Join(labels, ","),
 	}
+}
+
+// awaitKubelet waits until the kubelet listens, so that the API has logs of running containers once the unit is up.
+func awaitKubelet(ctx context.Context, programs *children) error {
+	return programs.await(ctx, "kubelet", 100*time.Millisecond, func() error {
+		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", kubeletPort), time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
 }
 
 // labelNode waits until the kubelet has registered the Node, and puts on it what k3s puts there: labels that
