@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.operator_hooks import hooks, release_description
 from components.sdk_workarounds import child_options
+from k3sgpu.card_access import closing_variables
 from k3sgpu.digest import digest
 
 RELEASE = "gpu-operator"
@@ -88,8 +89,13 @@ def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
     if args["remove_crds"]:
         program_values["operator"] = {"cleanupCRD": True}
     if args["toolkit"]:
-        env = args["values"].get("toolkit", {}).get("env", [])
-        program_values["toolkit"]["env"] = [*env, {"name": "CONTAINERD_SOCKET", "value": CONTAINERD_SOCKET}]
+        # Without them a pod that asks for no slice can take every card of its node.
+        added = closing_variables(args["version"], args["values"])
+        added["toolkit"] = {"CONTAINERD_SOCKET": CONTAINERD_SOCKET, **added.get("toolkit", {})}
+        for section in filter(added.get, added):
+            env = args["values"].get(section, {}).get("env", [])
+            more = [{"name": name, "value": value} for name, value in added[section].items()]
+            program_values.setdefault(section, {})["env"] = [*env, *more]
     return overlay(overlay(args["values"], args["tolerations"]), program_values)
 
 

@@ -48,6 +48,8 @@ class Plan:
     """Whether the cluster has one node, so that no packet of a pod goes to another one."""
     operator_version: str = ""
     """The release of the GPU Operator, vX.Y.Z."""
+    strategies: frozenset[str] = frozenset()
+    """How the device plugin tells a container of its devices (card_access); empty without the operator."""
 
     @classmethod
     def from_inventory(cls, inventory: Inventory) -> "Plan":
@@ -72,6 +74,7 @@ class Plan:
             vpn=inventory.get("vpn", False),
             single_node=len(inventory["hosts"]) == 1,
             operator_version=inventory.get("operatorVersion", ""),
+            strategies=frozenset(inventory.get("deviceListStrategies", ())),
         )
 
 

@@ -1,7 +1,18 @@
 """Every check of hosts, in the order of the reports. To add one, write a rule in `rules/` and a row here."""
 
 from k3sgpu.doctor.check import Check
-from k3sgpu.doctor.rules import between_hosts, driver, fabric, gpu, mig, network, ownership, resources, system
+from k3sgpu.doctor.rules import (
+    between_hosts,
+    card_access,
+    driver,
+    fabric,
+    gpu,
+    mig,
+    network,
+    ownership,
+    resources,
+    system,
+)
 from k3sgpu.hosts import ssh_errors
 from k3sgpu.problem import Severity
 
@@ -54,6 +65,12 @@ MACHINE_CHECKS = (
     Check("gpu", gpu.gpu, EITHER, "look at dmesg for the missing card"),
     Check("partitions", mig.partitions, EITHER, "sudo nvidia-smi mig -i"),
     Check("toolkit", driver.toolkit, EITHER, "install the package nvidia-container-toolkit"),
+    Check(
+        "card-access",
+        card_access.card_access,
+        EITHER,
+        "--set accept-nvidia-visible-devices-envvar-when-unprivileged=false",
+    ),
     Check("runtime", driver.runtime, WARNING, "sudo systemctl restart"),
     Check("containerd", driver.containerd, WARNING, "sudo systemctl disable --now"),
     Check("driver", driver.driver, ERROR, "driverVersion:"),

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from typing_extensions import TypedDict
 
+from k3sgpu.card_access import strategies
 from k3sgpu.handoff.validation import validate
 from k3sgpu.problem import InputError
 
@@ -96,6 +97,8 @@ class Inventory(TypedDict):
     """host or operator: who installs NVIDIA's container toolkit."""
     operatorVersion: NotRequired[str]
     """The release of the GPU Operator, vX.Y.Z."""
+    deviceListStrategies: NotRequired[list[str]]
+    """How the device plugin tells a container of its devices (card_access); none without the operator."""
     networks: Networks
     flannel: str
     """k3s's flannel-backend."""
@@ -124,14 +127,17 @@ def build_inventory(
 ) -> Inventory:
     """Builds the inventory of a stack. `ssh_access` is what `settings.resolve_ssh` returned."""
     bastion, access = settings.bastion, next((a.bastion for a in ssh_access.values() if a.bastion), None)
-    k3s = settings.k3s
+    k3s, operator = settings.k3s, settings.gpu_operator
     return {
         "owner": {"project": project, "stack": stack},
         "k3sVersion": k3s.version,
         "mirror": k3s.mirror,
-        "driver": settings.gpu_operator.driver,
-        "toolkit": settings.gpu_operator.toolkit,
-        "operatorVersion": settings.gpu_operator.version,
+        "driver": operator.driver,
+        "toolkit": operator.toolkit,
+        "operatorVersion": operator.version,
+        "deviceListStrategies": sorted(strategies(operator.version, operator.values))
+        if operator.enabled
+        else [],
         "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
         "flannel": k3s.flannel_backend,
         "embeddedRegistry": bool(k3s.config.get("embedded-registry")),

@@ -69,7 +69,7 @@ FORMS = {
         ),
         WORD,
     ),
-    **dict.fromkeys(("k3s-unit", "mig-partition", "owner"), WORDS),
+    **dict.fromkeys(("k3s-unit", "mig-partition", "owner", "toolkit-option"), WORDS),
     **dict.fromkeys(("address", "default-route"), ADDRESS),
     "download": DOWNLOAD,
 }

@@ -17,6 +17,9 @@ MACHINE_FILES = Path(__file__).parent / "machinefiles"
 DRIVER_COMMANDS = ("nvidia-smi",)
 VARIABLES_LINE = ". /etc/standin/gpus.env"  # of a stand-in command
 TOOLKIT_COMMANDS = ("nvidia-container-runtime", "nvidia-ctk")
+TOOLKIT_CONFIG = Path("etc/nvidia-container-runtime/config.toml")
+# As doctor's check card-access asks for it.
+TOOLKIT_CONFIG_TEXT = "accept-nvidia-visible-devices-envvar-when-unprivileged = false\n"
 DRIVER = "580.126.20"  # of hosts whose pool declares none
 # The CUDA version that nvidia-smi prints, by the oldest driver branch (NVIDIA, "CUDA Toolkit Release Notes").
 CUDA = {450: "11.0", 470: "11.4", 525: "12.0", 535: "12.2", 550: "12.4", 570: "12.8", 580: "13.0"}
@@ -161,6 +164,7 @@ def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
     shutil.rmtree(folder, ignore_errors=True)
     for command in DRIVER_COMMANDS + TOOLKIT_COMMANDS:
         (root / "usr/bin" / command).unlink(missing_ok=True)
+    (root / TOOLKIT_CONFIG).unlink(missing_ok=True)
     for name in SYSFS:  # the folders stay, because a running machine has them mounted
         for shown in (sysfs / name).iterdir():
             shutil.rmtree(shown)
@@ -168,6 +172,9 @@ def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path) -> bool:
         folder.mkdir()
         for command in commands(gpus):
             write_command(root / "usr/bin" / command, shell)
+        if gpus.toolkit:
+            (root / TOOLKIT_CONFIG).parent.mkdir(exist_ok=True)
+            (root / TOOLKIT_CONFIG).write_text(TOOLKIT_CONFIG_TEXT)
         for address, _ in gpus.cards(machine):
             write_device(sysfs / "pci" / address, gpus)
         if gpus.driver:

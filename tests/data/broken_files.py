@@ -179,7 +179,9 @@ WARNINGS = {
     ),
 } | {
     name: changed(*warning)
-    for name, warning in (refused_kubelet.WARNINGS | refused_k3s_config.WARNINGS).items()
+    for name, warning in (
+        refused_kubelet.WARNINGS | refused_k3s_config.WARNINGS | refused_operator.WARNINGS
+    ).items()
 }
 """Accepted with a warning."""
 

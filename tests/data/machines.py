@@ -34,6 +34,7 @@ nvidia-module\t580.126.20
 nvidia-smi-status\t0
 nvidia-smi\tNVIDIA GeForce RTX 2080 Ti, 11264 MiB
 toolkit\t/usr/bin/nvidia-container-runtime
+toolkit-option\taccept-nvidia-visible-devices-envvar-when-unprivileged false
 """
 OUR_K3S = """\
 owner\tproject k3s-gpu-sharing

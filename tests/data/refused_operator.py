@@ -17,6 +17,7 @@ def _variable(value: object) -> dict[str, object]:
     return _value("devicePlugin", "env", [{"name": "A", "value": value}])
 
 
+CLOSED = "ACCEPT_NVIDIA_VISIBLE_DEVICES_ENVVAR_WHEN_UNPRIVILEGED"
 A_VARIABLE = "gpuOperator.values.devicePlugin.env[0]"
 
 REFUSALS: dict[str, Refusal] = {
@@ -161,6 +162,19 @@ REFUSALS: dict[str, Refusal] = {
         "no template of k3s",
         "remove this variable",
     ),
+    "no card for pods with a slice": (
+        {
+            "gpuOperator/toolkit": "operator",
+            "gpuOperator/values": {
+                "toolkit": {"env": [{"name": CLOSED, "value": "false"}]},
+                "devicePlugin": {"env": [{"name": "DEVICE_LIST_STRATEGY", "value": "envvar"}]},
+            },
+        },
+        "gpuOperator.values.devicePlugin",
+        "the strategy envvar, which the toolkit's variables refuse",
+        "see their card",
+        "remove DEVICE_LIST_STRATEGY",
+    ),
     "no node for the operator": (
         {
             "pools/control/taints": ["CriticalAddonsOnly=true:NoExecute"],
@@ -171,5 +185,37 @@ REFUSALS: dict[str, Refusal] = {
         "gpu-1 dedicated=gpu:NoSchedule; server-1 CriticalAddonsOnly=true:NoExecute",
         "a node that admits the operator, node feature discovery's master",
         'CriticalAddonsOnly", "operator": "Equal", "value": "true", "effect": "NoExecute"}',
+    ),
+}
+
+WARNINGS: dict[str, Refusal] = {
+    "cards for every pod by a variable": (
+        {
+            "gpuOperator/toolkit": "operator",
+            "gpuOperator/values": {"toolkit": {"env": [{"name": CLOSED, "value": "true"}]}},
+        },
+        "gpuOperator.values.toolkit.env",
+        f"{CLOSED}=true",
+        "NVIDIA_VISIBLE_DEVICES=all",
+        "the program sets it to false",
+    ),
+    "a strategy that needs an open toolkit": (
+        {
+            "gpuOperator/toolkit": "operator",
+            "gpuOperator/values": {
+                "devicePlugin": {"env": [{"name": "DEVICE_LIST_STRATEGY", "value": "envvar"}]}
+            },
+        },
+        "gpuOperator.values.devicePlugin",
+        "the strategy envvar",
+        "cards for pods with a slice only",
+        "remove DEVICE_LIST_STRATEGY",
+    ),
+    "an operator that needs an open toolkit": (
+        {"gpuOperator/toolkit": "operator", "gpuOperator/version": "v25.3.4"},
+        "gpuOperator.version",
+        "v25.3.4, whose own pods need",
+        "cards for pods with a slice only",
+        "a version from v25.10 on",
     ),
 }

@@ -280,14 +280,14 @@ REFUSALS: dict[str, Refusal] = {
         {"doctor": {"waive": ["swop"]}},
         "doctor.waive[0]",
         '"swop"',
-        "one of address, cgroup, clock",
+        "one of address, card-access, cgroup",
         "write swap",
     ),
     "a check of one host that doctor does not know": (
         {"pools/rtx/hosts/gpu-1": {"address": "10.0.0.21", "waive": ["owner"]}},
         "pools.rtx.hosts.gpu-1.waive[0]",
         '"owner"',
-        "one of address, cgroup, clock",
+        "one of address, card-access, cgroup",
         "remove it",
     ),
     "a node address twice": (

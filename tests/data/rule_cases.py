@@ -102,7 +102,7 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
       "gpu: {product: NVIDIA-GeForce-RTX-2080-Ti, count: 1, memoryMiB: 11264}"]),
     ("gpu", facts(pci_gpu=("0000:01:00.0 0x1e04", "0000:02:00.0 0x1e04")), {}, {},
      ["warning: 2 NVIDIA cards"]),
-    ("gpu", facts(toolkit="/usr/bin/nvidia-container-runtime"), {"gpu": CARD}, {},
+    ("gpu", facts(toolkit="/usr/local/nvidia/toolkit/nvidia-container-runtime"), {"gpu": CARD}, {},
      ["error: no nvidia-smi, so no driver (0 NVIDIA cards on the PCI bus)", "driver: operator"]),
     ("gpu", facts(DEBIAN + GPU, nvidia_smi_status="14"), {"gpu": CARD}, {},
      ["error: nvidia-smi ended with exit status 14", "infoROM", "the operator finds no driver"]),
@@ -224,6 +224,17 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
      ["error: no nvidia-container-runtime where k3s looks", "toolkit: operator"]),
     ("toolkit", facts(DEBIAN + GPU, toolkit=("/usr/local/nvidia/toolkit/x", "/usr/bin/x")), {"gpu": CARD}, {},
      ["warning: a GPU operator's toolkit", "k3s takes the operator's first"]),
+    ("card-access", facts(DEBIAN + GPU, toolkit_option=None), {"gpu": CARD}, {"strategies": {"cdi-cri"}},
+     ["warning: accept-nvidia-visible-devices-envvar-when-unprivileged is true in /etc/nvidia-container-r",
+      "NVIDIA_VISIBLE_DEVICES=all", "false, so that only pods with a slice", '"sudo nvidia-ctk config --in-p',
+      "accept-nvidia-visible-devices-envvar-when-unprivileged=false", "or waive card-access"]),
+    ("card-access", facts(DEBIAN + GPU, toolkit_option=None), {"gpu": CARD}, {"strategies": {"envvar"}},
+     ["warning: accept-nvidia-visible-devices-envvar", "remove cdi: {enabled: false}", "then pulumi up"]),
+    ("card-access", facts(DEBIAN + GPU), {"gpu": CARD}, {"strategies": {"envvar"}},
+     ["error: accept-nvidia-visible-devices-envvar-when-unprivileged is false", "strategy is envvar: pods",
+      "remove cdi: {enabled: false}"]),
+    ("card-access", facts(DEBIAN + GPU), {"gpu": CARD}, {"strategies": {"volume-mounts"}},
+     ["error: accept-nvidia-visible-devices-as-volume-mounts is not true", "volume-mounts=true"]),
     ("runtime", facts(DEBIAN + GPU + OUR_K3S, containerd_config="plain"), {"gpu": CARD}, {},
      ["warning: k3s started before NVIDIA's toolkit was installed", "systemctl restart k3s.service"]),
     ("containerd", facts(DEBIAN + GPU, service=("docker", "containerd")), {"gpu": CARD},
@@ -313,6 +324,24 @@ WITHOUT_PROBLEM: list[tuple[Machine, Plan]] = [
         PLAN,
     ),
     (machine(facts(DEBIAN + GPU), maintenance=True), PLAN),
+    (machine(facts(DEBIAN + GPU), gpu=CARD), plan(strategies=frozenset({"cdi-annotations", "cdi-cri"}))),
+    (
+        machine(
+            facts(
+                DEBIAN + GPU,
+                toolkit_option=(
+                    "accept-nvidia-visible-devices-envvar-when-unprivileged false",
+                    "accept-nvidia-visible-devices-as-volume-mounts true",
+                ),
+            ),
+            gpu=CARD,
+        ),
+        plan(strategies=frozenset({"volume-mounts"})),
+    ),
+    (  # the operator's toolkit, whose options the program sets
+        machine(facts(DEBIAN + GPU, toolkit="/usr/local/nvidia/toolkit/nvidia-container-runtime"), gpu=CARD),
+        plan(toolkit="operator", strategies=frozenset({"cdi-cri"})),
+    ),
     (
         machine(
             facts(pci_gpu=("0000:01:00.0 0x20b2 0x10de 0x1463", "0000:02:00.0 0x1fb0 0x10de 0x1485")),

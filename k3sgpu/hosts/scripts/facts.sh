@@ -247,6 +247,12 @@ look() {
     for dir in /usr/local/nvidia/toolkit /usr/bin; do
         [ ! -x "$root$dir/nvidia-container-runtime" ] || say toolkit "$dir/nvidia-container-runtime"
     done
+    # Options that are not set have their defaults. Those of sections follow after the first "[".
+    text "$root/etc/nvidia-container-runtime/config.toml" | awk '
+        /^[ \t]*\[/ { exit }
+        /^[ \t]*accept-nvidia-visible-devices-[a-z-]+[ \t]*=[ \t]*(true|false)/ {
+            gsub(/[ \t]/, ""); sub(/#.*/, ""); split($0, part, "="); print part[1], part[2]
+        }' | each toolkit-option
 
     wait
     say end ok

@@ -8,6 +8,7 @@ from k3sgpu.settings.models.base import Model
 
 WaivableCheck = Literal[
     "address",
+    "card-access",
     "cgroup",
     "clock",
     "containerd",

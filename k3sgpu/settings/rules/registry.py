@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.rules import (
+    card_access,
     chart_texts,
     cluster,
     drivers,
@@ -84,6 +85,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     chart_texts.texts_can_be_stored,
     operator.containerd_template_is_not_overwritten,
     operator.variables_do_not_override_program,
+    card_access.only_slices_give_cards,
     operator.repository_only_with_chart_name,
     operator.workloads_need_operator,
     operator_nodes.operator_has_a_node,

@@ -78,6 +78,7 @@ def test_chart_values_disable_mig_manager_and_set_containerd_socket():
             "env": [
                 {"name": "A", "value": "b"},
                 {"name": "CONTAINERD_SOCKET", "value": "/run/k3s/containerd/containerd.sock"},
+                {"name": "ACCEPT_NVIDIA_VISIBLE_DEVICES_ENVVAR_WHEN_UNPRIVILEGED", "value": "false"},
             ],
         },
         "mig": {"strategy": ""},

@@ -15,6 +15,9 @@ from tests.unit.hosts.shells import SHELLS
 FILES = {
     "etc/os-release": 'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04.2 LTS"\n',
     "etc/machine-id": "3f1c\n",
+    "etc/nvidia-container-runtime/config.toml": "#accept-nvidia-visible-devices-as-volume-mounts = false\n"
+    " accept-nvidia-visible-devices-envvar-when-unprivileged=false  # closed\n[nvidia-container-cli]\n"
+    "accept-nvidia-visible-devices-as-volume-mounts = true\n",
     "etc/k3s-gpu-sharing/owner": "project=k3s-gpu-sharing\nstack=dev\nhost=gpu-1\nmachine-id=3f1c\n",
     "etc/systemd/system/k3s-agent.service": "[Unit]\n",
     "etc/ufw/ufw.conf": "ENABLED=yes\n",
@@ -176,6 +179,7 @@ def test_every_fact_of_a_machine_is_printed(machine, shell):
         "fabric": (),
         "nvidia-smi": ("NVIDIA GeForce RTX 2080 Ti, 11264 MiB", "WARNING: infoROM"),
         "toolkit": ("/usr/bin/nvidia-container-runtime",),
+        "toolkit-option": ("accept-nvidia-visible-devices-envvar-when-unprivileged false",),
         "cgroup-controllers": ("cpuset cpu io memory pids",),
     }.items():
         assert facts.all(name) == value, name

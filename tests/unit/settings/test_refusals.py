@@ -79,6 +79,11 @@ def test_unknown_values_of_another_chart_release_get_a_warning() -> None:
     assert problem.where == "gpuOperator.values.newPart" and problem.severity == "warning"
 
 
+@pytest.mark.parametrize("values", [{}, {"cdi": {"enabled": False}}])
+def test_operator_that_gives_cards_to_slices_alone_gets_no_warning(values) -> None:
+    assert s.parse(with_({"gpuOperator/toolkit": "operator", "gpuOperator/values": values})).warnings == ()
+
+
 def test_warnings_are_reported_beside_errors() -> None:
     more = {"name": "nvidia.com/mig-1g.18gb", "replicas": 2}
     found = problems({f"{RESOURCES}/1": more, "fit": "strict"})

@@ -1,0 +1,65 @@
+"""The rule about pods without a slice, where the hosts have NVIDIA's container toolkit.
+
+Where the operator installs it, the program sets its options, and the stack file's rules look at its values.
+"""
+
+from collections.abc import Iterator
+
+from k3sgpu.card_access import ENVVAR, ENVVAR_OPTION, MOUNTS, MOUNTS_OPTION, STRATEGY_VARIABLE, CardAccess
+from k3sgpu.doctor.machine import Machine, Plan
+from k3sgpu.problem import Problem
+from k3sgpu.wellknown import RUNTIME_CLASS
+
+HOST_TOOLKIT = "/usr/bin/nvidia-container-runtime"
+CONFIG = "/etc/nvidia-container-runtime/config.toml"
+_SET = "sudo nvidia-ctk config --in-place --set"
+
+
+def card_access(machine: Machine, plan: Plan) -> Iterator[Problem]:
+    """Only pods with a slice get at a card, where the host has NVIDIA's container toolkit."""
+    # The check `toolkit` is about a toolkit elsewhere.
+    if not machine.gpu or plan.toolkit != "host" or machine.facts.one("toolkit") != HOST_TOOLKIT:
+        return
+    options = dict(line.split(" ", 1) for line in machine.facts.all("toolkit-option") if " " in line)
+    access = CardAccess(
+        plan.strategies,
+        envvar=options.get(ENVVAR_OPTION, "true") == "true",
+        mounts=options.get(MOUNTS_OPTION, "false") == "true",
+    )
+    if access.without_slice:
+        yield _open(machine, access)
+    elif plan.strategies and not access.with_slice:
+        yield _closed_to_all(machine, access)
+
+
+def _open(machine: Machine, access: CardAccess) -> Problem:
+    # With this strategy alone, closing first would take the cards from pods with slices.
+    first = f"{_other_strategy()}, then pulumi up, then\n" if access.strategies == {ENVVAR} else ""
+    return machine.problem(
+        f"{ENVVAR_OPTION} is true in {CONFIG}, or not set:\n"
+        f"a pod without a slice takes all cards of the machine by the RuntimeClass {RUNTIME_CLASS} and\n"
+        "NVIDIA_VISIBLE_DEVICES=all, which the images of nvidia/cuda set",
+        "false, so that only pods with a slice, and privileged ones, see a card",
+        f'{first}{machine.ssh} "{_SET} {ENVVAR_OPTION}=false"\n'
+        "it holds for new containers, without a restart; pods with slices keep their cards\n"
+        "or waive card-access, if everybody who may create pods may use every card",
+        "warning",
+    )
+
+
+def _closed_to_all(machine: Machine, access: CardAccess) -> Problem:
+    option = f"{MOUNTS_OPTION} is not true" if MOUNTS in access.strategies else f"{ENVVAR_OPTION} is false"
+    accept = f'or {machine.ssh} "{_SET} {MOUNTS_OPTION}=true"'
+    return machine.problem(
+        f"{option} in {CONFIG}, and the device plugin's\n"
+        f"strategy is {', '.join(sorted(access.strategies))}: pods with a slice see no card",
+        "a strategy that the toolkit obeys",
+        _other_strategy() + (f"\n{accept}" if MOUNTS in access.strategies else ""),
+    )
+
+
+def _other_strategy() -> str:
+    return (
+        f"remove cdi: {{enabled: false}} and {STRATEGY_VARIABLE} from gpuOperator.values: the operator then\n"
+        "gives pods with slices their cards by CDI"
+    )

@@ -1,0 +1,73 @@
+"""The rule about pods without a slice, where the operator installs NVIDIA's container toolkit.
+
+Where the hosts have the toolkit, doctor's check `card-access` looks at their own configuration.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k3sgpu.card_access import (
+    ENVVAR,
+    ENVVAR_VARIABLE,
+    FIRST_WITH_CDI,
+    MOUNTS_VARIABLE,
+    STRATEGY_VARIABLE,
+    is_true,
+    operator_access,
+    strategies,
+    variables,
+)
+from k3sgpu.problem import Problem
+from k3sgpu.settings.rules.draft import Draft
+from k3sgpu.wellknown import RUNTIME_CLASS
+
+VALUES = "gpuOperator.values"
+
+
+def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
+    """Warn of values that give cards to pods without a slice; refuse those that hide them from slices."""
+    operator = draft.settings.gpu_operator
+    if not operator.enabled or operator.toolkit != "operator" or not draft.intact("gpuOperator"):
+        return
+    access = operator_access(operator.version, operator.values)
+    if not access.with_slice:
+        yield Problem(
+            f"{VALUES}.devicePlugin",
+            f"the strategy {', '.join(sorted(access.strategies))}, which the toolkit's variables refuse",
+            "a strategy by which pods with a slice see their card",
+            f"remove {STRATEGY_VARIABLE}, {ENVVAR_VARIABLE}\n"
+            f"and {MOUNTS_VARIABLE}: the program sets what works",
+        )
+    elif access.without_slice:
+        where, found, remedy = _what_opens(operator.version, operator.values)
+        yield Problem(
+            where,
+            found,
+            "cards for pods with a slice only: any other takes all cards of its node by the RuntimeClass\n"
+            f"{RUNTIME_CLASS} and NVIDIA_VISIBLE_DEVICES=all, which the images of nvidia/cuda set",
+            remedy,
+            severity="warning",
+        )
+
+
+def _what_opens(version: str, values: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The path and the value by which every pod gets at the cards, and what to do."""
+    toolkit = variables(values, "toolkit")
+    if is_true(toolkit.get(ENVVAR_VARIABLE, "false")):
+        return (
+            f"{VALUES}.toolkit.env",
+            f"{ENVVAR_VARIABLE}={toolkit[ENVVAR_VARIABLE]}",
+            "remove this variable: the program sets it to false",
+        )
+    if strategies(version, {}) == {ENVVAR}:
+        first = "v{}.{}".format(*FIRST_WITH_CDI)
+        return (
+            "gpuOperator.version",
+            f"{version}, whose own pods need a toolkit that is open to all",
+            f"write a version from {first} on; the program then closes it",
+        )
+    return (
+        f"{VALUES}.devicePlugin",
+        f"the strategy {ENVVAR}, which needs a toolkit that is open to all",
+        f"remove {STRATEGY_VARIABLE} or --device-list-strategy: the program sets what works",
+    )
