@@ -13,7 +13,7 @@ E2E ?= rehearsal/tests/e2e
 # parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove test e2e faults check
+.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle test e2e faults check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -63,6 +63,9 @@ bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (
 
 prove: venv ## check that this machine's NVIDIA cards offer what the stack file declares
 	@$(PYTHON) -m rehearsal.proof --file Pulumi.$(STACK).yaml
+
+bundle: venv ## write to .bundle what `make prove` needs on a machine without network: pieces of at most 57 MiB, and run.sh
+	@$(PYTHON) -m rehearsal.proof.bundle
 
 test: venv ## run every test that needs neither root nor machines
 	@$(PYTHON) -m pytest -n auto

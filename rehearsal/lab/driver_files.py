@@ -1,7 +1,7 @@
-"""What a driver and NVIDIA's toolkit bring into a machine that runs containers: library, devices, programs.
+"""What a driver brings into a machine with simulated cards: library, devices, programs.
 
 The library is the stand-in for NVML. It has the machine's cards in its own file (simulators/nvml/facts.c), so
-a container that gets the library, as NVIDIA's toolkit mounts it, sees them. The toolkit is NVIDIA's own.
+a container that gets the library, as NVIDIA's toolkit mounts it, sees them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ USABLE = 0.95  # of a partition's nominal memory: 4864 MiB of 1g.5gb
 
 
 def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path, standin: Path) -> None:
-    """Installs what `gpus` need in the file system `root`, from the folders nvml and toolkit of `standin`.
+    """Installs what `gpus` need in the file system `root`, from the folder nvml of `standin`.
 
-    It does nothing where there are no such folders: no program of NVIDIA runs on those machines.
+    It does nothing where there is no such folder: no program of NVIDIA runs on those machines.
     """
     remove(root, sysfs)
     library = standin / "nvml" / "libnvidia-ml.so.1"
@@ -48,13 +48,10 @@ def install(gpus: Gpus | None, machine: str, root: Path, sysfs: Path, standin: P
         (sysfs / DEVICES).mkdir()
         for device in (*(f"nvidia{index}" for index in range(gpus.count)), *CONTROL_DEVICES):
             (sysfs / DEVICES / device).touch()
-    if gpus.toolkit:
-        for program in (standin / "toolkit").iterdir():
-            shutil.copy(program, root / COMMANDS)
 
 
 def remove(root: Path, sysfs: Path) -> None:
-    """Removes what `install` made, but for the toolkit's programs, which the next stand-ins replace."""
+    """Removes what `install` made."""
     for present in (root / LIBRARIES).glob("libnvidia-ml.so.*"):
         present.unlink()
     (root / COMMANDS / MPS_CONTROL).unlink(missing_ok=True)

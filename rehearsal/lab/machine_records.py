@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rehearsal.lab import cgroups, processes
+from rehearsal.lab.cards import RealCards
 from rehearsal.lab.gpus import Gpus
 from rehearsal.process import RehearsalError
 
@@ -39,6 +40,8 @@ class Machine:
     gpus: Gpus | None = None
     kubelet: str = "kwok"
     """"real": it carries containerd and a kubelet; "kwok": its Node is simulated."""
+    cards: RealCards | None = None
+    """Cards of this computer, in place of `gpus`."""
 
 
 @dataclass(frozen=True)

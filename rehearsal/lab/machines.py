@@ -18,8 +18,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rehearsal.lab import cgroups, driver_files, gpus, identity, network, nspawn, processes, ssh
-from rehearsal.lab.gpus import Gpus
+from rehearsal.lab import (
+    cards,
+    cgroups,
+    driver_files,
+    gpus,
+    identity,
+    network,
+    nspawn,
+    processes,
+    ssh,
+    toolkit,
+)
 from rehearsal.lab.machine_records import (
     PREFIX,
     RECORDS,
@@ -74,7 +84,7 @@ def up(
         were_running = [item for item in found.values() if item.running]
         everyone = {item.host: item.address for item in known(stack, state_dir)}
         for machine in machines:
-            start_machine(found[machine.name], machine.gpus, everyone, parts, progress)
+            start_machine(found[machine.name], machine, everyone, parts, progress)
         identity.update_known_hosts(
             state_dir, {item.address: identity.host_key(item.root) for item in found.values()}
         )
@@ -208,12 +218,12 @@ def find_or_record(
 
 def start_machine(
     machine: RunningMachine,
-    cards: Gpus | None,
+    declared: Machine,
     everyone: dict[str, str],
     parts: MachineParts,
     progress: Progress,
 ) -> None:
-    """Boots `machine` if it is off, with `cards` and the host names of `everyone` in its stack."""
+    """Boots `machine` if it is off, with the declared cards and the host names of `everyone` in its stack."""
     was_running = machine.running
     if not was_running:
         if machine.kubelet == "real":
@@ -221,16 +231,21 @@ def start_machine(
         nspawn.prepare(machine, parts)
     identity.write_hosts(machine.root, machine.host, everyone)
     sysfs = machine.folder / "sysfs"
-    if gpus.install(cards, machine.name, machine.root, sysfs):
-        driver_files.install(cards, machine.name, machine.root, sysfs, parts.standin)
+    if gpus.install(declared.gpus, machine.name, machine.root, sysfs):
+        driver_files.install(declared.gpus, machine.name, machine.root, sysfs, parts.standin)
         if was_running:
-            progress.note(f"{machine.host}: now has {describe(cards)}")
+            progress.note(f"{machine.host}: now has {describe(declared)}")
     identity.write(machine.root / "etc/standin/kubelet", f"{machine.kubelet}\n")
+    owner = declared.cards or declared.gpus
+    if machine.kubelet == "real" and owner and owner.toolkit:
+        toolkit.install(parts.standin / "toolkit", machine.root)
     if was_running:
         note_outdated_stand_ins(machine, parts, progress)
-    else:
-        progress.note(f"{machine.host}: booting at {machine.address}, with {describe(cards)}")
-        nspawn.boot(machine, parts)
+        return
+    progress.note(f"{machine.host}: booting at {machine.address}, with {describe(declared)}")
+    if declared.cards:
+        cards.install(declared.cards.cards, machine.root, sysfs)
+    nspawn.boot(machine, parts, cards.binds(declared.cards.cards) if declared.cards else ())
 
 
 def note_without_ssh(machine: RunningMachine, progress: Progress) -> None:
@@ -241,9 +256,11 @@ def note_without_ssh(machine: RunningMachine, progress: Progress) -> None:
         progress.note(f"{machine.host}: runs, and does not answer over SSH within {RUNNING_SSH_SECONDS} s")
 
 
-def describe(cards: Gpus | None) -> str:
+def describe(machine: Machine) -> str:
     """A machine's GPUs in words."""
-    return f"{cards.count} simulated {cards.product}" if cards else "no GPU"
+    if machine.cards:
+        return "a real " + ", a real ".join(card.name for card in machine.cards.cards)
+    return f"{machine.gpus.count} simulated {machine.gpus.product}" if machine.gpus else "no GPU"
 
 
 def note_outdated_stand_ins(machine: RunningMachine, parts: MachineParts, progress: Progress) -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rehearsal.lab import cgroups, gpus, identity, network
@@ -80,9 +80,9 @@ def real_node_options(machine: RunningMachine) -> list[str]:
     ]
 
 
-def boot(machine: RunningMachine, parts: MachineParts) -> None:
+def boot(machine: RunningMachine, parts: MachineParts, binds: Sequence[str] = ()) -> None:
     """Starts the keeper of `machine` in a session and control group of its own, so that it outlives the
-    caller.
+    caller. `binds` are further options of systemd-nspawn.
     """
     real = machine.kubelet == "real"
     version = cgroups.controller_version() if real else None
@@ -107,6 +107,7 @@ def boot(machine: RunningMachine, parts: MachineParts) -> None:
         f"--network-namespace-path={network.NAMESPACES / machine.name}",
         "--capability=CAP_NET_ADMIN",
         *(real_node_options(machine) if real else []),
+        *binds,
         f"--bind-ro={bind_path(parts.standin.resolve())}:{STANDIN}",
         f"--bind-ro={bind_path(machine.folder / 'sysfs')}:{gpus.SYSFS_SOURCE}",
         "--resolv-conf=off",

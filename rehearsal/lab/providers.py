@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rehearsal.progress import Progress
 from rehearsal.simulators import plugins
-from rehearsal.toolchain import cache
+from rehearsal.toolchain import cache, toolbox
 
 DOWNLOAD_SECONDS = 60
 ASK_AGAIN_SECONDS = 24 * 3600
@@ -49,7 +49,10 @@ def cached(name: str) -> Path | None:
 
 
 def download(name: str, pulumi: Path, progress: Progress) -> Path | None:
-    """The plugin from the vendor's host; None when it cannot be reached. It is tried once a day."""
+    """The plugin from the vendor's host; None when it cannot be reached. It is tried once a
+    day, and not by a bundle, which is for computers without a network."""
+    if toolbox.bundled():
+        return None
     refused = cache.folder() / f"no-plugin-{name}-{sdk_version(name)}"
     if refused.exists() and time.time() - refused.stat().st_mtime < ASK_AGAIN_SECONDS:
         return None

@@ -1,5 +1,6 @@
 """A rehearsed stack: its machines, its engine, and a summary of its cluster."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ from k3sgpu.cluster.readiness import wait_until_ready
 from k3sgpu.handoff.expected_state import build_expected_state
 from k3sgpu.report import Report
 from rehearsal.lab import cluster_summary, engine, machine_records, machines, providers
+from rehearsal.lab.cards import RealCard, RealCards
 from rehearsal.lab.engine import EventListener
 from rehearsal.lab.gpus import Gpus, complete_driver_version
 from rehearsal.lab.machine_records import Machine, RunningMachine
+from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 
@@ -35,6 +38,8 @@ class RehearsedStack:
     """The process that removes the machines (processes.identify); None: the user does."""
     kubelets: str = "kwok"
     """The kubelets of new machines: "kwok", or "real" with containers."""
+    cards: Sequence[RealCard] = ()
+    """Cards of this computer for the hosts with GPUs, in their order; none: simulated ones."""
 
     @property
     def folder(self) -> Path:
@@ -68,7 +73,8 @@ class RehearsedStack:
     def start_machines(self, tools: toolbox.Tools, progress: Progress) -> Mapping[str, RunningMachine]:
         """Boots the stack file's machines. Returns them by host. Raises RehearsalError, SettingsError."""
         settings = self.settings()
-        wanted = [machine(node, settings, self.kubelets) for node in settings.machines]
+        cards = share_cards(self.cards, settings)
+        wanted = [machine(node, settings, self.kubelets, cards.get(node.name)) for node in settings.machines]
         if not wanted:  # the stack uses an existing cluster
             return {}
         return machines.up(self.name, wanted, self.state, tools, progress, owner=self.owner)
@@ -150,12 +156,33 @@ class RehearsedStack:
         return cluster_summary.render(found, list(settings.workloads)) + "\n\n" + seen
 
 
-def machine(node: s.Node, settings: s.Settings, kubelet: str = "kwok") -> Machine:
-    """The machine for a host: with the cards, driver and toolkit that the stack file declares."""
-    if node.gpu is None:
-        return Machine(node.name, node.address, kubelet=kubelet)
+def share_cards(cards: Sequence[RealCard], settings: s.Settings) -> dict[str, RealCards]:
+    """Cards of this computer by host, as many as each declares. Raises RehearsalError without enough."""
+    hosts = [node for node in settings.machines if node.gpu]
+    wanted = sum(node.gpu.count for node in hosts if node.gpu)
+    if cards and wanted > len(cards):
+        raise RehearsalError(
+            f"this computer: found {len(cards)} NVIDIA cards, expected {wanted}, as the stack file declares"
+        )
+    rest = iter(cards)
+    toolkit = settings.gpu_operator.toolkit == "host"
+    return {
+        node.name: RealCards(tuple(itertools.islice(rest, node.gpu.count)), toolkit)
+        for node in hosts
+        if node.gpu and cards
+    }
+
+
+def machine(
+    node: s.Node, settings: s.Settings, kubelet: str = "kwok", cards: RealCards | None = None
+) -> Machine:
+    """The machine for a host: with real `cards`, or with the cards, driver and toolkit that the stack file
+    declares.
+    """
+    if node.gpu is None or cards:
+        return Machine(node.name, node.address, kubelet=kubelet, cards=cards)
     operator = settings.gpu_operator
-    cards = Gpus(
+    simulated = Gpus(
         product=node.gpu.product,
         count=node.gpu.count,
         memory_mib=node.gpu.memory_mib,
@@ -163,4 +190,4 @@ def machine(node: s.Node, settings: s.Settings, kubelet: str = "kwok") -> Machin
         toolkit=operator.toolkit == "host",
         mig=node.gpu.mig,
     )
-    return Machine(node.name, node.address, cards, kubelet)
+    return Machine(node.name, node.address, simulated, kubelet)

@@ -7,6 +7,7 @@ computer's own release, whose signing keys are installed there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rehearsal.process import RehearsalError, run
@@ -27,6 +28,8 @@ PACKAGES = (
     "sudo",
     "procps",
 )
+# What a computer needs besides to run machines: a bundle brings it along (rehearsal/proof/bundle.py).
+TOOL_BOX_PACKAGES = (*PACKAGES, "python3", "systemd-container", "openssh-client")
 DEBIAN_RELEASE = "bookworm"
 # Units that are useless in a machine without hardware, network configuration and updates.
 MASKED_UNITS = (
@@ -100,18 +103,30 @@ def prepare(progress: Progress) -> Path:
     name = release()
     key = cache.digest(RECIPE, name, *PACKAGES, *MASKED_UNITS)
     what = f"building the machines' root file system ({name}, {len(PACKAGES)} packages and what they need)"
-    return cache.entry("rootfs", key, lambda place: build(name, place), progress, what, "1 min") / "root"
+    place = cache.entry("rootfs", key, lambda place: build(name, PACKAGES, place), progress, what, "1 min")
+    return place / "root"
 
 
-def build(name: str, place: Path) -> None:
-    """Builds release `name` into place/root."""
+def prepare_tool_box(progress: Progress) -> Path:
+    """The folder with a root file system that has what runs machines, from the cache or built now."""
+    name = release()
+    key = cache.digest(RECIPE, name, *TOOL_BOX_PACKAGES, *MASKED_UNITS)
+    what = f"building the root file system of a bundle ({name}, {len(TOOL_BOX_PACKAGES)} packages)"
+    place = cache.entry(
+        "tool-box", key, lambda place: build(name, TOOL_BOX_PACKAGES, place), progress, what, "1 min"
+    )
+    return place / "root"
+
+
+def build(name: str, packages: Sequence[str], place: Path) -> None:
+    """Builds release `name` with `packages` into place/root."""
     root = place / "root"
     run(
         [
             "mmdebstrap",
             "--mode=root",
             "--variant=minbase",
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join(packages)}",
             "--aptopt=Acquire::Languages none",
             # Documentation is half of the content, and nobody reads it here.
             "--dpkgopt=path-exclude=/usr/share/doc/*",

@@ -8,6 +8,7 @@ is cached, so later it takes less than a second.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -22,6 +23,7 @@ INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
 PROGRAMS = (golang.KUBERNETES, golang.KINE, golang.ETCD, golang.KWOK, golang.K3S, golang.GPUSIM)
 # What a node with a real kubelet needs besides.
 NODE_PROGRAMS = (golang.CONTAINERS, golang.RUNC, golang.TOOLKIT)
+BUNDLED = "K3SGPU_TOOLS"
 # How k3s's releases name the binary and the checksums for each processor.
 RELEASE_FILES = {"x86_64": ("k3s", "sha256sum-amd64.txt"), "aarch64": ("k3s-arm64", "sha256sum-arm64.txt")}
 
@@ -62,10 +64,13 @@ class Tools:
 def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools:
     """Builds or fetches what is missing, and returns the paths. Raises RehearsalError when that fails.
 
-    With `real_nodes` the machines can run real kubelets; that takes about 12 minutes more the first time.
+    With `real_nodes` the machines can run real kubelets; that takes about 12 minutes more the first time. A
+    bundle has all tools, and names them in the file K3SGPU_TOOLS.
     """
     progress = progress or Progress()
     host.check_root()
+    if bundled():
+        return read(Path(os.environ[BUNDLED]))
     debian.install_missing(progress, real_nodes)
     root = rootfs.prepare(progress)
     helm = vendor.helm(progress)
@@ -82,6 +87,18 @@ def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools
         rootfs=root,
         standin=standin(built, progress),
     )
+
+
+def bundled() -> bool:
+    """Whether the tools are those of a bundle, on a computer that needs no network."""
+    return BUNDLED in os.environ
+
+
+def read(path: Path) -> Tools:
+    """The tools that the file of a bundle names: the fields of Tools as a JSON object."""
+    fields = json.loads(path.read_text())
+    origin = fields.pop("pulumi_origin")
+    return Tools(pulumi_origin=origin, **{name: Path(value) for name, value in fields.items()})
 
 
 def standin(built: list[Path], progress: Progress) -> Path:

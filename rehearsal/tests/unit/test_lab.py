@@ -198,10 +198,9 @@ def test_the_declared_driver_version_is_shown(tmp_path: Path):
 
 def test_a_machine_gets_and_loses_a_drivers_files(tmp_path: Path):
     root, sysfs, standin = tmp_path / "root", tmp_path / "sysfs", tmp_path / "standin"
-    for folder in (root / "usr/bin", sysfs, standin / "nvml", standin / "toolkit"):
+    for folder in (root / "usr/bin", sysfs, standin / "nvml"):
         folder.mkdir(parents=True)
     (standin / "nvml/libnvidia-ml.so.1").write_bytes(b"ELF")
-    (standin / "toolkit/nvidia-ctk").touch()
     cards = gpus.Gpus("NVIDIA-A100-SXM4-40GB", 2, 40960, mig={"1g.5gb": 1, "1g.10gb": 1})
     driver_files.install(cards, "m", root, sysfs, standin)
     library = root / driver_files.LIBRARIES / "libnvidia-ml.so.1"
@@ -214,7 +213,6 @@ def test_a_machine_gets_and_loses_a_drivers_files(tmp_path: Path):
     ]
     assert [line.count("MIG-") for line in facts if line.startswith("card=")] == [2, 2]
     assert {path.name for path in (sysfs / "dev").iterdir()} >= {"nvidia0", "nvidia1", "nvidiactl"}
-    assert (root / "usr/bin/nvidia-ctk").exists()
     driver_files.install(None, "m", root, sysfs, standin)
     assert not library.is_symlink() and not (sysfs / "dev").exists()
 
