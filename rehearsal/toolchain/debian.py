@@ -35,10 +35,12 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "gcc": command("gcc"),  # kine's SQLite is C
     "libc6-dev": file("/usr/include/stdlib.h"),
 }
-# What only real nodes need: the C library of runc's system-call filter, and what finds it.
+# What only real nodes need: the C library of runc's system-call filter, what finds it, and what reads
+# the names of the libraries that a program in an image needs.
 REAL_NODE_PACKAGES: dict[str, Callable[[], bool]] = {
     "libseccomp-dev": file("/usr/include/seccomp.h"),
     "pkg-config": command("pkg-config"),
+    "binutils": command("readelf"),
 }
 
 

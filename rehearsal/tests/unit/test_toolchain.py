@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rehearsal.process import RehearsalError
 from rehearsal.toolchain import archives, golang, images, toolbox
@@ -81,3 +82,13 @@ def test_machines_see_one_kubernetes_under_its_names(tmp_path: Path):
     found = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
     assert {"bin/containerd", "cni/bridge", "toolkit/nvidia-ctk", "images/pause.tar"} <= found
     assert {f"release/{version}/install.sh" for version in golang.K3S_RELEASES} <= found
+
+
+def test_images_have_the_references_of_the_chart():
+    chart = golang.REHEARSAL / "simulators" / "chart"
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    own = yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"]
+    parts = [values[name] for name in ("operator", "validator", "devicePlugin", "gfd", "dcgmExporter")]
+    wanted = {f"{part['repository']}/{part['image']}:{part.get('version', own)}" for part in parts}
+    assert wanted == {*images.GPU_OPERATOR, *images.DEVICE_PLUGIN}
+    assert images.NODE_FEATURE_DISCOVERY[0] in (chart / "templates" / "_helpers.tpl").read_text()
