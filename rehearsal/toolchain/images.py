@@ -19,10 +19,12 @@ QUERY_SECONDS = 30
 # k3s's own name for the image of a pod's sandbox, and containerd's.
 PAUSE = ("docker.io/rancher/mirrored-pause:3.6", "registry.k8s.io/pause:3.10.2")
 DEVICE_PLUGIN = ("nvcr.io/nvidia/k8s-device-plugin:v0.20.0",)
-# DCGM's exporter is no part of a rehearsal: its pod runs the simulator, which serves nothing.
+# DCGM and the MIG manager are no part of a rehearsal: their pods run the simulator, which waits for their end.
 GPU_OPERATOR = (
     "nvcr.io/nvidia/gpu-operator:v26.7.0",
     "nvcr.io/nvidia/k8s/dcgm-exporter:4.6.0-4.8.3-distroless",
+    "nvcr.io/nvidia/cloud-native/dcgm:4.6.0-1-ubuntu24.04",
+    "nvcr.io/nvidia/cloud-native/k8s-mig-manager:v0.15.0",
 )
 NODE_FEATURE_DISCOVERY = ("registry.k8s.io/nfd/node-feature-discovery:v0.19.0",)
 CARD_TEST = ("docker.io/k3s-gpu-sharing/card-test:1",)
@@ -109,7 +111,8 @@ def gpu_operator(programs: Path, root: Path) -> Image:
         entry_point=("gpu-operator",),
         links={**system_links(), **{f"/usr/bin/{name}": "gpusim" for name in OPERATOR_NAMES}},
         folders=FOLDERS,
-        environment={"PATH": SEARCH_PATH},
+        # NVIDIA's runtime brings nothing into containers that check whether the driver is there.
+        environment={"PATH": SEARCH_PATH, "NVIDIA_VISIBLE_DEVICES": "void"},
     )
 
 
