@@ -125,7 +125,11 @@ NFD = Program(
     target="tool",
     usually="3 min",
     what="building node feature discovery v0.19.0",
-    ldflags="-s -w -X sigs.k8s.io/node-feature-discovery/pkg/version.version=v0.19.0",
+    ldflags=(
+        "-s -w -X sigs.k8s.io/node-feature-discovery/pkg/version.version=v0.19.0"
+        # The published image's worker looks at the machine's folders, mounted below these names.
+        " -X sigs.k8s.io/node-feature-discovery/pkg/utils/hostpath.pathPrefix=/host-"
+    ),
 )
 PROOF = Program(
     module="proof",

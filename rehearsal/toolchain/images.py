@@ -19,7 +19,7 @@ QUERY_SECONDS = 30
 # k3s's own name for the image of a pod's sandbox, and containerd's.
 PAUSE = ("docker.io/rancher/mirrored-pause:3.6", "registry.k8s.io/pause:3.10.2")
 DEVICE_PLUGIN = ("nvcr.io/nvidia/k8s-device-plugin:v0.20.0",)
-# DCGM and the MIG manager are no part of a rehearsal: their pods run the simulator, which waits for their end.
+# DCGM and the MIG manager are no part of a rehearsal: in their pods the simulator waits for the end.
 GPU_OPERATOR = (
     "nvcr.io/nvidia/gpu-operator:v26.7.0",
     "nvcr.io/nvidia/k8s/dcgm-exporter:4.6.0-4.8.3-distroless",
