@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pulumi import automation
 
 from rehearsal import process
 from rehearsal.lab import machines, processes, ssh
+from rehearsal.lab.cards import RealCard
 from rehearsal.lab.engine import PROJECT, ROOT, EngineFailed
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.stack import RehearsedStack
@@ -158,13 +159,14 @@ def stack_fixture(
     config: dict[str, Any],
     secrets: Mapping[str, str] | None = None,
     kubelets: str = "kwok",
+    cards: Sequence[RealCard] = (),
 ) -> Iterator[StackFixture]:
-    """A StackFixture whose machines are removed when the block ends. `kubelets` as in RehearsedStack."""
+    """A StackFixture whose machines are removed when the block ends; `kubelets`, `cards` as in its stack."""
     tools = toolbox.prepare(Progress(), real_nodes=kubelets == "real")
     stack_file = folder / f"Pulumi.{name}.yaml"
     owner = processes.identify(os.getpid())
     stack = RehearsedStack(
-        name, stack_file, folder / "state", {} if secrets is None else secrets, owner, kubelets
+        name, stack_file, folder / "state", {} if secrets is None else secrets, owner, kubelets, cards
     )
     try:
         yield StackFixture(stack, tools, config)

@@ -1,102 +1,154 @@
-"""`python -m rehearsal.proof --file Pulumi.dev.yaml`: does a real card offer what capacity computes?
+"""`python -m rehearsal.proof`: walks through the article on machines that have this computer's NVIDIA cards.
 
-It runs NVIDIA's own device plugin and feature discovery, built from their published module, with every
-profile of a stack file, against a kubelet reduced to registration, ListAndWatch and Allocate. Everything is
-put into a folder that can be copied to a machine with a card and its driver; it runs here if this is such a
-machine.
+It boots one machine for each card, at most two, runs the program on them, and writes what every step has seen
+to a file of runs and to the page beside it. `make bundle` makes what a computer without network needs for it.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import shutil
-import subprocess
+import contextlib
+import datetime
+import os
+import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from k3sgpu import capacity
-from k3sgpu import settings as s
+import yaml
+
+from rehearsal.lab import cards, machines, processes
+from rehearsal.lab.cards import RealCard
+from rehearsal.lab.engine import ROOT
+from rehearsal.lab.fixture import PREFIX, stack_fixture
 from rehearsal.lab.stack import STATE
 from rehearsal.process import RehearsalError
-from rehearsal.progress import Progress
-from rehearsal.toolchain import golang
+from rehearsal.proof import failure, parts, report
+from rehearsal.proof.proof_cluster import ProofCluster
+from rehearsal.proof.steps import STEPS
+from rehearsal.proof.walk import StepResult, walk
+from rehearsal.toolchain import cache, host
 
-CARD = "CARD"  # stands for the product, which only the machine with the card knows
+STACK = "proof"
+FOLDER = STATE / STACK
+STACK_FILE = Path(__file__).parent / "Pulumi.proof.yaml"
+REPORT = ROOT / "rehearsal/reports/proof.json"
+SECOND_ADDRESS = 1
+"""How much higher the second machine's address is than the first one's."""
 
 
 def main() -> int:
-    """Returns 0 when the card offers what was computed, 1 when something differs, 2 when it could not run."""
+    """Returns 0 when every step has passed, 1 when one has failed, 2 when no walk was possible."""
     parser = argparse.ArgumentParser(prog="prove", description=__doc__)
-    parser.add_argument("--file", required=True, help="the stack file, Pulumi.<stack>.yaml")
-    parser.add_argument("--to", type=Path, default=STATE / "proof", help="the folder to copy to the machine")
-    parser.add_argument("--output", help="a file for the tables, as Markdown")
+    parser.add_argument("--file", type=Path, default=STACK_FILE, help="the stack file (rehearsal/proof)")
+    parser.add_argument(
+        "--report", type=Path, default=REPORT, help="the file of runs, which gets another one"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a step that fails")
+    parser.add_argument("--add", type=Path, help="only add the runs of this file to the report")
     arguments = parser.parse_args()
+    if arguments.add:
+        report.save(arguments.report, [*report.load(arguments.report), *report.load(arguments.add)])
+        return 0
+    os.chdir(ROOT)  # a stack file's paths are relative to the project
+    signal.signal(signal.SIGTERM, stop)
     try:
-        folder = prepare(s.read_stack_file(arguments.file), arguments.to, Progress())
-    except (s.SettingsError, RehearsalError) as error:
+        host.check_kubelets()
+        found = cards.found()
+        if not found:
+            raise RehearsalError(
+                "this computer: found no NVIDIA card, expected one with its driver (nvidia-smi -L); "
+                "make bundle, and copy it to a computer with a card"
+            )
+        run = prove(read_config(arguments.file), found[:2], arguments.report, arguments.keep_going)
+    except RehearsalError as error:
         print(error, file=sys.stderr)
         return 2
-    run = folder / "run"
-    if not shutil.which("nvidia-smi"):
-        print(f"no NVIDIA driver here: copy {folder} to a machine with a card, and there as root: ./run")
-        return 2
-    options = ["--output", arguments.output] if arguments.output else []
-    return subprocess.run([run, *options]).returncode
+    return 0 if run.passed else 1
 
 
-def prepare(settings: s.Settings, folder: Path, progress: Progress) -> Path:
-    """Puts everything that a proof needs into `folder`. Raises RehearsalError when a build fails."""
-    expected = plan(settings)
-    go = golang.toolchain(progress)
-    programs = [golang.build(program, go, progress) for program in (golang.NVIDIA, golang.PROOF)]
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for path in (path for built in programs for path in built.iterdir()):
-        shutil.copy2(path, folder)
-    source = golang.PROOF.source
-    shutil.copy2(source / "run.sh", folder / "run")
-    shutil.copy2(source / "cost.cu", folder)
-    (folder / "plan.json").write_text(json.dumps(expected, indent=1))
-    return folder
+def prove(
+    config: dict[str, Any], found: Sequence[RealCard], target: Path, keep_going: bool = False
+) -> report.Run:
+    """Walks through all steps, and writes the report after each. Removes the machines in any case.
+
+    What the cluster looked like when a step failed goes to files beside the report.
+    """
+    began = time.monotonic()
+    machines.down(STACK, FOLDER / "state")  # of a walk that was killed
+    if FOLDER.exists():
+        cache.remove_tree(FOLDER)
+    FOLDER.mkdir(parents=True)
+    declare_cards(config, found)
+    earlier = report.load(target)
+    run = report.Run(
+        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
+        cards=[f"{card.product}, {card.memory_mib} MiB" for card in found],
+        driver=found[0].driver,
+    )
+
+    with stack_fixture(STACK, FOLDER, config, kubelets="real", cards=tuple(found)) as fixture:
+        proof = ProofCluster(fixture, has_card=True)
+        run.versions = parts.versions(fixture.tools)
+
+        def record(results: Sequence[StepResult]) -> None:
+            run.steps, run.seconds = list(results), round(time.monotonic() - began, 1)
+            report.save(target, [*earlier, run])
+            print(describe(results[-1]), flush=True)
+            if results[-1].outcome == "failed":
+                seen = target.with_name(f"{target.stem}-failure-{len(results)}.txt")
+                seen.write_text(failure.describe(fixture, proof.machines))
+
+        walk(STEPS, proof, has_card=True, keep_going=keep_going, interrupt=end_engine, record=record)
+    return run
 
 
-def plan(settings: s.Settings) -> dict[str, Any]:
-    """What capacity computes for one card, by profile. Raises RehearsalError for a stack without cards."""
-    pools = {name: pool for name, pool in settings.pools.items() if pool.gpu}
-    if not pools:
-        raise RehearsalError("no pool of this stack file has a gpu: section, so there is nothing to prove")
-    name, pool = next(iter(sorted(pools.items())))
+def stop(number: int, frame: object) -> None:
+    """Ends this process as Ctrl-C does: the machines are removed."""
+    end_engine()
+    sys.exit(128 + number)
+
+
+def end_engine() -> None:
+    """Ends an engine that runs, with its plugins. The SDK would wait for it."""
+    for pid in processes.of_engine(FOLDER / "state" / STACK / "engine"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration of a stack file, without the project's prefix. Raises RehearsalError without one."""
+    if not path.exists():
+        raise RehearsalError(f"{path}: found no stack file, expected one with a pool of one host with a card")
     return {
-        "profiles": [
-            _profile(profile, settings, {name: _with_one_card(pool, profile)})
-            for profile in sorted(settings.sharing.profiles)
-        ]
+        key.removeprefix(PREFIX): value for key, value in yaml.safe_load(path.read_text())["config"].items()
     }
 
 
-def _with_one_card(pool: Any, profile: str) -> Any:
-    card = {"product": CARD, "count": 1, "profile": profile}
-    return pool.model_copy(update={"gpu": pool.gpu.model_copy(update=card)})
-
-
-def _profile(name: str, settings: s.Settings, pools: Mapping[str, Any]) -> dict[str, Any]:
-    offer = capacity.offers(dataclasses.replace(settings, pools=dict(pools)))[0]
-    profile = settings.sharing.profiles[name]
-    return {
-        "name": name,
-        "config": capacity.device_plugin_config(profile),
-        "resources": offer.resources,
-        # The machine may have several cards: of all counts only the devices are multiplied.
-        "labels": {
-            name: text for name, text in offer.discovered_labels.items() if not name.endswith(".count")
-        },
-        "strategy": offer.discovered_labels["nvidia.com/gpu.sharing-strategy"],
-        "oneOnly": bool(profile.shared and profile.shared.fail_requests_greater_than_one),
+def declare_cards(config: dict[str, Any], found: Sequence[RealCard]) -> None:
+    """Writes the cards into the first pool, and adds a pool with an agent for the second card."""
+    name, first = next(iter(config["pools"].items()))
+    first["gpu"].update(
+        product=found[0].product, memoryMiB=found[0].memory_mib, driverVersion=found[0].driver
+    )
+    if len(found) == 1:
+        return
+    (host_name, address), *_ = first["hosts"].items()
+    network, _, last = address.rpartition(".")
+    gpu = {**first["gpu"], "product": found[1].product, "memoryMiB": found[1].memory_mib}
+    config["pools"][f"{name}-agent"] = {
+        "role": "agent",
+        "hosts": {f"{host_name}-agent": f"{network}.{int(last) + SECOND_ADDRESS}"},
+        "gpu": gpu,
     }
+
+
+def describe(result: StepResult) -> str:
+    """A step's result for the terminal."""
+    facts = "".join(f"\n    {line}" for fact in result.seen for line in fact.splitlines())
+    return f"{result.outcome:8} {result.seconds:6.1f} s  {result.name}: {result.shows}{facts}"
 
 
 if __name__ == "__main__":

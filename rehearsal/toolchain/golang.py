@@ -131,14 +131,7 @@ NFD = Program(
         " -X sigs.k8s.io/node-feature-discovery/pkg/utils/hostpath.pathPrefix=/host-"
     ),
 )
-PROOF = Program(
-    module="proof",
-    target="./cmd/proof",
-    usually="20 s",
-    what="building the kubelet of a proof",
-    folder=REHEARSAL / "proof" / "go",
-)
-OWN_PROGRAMS = (K3S, GPUSIM, PROOF)
+OWN_PROGRAMS = (K3S, GPUSIM)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rehearsal.faults import leaks
-from rehearsal.lab import network
+from rehearsal.lab import network, traces
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.objects import deployment, label, offered, phases, unscheduled
@@ -31,12 +31,6 @@ ONE_GPU_POD = json.dumps(
             ],
         },
     }
-)
-# Everything k3s, the operator or this program would leave on a machine.
-TRACES = "/etc /usr/local /var/lib /opt /root /run/k3s /run/nvidia /run/flannel"
-LISTING = (
-    f"find {TRACES} -xdev -not -path '/opt/standin*' -not -path '/var/lib/systemd/*'"
-    " -not -path '/var/lib/dbus/*' -not -path '/root/.ssh*' -not -path '/etc/standin*' 2>/dev/null | sort"
 )
 
 
@@ -62,12 +56,12 @@ def machines(cluster: StackFixture) -> dict[str, RunningMachine]:
 
 
 @pytest.fixture(scope="module")
-def files_before(cluster: StackFixture, machines: dict[str, RunningMachine]) -> dict[str, set[str]]:
-    """The files of each machine before the first `up`."""
-    return {name: set(cluster.run_on(machine, LISTING).splitlines()) for name, machine in machines.items()}
+def before(machines: dict[str, RunningMachine]) -> dict[str, set[str]]:
+    """What is on each machine before the first `up`."""
+    return {name: traces.snapshot(machine) for name, machine in machines.items()}
 
 
-def test_first_preview_shows_everything(cluster: StackFixture, files_before):
+def test_first_preview_shows_everything(cluster: StackFixture, before):
     assert cluster.preview() == {"create": 28}
     assert "4 of 6 slices taken" in "\n".join(cluster.output)
 
@@ -237,14 +231,10 @@ def test_no_secret_is_exposed_anywhere(cluster: StackFixture, machines, sampler:
     assert leaks.scan(cluster, machines, sampler) == []
 
 
-def test_destroy_leaves_clean_machines(cluster: StackFixture, machines, files_before):
+def test_destroy_leaves_clean_machines(cluster: StackFixture, machines, before):
     cluster.destroy()
     assert cluster.resources() == {}
     for name, machine in machines.items():
-        left = set(cluster.run_on(machine, LISTING).splitlines()) - files_before[name]
-        assert left == set(), name
+        assert traces.snapshot(machine) - before[name] == set(), name
         units = "systemctl list-units --all --no-legend 'k3s*'"
         assert cluster.run_on(machine, units) == ""
-        assert (
-            cluster.run_on(machine, "ps -e -o comm= | grep -c -E '^(k3s|kube|kwok|kine|gpusim)' || :") == "0"
-        )
