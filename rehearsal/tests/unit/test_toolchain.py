@@ -88,7 +88,8 @@ def test_images_have_the_references_of_the_chart():
     chart = golang.REHEARSAL / "simulators" / "chart"
     values = yaml.safe_load((chart / "values.yaml").read_text())
     own = yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"]
-    parts = [values[name] for name in ("operator", "validator", "devicePlugin", "gfd", "dcgmExporter")]
+    names = ("operator", "validator", "devicePlugin", "gfd", "dcgm", "dcgmExporter", "migManager")
+    parts = [values[name] for name in names]
     wanted = {f"{part['repository']}/{part['image']}:{part.get('version', own)}" for part in parts}
     assert wanted == {*images.GPU_OPERATOR, *images.DEVICE_PLUGIN}
     assert images.NODE_FEATURE_DISCOVERY[0] in (chart / "templates" / "_helpers.tpl").read_text()
