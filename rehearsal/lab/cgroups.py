@@ -99,25 +99,6 @@ def make(name: str, controllers: bool = False) -> list[Path]:
     return made
 
 
-def hand_down_from_root(record: Path) -> None:
-    """Enables the controllers of kubelets below the root, and records in `record` which were missing."""
-    root = unified_root()
-    missing = set(CONTROLLERS_V2) - set((root / "cgroup.subtree_control").read_text().split())
-    if missing:
-        noted = record.read_text().split() if record.exists() else []
-        record.write_text(" ".join(sorted({*missing, *noted})))
-        hand_down(root, missing)
-
-
-def take_back_from_root(record: Path) -> None:
-    """Disables below the root what hand_down_from_root has enabled, where nobody else uses it by now."""
-    if record.exists():
-        for controller in record.read_text().split():
-            with contextlib.suppress(OSError):
-                (unified_root() / "cgroup.subtree_control").write_text(f"-{controller}")
-        record.unlink()
-
-
 def hand_down(group: Path, controllers: Iterable[str]) -> None:
     """Enables `controllers` in the groups below `group`, as far as the kernel allows it."""
     for controller in controllers:

@@ -21,6 +21,7 @@ from pathlib import Path
 from rehearsal.lab import (
     cards,
     cgroups,
+    computer,
     driver_files,
     gpus,
     identity,
@@ -130,7 +131,7 @@ def release_computer() -> None:
     """Undoes, after the last machine, what machines needed of this computer. The caller holds the lock."""
     network.remove_unused_bridge()
     if not recorded():
-        cgroups.take_back_from_root(nspawn.HANDED_DOWN)
+        computer.undo()
 
 
 def remove_abandoned(progress: Progress) -> None:
@@ -175,6 +176,8 @@ def leftovers(stack: str | None = None) -> list[str]:
     found += [f"record {path}" for path in sorted(RECORDS.glob(f"{prefix}*.json")) if path.stem not in others]
     if stack is None:
         found += [f"interface {name}" for name in network.links()]
+        if computer.RECORD.exists():
+            found.append(f"settings of this computer as recorded in {computer.RECORD}")
         if network.rule_needed() and network.rule_present():
             found.append("iptables rule " + " ".join(network.FORWARD_RULE))
     return found

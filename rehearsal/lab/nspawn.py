@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rehearsal.lab import cgroups, gpus, identity, network
-from rehearsal.lab.machine_records import RECORDS, MachineParts, RunningMachine, record_path
+from rehearsal.lab import cgroups, computer, gpus, identity, network
+from rehearsal.lab.machine_records import MachineParts, RunningMachine, record_path
 from rehearsal.process import RehearsalError, run
 from rehearsal.toolchain import cache
 
@@ -20,8 +20,6 @@ UNMOUNT_SECONDS = 10
 STANDIN = "/opt/standin"
 # Where systemd-nspawn keeps files of each machine; they remain when it is killed.
 NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
-# The controllers that machines with real kubelets needed and this computer had not handed down.
-HANDED_DOWN = RECORDS / "controllers"
 
 
 def prepare(machine: RunningMachine, parts: MachineParts) -> None:
@@ -85,9 +83,8 @@ def boot(machine: RunningMachine, parts: MachineParts, binds: Sequence[str] = ()
     caller. `binds` are further options of systemd-nspawn.
     """
     real = machine.kubelet == "real"
-    version = cgroups.controller_version() if real else None
-    if version == 2:
-        cgroups.hand_down_from_root(HANDED_DOWN)
+    if real:
+        computer.prepare_for_kubelets()
     unified, *others = cgroups.make(machine.name, controllers=real)
     command = [
         "setsid",
@@ -96,7 +93,7 @@ def boot(machine: RunningMachine, parts: MachineParts, binds: Sequence[str] = ()
         str(unified),
         " ".join(map(str, others)),
         # systemd-nspawn takes the controllers of process 1's group for all that there are: be process 1.
-        "unshare --pid --fork --mount-proc" if version == 2 else "",
+        "unshare --pid --fork --mount-proc" if real and cgroups.controller_version() == 2 else "",
         "systemd-nspawn",
         "--quiet",
         "--boot",
