@@ -40,10 +40,16 @@ PRESET = 6  # of xz: 1 takes a quarter of the time, and makes the bundle an eigh
 DICTIONARY_BYTES = 128 << 20
 # Files of the root file systems and of the packages that nothing needs.
 SKIPPED = ("__pycache__", "debugpy")
+# Below /opt/standin: for simulated nodes, and for several servers.
+NOT_NEEDED = ("bin/kwok", "bin/etcd")
+OWN_PROGRAMS = ("bin/gpusim", "images/gpu-operator.tar", "images/card-test.tar")
 COMMANDS = ("pulumi", "helm")
 SHARED_BYTES = 4096  # from which on equal files of an archive become one file with several names
 PIP_SECONDS = 300
 GIT_SECONDS = 20
+
+
+Tree = tuple[Path, PurePosixPath]
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Part:
     """
 
     name: str
-    trees: Sequence[tuple[Path, PurePosixPath]]
+    trees: Sequence[Tree]
     preset: int
     kept: bool = True
 
@@ -100,19 +106,30 @@ def list_parts(tools: toolbox.Tools, box: Path, scratch: Path, preset: int, prog
     write_tools(scratch / "tools.json", tools.pulumi_origin)
     listed = run(["git", "ls-files", "-z"], timeout=GIT_SECONDS, cwd=ROOT).split("\0")
     python = PurePosixPath(f"usr/local/lib/{python_of(box)}/dist-packages")
+    own, others = programs(tools.standin.resolve(), places["standin"])
+    project = [(scratch / "tools.json", BOX / TOOLS / "tools.json")]
+    project += [(ROOT / name, BOX / PROJECT / name) for name in listed if (ROOT / name).is_file()]
+    # What changes comes last, so that a new bundle differs in its last pieces only.
     return [
         Part("system", [(box, BOX), (tools.rootfs, places["rootfs"])], preset),
         Part("python", [(packages(box, progress), BOX / python)], preset),
         Part("engine", [(getattr(tools, name).resolve(), places[name]) for name in COMMANDS], preset),
-        Part("machine-tools", [(tools.standin, places["standin"])], preset),
-        Part(
-            "project",
-            [(scratch / "tools.json", BOX / TOOLS / "tools.json")]
-            + [(ROOT / name, BOX / PROJECT / name) for name in listed if (ROOT / name).is_file()],
-            preset,
-            kept=False,
-        ),
+        Part("programs", others, preset),
+        Part("own-programs", own, preset),
+        Part("project", project, preset, kept=False),
     ]
+
+
+def programs(standin: Path, place: PurePosixPath) -> tuple[list[Tree], list[Tree]]:
+    """What machines see at /opt/standin: what is built of this project's own sources, and the rest."""
+    own: list[Tree] = []
+    others: list[Tree] = []
+    for path in sorted(path for folder in standin.iterdir() for path in folder.iterdir()):
+        name = path.relative_to(standin)
+        if str(name) not in NOT_NEEDED:
+            mine = name.parts[0] == "release" or str(name) in OWN_PROGRAMS
+            (own if mine else others).append((path, place / name))
+    return own, others
 
 
 def places_of_tools() -> dict[str, PurePosixPath]:
@@ -182,7 +199,7 @@ def key(part: Part) -> str:
     )
 
 
-def files_of(part: Part) -> list[tuple[Path, PurePosixPath]]:
+def files_of(part: Part) -> list[Tree]:
     """The files and folders of `part` with their places: folders first, then alike names side by side."""
     found = []
     for source, place in part.trees:

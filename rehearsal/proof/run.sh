@@ -53,6 +53,15 @@ load_modules() {
     fi
 }
 
+# The control groups of machines when a run was killed; their processes ended with its namespaces.
+remove_groups() {
+    for group in "$groups"/k3sgpu-* "$groups"/*/k3sgpu-*; do
+        if [ -d "$group" ] && [ -z "$(find "$group" -name cgroup.procs -exec cat {} +)" ]; then
+            find "$group" -depth -type d -exec rmdir {} \; || :
+        fi
+    done
+}
+
 # Runs in the new namespaces, whose mounts nobody else sees.
 inside() {
     mount --bind "$box" "$box" # systemd-nspawn and ip want a mount point as their root
@@ -68,7 +77,7 @@ inside() {
     mount --bind "$here/results" "$box/results"
     exec chroot "$box" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        K3SGPU_TOOLS=/opt/tools/tools.json \
+        PYTHONUNBUFFERED=1 K3SGPU_TOOLS=/opt/tools/tools.json \
         sh -c 'cd /opt/k3s-gpu-sharing && ip link set lo up && python3 -m rehearsal.lab.cards /host && "$@"' sh "$@"
 }
 
@@ -87,7 +96,6 @@ else
 fi
 status=0
 unshare --mount --net --pid --fork --kill-child sh "$here/run.sh" --inside "$@" || status=$?
-# What is left of machines when a run was killed; their processes ended with its namespaces.
-find "$groups" -mindepth 1 -depth -type d -path '*/k3sgpu-*' -exec rmdir {} + 2>/dev/null || :
+remove_groups
 echo "results: $here/results" >&2
 exit "$status"
