@@ -35,7 +35,7 @@ nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int *index) {
 
 nvmlReturn_t nvmlDeviceGetMinorNumber(nvmlDevice_t device, unsigned int *minor) {
     TRY(check_device(device));
-    *minor = device.handle->card;
+    *minor = card_of(device)->minor;
     return NVML_SUCCESS;
 }
 

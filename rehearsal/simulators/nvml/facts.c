@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TAIL_SIZE 8192
 
@@ -21,6 +22,7 @@ static void read_card(struct facts *facts, char *value) {
     struct card *card = &facts->card[facts->cards++];
     char *rest = NULL;
     char *word = strtok_r(value, " ", &rest);
+    card->minor = facts->cards - 1;
     if (word)
         sscanf(word, "%x:%x:%x", &card->domain, &card->bus, &card->device);
     word = strtok_r(NULL, " ", &rest);
@@ -63,6 +65,19 @@ static void read_line(struct facts *facts, char *line) {
         read_partition(facts, value);
 }
 
+static void drop_cards_without_device_file(struct facts *facts) {
+    unsigned kept = 0;
+    if (access("/dev/nvidiactl", F_OK))
+        return;
+    for (unsigned index = 0; index < facts->cards; index++) {
+        char path[32];
+        snprintf(path, sizeof path, "/dev/nvidia%u", facts->card[index].minor);
+        if (!access(path, F_OK))
+            facts->card[kept++] = facts->card[index];
+    }
+    facts->cards = kept;
+}
+
 static FILE *open_own_file(void) {
     Dl_info info;
     return dladdr((void *)read_facts, &info) ? fopen(info.dli_fname, "rb") : NULL;
@@ -88,5 +103,6 @@ bool read_facts(struct facts *facts) {
     char *rest = NULL;
     for (char *line = strtok_r(text + strlen(marker), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
         read_line(facts, line);
+    drop_cards_without_device_file(facts);
     return true;
 }

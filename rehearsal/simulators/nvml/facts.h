@@ -18,6 +18,7 @@ struct partition {
 };
 
 struct card {
+    unsigned minor; /* of its device file, /dev/nvidia0 */
     unsigned domain, bus, device;
     char uuid[UUID_SIZE];
     char partition_uuids[MAX_PARTITIONS][UUID_SIZE];
@@ -36,7 +37,8 @@ struct facts {
     struct card card[MAX_CARDS];
 };
 
-/* Reads the facts from the end of this library's own file. Returns whether it has any. */
+/* Reads the facts from the end of this library's own file. Returns whether it has any. Where the machine or container
+ * has device files of NVIDIA's driver, only the cards with one are there, as with the driver. */
 bool read_facts(struct facts *facts);
 
 #endif
