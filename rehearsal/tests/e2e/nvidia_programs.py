@@ -13,6 +13,7 @@ from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -26,12 +27,14 @@ DISCOVERY_SECONDS = 30
 REGISTRATION_SECONDS = 30
 SETTLE_SECONDS = 1.0  # a plugin with several resources registers one after the other
 SERVICE = "v1beta1"  # of k8s.io/kubelet/pkg/apis/deviceplugin
-# FOLDER PROGRAM ARGUMENT...: shows what lies in FOLDER in place of this computer's own.
+# FOLDER PROGRAM ARGUMENT...: shows what lies in FOLDER in place of this computer's own. The program's user is
+# not root, who has few inotify instances (fs.inotify.max_user_instances) for the programs of all machines.
 IN_MACHINE = """
 mount -t tmpfs none /sys/bus && mkdir -p /sys/bus/pci/devices && mount --bind "$0/pci" /sys/bus/pci/devices &&
 mount -t tmpfs none /proc/driver && cp -r "$0/driver/." /proc/driver &&
 mount -t tmpfs none /var/lib && mkdir -p /var/lib/kubelet/device-plugins &&
-mount --bind "$0/sockets" /var/lib/kubelet/device-plugins && exec "$@"
+if [ -e "$0/sockets" ]; then mount --bind "$0/sockets" /var/lib/kubelet/device-plugins; fi &&
+exec setpriv --reuid 65534 --inh-caps=+dac_override --ambient-caps=+dac_override "$@"
 """
 
 
@@ -62,7 +65,11 @@ class SimulatedMachine:
         """The resources that the device plugin registers for a sharing file, with the number of devices."""
         (self.folder / "config.yaml").write_text(config)
         log = self.folder / "plugin.log"
-        with registrations(self.folder / "sockets") as registered, log.open("w") as output:
+        # The path of a socket has at most 107 characters.
+        with TemporaryDirectory() as short, registrations(Path(short)) as registered, log.open("w") as output:
+            link = self.folder / "sockets"
+            link.unlink(missing_ok=True)
+            link.symlink_to(short)
             plugin = subprocess.Popen(
                 self._command("nvidia-device-plugin"), env=self._environment(), stdout=output, stderr=output
             )
@@ -88,7 +95,7 @@ class SimulatedMachine:
 def simulated_machine(folder: Path, gpus: Gpus, programs: Path, library: bytes) -> SimulatedMachine:
     """Fills `folder` with the library, the PCI devices and the MIG partitions of `gpus`."""
     driver_files.write_library(library, gpus, MACHINE, folder)
-    for name in ("pci", "sockets", "driver/nvidia-caps"):
+    for name in ("pci", "driver/nvidia-caps"):
         (folder / name).mkdir(parents=True)
     minors = []
     for card, (address, _) in enumerate(gpus.cards(MACHINE)):
@@ -148,7 +155,6 @@ def registrations(sockets: Path) -> Iterator[Registrations]:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(f"{SERVICE}.Registration", methods),)
     )
-    (sockets / "kubelet.sock").unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{sockets / 'kubelet.sock'}")
     server.start()
     try:

@@ -1,21 +1,27 @@
 """NVIDIA's device plugin and feature discovery, on simulated cards: they offer what the project says."""
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from rehearsal.lab.engine import ROOT
-from rehearsal.lab.gpus import Gpus
+from rehearsal.lab.gpus import PCI, Gpus, render_files
 from rehearsal.lab.stack import machine
+from rehearsal.process import run
 from rehearsal.progress import Progress
-from rehearsal.tests.e2e.nvidia_programs import simulated_machine
+from rehearsal.tests.e2e.nvidia_programs import MACHINE, simulated_machine
 from rehearsal.toolchain import golang, nvml
 
 RECORDED = golang.GO_FOLDER / "gpusim/internal/gpu/testdata/h200"
 H200 = Gpus("NVIDIA-H200", 1, 143771, driver="580.159.04")
+A100 = Gpus("NVIDIA-A100-SXM4-40GB", 2, 40960)
+MEMORY_MIB = {"NVIDIA-GeForce-RTX-2080-Ti": 11264, "Tesla-T4": 15360, "NVIDIA-H200": 143771}
 SHARING_FILES = {
     "none": "",
     "ts6": "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 6}]}}",
@@ -25,6 +31,24 @@ SHARING_FILES = {
     "migonly": "sharing: {timeSlicing: {resources: [{name: nvidia.com/mig-1g.18gb, replicas: 2}]}}",
     "both": "sharing: {mps: {resources: [{name: nvidia.com/gpu, replicas: 4}]}, "
     "timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 6}]}}",
+}
+MIXED = "{flags: {migStrategy: mixed}}"
+SINGLE = "{flags: {migStrategy: single}}"
+MIXED_SHARED = (
+    "{flags: {migStrategy: mixed}, sharing: {timeSlicing: {resources: "
+    "[{name: nvidia.com/mig-1g.5gb, replicas: 2}, {name: nvidia.com/gpu, replicas: 6}]}}}"
+)
+# Cards divided by MIG, with sharing files
+DIVIDED = {
+    "a100-whole-partitions": (A100, {"7g.40gb": 1}, SINGLE),
+    "a100-alike": (A100, {"1g.5gb": 7}, SINGLE),
+    "a100-unlike": (A100, {"1g.5gb": 2, "1g.10gb": 1, "3g.20gb": 1}, MIXED_SHARED),
+    "a100-unlike-single": (A100, {"1g.5gb": 2, "3g.20gb": 1}, SINGLE),
+    "a100-media": (A100, {"1g.5gb+me": 1, "2g.10gb": 3}, MIXED),
+    "a100-strategy-none": (A100, {"1g.5gb": 7}, "{}"),
+    "h200-alike": (H200, {"1g.18gb": 7}, SINGLE),
+    "h200-unlike": (H200, {"1g.18gb": 1, "2g.35gb": 1, "4g.71gb": 1}, MIXED),
+    "h200-whole-partition": (H200, {"7g.141gb": 1}, MIXED),
 }
 STACK_FILES = sorted([*ROOT.glob("Pulumi.*.yaml"), *(ROOT / "docs/examples").glob("Pulumi.*.yaml")])
 
@@ -72,3 +96,38 @@ def test_offers_are_what_nvidias_programs_offer(
     if not profile.mps:  # with MPS the plugin waits for its control daemon
         offered = {name: count for name, count in offer.resources.items() if count}
         assert tested.resources(config) == offered
+
+
+def cases() -> Iterator[tuple[str, Gpus, str]]:
+    """All products that the simulator knows, with sharing files; and divided cards."""
+    for product in PCI:
+        for name, text in SHARING_FILES.items():
+            yield f"{product}-{name}", Gpus(product, 2, MEMORY_MIB.get(product, 81559)), text or "{}"
+    for name, (cards, partitions, text) in DIVIDED.items():
+        yield name, dataclasses.replace(cards, mig=partitions), text
+
+
+def test_the_simulator_agrees_with_nvidias_programs(programs: Path, library: bytes, tmp_path: Path):
+    written: list[dict[str, Any]] = []
+    for name, cards, text in cases():
+        tested = simulated_machine(tmp_path / name, cards, programs, library)
+        config = f"version: v1\n{text}\n" if text.startswith("sharing") else text
+        single = len(cards.mig) > 1 and text == SINGLE  # the plugin refuses unlike partitions then
+        asked = cards.product in (H200.product, A100.product) and "mps" not in text and not single
+        written.append(
+            {
+                "name": name,
+                "machine": json.loads(render_files(cards, MACHINE)[0]),
+                "config": config,
+                "labels": tested.labels(config),
+                "resources": tested.resources(config) if asked else None,
+            }
+        )
+    (tmp_path / "cases.json").write_text(json.dumps(written))
+    output = run(
+        [golang.toolchain(Progress()).command, "test", "-count=1", "-v", "-run", "Nvidias", "./internal/gpu"],
+        timeout=300,
+        cwd=golang.GPUSIM.source,
+        env={"GOTOOLCHAIN": "local", "GOWORK": "off", "NVIDIA_CASES": str(tmp_path / "cases.json")},
+    )
+    assert output.count("--- PASS: TestSimulationAgreesWithNvidiasPrograms/") == len(written)

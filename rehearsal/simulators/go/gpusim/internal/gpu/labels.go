@@ -10,13 +10,12 @@ import (
 )
 
 // Labels returns what gpu-feature-discovery v0.19 writes for this machine, but for gfd.timestamp. Recorded
-// from the real program on a real H200 in testdata.
+// from the real program on a real H200 in testdata, and compared with it on simulated cards.
 func Labels(machine Machine, config *spec.Config) (map[string]string, error) {
 	if machine.Count == 0 {
 		return map[string]string{"nvidia.com/vgpu.present": "false"}, nil
 	}
 	strategy := *config.Flags.MigStrategy
-	cut := len(machine.MIG) > 0 && strategy != spec.MigStrategyNone
 	mps := config.Sharing.SharingStrategy() == spec.SharingStrategyMPS
 	if mps && len(machine.MIG) > 0 {
 		return nil, errors.New("failed to check MPS-capable: MPS sharing is not supported for mig devices")
@@ -36,10 +35,12 @@ func Labels(machine Machine, config *spec.Config) (map[string]string, error) {
 		labels["nvidia.com/mig.strategy"] = strategy
 	}
 	addResource(labels, fullGPU, machine.Product, machine.Count, config)
-	if cut {
+	if len(machine.MIG) > 0 {
 		labels["nvidia.com/gpu.replicas"] = "0" // not shared, whatever the file says of whole cards
 		labels["nvidia.com/gpu.sharing-strategy"] = string(spec.SharingStrategyNone)
 		labels["nvidia.com/gpu.product"] = machine.Product
+	}
+	if len(machine.MIG) > 0 && strategy != spec.MigStrategyNone {
 		if err := addPartitions(labels, machine, config); err != nil {
 			return nil, err
 		}
