@@ -8,6 +8,7 @@ import pytest
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
+from k3sgpu.card_access import CardAccess
 from rehearsal.lab.cards import RealCard
 from rehearsal.proof import __main__ as command
 from rehearsal.proof import card_log, parts, report
@@ -142,8 +143,9 @@ def test_only_the_diagnostics_of_the_engine_are_quoted():
     assert diagnostics(printed[:1]) == ["Updating:"]
 
 
-def test_a_door_names_both_options_of_the_toolkit():
-    assert door.CLOSED_VOLUMES.command.endswith(
+def test_the_toolkit_gets_both_of_its_options():
+    command = door.set_options(CardAccess(frozenset({"volume-mounts"}), envvar=False, mounts=True))
+    assert command.endswith(
         "--set accept-nvidia-visible-devices-envvar-when-unprivileged=false"
         " --set accept-nvidia-visible-devices-as-volume-mounts=true"
     )
