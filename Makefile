@@ -67,6 +67,10 @@ prove: venv ## on a machine with an NVIDIA card: walk through the article on it,
 bundle: venv ## write to .bundle what `make prove` needs on a machine without network: pieces of at most 57 MiB, and run.sh
 	@$(PYTHON) -m rehearsal.proof.bundle
 
+.PHONY: suffers
+suffers: venv ## measure on this machine's NVIDIA card who suffers beside a misbehaving program (FROM=file: of another machine)
+	@$(PYTHON) -m rehearsal.proof.who_suffers_report $(if $(FROM),--from $(FROM))
+
 test: venv ## run every test that needs neither root nor machines
 	@$(PYTHON) -m pytest -n auto
 

@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 SHARERS = 4
+MOST_SECONDS = 600.0  # after so many no case begins
 MEMORY_PERCENT = 20  # what a new program asks for: a slice of four, less what a context costs
 BASELINE_SECONDS, WINDOW_SECONDS, AFTER_SECONDS = 3.0, 1.6, 1.1
-INTERVAL = "0.5"  # of card-test's lines
 START_DEADLINE, NEWCOMER_DEADLINE, DEATH_DEADLINE, CONTROL_DEADLINE = 15.0, 4.0, 3.0, 10.0
 KERNEL_DEADLINE = 16.0  # misbehave's endless kernel ends after 15 s
 ERROR = re.compile(r"(cu\w+): .*\((\d+ \w+)\)")
@@ -42,22 +42,24 @@ MPS_CONTROL = "nvidia-cuda-mps-control"
 
 @dataclass(frozen=True)
 class Way:
-    """A way to misbehave: its program's argument, and whether it dies before the neighbour is measured."""
+    """What runs beside the neighbour: a command, and whether it dies before the neighbour is measured."""
 
     name: str
-    program: str
+    command: tuple[str, ...]
     killed: bool = False
 
 
+STEADY = ("card-test", "--seconds", "0", "--interval", "0.5")
 WAYS = (
-    Way("take-memory", "take-memory"),
-    Way("hold-memory", "hold-memory"),
-    Way("illegal-address", "illegal-address"),
-    Way("trap", "trap"),
-    Way("endless-kernel", "endless-kernel"),
-    Way("killed-in-kernel", "endless-kernel", killed=True),
-    Way("long-kernels", "long-kernels"),
-    Way("many-contexts", "many-contexts"),
+    Way("well-behaved", STEADY),
+    Way("take-memory", ("misbehave", "take-memory")),
+    Way("hold-memory", ("misbehave", "hold-memory")),
+    Way("illegal-address", ("misbehave", "illegal-address")),
+    Way("trap", ("misbehave", "trap")),
+    Way("endless-kernel", ("misbehave", "endless-kernel")),
+    Way("killed-in-kernel", ("misbehave", "endless-kernel"), killed=True),
+    Way("long-kernels", ("misbehave", "long-kernels")),
+    Way("many-contexts", ("misbehave", "many-contexts")),
 )
 SHARINGS = ("time-slicing", "mps", "mps-limits")
 
@@ -155,10 +157,14 @@ def progress(program: Program, begin: float, end: float) -> dict[str, Any]:
     return {**found, **error_of(program.last_line)} if program.ended else found
 
 
+def start(programs: Path, command: tuple[str, ...], environment: Mapping[str, str]) -> Program:
+    """Starts one of the programs, whose folder is `programs`."""
+    return Program([str(programs / command[0]), *command[1:]], environment)
+
+
 def start_new(programs: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     """Starts a new well-behaved program that needs a slice's memory, and says how that went."""
-    command = [str(programs / "card-test"), "--memory-percent", str(MEMORY_PERCENT)]
-    program = Program(command, environment)
+    program = start(programs, ("card-test", "--memory-percent", str(MEMORY_PERCENT)), environment)
     in_time = program.wait(NEWCOMER_DEADLINE)
     seconds = round(time.monotonic() - program.started, 1)
     if not in_time:
@@ -168,14 +174,10 @@ def start_new(programs: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     return error_of(program.last_line)
 
 
-def start_steady(programs: Path, environment: Mapping[str, str]) -> Program:
-    """Starts the well-behaved program and waits for its first line. Raises Unmeasurable without one."""
-    command = [str(programs / "card-test"), "--seconds", "0", "--interval", INTERVAL]
-    program = Program(command, environment)
-    if program.wait(START_DEADLINE, lambda: program.lines) and not program.ended:
-        return program
-    program.stop()
-    raise Unmeasurable(f"card-test did not begin within {START_DEADLINE:g} s; it said: {program.last_line!r}")
+def wait_for_line(program: Program) -> None:
+    """Waits until a program says something. Raises Unmeasurable when it does not."""
+    if not program.wait(START_DEADLINE, lambda: program.lines) or not program.lines:
+        raise Unmeasurable(f"{program.process.args} said nothing within {START_DEADLINE:g} s")
 
 
 def watch(program: Program, seconds: float) -> dict[str, Any]:
@@ -187,27 +189,31 @@ def watch(program: Program, seconds: float) -> dict[str, Any]:
 
 def measure_alone(programs: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     """What the well-behaved program does when nothing else runs. Raises Unmeasurable when it cannot run."""
-    with start_steady(programs, environment) as steady:
+    with start(programs, STEADY, environment) as steady:
+        wait_for_line(steady)
         found = watch(steady, BASELINE_SECONDS)
         steady.stop(signal.SIGTERM)
+    if "error" in found:
+        raise Unmeasurable(f"card-test failed alone: {steady.last_line}")
     return found
 
 
 def measure_beside(way: Way, programs: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     """Runs one way to misbehave beside the well-behaved program. Raises Unmeasurable when that cannot run."""
-    misbehave = [str(programs / "misbehave"), way.program]
-    with start_steady(programs, environment) as steady, Program(misbehave, environment) as other:
-        other.wait(START_DEADLINE, lambda: other.lines)
-        if way.killed:
-            other.wait(0.5)
-            other.stop()
-        beside = watch(steady, WINDOW_SECONDS)
-        new_beside = start_new(programs, environment)
-        died = other.stop()
-        new_after = start_new(programs, environment)
-        after = watch(steady, AFTER_SECONDS)
+    with start(programs, STEADY, environment) as steady:
+        wait_for_line(steady)
+        with start(programs, way.command, environment) as other:
+            wait_for_line(other)
+            if way.killed:
+                other.wait(0.5)
+                other.stop()
+            beside = watch(steady, WINDOW_SECONDS)
+            new_beside = start_new(programs, environment)
+            died = other.stop()
+            new_after = start_new(programs, environment)
+            after = watch(steady, AFTER_SECONDS)
         return {
-            "misbehaver": other.last_line or "said nothing",
+            "misbehaver": other.last_line,
             "misbehaverDied": died,
             "neighbour": {"beside": beside, "after": after},
             "newProgram": {"beside": new_beside, "after": new_after},
@@ -350,7 +356,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="who_suffers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--programs", type=Path, required=True, help="the folder of card-test and misbehave")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--seconds", type=float, default=600, help="start no case after so many seconds")
+    parser.add_argument(
+        "--seconds", type=float, default=MOST_SECONDS, help="start no case after so many seconds"
+    )
     arguments = parser.parse_args()
     try:
         return 0 if measure_all(arguments.programs, arguments.output, arguments.seconds) else 1

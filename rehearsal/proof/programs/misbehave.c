@@ -6,7 +6,7 @@
  *   trap            ends a kernel by a trap, as a failed assertion does
  *   endless-kernel  fills the card with one kernel that does not end
  *   long-kernels    fills the card with kernels of 200 ms, one after the other
- *   many-contexts   makes up to 64 contexts, and keeps all of them busy
+ *   many-contexts   makes up to 64 contexts within 5 s, and keeps all of them busy
  *
  * It prints `begun: ...` when the harm is under way, or `failed: ...` with CUDA's error, and stays until it
  * is killed. Its endless kernel ends after 15 s, and the program after 30 s, so that no card stays occupied
@@ -142,14 +142,13 @@ static int many_contexts(void) {
   unsigned made = 0;
   char text[600] = "";
   const size_t launches = 4096;
-  for (; made < CONTEXTS; made++)
+  for (double end = now() + 5; made < CONTEXTS && now() < end; made++)
     if (CALL(cuCtxCreate_v2, &contexts[made], 0, 0) || load_kernel(PTX, "spin", &kernels[made]) ||
         make_starts(&starts[made], launches))
       break;
-  snprintf(text, sizeof text, "%u contexts%s%s", made, made < CONTEXTS ? ", then " : "",
-           made < CONTEXTS ? problem : "");
+  snprintf(text, sizeof text, "%u contexts%s%s", made, *problem ? ", then " : "", problem);
   if (made == 0 || begun(text)) return -1;
-  double end = now() + MOST_SECONDS;
+  const double end = now() + MOST_SECONDS;
   for (size_t number = 0; number < launches && now() < end; number++) {
     for (unsigned i = 0; i < made; i++)
       if (CALL(cuCtxSetCurrent, contexts[i]) ||

@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 
 from rehearsal.proof import who_suffers
+from rehearsal.toolchain import c_programs
+from rehearsal.toolchain.c_programs import CProgram
 
-SOURCES = Path(who_suffers.__file__).parent / "programs"
-pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="no C compiler")
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("programs")
-    compile = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    for name in ("card-test", "misbehave"):
-        subprocess.run([*compile, "-o", folder / name, SOURCES / f"{name}.c", "-ldl"], check=True)
-    fake = [Path(__file__).parent / "fake_cuda.c", "-shared", "-fPIC"]
-    subprocess.run([*compile, *fake, "-o", folder / "libcuda.so.1"], check=True)
+    fake = CProgram("libcuda.so.1", Path(__file__).parent, ("fake_cuda.c",), ("-shared", "-fPIC"))
+    for program in (*c_programs.card_programs(), fake):
+        c_programs.compile_into(folder, program)
     return folder
 
 
@@ -64,7 +63,9 @@ def test_misbehave_says_which_error_it_got(programs, way, error):
 
 def test_a_case_records_both_programs(programs):
     environment = {"LD_LIBRARY_PATH": str(programs)}
-    case = who_suffers.measure_beside(who_suffers.Way("hold", "hold-memory"), programs, environment)
+    case = who_suffers.measure_beside(
+        who_suffers.Way("hold", ("misbehave", "hold-memory")), programs, environment
+    )
     assert case["misbehaver"] == "begun: 819 MiB taken"
     assert case["neighbour"]["beside"]["launchesPerSecond"] > 0
     assert case["newProgram"]["after"]["seconds"] > 0
