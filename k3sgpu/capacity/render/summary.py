@@ -17,10 +17,13 @@ WIDTH = 100
 MAX_DRAWN_CARDS = 64
 MAX_DRAWN_SLICES = MAX_DRAWN_CARDS * 48
 """With more cards or slices than these, a picture has a bar per node instead of a row per card."""
-MEMORY_NOTES = {
-    "time-slicing": "Time-slicing does not limit memory: the MiB per slice assume equal use by all pods.",
-    "mps": "MPS limits each slice to its MiB; a fault in one pod can still end the others on its card.",
+WALLS = {
+    "time-slicing": "time-slicing walls off faults, and only promises memory (one pod can take all; the MiB "
+    "assume equal use) and time (6 times slower beside an endless kernel on an H200).",
+    "mps": "MPS walls off memory and, but for a pod with many contexts, processors; not faults (a fault in "
+    "one pod, or its kill in a kernel, ended the others on an H200).",
 }
+"""What divides slices by strategy, as rehearsal/reports/who-suffers.md measured it."""
 
 
 def total_lines(fit: Fit, placements: Sequence[Placement]) -> list[str]:
@@ -35,8 +38,10 @@ def total_lines(fit: Fit, placements: Sequence[Placement]) -> list[str]:
     for load in fit.memory_loads:
         declared = f"up to {load.most_mib} of {load.memory_mib} MiB declared {device_phrase(load)}"
         lines += wrapped(f"{declared} ({load.resource})", 2)
-    strategies = {offer.strategy for offer in fit.offers if offer.max_replicas > 1}
-    lines += [MEMORY_NOTES[strategy] for strategy in sorted(strategies)]
+    shared = [offer for offer in fit.offers if offer.max_replicas > 1]
+    for strategy in sorted({offer.strategy for offer in shared}):
+        profiles = ", ".join(sorted({offer.profile for offer in shared if offer.strategy == strategy}))
+        lines += wrapped(f"Profile {profiles}: {WALLS[strategy]}", 2)
     return lines or ["no slices: no node has a GPU"]
 
 

@@ -34,13 +34,20 @@ A1  nvidia-plugin-test-2#1  2 nvidia.com/gpu on gpu-1
 A2  nvidia-plugin-test-2#2  2 nvidia.com/gpu on gpu-1
 
 4 of 6 slices taken (nvidia.com/gpu)
-Time-slicing does not limit memory: the MiB per slice assume equal use by all pods.
+Profile 2080ti-12gb: time-slicing walls off faults, and only promises memory (one pod can take all;
+  the MiB assume equal use) and time (6 times slower beside an endless kernel on an H200).
 
 The pods fit in any order.
 Rolling update: every new pod finds room, however many Deployments are updated at once.
 Without gpu-1: 2 of 2 pods stay Pending.
 """
     )
+
+
+def test_mps_says_what_is_no_wall() -> None:
+    mps = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 6}]}}
+    text = " ".join(picture_of({"sharing/profiles/six": mps, "workloads/w/gpus": 1}).split())
+    assert "Profile six: MPS walls off memory" in text and "not faults (a fault in one pod" in text
 
 
 def test_slices_go_to_the_emptiest_card() -> None:
@@ -57,7 +64,7 @@ def test_reserved_slices_are_shown() -> None:
 def test_unshared_card_is_one_cell() -> None:
     text = picture_of({"pools/rtx/gpu/profile": "none", "workloads/w": {}})
     assert "[A1]\n          taken; 143771 MiB, not shared" in text
-    assert "1 of 1 cards taken (nvidia.com/gpu)" in text and "Time-slicing" not in text
+    assert "1 of 1 cards taken (nvidia.com/gpu)" in text and "walls off" not in text
 
 
 def test_partitions_are_shown_apart() -> None:
