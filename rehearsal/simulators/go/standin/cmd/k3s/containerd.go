@@ -215,7 +215,13 @@ func startContainerd(ctx context.Context, programs *children) error {
 		return err
 	}
 	programs.essentialWithLog(containerdLog, "containerd", "--config", containerdDir+"/config.toml")
-	return programs.await(ctx, "containerd", 50*time.Millisecond, func() error {
-		return runCtr(ctx, "version")
+	plugins := ""
+	err := programs.await(ctx, "containerd", 50*time.Millisecond, func() (err error) {
+		plugins, err = runCtr(ctx, "plugins", "ls", "id==cri")
+		return err
 	})
+	if err == nil && !strings.Contains(plugins, " ok") {
+		err = fmt.Errorf("containerd: found its plugin cri not loaded, expected ok; the reason is in %s: %s", containerdLog, plugins)
+	}
+	return err
 }

@@ -99,19 +99,19 @@ func importImage(ctx context.Context, path string) error {
 	began := time.Now()
 	inner, cancel := context.WithTimeout(ctx, importSeconds*time.Second)
 	defer cancel()
-	if err := runCtr(inner, "images", "import", "--label", "io.cri-containerd.pinned=pinned", path); err != nil {
+	if _, err := runCtr(inner, "images", "import", "--label", "io.cri-containerd.pinned=pinned", path); err != nil {
 		return fmt.Errorf("import images from %s: %w", path, err)
 	}
 	logInfo("Imported images from %s in %s", path, time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
-// runCtr runs containerd's own client in the namespace of Kubernetes.
-func runCtr(ctx context.Context, args ...string) error {
+// runCtr runs containerd's own client in the namespace of Kubernetes, and returns what it prints.
+func runCtr(ctx context.Context, args ...string) (string, error) {
 	args = slices.Concat([]string{"--address", containerdSocket, "--namespace", "k8s.io"}, args)
 	output, err := exec.CommandContext(ctx, filepath.Join(toolDir, "ctr"), args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(output)))
+		return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(string(output)))
 	}
-	return nil
+	return string(output), nil
 }
