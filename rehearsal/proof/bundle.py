@@ -188,15 +188,19 @@ def packed(part: Part, scratch: Path, progress: Progress) -> Path:
 
 
 def key(part: Part) -> str:
-    """A hash of names, sizes and times of all files of `part`: entries of the cache do not change."""
-    return cache.digest(
-        str(part.preset),
-        *(
-            f"{name} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
-            for path, name in files_of(part)
-            for status in (path.lstat(),)
-        ),
-    )
+    """A hash of the names, modes and contents of all files of `part`."""
+    return cache.digest(str(part.preset), *(describe(path, name) for path, name in files_of(part)))
+
+
+def describe(path: Path, name: PurePosixPath) -> str:
+    """What an archive has of a file: its name and mode, and its content or where it links to."""
+    content = ""
+    if path.is_symlink():
+        content = str(path.readlink())
+    elif path.is_file():
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{name} {path.lstat().st_mode} {content}"
 
 
 def files_of(part: Part) -> list[Tree]:
