@@ -225,3 +225,19 @@ def test_nvidia_smi_needs_no_other_file(tmp_path: Path):
     ).stdout
     uuids = [cards.cards("m")[0][1], *cards.partition_uuids("m", 0)]
     assert re.findall(r"UUID: (.*)\)", listed) == uuids
+
+
+def test_mps_control_answers_while_it_is_started(tmp_path: Path):
+    folders = {"CUDA_MPS_PIPE_DIRECTORY": str(tmp_path), "CUDA_MPS_LOG_DIRECTORY": str(tmp_path)}
+
+    def control(said: str, *options: str) -> tuple[int, str]:
+        command = [driver_files.MACHINE_FILES / driver_files.MPS_CONTROL, *options]
+        done = subprocess.run(command, input=said, env=folders, capture_output=True, text=True, timeout=10)
+        return done.returncode, done.stdout
+
+    question = "get_default_active_thread_percentage"  # NVIDIA's daemon ends it without a line feed
+    assert control(question) == (1, "")
+    assert control("", "-d") == (0, "")
+    assert control(question) == (0, "100.0\n")
+    assert control("quit") == (0, "")
+    assert control(question) == (1, "")
