@@ -10,6 +10,7 @@ from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_event
 from k3sgpu.cluster.comparison import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.cluster.crash_logs import crash_logs
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
+from k3sgpu.cluster.rejected_pods import explain_rejected, rejected_pods
 from k3sgpu.cluster.settling import Settling
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, PollResult, poll, progress_line
@@ -62,9 +63,11 @@ async def _check(
                 f"{result.trouble}; asked for {result.waited:.0f} s. "
                 "Is the cluster up, and is this its kubeconfig?"
             )
+        ask_pods = has_gpus(expected) and not result.trouble
+        rejected = explain_rejected(await rejected_pods(api)) if ask_pods else []
         if result.done:
-            return Report(TITLE, _subjects(expected, ()), [])
-        return await _failure(expected, result.last.value, result, api)
+            return Report(TITLE, _subjects(expected, ()), rejected)
+        return await _failure(expected, result.last.value, result, api, rejected)
 
 
 def _interval(waited: float) -> float:
@@ -74,15 +77,21 @@ def _interval(waited: float) -> float:
 
 
 async def _failure(
-    expected: ExpectedState, cluster: Snapshot, result: PollResult[Snapshot], api: AsyncClient
+    expected: ExpectedState,
+    cluster: Snapshot,
+    result: PollResult[Snapshot],
+    api: AsyncClient,
+    rejected: Sequence[Problem],
 ) -> Report:
-    """The report at the deadline: each unmet expectation, and what the cluster says about the cause."""
+    """The report at the deadline: each unmet expectation, what the cluster says about the cause, and the
+    rejected pods.
+    """
     unmet = unmet_expectations(expected, cluster)
     nodes = list(dict.fromkeys(one.node for one in unmet))
     ask_events = has_gpus(expected) and not result.trouble
     events = await warning_events(api, expected["namespace"]) if ask_events else []
     logs = await crash_logs(api, expected["namespace"], cluster, nodes) if ask_events else {}
-    problems = explain_unmet(expected, cluster, unmet, events, logs)
+    problems = [*explain_unmet(expected, cluster, unmet, events, logs), *rejected]
     if result.trouble:
         problems.append(
             Problem(

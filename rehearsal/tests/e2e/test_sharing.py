@@ -288,6 +288,35 @@ def test_mps_starts_after_a_drain_and_rejects_larger_requests(cluster: StackFixt
     cluster.kubectl("delete", "pod", "two-slices", "--force")
 
 
+def test_a_deployment_whose_pods_are_rejected_is_reported(
+    cluster: StackFixture, capfd: pytest.CaptureFixture[str]
+):
+    """Its ReplicaSet makes pods without a pause, none of which ever runs."""
+    cluster.kubectl("apply", "--filename", "-", stdin=deployment("greedy", count=2, on=RTX))
+    wait_until("five rejected pods", lambda: phases(cluster, "greedy").count("Failed") >= 5)
+    capfd.readouterr()
+    assert command.doctor(cluster.stack, Progress()) == 0
+    said = capfd.readouterr().out
+    for words in (
+        "warning: rejected-pods",
+        "pods rejected by the kubelet in ",
+        "maximum request size for shared resources is 1; found 2, which is unexpected",
+        "ask for one slice",
+        "failRequestsGreaterThanOne from the profile",
+    ):
+        assert words in said, words
+    stop = re.search(r"kubectl (-n default scale deployment/greedy --replicas=0)", said)
+    clean = re.search(r"kubectl (-n default delete pods --field-selector status.phase=Failed -l \S+)", said)
+    assert stop and clean
+    cluster.kubectl(*stop[1].split())
+    wait_until("no more pods", lambda: set(phases(cluster, "greedy")) == {"Failed"})
+    seen = pods(cluster, "greedy").values()
+    assert not any(pod["status"].get("containerStatuses") for pod in seen)
+    cluster.kubectl(*clean[1].split())
+    assert not pods(cluster, "greedy")
+    cluster.kubectl("delete", "deployment", "greedy")
+
+
 def test_a_renamed_profile_with_renamed_slices_leaves_nothing_behind(cluster: StackFixture):
     before = plugin_state(cluster, RTX)
     profiles = cluster.config["sharing"]["profiles"]

@@ -15,7 +15,7 @@ from k3sgpu.cluster import readiness
 from k3sgpu.cluster.client import parse_kubeconfig
 from k3sgpu.problem import InputError
 from k3sgpu.report import as_text
-from tests.data.expected_states import EXPECTED, cluster, fewer
+from tests.data.expected_states import EXPECTED, cluster, fewer, pod
 from tests.data.kubeconfigs import kubeconfig_text
 
 
@@ -107,6 +107,17 @@ def test_check_of_a_cluster_with_too_few_slices(served):
     assert "gpu-1  expected: Ready, nvidia.com/gpu 6" in text
     assert "error: nvidia.com/gpu\n    found:    1\n    expected: 6" in text
     assert text.count("event: p: BackOff: why") == 1
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_pods_that_a_kubelet_rejected_are_a_warning(served, ready):
+    failed = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Pod was rejected: no"}
+    served.state["pods"].append(pod("greedy", on="gpu-1", **failed))
+    if not ready:
+        fewer(served.state)
+    report = readiness.check_once(EXPECTED, served.config)
+    (problem,) = [one for one in report.problems if one.check == "rejected-pods"]
+    assert (problem.severity, report.errors > 0) == ("warning", not ready)
 
 
 def test_missing_operator_is_named_first(served):

@@ -64,6 +64,7 @@ type Pod struct {
 // with, because they can only be written as a whole list.
 type PodStatus struct {
 	Phase                 string           `json:"phase,omitempty"`
+	StartTime             string           `json:"startTime,omitempty"`
 	Conditions            []Condition      `json:"conditions,omitempty"`
 	InitContainerStatuses []map[string]any `json:"initContainerStatuses,omitempty"`
 	ContainerStatuses     []map[string]any `json:"containerStatuses,omitempty"`

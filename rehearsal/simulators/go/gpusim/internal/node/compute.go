@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,7 @@ func (m *Machine) compute(ctx context.Context, seen view) error {
 	trouble, err := os.ReadFile(brokenCard)
 	broken := err == nil
 	for _, pod := range seen.pods {
-		if !pod.Running() || !ownedByJob(pod) || !granted(pod, served) || m.refusal(pod) != nil {
+		if !pod.Running() || !ownedByJob(pod) || !granted(pod, served) {
 			continue
 		}
 		path := "/api/v1/namespaces/" + pod.Metadata.Namespace + "/pods/" + pod.Metadata.Name + "/status"
@@ -44,19 +43,15 @@ func ownedByJob(pod kube.Pod) bool {
 
 // granted says whether the pod asks for GPUs that the device plugin serves.
 func granted(pod kube.Pod, served map[string]int) bool {
-	asks := false
-	for _, container := range pod.Spec.Containers {
-		for resource, text := range container.Resources.Limits {
-			if !strings.HasPrefix(resource, "nvidia.com/") {
-				continue
-			}
-			asks = true
-			if count, err := strconv.Atoi(text); err != nil || count > served[resource] {
+	asked := gpusOf(pod)
+	for _, gpus := range asked {
+		for resource, count := range gpus {
+			if count > served[resource] {
 				return false
 			}
 		}
 	}
-	return asks
+	return len(asked) > 0
 }
 
 func computed(pod kube.Pod, broken bool, trouble string) map[string]any {

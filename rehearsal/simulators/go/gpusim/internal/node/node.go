@@ -32,7 +32,6 @@ type Machine struct {
 	kubelet   *kubelet
 	plugin    *session
 	discovery *session
-	judged    map[string]bool // pods that the kubelet has admitted or rejected, by uid; nil before the first look
 }
 
 // Run works for the Node of that name until ctx ends.
