@@ -96,7 +96,8 @@ func runServer(ctx context.Context, cfg *config, notify *notifier) error {
 	logInfo("k3s is up and running (stand-in)")
 	notify.ready()
 
-	if toolExists("gpusim") && !kubeletIsReal() { // there it runs in a pod of the chart's Deployment
+	// With real kubelets a pod of the chart's Deployment works on the ClusterPolicy, and this one only for hooks.
+	if toolExists("gpusim") {
 		programs.wait.Go(func() { playOperator(programs, admin, etcd) })
 	}
 	go join.keepNodePasswords(programs.ctx)
