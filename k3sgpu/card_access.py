@@ -51,7 +51,7 @@ class CardAccess:
 
     @property
     def with_slice(self) -> bool:
-        """Whether a pod that has a slice sees its card."""
+        """Whether a pod that has a slice can compute; else its container lacks the driver's libraries."""
         return (
             any(one.startswith("cdi-") for one in self.strategies)
             or (ENVVAR in self.strategies and self.envvar)

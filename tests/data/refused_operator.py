@@ -172,7 +172,7 @@ REFUSALS: dict[str, Refusal] = {
         },
         "gpuOperator.values.devicePlugin",
         "the strategy envvar, which the toolkit's variables refuse",
-        "see their card",
+        "get their card",
         "remove DEVICE_LIST_STRATEGY",
     ),
     "no node for the operator": (

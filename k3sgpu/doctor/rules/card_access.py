@@ -52,7 +52,7 @@ def _closed_to_all(machine: Machine, access: CardAccess) -> Problem:
     accept = f'or {machine.ssh} "{_SET} {MOUNTS_OPTION}=true"'
     return machine.problem(
         f"{option} in {CONFIG}, and the device plugin's\n"
-        f"strategy is {', '.join(sorted(access.strategies))}: pods with a slice see no card",
+        f"strategy is {', '.join(sorted(access.strategies))}: pods with a slice get no driver",
         "a strategy that the toolkit obeys",
         _other_strategy() + (f"\n{accept}" if MOUNTS in access.strategies else ""),
     )

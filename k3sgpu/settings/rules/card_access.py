@@ -34,7 +34,7 @@ def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
         yield Problem(
             f"{VALUES}.devicePlugin",
             f"the strategy {', '.join(sorted(access.strategies))}, which the toolkit's variables refuse",
-            "a strategy by which pods with a slice see their card",
+            "a strategy by which pods with a slice get their card and its driver",
             f"remove {STRATEGY_VARIABLE}, {ENVVAR_VARIABLE}\n"
             f"and {MOUNTS_VARIABLE}: the program sets what works",
         )
