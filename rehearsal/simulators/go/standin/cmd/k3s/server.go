@@ -219,7 +219,11 @@ func splitCommas(values []string) []string { return strings.Split(strings.Join(v
 // startControlPlane starts database and API server, waits until the API is ready, then
 // starts what needs it. It waits as long as it takes, as k3s does, and says what for.
 func startControlPlane(ctx context.Context, cfg *config, keys *pki, node *nodeFacts, admin *kubeAPI, store *datastore, programs *children) error {
-	for _, name := range []string{store.program(), "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok"} {
+	names := []string{store.program(), "kube-apiserver", "kube-scheduler", "kube-controller-manager"}
+	if !kubeletIsReal() {
+		names = append(names, "kwok")
+	}
+	for _, name := range names {
 		if !toolExists(name) {
 			return fmt.Errorf("stand-in: %s/%s is missing; the machine must bind-mount the rehearsal's tools there", toolDir, name)
 		}
