@@ -2,7 +2,7 @@
 
 The operator does not watch the ConfigMap's content, but its config-manager watches a node's label. So the key
 of a configuration has the hash of its content: a changed profile is a new key, the label of the nodes that
-use it changes, and the plugins of all other nodes go on.
+use it changes, and the plugins of all other nodes go on. Those of the nodes that changed start anew.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,6 +10,7 @@ from k3sgpu.cluster.client import Snapshot, client, take_snapshot, warning_event
 from k3sgpu.cluster.comparison import UnmetExpectation, has_gpus, unmet_expectations
 from k3sgpu.cluster.crash_logs import crash_logs
 from k3sgpu.cluster.diagnosis import explain_unmet, notes
+from k3sgpu.cluster.operand_restarts import OperandRestarts
 from k3sgpu.cluster.rejected_pods import explain_rejected, rejected_pods
 from k3sgpu.cluster.settling import Settling
 from k3sgpu.handoff.expected_state import ExpectedState
@@ -28,6 +29,7 @@ def check_once(expected: ExpectedState, config: KubeConfig) -> Report:
 def wait_until_ready(expected: ExpectedState, config: KubeConfig, progress: Callable[[str], None]) -> Report:
     """Waits until the cluster is as expected and has settled, for the timeoutSeconds of `expected` at most.
 
+    On nodes that are not as expected it restarts the operator's pods that failed before (OperandRestarts).
     `progress` gets a line whenever something has changed, and from time to time. An API that has answered
     before may be away for the whole time. Raises InputError when the API has not answered within
     FIRST_ANSWER_SECONDS.
@@ -42,11 +44,18 @@ async def _check(
     deadline: float,
     settling: Settling | None,
 ) -> Report:
+    restarts = OperandRestarts()
     async with client(config) as api:
 
         async def look() -> Look[Snapshot]:
             cluster = await take_snapshot(api, expected["namespace"], has_gpus(expected))
             unmet = unmet_expectations(expected, cluster)
+            if settling:
+                nodes = list(dict.fromkeys(one.node for one in unmet))
+                for pod in await restarts.restart_failed(api, expected["namespace"], nodes, cluster):
+                    progress(
+                        f"pod {pod} failed with an older configuration: deleted, so that a new one starts"
+                    )
             if not unmet and settling and has_gpus(expected):
                 unmet = settling.unsettled(expected, cluster)
             return Look(cluster, _summary(unmet), done=not unmet)

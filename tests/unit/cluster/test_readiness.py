@@ -15,19 +15,27 @@ from k3sgpu.cluster import readiness
 from k3sgpu.cluster.client import parse_kubeconfig
 from k3sgpu.problem import InputError
 from k3sgpu.report import as_text
-from tests.data.expected_states import EXPECTED, cluster, fewer, pod
+from tests.data.expected_states import EXPECTED, PLUGIN, cluster, fewer, plugin_pod, pod, waiting
 from tests.data.kubeconfigs import kubeconfig_text
+
+
+def renamed(pod: dict[str, Any]) -> dict[str, Any]:
+    """The same pod with another name."""
+    return {**pod, "metadata": {**pod["metadata"], "name": pod["metadata"]["name"] + "-new"}}
 
 
 class Api:
     """Serves a cluster as lists over HTTP; `broken` answers 500, `hangs` never.
 
-    `at`: what happens when a look begins, by its number.
+    `at`: what happens when a look begins, by its number. `successor`: the pod that a DaemonSet's controller
+    makes for a deleted one; `deleted` has the names of those.
     """
 
     def __init__(self) -> None:
         self.state, self.broken, self.hangs, self.looks = cluster(), False, False, 0
         self.at: dict[int, Callable[[], None]] = {}
+        self.deleted: list[str] = []
+        self.successor: Callable[[dict[str, Any]], dict[str, Any]] = renamed
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -50,6 +58,18 @@ class Api:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def do_DELETE(self) -> None:
+                name = self.path.rsplit("/", 1)[1]
+                fake.deleted.append(name)
+                fake.state["pods"] = [
+                    fake.successor(pod) if pod["metadata"]["name"] == name else pod
+                    for pod in fake.state["pods"]
+                ]
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -140,6 +160,35 @@ def test_wait_ends_at_the_deadline_with_a_report(served):
     report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
     assert report.exit_code == 1
     assert re.match(r"doctor cluster after \d+ s: 1 error", as_text(report))
+
+
+def test_wait_restarts_a_pod_that_failed_before(served):
+    fewer(served.state)
+    plugin_pod(**waiting("CrashLoopBackOff", last="file exists", container="config-manager"))(served.state)
+
+    def start_well(_: dict[str, Any]) -> dict[str, Any]:
+        served.heals()
+        return renamed(pod(PLUGIN))
+
+    served.successor = start_well
+    lines: list[str] = []
+    assert readiness.wait_until_ready(EXPECTED, served.config, lines.append).exit_code == 0
+    assert served.deleted == [f"{PLUGIN}-abcde"]
+    assert f"pod {PLUGIN}-abcde failed with an older configuration" in "\n".join(lines)
+
+
+def test_pod_that_fails_anew_is_not_restarted_again(served):
+    fewer(served.state)
+    plugin_pod(**waiting("CrashLoopBackOff", last="invalid"))(served.state)
+    report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
+    assert report.exit_code == 1 and len(served.deleted) == 1
+
+
+def test_check_restarts_nothing(served):
+    fewer(served.state)
+    plugin_pod(**waiting("CrashLoopBackOff", last="invalid"))(served.state)
+    readiness.check_once(EXPECTED, served.config)
+    assert served.deleted == []
 
 
 def test_wait_survives_an_api_that_is_away_for_a_while(served):

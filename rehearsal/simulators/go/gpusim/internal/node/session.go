@@ -1,6 +1,8 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"log"
 	"maps"
 	"slices"
@@ -31,6 +33,7 @@ type session struct {
 	mounted  bool
 	mount    mount
 	started  bool   // the init container has passed
+	watching bool   // the sidecar has started and waits for another label
 	label    string // the label the sidecar acted on last
 	linked   string // the file that config.yaml points to; "" is no file
 	init     crash
@@ -94,28 +97,66 @@ func (s *session) mountFiles(in inputs) bool {
 	return s.mounted
 }
 
+// runConfigManager plays the vendor's config manager (v0.19 and v0.20): each time it starts it acts as if the node
+// had no label, because it does not wait for its first look at the Node. The init container ends with that.
 func (s *session) runConfigManager(in inputs, logger *log.Logger) {
-	current, name := &s.sidecar, configSidecar
 	if !s.started {
-		current, name = &s.init, configInit
+		if s.init.waits(in.now) {
+			return
+		}
+		if err := s.follow("", logger, configInit); err != nil {
+			s.init.failed(err, in.backoff, in.now)
+			return
+		}
+		s.init.healed()
+		s.started = true
 	}
-	labelMoved := s.started && in.label != s.label
-	if current.waits(in.now) || s.started && current.err == nil && !labelMoved {
+	if s.sidecar.waits(in.now) {
 		return
 	}
-	key, err := choose(in.label, s.fallback, s.mount.data)
+	var err error
+	if !s.watching {
+		err = s.follow("", logger, configSidecar)
+	}
+	if err == nil && in.label != s.label {
+		err = s.follow(in.label, logger, configSidecar)
+	}
+	s.watching = err == nil
 	if err != nil {
-		logger.Printf("%s: %s: %v", s.process, name, err)
-		current.failed(err, in.backoff, in.now)
+		s.sidecar.failed(err, in.backoff, in.now)
 		return
 	}
-	current.healed()
-	s.label = in.label
-	if !s.started || key != s.linked {
-		logger.Printf("%s: %s: config %q (label %q, default %q)", s.process, name, key, in.label, s.fallback)
-		s.config = nil // SIGHUP: the program reads its file again, in the same pod
+	s.sidecar.healed()
+}
+
+// follow does what the config manager does for a label's value: it links the file and sends the program SIGHUP.
+func (s *session) follow(label string, logger *log.Logger, container string) error {
+	err := s.link(label, logger, container)
+	if err != nil {
+		logger.Printf("%s: %s: %v", s.process, container, err)
 	}
-	s.started, s.linked = true, key
+	s.label = label
+	return err
+}
+
+// link replaces the link to the file. One that leads nowhere is not removed before, as the vendor's is not.
+func (s *session) link(label string, logger *log.Logger, container string) error {
+	key, err := choose(label, s.fallback, s.mount.data)
+	if err != nil {
+		return err
+	}
+	if _, there := s.mount.data[s.linked]; s.started && s.linked != "" && !there {
+		return fmt.Errorf("error creating symlink: symlink /available-configs/%s /config/config.yaml: file exists", key)
+	}
+	if s.started && key == s.linked {
+		return nil
+	}
+	logger.Printf("%s: %s: config %q (label %q, default %q)", s.process, container, key, label, s.fallback)
+	s.linked, s.config = key, nil // SIGHUP: the program reads its file again, in the same pod
+	if s.program.err != nil && s.started {
+		return errors.New("error finding pid: no process found")
+	}
+	return nil
 }
 
 func (s *session) load(in inputs, logger *log.Logger) {

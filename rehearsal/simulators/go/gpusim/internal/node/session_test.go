@@ -113,16 +113,33 @@ func TestLabelAheadOfTheMountedFiles(t *testing.T) {
 	l.step(5, 4, "sidecar started again")
 }
 
-func TestInitFailsWithoutTheKey(t *testing.T) {
-	l := newLab(t, "")
-	l.in.label = "gone"
-	l.step(0, -1, "key missing at start")
+func TestInitFailsWithoutTheDefault(t *testing.T) {
+	l := newLab(t, "later")
+	l.in.label = "a-6"
+	l.step(0, -1, "default missing at start, whatever the label says")
 	if got := l.reasons(); got != "config-manager-init=CrashLoopBackOff nvidia-device-plugin=PodInitializing config-manager=PodInitializing" {
 		t.Error(got)
 	}
-	l.in.label = "a-6"
+	l.in.files["later"] = sharing("4")
 	l.step(1, -1, "still in back-off")
 	l.step(10, 6, "started again")
+}
+
+func TestLinkToARemovedFileIsNeverReplaced(t *testing.T) {
+	l := newLab(t, "none")
+	l.in.label = "a-6"
+	l.step(0, 6, "start")
+	delete(l.in.files, "a-6")
+	l.in.label = "b-8"
+	for range 3 {
+		l.step(300, 6, "the old link leads nowhere")
+		if got := l.reasons(); got != "config-manager=CrashLoopBackOff" {
+			t.Error(got)
+		}
+	}
+	if !strings.Contains(l.out.String(), "error creating symlink: symlink /available-configs/none /config/config.yaml: file exists") {
+		t.Error(l.out.String())
+	}
 }
 
 func TestPodWaitsForItsConfigMap(t *testing.T) {
@@ -155,7 +172,11 @@ func TestPluginCrashesOnABadFile(t *testing.T) {
 		t.Errorf("%+v", l.s.program)
 	}
 	l.in.label = "b-8"
-	l.step(1, -1, "in back-off")
+	l.step(1, -1, "in back-off: nobody is there to get the signal")
+	if got := l.reasons(); got != "nvidia-device-plugin=CrashLoopBackOff config-manager=CrashLoopBackOff" {
+		t.Error(got)
+	}
+	l.step(20, 6, "the config manager starts with the default, and so does the plugin")
 	l.step(20, 8, "healed")
 }
 
