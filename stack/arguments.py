@@ -119,12 +119,9 @@ def sharing(
     """Arguments of GpuSharing."""
     joined = cluster.joined
     gpu_nodes = [offer for offer in offers if offer.product]
-    default = settings.sharing.default
     alive = settings.nodes[0].name
     return {
-        "default": capacity.config_key(
-            default, capacity.device_plugin_config(settings.sharing.profiles[default])
-        ),
+        "default": capacity.default_config_key(settings),
         "nodes": [
             {"name": offer.name, "labels": offer.program_labels, "joined": joined[offer.name]}
             for offer in gpu_nodes

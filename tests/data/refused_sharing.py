@@ -105,6 +105,22 @@ REFUSALS: dict[str, Refusal] = {
         "using --mig-strategy=mixed is not supported with MPS",
         "remove migStrategy",
     ),
+    "two profiles with mps": (
+        {
+            "sharing/profiles/six": {"mps": MPS},
+            "sharing/profiles/two": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]}},
+            "pools/other": {
+                "role": "agent",
+                "hosts": {"gpu-2": "10.0.0.22"},
+                "gpu": {"product": "NVIDIA-H200", "count": 1, "memoryMiB": 143771, "profile": "two"},
+            },
+            "workloads/w/gpus": 1,
+        },
+        "pools.other.gpu.profile",
+        "two, beside six in pool rtx",
+        "one profile with mps in all pools",
+        "write profile: six",
+    ),
     "more clients than MPS serves": (
         {
             "sharing/profiles/six": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 49}]}},

@@ -71,6 +71,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     sharing.profiles_exist,
     sharing.mps_excludes_time_slicing,
     sharing.mps_excludes_mixed_mig,
+    sharing.cards_use_one_mps_profile,
     sharing.resources_are_shared_once,
     sharing.mps_serves_all_clients,
     partitions.product_has_partitions,

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from k3sgpu.gpu_products import mps_clients
+from k3sgpu.operator_releases import major_release
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.names import NO_SHARING
 from k3sgpu.settings.models.nodes import Gpu
@@ -64,6 +65,27 @@ def mps_excludes_mixed_mig(draft: Draft) -> Iterator[Problem]:
                 '"using --mig-strategy=mixed is not supported with MPS"',
                 "remove migStrategy, or share partitions by timeSlicing",
             )
+
+
+def cards_use_one_mps_profile(draft: Draft) -> Iterator[Problem]:
+    """Refuse a second profile with MPS since GPU Operator 26.3, whose device plugin is v0.19 or later.
+
+    Its config manager never tells the MPS daemon of a configuration that is not the ClusterPolicy's default
+    (NVIDIA/k8s-device-plugin, issue 1726 and pull request 1827), and there is one default.
+    """
+    release = major_release(draft.settings.gpu_operator.version)
+    pools = {gpu.profile: pool for pool, gpu, profile in card_pools(draft.settings) if profile.mps}
+    if len(pools) < 2 or (release and release < (26, 3)):
+        return
+    first, *others = pools
+    for name in others:
+        yield Problem(
+            f"pools.{pools[name]}.gpu.profile",
+            f"{name}, beside {first} in pool {pools[first]}: two profiles with mps",
+            "one profile with mps in all pools: since GPU Operator v26.3 NVIDIA's MPS daemon starts\n"
+            "with the default configuration alone (NVIDIA/k8s-device-plugin#1726)",
+            f"write profile: {first}, share one of the pools by timeSlicing, or use GPU Operator v25.10",
+        )
 
 
 def resources_are_shared_once(draft: Draft) -> Iterator[Problem]:

@@ -267,12 +267,12 @@ def test_a_disruption_budget_blocks_a_change_of_strategy(cluster: StackFixture):
 
 
 def test_mps_starts_after_a_drain_and_rejects_larger_requests(cluster: StackFixture):
-    before, old = plugin_state(cluster, A100), pods(cluster, "sharer")
+    before, old = offered(cluster, A100), pods(cluster, "sharer")
     cluster.kubectl("delete", "pdb", "sharer")
     cluster.up()
     assert offered(cluster, RTX) == {"nvidia.com/gpu": "4"}
     assert label(cluster, RTX, "gpu.sharing-strategy") == "mps"
-    assert plugin_state(cluster, A100) == before
+    assert offered(cluster, A100) == before
     assert not cordoned_by_drain(cluster, RTX)
     wait_until("the pod that was moved away to run again", lambda: phases(cluster, "sharer") == ["Running"])
     assert not old.keys() & pods(cluster, "sharer").keys()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from k3sgpu import capacity
 from k3sgpu import settings as s
+from k3sgpu.capacity.device_plugin import config_key
 from tests.data.stack_files import RESOURCES, with_
 
 SLICING = "sharing/profiles/six/timeSlicing"
@@ -56,8 +57,20 @@ def test_equal_profiles_give_equal_texts() -> None:
 
 def test_key_changes_only_with_the_text() -> None:
     six, eight = text_of({}), text_of({f"{RESOURCES}/0/replicas": 8})
-    assert capacity.config_key("a", six) == capacity.config_key("a", six) != capacity.config_key("a", eight)
-    assert capacity.config_key("none", "version: v1\n") == "none"
+    assert config_key("a", six) == config_key("a", six) != config_key("a", eight)
+    assert config_key("none", "version: v1\n") == "none"
+
+
+def test_profile_with_mps_is_the_default_while_cards_use_it() -> None:
+    def default(changes: dict[str, Any]) -> str:
+        return capacity.default_config_key(s.parse(with_({"workloads": {}, **changes})))
+
+    clients = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}
+    assert default({}) == "none"
+    assert default({"sharing/default": "six"}).startswith("six-")
+    assert default({"sharing/profiles/clients": clients}) == "none"
+    used = {"sharing/profiles/clients": clients, "pools/rtx/gpu/profile": "clients"}
+    assert default({**used, "sharing/default": "six"}).startswith("clients-")
 
 
 def test_config_map_holds_every_profile() -> None:

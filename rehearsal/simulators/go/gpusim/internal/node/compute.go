@@ -15,7 +15,7 @@ const brokenCard = "/etc/standin/broken-card"
 // compute plays what a Job's container does on a GPU: it ends, well or, on a broken card, with exit code 1. Only
 // one that has what it asked for begins at all. (Pods of Jobs without GPUs are ended by kwok.)
 func (m *Machine) compute(ctx context.Context, seen view) error {
-	served := m.served(seen)
+	served := m.served()
 	trouble, err := os.ReadFile(brokenCard)
 	broken := err == nil
 	for _, pod := range seen.pods {

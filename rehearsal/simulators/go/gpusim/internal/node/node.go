@@ -19,6 +19,7 @@ import (
 const (
 	pluginApp    = "nvidia-device-plugin-daemonset"
 	mpsApp       = "nvidia-device-plugin-mps-control-daemon"
+	mpsDaemon    = "mps-control-daemon-ctr"
 	discoveryApp = "gpu-feature-discovery"
 	workerLabels = "app.kubernetes.io/name=node-feature-discovery,role=worker"
 )
@@ -31,6 +32,7 @@ type Machine struct {
 	gpus      gpu.Machine
 	kubelet   *kubelet
 	plugin    *session
+	mps       *session
 	discovery *session
 }
 
@@ -79,6 +81,9 @@ func (m *Machine) step(ctx context.Context) (time.Duration, error) {
 	if m.plugin, err = m.attend(ctx, seen, m.plugin, pluginApp, "nvidia-device-plugin", m.validate); err != nil {
 		return 0, err
 	}
+	if m.mps, err = m.attend(ctx, seen, m.mps, mpsApp, mpsDaemon, nil); err != nil {
+		return 0, err
+	}
 	if m.discovery, err = m.attend(ctx, seen, m.discovery, discoveryApp, "gpu-feature-discovery", nil); err != nil {
 		return 0, err
 	}
@@ -88,11 +93,11 @@ func (m *Machine) step(ctx context.Context) (time.Duration, error) {
 	if err := m.compute(ctx, seen); err != nil {
 		return 0, err
 	}
-	again := m.kubelet.observe(m.served(seen), seen.now)
+	again := m.kubelet.observe(m.served(), seen.now)
 	if err := m.writeResources(ctx, seen); err != nil {
 		return 0, err
 	}
-	return soonest(again, m.wake(m.plugin, seen), m.wake(m.discovery, seen)), m.writeDiscovered(ctx, seen)
+	return soonest(again, m.wake(m.plugin, seen), m.wake(m.mps, seen), m.wake(m.discovery, seen)), m.writeDiscovered(ctx, seen)
 }
 
 func (m *Machine) look(ctx context.Context) (view, error) {
@@ -169,13 +174,13 @@ func (m *Machine) files(ctx context.Context, namespace, name string) (map[string
 }
 
 // served is what the device plugin has registered with the kubelet. Under MPS it serves only while the control
-// daemon runs beside it.
-func (m *Machine) served(seen view) map[string]int {
+// daemon runs beside it with such a configuration.
+func (m *Machine) served() map[string]int {
 	if m.plugin == nil || m.plugin.config == nil {
 		return nil
 	}
 	config := m.plugin.config
-	if config.Sharing.SharingStrategy() == spec.SharingStrategyMPS && seen.running("app", mpsApp) == nil {
+	if config.Sharing.SharingStrategy() == spec.SharingStrategyMPS && !m.mps.servesMPS() {
 		return nil
 	}
 	return gpu.Resources(m.gpus, config)

@@ -29,6 +29,7 @@ type session struct {
 	fallback  string // DEFAULT_CONFIG
 	env       gpu.Env
 	validate  func(*spec.Config) error
+	deaf      bool // the config manager looks for the program under another name, and finds none
 
 	mounted  bool
 	mount    mount
@@ -45,6 +46,8 @@ type session struct {
 
 func newSession(pod kube.Pod, process string, validate func(*spec.Config) error) *session {
 	s := &session{uid: pod.Metadata.UID, process: process, validate: validate}
+	// The vendor's DaemonSet starts mps-control-daemon, and its config manager looks for /usr/bin/mps-control-daemon.
+	s.deaf = process == mpsDaemon
 	if program, ok := pod.Container(process); ok {
 		s.env.MIGStrategy, _ = program.Value("MIG_STRATEGY")
 		s.env.MPSRoot, _ = program.Value("MPS_ROOT")
@@ -69,18 +72,20 @@ type inputs struct {
 	now     time.Time
 }
 
-// advance plays what the pod's containers do next.
+// advance plays what the pod's containers do next. The program starts a moment before the config manager beside it.
 func (s *session) advance(in inputs, logger *log.Logger) {
 	if s.configMap == "" {
 		s.started = true
-	} else if !s.mountFiles(in) {
-		return // the pod waits for its volume
-	} else {
-		s.runConfigManager(in, logger)
-	}
-	if s.started && s.config == nil && !s.program.waits(in.now) {
 		s.load(in, logger)
+		return
 	}
+	if !s.mountFiles(in) {
+		return // the pod waits for its volume
+	}
+	s.runInit(in, logger)
+	s.load(in, logger)
+	s.runSidecar(in, logger)
+	s.load(in, logger)
 }
 
 // wake is the time until a container is started again or a changed file shows, 0 when nothing is to come.
@@ -97,21 +102,24 @@ func (s *session) mountFiles(in inputs) bool {
 	return s.mounted
 }
 
-// runConfigManager plays the vendor's config manager (v0.19 and v0.20): each time it starts it acts as if the node
-// had no label, because it does not wait for its first look at the Node. The init container ends with that.
-func (s *session) runConfigManager(in inputs, logger *log.Logger) {
-	if !s.started {
-		if s.init.waits(in.now) {
-			return
-		}
-		if err := s.follow("", logger, configInit); err != nil {
-			s.init.failed(err, in.backoff, in.now)
-			return
-		}
-		s.init.healed()
-		s.started = true
+// runInit plays the config manager as init container. The vendor's (v0.19 and v0.20) acts as if the node had no
+// label each time it starts, because it does not wait for its first look at the Node; this one ends with that.
+func (s *session) runInit(in inputs, logger *log.Logger) {
+	if s.started || s.init.waits(in.now) {
+		return
 	}
-	if s.sidecar.waits(in.now) {
+	if err := s.follow("", logger, configInit); err != nil {
+		s.init.failed(err, in.backoff, in.now)
+		return
+	}
+	s.init.healed()
+	s.started = true
+}
+
+// runSidecar plays the config manager beside the program: it starts as the init container does, and then follows
+// the node's label.
+func (s *session) runSidecar(in inputs, logger *log.Logger) {
+	if !s.started || s.sidecar.waits(in.now) {
 		return
 	}
 	var err error
@@ -152,14 +160,19 @@ func (s *session) link(label string, logger *log.Logger, container string) error
 		return nil
 	}
 	logger.Printf("%s: %s: config %q (label %q, default %q)", s.process, container, key, label, s.fallback)
-	s.linked, s.config = key, nil // SIGHUP: the program reads its file again, in the same pod
-	if s.program.err != nil && s.started {
+	s.linked = key
+	if s.started && (s.deaf || s.program.err != nil) {
 		return errors.New("error finding pid: no process found")
 	}
+	s.config = nil // SIGHUP: the program reads its file again, in the same pod
 	return nil
 }
 
+// load starts the program, or makes it read its file after a signal.
 func (s *session) load(in inputs, logger *log.Logger) {
+	if !s.started || s.config != nil || s.program.waits(in.now) {
+		return
+	}
 	config, err := gpu.ParseConfig(s.mount.data[s.linked], s.env)
 	if err == nil && s.validate != nil {
 		err = s.validate(config)
@@ -171,6 +184,11 @@ func (s *session) load(in inputs, logger *log.Logger) {
 	}
 	s.program.healed()
 	s.config, s.loadedAt = config, in.now
+}
+
+// servesMPS says whether this session's program runs with a configuration that shares by MPS.
+func (s *session) servesMPS() bool {
+	return s != nil && s.config != nil && s.config.Sharing.SharingStrategy() == spec.SharingStrategyMPS
 }
 
 func soonest(waits ...time.Duration) time.Duration {

@@ -142,6 +142,22 @@ func TestLinkToARemovedFileIsNeverReplaced(t *testing.T) {
 	}
 }
 
+func TestMPSDaemonKnowsTheDefaultAlone(t *testing.T) {
+	mps := strings.ReplaceAll(sharing("4"), "timeSlicing", "mps")
+	for fallback, want := range map[string]bool{"none": false, "clients": true} {
+		l := newLab(t, fallback)
+		l.s.deaf, l.s.validate = true, nil
+		l.in.files["clients"], l.in.label = mps, "clients"
+		for range 3 {
+			l.in.now = l.in.now.Add(300 * time.Second)
+			l.s.advance(l.in, log.New(&l.out, "", 0))
+			if got := l.s.servesMPS(); got != want || want == (l.s.sidecar.err != nil) {
+				t.Errorf("default %s: serves MPS: %v, config manager: %v", fallback, got, l.s.sidecar.err)
+			}
+		}
+	}
+}
+
 func TestPodWaitsForItsConfigMap(t *testing.T) {
 	l := newLab(t, "")
 	l.in.files = nil
@@ -176,8 +192,7 @@ func TestPluginCrashesOnABadFile(t *testing.T) {
 	if got := l.reasons(); got != "nvidia-device-plugin=CrashLoopBackOff config-manager=CrashLoopBackOff" {
 		t.Error(got)
 	}
-	l.step(20, 6, "the config manager starts with the default, and so does the plugin")
-	l.step(20, 8, "healed")
+	l.step(20, 8, "both start again, the plugin with the file that was linked")
 }
 
 func TestPodStatus(t *testing.T) {
@@ -203,6 +218,7 @@ func TestPodStatus(t *testing.T) {
 		t.Errorf("patched twice: %v", again)
 	}
 	l.in.label = "a-6"
+	l.step(20, -1, "started again, before the other file was linked")
 	l.step(20, 6, "healed")
 	patch = l.s.podStatus(l.pod)["status"].(map[string]any)
 	if program := patch["containerStatuses"].([]map[string]any)[0]; program["ready"] != true {
