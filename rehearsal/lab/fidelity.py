@@ -17,10 +17,11 @@ def describe_parts(tools: Tools, origins: Mapping[str, str], kubelets: str = "kw
     ]
     if kubelets == "real":
         real.append(f"kubelets and kube-proxy {KUBERNETES}, containerd, runc and CNI")
+        real.append("NVIDIA's device plugin, feature discovery and toolkit; node feature discovery")
     stand_ins = [
         "k3s's packaging",
         *(["kubelets (kwok)"] if kubelets == "kwok" else []),
-        "GPU Operator, its chart and operands",
+        "GPU Operator and its chart" + (", with its operands" if kubelets == "kwok" else ""),
         "GPUs",
     ]
     for name, origin in origins.items():

@@ -30,7 +30,8 @@ claim() {
     # What the GPU Operator may leave on the host. An uninstall removes those that were not here before.
     [ -e "$marker_dir/absent-before" ] || for path in /usr/local/nvidia/toolkit /run/nvidia \
         /etc/containerd/conf.d/99-nvidia.toml /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml \
-        /var/run/cdi/management.nvidia.com-gpu.yaml /var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json; do
+        /var/run/cdi/management.nvidia.com-gpu.yaml /var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json \
+        /etc/kubernetes/node-feature-discovery; do
         [ -e $path ] || printf '%s\n' $path
     done | put "$marker_dir/absent-before" 644
     # The kernel settings that k3s, its kubelet and its kube-proxy change.
