@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from rehearsal.lab import cluster_summary, objects
-from rehearsal.lab.engine import EngineFailed
+from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.lab.fixture import StackFixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.proof import card_log
@@ -25,6 +27,7 @@ PAUSE = "registry.k8s.io/pause:3.10.2"
 WORKLOAD = "nvidia-plugin-test-2"
 SHORT_SECONDS = 30
 """How long a change that the cluster makes by itself may take: a pod that starts or goes."""
+DOCTOR_SECONDS = 60
 SHOWN_LINES = 30
 """The most lines of the engine in a failure."""
 FOR_EVER = ("--seconds", "0")
@@ -183,6 +186,20 @@ class ProofCluster:
     def run_everywhere(self, command: str) -> dict[str, str]:
         """What a shell command prints on each machine."""
         return {name: self.cluster.run_on(machine, command) for name, machine in self.machines.items()}
+
+    def doctor(self, *command: str) -> str:
+        """What `doctor hosts` or `doctor cluster` says."""
+        words = [
+            sys.executable,
+            "-m",
+            "k3sgpu",
+            "doctor",
+            *command,
+            "--file",
+            str(self.cluster.stack.stack_file),
+        ]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=DOCTOR_SECONDS)
+        return done.stdout + done.stderr
 
     @contextlib.contextmanager
     def changed(self) -> Iterator[dict[str, Any]]:

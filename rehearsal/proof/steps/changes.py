@@ -18,6 +18,7 @@ from rehearsal.proof.proof_cluster import (
     ProofCluster,
     Unexpected,
     expect,
+    phases,
     starts,
 )
 from rehearsal.proof.steps.article import (
@@ -29,6 +30,8 @@ from rehearsal.proof.steps.article import (
 )
 
 REFUSED = "maximum request size for shared resources is 1; found 2"
+GREEDY = "greedy"
+REPORTED = "rejected by the kubelet"
 STORM_SECONDS = 4
 CLIENTS = 4
 """The number of MPS clients of a card."""
@@ -53,24 +56,31 @@ def one_slice_only(proof: ProofCluster, see: See) -> None:
     see(f"pulumi up with requests of 1: {proof.up()}")
     proof.wait_for_running(2)
     image = CARD_TEST if proof.has_card else PAUSE
-    greedy = objects.deployment("greedy", count=2, image=image)
-    began = time.monotonic()
-    proof.cluster.kubectl("create", "--filename", "-", stdin=greedy)
+    proof.create(json.loads(objects.deployment(GREEDY, count=2, image=image)))
     try:
-        message = wait_until(
-            "a rejected pod", lambda: rejected_for(proof.pods("greedy").values()), SHORT_SECONDS
-        )
-        time.sleep(STORM_SECONDS)
-        rejected = [pod for pod in proof.pods("greedy").values() if pod["status"].get("phase") == "Failed"]
-        running = [pod for pod in proof.pods("greedy").values() if pod["status"].get("phase") == "Running"]
-        seconds = time.monotonic() - began
+        see_storm(proof, see)
     finally:
-        proof.delete("deployment", "greedy")
-        proof.delete("pods", "--selector", "app=greedy", "--ignore-not-found")
-    see(f"a Deployment made by hand that requests 2: {message}")
-    see(f"{len(rejected)} pods were rejected in {seconds:.0f} s, none ran")
-    expect("the plugin's words are in the message", REFUSED in message, True)
-    expect("pods of it that run", len(running), 0)
+        proof.delete("deployment", GREEDY)
+        proof.delete("pods", "--selector", f"app={GREEDY}", "--ignore-not-found")
+
+
+def see_storm(proof: ProofCluster, see: See) -> None:
+    """Counts the pods of a Deployment that the kubelet rejects: each makes room for a new one at once."""
+    began = time.monotonic()
+
+    def message() -> str:
+        return rejected_for(proof.pods(GREEDY).values())
+
+    words = wait_until("a rejected pod", message, SHORT_SECONDS)
+    see(f"a Deployment made by hand that requests 2: {words}")
+    expect("the plugin's words are in the message", REFUSED in words, True)
+    time.sleep(STORM_SECONDS)
+    found = phases(proof.pods(GREEDY))
+    see(f"{found.get('Failed', 0)} pods were rejected in {time.monotonic() - began:.0f} s, none ran")
+    expect("pods of it that run", found.get("Running", 0), 0)
+    told = REPORTED in proof.doctor("cluster", "--kubeconfig", str(proof.cluster.stack.kubeconfig))
+    expect("doctor reports the rejected pods", told, True)
+    see(f"doctor reports them as {REPORTED}")
 
 
 def rejected_for(pods: Iterable[Mapping[str, Any]]) -> str:

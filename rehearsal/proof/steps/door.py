@@ -6,8 +6,6 @@ with what pods see on a card.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 from k3sgpu.card_access import (
@@ -18,7 +16,6 @@ from k3sgpu.card_access import (
     CardAccess,
     strategies,
 )
-from rehearsal.lab.engine import ROOT
 from rehearsal.proof.proof_cluster import ProofCluster, expect
 from rehearsal.proof.steps.article import See
 
@@ -28,7 +25,6 @@ SET_OPTIONS = "nvidia-ctk config --in-place --config /etc/nvidia-container-runti
 NO_CDI: dict[str, Any] = {"cdi": {"enabled": False}}
 BY_VOLUMES = {**NO_CDI, "devicePlugin": {"env": [{"name": STRATEGY_VARIABLE, "value": MOUNTS}]}}
 CHECK = "card-access"
-DOCTOR_SECONDS = 60
 
 
 def with_cdi(proof: ProofCluster, see: See) -> None:
@@ -85,7 +81,7 @@ def try_door(proof: ProofCluster, see: See, *, is_open: bool) -> None:
     door = access(proof, is_open)
     name = f"{'open' if is_open else 'closed'}, {', '.join(sorted(door.strategies))}"
     proof.run_everywhere(set_options(door))
-    reported = CHECK in doctor(proof)
+    reported = CHECK in proof.doctor("hosts")
     see(f"{name}: doctor {'reports' if reported else 'does not report'} {CHECK}")
     expect(f"{name}: doctor reports {CHECK}", reported, door.without_slice or not door.with_slice)
     proof.create(proof.pod_manifest(INTRUDER, env=ALL_CARDS))
@@ -98,10 +94,3 @@ def try_door(proof: ProofCluster, see: See, *, is_open: bool) -> None:
     see(f"{name}: with a slice: {sharer.verdict}")
     expect(f"{name}: the pod without a slice computes", intruder.passed, door.without_slice)
     expect(f"{name}: the pod with a slice computes", sharer.passed, door.with_slice)
-
-
-def doctor(proof: ProofCluster) -> str:
-    """What doctor says about the hosts."""
-    command = [sys.executable, "-m", "k3sgpu", "doctor", "hosts", "--file", proof.cluster.stack.stack_file]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DOCTOR_SECONDS)
-    return done.stdout + done.stderr
