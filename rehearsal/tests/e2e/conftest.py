@@ -9,6 +9,7 @@ LONGEST_FIRST = (
     "faults",
     "topology",
     "sharing",
+    "card_access",
     "change",
     "probes",
     "settings",
