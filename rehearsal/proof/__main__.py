@@ -46,7 +46,9 @@ def main() -> int:
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file of runs, which gets another one"
     )
-    parser.add_argument("--keep-going", action="store_true", help="go on after a step that fails")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on after a step that fails, unless it is essential"
+    )
     parser.add_argument("--add", type=Path, help="only add the runs of this file to the report")
     arguments = parser.parse_args()
     if arguments.add:

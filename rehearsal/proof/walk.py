@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 Outcome = Literal["passed", "failed", "not run"]
 Context = TypeVar("Context")
-STEP_SECONDS = 150
+STEP_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Step(Generic[Context]):
     """Does the step and reports facts by its second argument. Raises when something is not as expected."""
     needs_card: bool = False
     """Whether it shows nothing without a real card."""
+    essential: bool = False
+    """Whether nothing after it makes sense when it fails."""
     seconds: float = STEP_SECONDS
     """How long it may take."""
 
@@ -53,7 +55,8 @@ def walk(
     interrupt: Callable[[], None] = lambda: None,
     record: Callable[[Sequence[StepResult]], None] = lambda results: None,
 ) -> list[StepResult]:
-    """Does `steps` in their order; after one that fails, the others are not run unless `keep_going`.
+    """Does `steps` in their order; after one that fails, the others are not run. With `keep_going` only an
+    essential one ends the walk.
 
     `interrupt` is called when a step has used up its time, and ends what the step waits for. `record` is
     called after each step with all results so far, so that a killed walk leaves them.
@@ -61,13 +64,14 @@ def walk(
     results: list[StepResult] = []
     failed = ""
     for step in steps:
-        if failed and not keep_going:
+        if failed:
             result = not_run(step, f"after {failed} failed")
         elif step.needs_card and not has_card:
             result = not_run(step, "needs a card")
         else:
             result = do(step, context, interrupt)
-            failed = step.name if result.outcome == "failed" else ""
+            if result.outcome == "failed" and (step.essential or not keep_going):
+                failed = step.name
         results.append(result)
         record(results)
     return results

@@ -5,9 +5,14 @@ from rehearsal.proof.steps import article, changes, door, end
 from rehearsal.proof.walk import Step
 
 STEPS: tuple[Step[ProofCluster], ...] = (
-    Step("machines", "Machines with systemd boot with the card in them", end.boot),
-    Step("pod waits", "Before the operator, a pod with a GPU is Pending", article.pod_waits_without_operator),
-    Step("up", "`pulumi up` installs operator and sharing, and the pod computes", article.up),
+    Step("machines", "Machines with systemd boot with the card in them", end.boot, essential=True),
+    Step(
+        "pod waits",
+        "Before the operator, a pod with a GPU is Pending",
+        article.pod_waits_without_operator,
+        essential=True,
+    ),
+    Step("up", "`pulumi up` installs operator and sharing, and the pod computes", article.up, essential=True),
     Step("six slices", "One card is 6 nvidia.com/gpu, capacity and allocatable", article.six_slices),
     Step("labels", "Feature discovery says -SHARED, 6 replicas, time-slicing", article.labels),
     Step("two pods", "Two pods with 2 slices each compute on the card", article.two_pods_compute),

@@ -68,11 +68,14 @@ def test_steps_after_a_failed_one_are_not_run():
     assert done == ["one"] and recorded == [1, 2, 3]
 
 
-def test_a_walk_may_go_on_after_a_failed_step():
+def test_a_walk_may_go_on_after_a_step_that_is_not_essential():
     done: list[str] = []
     steps = (Step("one", "fails", failing), step("two", done))
     results = walk(steps, done, has_card=True, keep_going=True)
     assert [one.outcome for one in results] == ["failed", "passed"]
+    essential = (Step("one", "fails", failing, essential=True), step("two", done))
+    results = walk(essential, done, has_card=True, keep_going=True)
+    assert [one.outcome for one in results] == ["failed", "not run"]
 
 
 def test_steps_that_need_a_card_are_left_out_without_one():
