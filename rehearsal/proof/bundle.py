@@ -42,6 +42,7 @@ DICTIONARY_BYTES = 128 << 20
 SKIPPED = ("__pycache__", "debugpy")
 # Below /opt/standin: for simulated nodes, and for several servers.
 NOT_NEEDED = ("bin/kwok", "bin/etcd")
+OWN_FOLDERS = ("release", "nvml")
 OWN_PROGRAMS = ("bin/gpusim", "images/gpu-operator.tar", "images/card-test.tar")
 COMMANDS = ("pulumi", "helm")
 SHARED_BYTES = 4096  # from which on equal files of an archive become one file with several names
@@ -86,7 +87,11 @@ def make(to: Path, preset: int, progress: Progress) -> list[Path]:
     """Writes the bundle into `to`, and returns its pieces. Raises RehearsalError when a part is missing."""
     tools = toolbox.prepare(progress, real_nodes=True)
     box = rootfs.prepare_tool_box(progress)
-    with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
+    # One run at a time: each removes what the last one has packed of a part that differs now.
+    with (
+        cache.lock(cache.folder() / "bundle.lock", progress, "the bundle"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         scratch = Path(folder)
         parts = list_parts(tools, box, scratch, preset, progress)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -127,7 +132,7 @@ def programs(standin: Path, place: PurePosixPath) -> tuple[list[Tree], list[Tree
     for path in sorted(path for folder in standin.iterdir() for path in folder.iterdir()):
         name = path.relative_to(standin)
         if str(name) not in NOT_NEEDED:
-            mine = name.parts[0] == "release" or str(name) in OWN_PROGRAMS
+            mine = name.parts[0] in OWN_FOLDERS or str(name) in OWN_PROGRAMS
             (own if mine else others).append((path, place / name))
     return own, others
 
