@@ -106,9 +106,11 @@ end_with_children() {
     for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do end_with_children "$child"; done
     kill -9 "$1"
 }
+# k3s has a mount namespace of its own. From outside of it, on a computer that runs machines in a chroot, the path
+# of a program has that folder in front.
 for process in /proc/[0-9]*; do
     case $(readlink "$process/exe") in
-        /opt/standin/bin/*) end_with_children "${process#/proc/}" ;;
+        */opt/standin/bin/*) end_with_children "${process#/proc/}" ;;
     esac
 done 2>/dev/null
 for folder in /run/k3s /var/lib/kubelet/pods /var/lib/kubelet/plugins /run/netns/cni-; do
