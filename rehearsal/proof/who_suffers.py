@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,7 @@ WAYS = (
     Way("long-kernels", ("misbehave", "long-kernels")),
     Way("many-contexts", ("misbehave", "many-contexts")),
 )
+ALL_WAYS = tuple(way.name for way in WAYS)
 SHARINGS = ("time-slicing", "mps", "mps-limits")
 
 
@@ -321,10 +322,26 @@ def card() -> dict[str, Any]:
         raise Unmeasurable(f"no NVIDIA card to be seen: {error}") from error
 
 
-def measure_all(programs: Path, output: Path, seconds: float) -> bool:
-    """Measures every way under every sharing, and writes the file after each. Returns False out of time."""
+def measured_before(output: Path, facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The cases of a file by sharing and way, if they are of the same card and driver."""
+    if not output.exists():
+        return {}
+    found = json.loads(output.read_text())
+    if any(found.get(name) != value for name, value in facts.items()):
+        return {}
+    return {one["name"]: {case["way"]: case for case in one["cases"]} for one in found["sharings"]}
+
+
+def measure_all(
+    programs: Path, output: Path, seconds: float = MOST_SECONDS, ways: Sequence[str] = ALL_WAYS
+) -> bool:
+    """Measures `ways` under every sharing, and writes the file after each. Returns False out of time.
+
+    What the file has of the other ways stays there, if it is of the same card and driver.
+    """
     deadline = time.monotonic() + seconds
     facts = card()
+    before = measured_before(output, facts)
     found: dict[str, Any] = {"date": time.strftime("%Y-%m-%d", time.gmtime()), **facts, "sharers": SHARERS}
     found |= {"memoryPercent": MEMORY_PERCENT, "sharings": []}
 
@@ -343,6 +360,10 @@ def measure_all(programs: Path, output: Path, seconds: float) -> bool:
         found["sharings"].append(entry)
         print(f"{sharing}, alone: {json.dumps(alone)}", flush=True)
         for way in WAYS:
+            if way.name not in ways:
+                if kept := before.get(sharing, {}).get(way.name):
+                    entry["cases"].append(kept)
+                continue
             begin = time.monotonic()
             case = attempt(sharing, lambda environment, way=way: measure_beside(way, programs, environment))
             entry["cases"].append({"way": way.name, **case})
@@ -359,9 +380,11 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=MOST_SECONDS, help="start no case after so many seconds"
     )
+    parser.add_argument("--ways", nargs="+", choices=ALL_WAYS, default=ALL_WAYS, help="measure only these")
     arguments = parser.parse_args()
     try:
-        return 0 if measure_all(arguments.programs, arguments.output, arguments.seconds) else 1
+        done = measure_all(arguments.programs, arguments.output, arguments.seconds, arguments.ways)
+        return 0 if done else 1
     except Unmeasurable as error:
         print(error, file=sys.stderr)
         return 2

@@ -28,9 +28,9 @@ Written by `make suffers` from [who-suffers.json](who-suffers.json). A well-beha
 card without a pause and checks its results. Another program starts beside it, misbehaves in one way, and is
 killed some seconds later. [The programs](../proof/programs) are C over CUDA's driver API.
 
-{card}, {memoryMiB} MiB, driver {driver}, {date}; one run. MPS with limits is what NVIDIA's device plugin
-sets up for {sharers} slices: each client gets 1/{sharers} of the memory and of the processors. The plugin
-also sets the card to exclusive mode; here it stayed in mode {computeMode}. A new program asks for
+{card}, {memoryMiB} MiB, driver {driver}, {date}; each case once. MPS with limits is what NVIDIA's device
+plugin sets up for {sharers} slices: each client gets 1/{sharers} of the memory and of the processors. The
+plugin also sets the card to exclusive mode; here it stayed in mode {computeMode}. A new program asks for
 {memoryPercent} % of the memory, a slice's part.
 """
 TITLES = {"time-slicing": "time-slicing", "mps": "MPS, no limits", "mps-limits": "MPS, the plugin's limits"}
@@ -167,7 +167,7 @@ def main() -> int:
     else:
         try:
             compile_programs(STATE / "who-suffers")
-            complete = who_suffers.measure_all(STATE / "who-suffers", report, who_suffers.MOST_SECONDS)
+            complete = who_suffers.measure_all(STATE / "who-suffers", report)
         except (who_suffers.Unmeasurable, RehearsalError) as error:
             print(error, file=sys.stderr)
             return 2

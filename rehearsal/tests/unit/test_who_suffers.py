@@ -105,3 +105,22 @@ def test_a_program_that_ignores_sigterm_is_killed(monkeypatch):
         begin = time.monotonic()
         assert program.stop(who_suffers.signal.SIGTERM)
         assert time.monotonic() - begin < 5
+
+
+def test_measuring_one_way_keeps_the_others(tmp_path, monkeypatch):
+    facts = {"card": "x", "memoryMiB": 1, "driver": "580", "computeMode": "Default"}
+    monkeypatch.setattr(who_suffers, "SHARINGS", ("time-slicing",))
+    monkeypatch.setattr(who_suffers, "card", lambda: facts)
+    monkeypatch.setattr(who_suffers, "measure_alone", lambda *_: {})
+    output = tmp_path / "found.json"
+
+    def ways(*names: str, run: int) -> dict[str, int]:
+        monkeypatch.setattr(who_suffers, "measure_beside", lambda *_: {"run": run})
+        who_suffers.measure_all(tmp_path, output, ways=names)
+        [sharing] = json.loads(output.read_text())["sharings"]
+        return {case["way"]: case["run"] for case in sharing["cases"]}
+
+    assert ways("trap", "take-memory", run=1) == {"take-memory": 1, "trap": 1}
+    assert ways("trap", run=2) == {"take-memory": 1, "trap": 2}
+    facts["driver"] = "581"
+    assert ways("trap", run=3) == {"trap": 3}
