@@ -337,7 +337,8 @@ def measure_all(
 ) -> bool:
     """Measures `ways` under every sharing, and writes the file after each. Returns False out of time.
 
-    What the file has of the other ways stays there, if it is of the same card and driver.
+    What the file has of other ways, and of those that could not be measured, stays there, if it is of the same
+    card and driver.
     """
     deadline = time.monotonic() + seconds
     facts = card()
@@ -360,13 +361,13 @@ def measure_all(
         found["sharings"].append(entry)
         print(f"{sharing}, alone: {json.dumps(alone)}", flush=True)
         for way in WAYS:
+            kept = before.get(sharing, {}).get(way.name)
             if way.name not in ways:
-                if kept := before.get(sharing, {}).get(way.name):
-                    entry["cases"].append(kept)
+                entry["cases"] += [kept] if kept else []
                 continue
             begin = time.monotonic()
             case = attempt(sharing, lambda environment, way=way: measure_beside(way, programs, environment))
-            entry["cases"].append({"way": way.name, **case})
+            entry["cases"].append(kept if kept and "notMeasured" in case else {"way": way.name, **case})
             print(f"{sharing}, {way.name}, {time.monotonic() - begin:.1f} s: {json.dumps(case)}", flush=True)
             output.write_text(json.dumps(found, indent=1) + "\n")
     return time.monotonic() <= deadline

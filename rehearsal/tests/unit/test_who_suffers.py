@@ -114,13 +114,14 @@ def test_measuring_one_way_keeps_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(who_suffers, "measure_alone", lambda *_: {})
     output = tmp_path / "found.json"
 
-    def ways(*names: str, run: int) -> dict[str, int]:
+    def ways(*names: str, run: int, seconds: float = 60) -> dict[str, int]:
         monkeypatch.setattr(who_suffers, "measure_beside", lambda *_: {"run": run})
-        who_suffers.measure_all(tmp_path, output, ways=names)
+        who_suffers.measure_all(tmp_path, output, seconds, names)
         [sharing] = json.loads(output.read_text())["sharings"]
         return {case["way"]: case["run"] for case in sharing["cases"]}
 
     assert ways("trap", "take-memory", run=1) == {"take-memory": 1, "trap": 1}
     assert ways("trap", run=2) == {"take-memory": 1, "trap": 2}
+    assert ways("trap", run=3, seconds=-1) == {"take-memory": 1, "trap": 2}
     facts["driver"] = "581"
     assert ways("trap", run=3) == {"trap": 3}
