@@ -16,5 +16,16 @@ def major_release(version: str | None) -> tuple[int, int] | None:
     return (int(parts[0]), int(parts[1])) if len(parts) == 3 and all(map(_is_number, parts[:2])) else None
 
 
+def mps_needs_the_default(version: str | None) -> bool:
+    """Whether an MPS daemon of this release takes the ClusterPolicy's default configuration only.
+
+    GPU Operator 26.3 brought device plugin v0.19. Its config manager takes the default first, and then fails
+    to tell the MPS daemon of another configuration (NVIDIA/k8s-device-plugin, issue 1726 and pull request
+    1827).
+    """
+    release = major_release(version)
+    return release is None or release >= (26, 3)
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 10

@@ -4,6 +4,7 @@ import hashlib
 
 import yaml
 
+from k3sgpu.operator_releases import mps_needs_the_default
 from k3sgpu.settings import NO_SHARING, Profile, Settings
 
 
@@ -47,14 +48,14 @@ def config_keys(settings: Settings) -> dict[str, str]:
 def default_config_key(settings: Settings) -> str:
     """The key of the configuration for nodes without a label, with which every plugin and MPS daemon starts.
 
-    It is that of sharing.default, or of the profile with MPS while cards use one: the config manager (since
-    v0.19) takes the default first, and then fails to tell the MPS daemon of another configuration
-    (NVIDIA/k8s-device-plugin, issue 1726 and pull request 1827).
+    It is that of sharing.default, or of the profile with MPS while cards use one and the operator's release
+    starts MPS daemons with the default only.
     """
     profiles = settings.sharing.profiles
     used = dict.fromkeys(node.gpu.profile for node in settings.nodes if node.gpu)
     with_mps = [name for name in used if profiles[name].mps]
-    return config_keys(settings)[with_mps[0] if len(with_mps) == 1 else settings.sharing.default]
+    of_mps = len(with_mps) == 1 and mps_needs_the_default(settings.gpu_operator.version)
+    return config_keys(settings)[with_mps[0] if of_mps else settings.sharing.default]
 
 
 def config_map_data(settings: Settings) -> dict[str, str]:

@@ -337,8 +337,8 @@ def measure_all(
 ) -> bool:
     """Measures `ways` under every sharing, and writes the file after each. Returns False out of time.
 
-    What the file has of other ways, and of those that could not be measured, stays there, if it is of the same
-    card and driver.
+    What the file has of other ways, and of those that could not be measured, stays there, if it is of the
+    same card and driver.
     """
     deadline = time.monotonic() + seconds
     facts = card()

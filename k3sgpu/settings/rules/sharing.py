@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from k3sgpu.gpu_products import mps_clients
-from k3sgpu.operator_releases import major_release
+from k3sgpu.operator_releases import mps_needs_the_default
 from k3sgpu.problem import Problem
 from k3sgpu.settings.models.names import NO_SHARING
 from k3sgpu.settings.models.nodes import Gpu
@@ -68,14 +68,9 @@ def mps_excludes_mixed_mig(draft: Draft) -> Iterator[Problem]:
 
 
 def cards_use_one_mps_profile(draft: Draft) -> Iterator[Problem]:
-    """Refuse a second profile with MPS since GPU Operator 26.3, whose device plugin is v0.19 or later.
-
-    Its config manager never tells the MPS daemon of a configuration that is not the ClusterPolicy's default
-    (NVIDIA/k8s-device-plugin, issue 1726 and pull request 1827), and there is one default.
-    """
-    release = major_release(draft.settings.gpu_operator.version)
+    """Refuse a second profile with MPS where MPS daemons take the one default configuration only."""
     pools = {gpu.profile: pool for pool, gpu, profile in card_pools(draft.settings) if profile.mps}
-    if len(pools) < 2 or (release and release < (26, 3)):
+    if len(pools) < 2 or not mps_needs_the_default(draft.settings.gpu_operator.version):
         return
     first, *others = pools
     for name in others:

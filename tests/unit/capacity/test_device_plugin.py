@@ -71,6 +71,7 @@ def test_profile_with_mps_is_the_default_while_cards_use_it() -> None:
     assert default({"sharing/profiles/clients": clients}) == "none"
     used = {"sharing/profiles/clients": clients, "pools/rtx/gpu/profile": "clients"}
     assert default({**used, "sharing/default": "six"}).startswith("clients-")
+    assert default({**used, "gpuOperator/version": "v25.10.1"}) == "none"
 
 
 def test_config_map_holds_every_profile() -> None:
