@@ -19,7 +19,7 @@ PINS: Mapping[str, tuple[str, str]] = {
     "NVIDIA Container Toolkit": ("toolkit", "github.com/NVIDIA/nvidia-container-toolkit"),
     "NVIDIA device plugin": ("nvidia", "github.com/NVIDIA/k8s-device-plugin"),
     "node feature discovery": ("nfd", "sigs.k8s.io/node-feature-discovery"),
-    "etcd": ("etcd", "go.etcd.io/etcd/server/v3"),
+    "kine": ("kine", "github.com/k3s-io/kine"),
 }
 VERSION_SECONDS = 20
 

@@ -17,7 +17,8 @@ HEAD = """\
 Written by `make prove` on a machine with an NVIDIA card ([how](../README.md#proof-on-a-real-card)). It boots
 machines with the card in them, runs the program on them with Pulumi's engine over SSH, and walks through the
 article. Kubelet, containerd, runc, NVIDIA's container toolkit, device plugin and feature discovery are real,
-and the programs in the pods compute on the card. k3s's packaging and the operator's controller are stand-ins
+and the programs in the pods compute on the card. k3s's packaging, the operator's controller and, where the
+computer has no others, Pulumi's provider plugins are stand-ins
 ([fidelity](../../docs/explanation/fidelity.md)). A step that fails ends the walk. The runs are in
 [proof.json](proof.json).
 """

@@ -143,7 +143,7 @@ def _new(time: str) -> Callable[[Case, Case], str]:
 
 def _misbehaver(case: Case, _: Case) -> str:
     text = case["misbehaver"].removeprefix("begun: ").removeprefix("failed: ")
-    text = "" if text.startswith("{") else text
+    text = "nothing to note" if text.startswith("{") else text
     return text if case["misbehaverDied"] else f"{text}; did not die when killed"
 
 
