@@ -42,7 +42,7 @@ class GpuSharingArgs(TypedDict):
     """Nodes, and the state expected of them."""
 
     default: str
-    """The key for nodes without the label: nodes that this program did not join."""
+    """The key for nodes without the label, which are in no pool (capacity.default_config_key)."""
     nodes: Sequence[GpuNodeArgs]
     lost: Sequence[str]
     """Nodes of hosts that are dead for good."""

@@ -64,6 +64,12 @@ def is_true(text: object) -> bool:
     return str(text).lower() in _TRUE
 
 
+def needs_open_toolkit(version: str | None) -> bool:
+    """Whether pods of that release of the operator need a toolkit that is open: before FIRST_WITH_CDI."""
+    release = major_release(version)
+    return release is not None and release < FIRST_WITH_CDI
+
+
 def strategies(version: str | None, values: Mapping[str, Any]) -> frozenset[str]:
     """Returns the device plugin's strategies under these chart values of the operator."""
     chosen = _chosen_strategies(values)
@@ -75,7 +81,7 @@ def uses_cdi(version: str | None, values: Mapping[str, Any]) -> bool:
     """Returns whether the operator of that version has CDI enabled under these chart values."""
     section = values.get("cdi")
     enabled = section.get("enabled") if isinstance(section, Mapping) else None
-    return enabled if isinstance(enabled, bool) else not _is_older(version)
+    return enabled if isinstance(enabled, bool) else not needs_open_toolkit(version)
 
 
 def closing_variables(version: str | None, values: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -86,7 +92,7 @@ def closing_variables(version: str | None, values: Mapping[str, Any]) -> dict[st
     some of their own pods need it open.
     """
     given = {section: variables(values, section) for section in ("toolkit", "devicePlugin")}
-    if _is_older(version) or is_true(given["toolkit"].get(ENVVAR_VARIABLE, "false")):
+    if needs_open_toolkit(version) or is_true(given["toolkit"].get(ENVVAR_VARIABLE, "false")):
         return {}
     wanted: dict[str, dict[str, str]] = {"toolkit": {ENVVAR_VARIABLE: "false"}, "devicePlugin": {}}
     here = strategies(version, values)
@@ -140,8 +146,3 @@ def _entries(values: Mapping[str, Any], section: str, key: str) -> Iterator[Mapp
     found = values.get(section)
     entries: object = found.get(key) if isinstance(found, Mapping) else None
     yield from (one for one in (entries if isinstance(entries, Sequence) else ()) if isinstance(one, Mapping))
-
-
-def _is_older(version: str | None) -> bool:
-    release = major_release(version)
-    return release is not None and release < FIRST_WITH_CDI

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError
 
-from k3sgpu.cluster.client import Pod, Snapshot, request_deadline
+from k3sgpu.cluster.client import ApiUnavailable, Pod, Snapshot, request_deadline
 from k3sgpu.cluster.comparison import DAEMON_SETS, MPS_DAEMON_SET
 from k3sgpu.cluster.objects import KubernetesObject, is_owned_by, pods_on_node, status_of
 
@@ -33,22 +33,25 @@ class OperandRestarts:
     ) -> list[str]:
         """Deletes the pods that have failed on `nodes`, each once, and returns their names.
 
-        Raises ApiUnavailable; a later call deletes what is left.
+        It ends at the first that the API server does not delete. A later call tries again.
         """
         if self._old is None:
             self._old = {pod["metadata"]["name"] for pod in snapshot.pods}
         deleted = []
         for name in (pod["metadata"]["name"] for pod in failed_pods(nodes, snapshot)):
             if name in self._old:
-                async with request_deadline(api):
-                    await _delete(api, name, namespace)
+                try:
+                    async with request_deadline(api):
+                        await _delete(api, name, namespace)
+                except ApiUnavailable:
+                    break
                 self._old.remove(name)
                 deleted.append(name)
         return deleted
 
 
 def failed_pods(nodes: Sequence[str], snapshot: Snapshot) -> Iterator[KubernetesObject]:
-    """The pods on `nodes` that read a configuration and have a container that ended with an error."""
+    """The pods on `nodes` that read a configuration and have a container that has failed."""
     for node in nodes:
         for pod in pods_on_node(snapshot.pods, node):
             containers = [
@@ -61,9 +64,15 @@ def failed_pods(nodes: Sequence[str], snapshot: Snapshot) -> Iterator[Kubernetes
 
 
 def _has_failed(container: KubernetesObject) -> bool:
-    """Whether the container, or the one that it replaces, ended with an error."""
-    ended = [(container.get(state) or {}).get("terminated") or {} for state in ("state", "lastState")]
-    return any(one.get("exitCode") for one in ended)
+    """Whether the container ended with an error, and does not run again.
+
+    One that runs may have ended with an error long ago: all do in a reboot.
+    """
+    state = container.get("state") or {}
+    ended = state.get("terminated") or {}
+    if (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff":
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+    return bool(ended.get("exitCode"))
 
 
 async def _delete(api: AsyncClient, name: str, namespace: str) -> None:

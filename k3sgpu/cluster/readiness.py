@@ -53,9 +53,7 @@ async def _check(
             if settling:
                 nodes = list(dict.fromkeys(one.node for one in unmet))
                 for pod in await restarts.restart_failed(api, expected["namespace"], nodes, cluster):
-                    progress(
-                        f"pod {pod} failed with an older configuration: deleted, so that a new one starts"
-                    )
+                    progress(f"pod {pod} has failed: deleted, so that a new one reads the configuration")
             if not unmet and settling and has_gpus(expected):
                 unmet = settling.unsettled(expected, cluster)
             return Look(cluster, _summary(unmet), done=not unmet)

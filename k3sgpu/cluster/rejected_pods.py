@@ -20,12 +20,15 @@ from k3sgpu.problem import Problem
 REASON = "UnexpectedAdmissionError"
 """The kubelet's reason when the device plugin refuses to allocate (pkg/kubelet/lifecycle/predicate.go)."""
 MAX_PODS = 2000
-"""Failed pods that are read; a Deployment may have left many thousands."""
+"""Rejected pods that are counted; a Deployment may have left many thousands."""
+MAX_NAMED = 10
+"""Pods that a command names, where no label selects them."""
 GC_THRESHOLD = 12500
 """The default of kube-controller-manager's terminated-pod-gc-threshold."""
 _TOO_MANY_SLICES = "maximum request size for shared resources is 1"
 """Of NVIDIA's device plugin, where failRequestsGreaterThanOne is set, and always under MPS."""
 _HASH_LABEL = "pod-template-hash"
+_JOB_LABEL = "job-name"
 _SCALED = ("deployment", "replicaset", "statefulset")
 
 
@@ -37,8 +40,8 @@ class Owner:
     kind: str
     """In lower case, as kubectl takes it."""
     name: str
-    template: str
-    """The value of pod-template-hash that selects its pods; "" when they have none."""
+    selector: str
+    """The label that selects its pods; "" when they have none."""
 
     @property
     def resource(self) -> str:
@@ -81,24 +84,26 @@ def _problem(owner: Owner, pods: Sequence[KubernetesObject]) -> Problem:
         f"{_count(pods)} rejected by the kubelet{_times(pods)}, none of which ever ran:\n"
         f"{escape(message, 1000)}",
         "pods that the device plugin gives what they ask for",
-        "\n".join(_remedy(owner, message)),
+        "\n".join(_remedy(owner, pods, message)),
         "warning",
         check="rejected-pods",
     )
 
 
-def _remedy(owner: Owner, message: str) -> Iterator[str]:
+def _remedy(owner: Owner, pods: Sequence[KubernetesObject], message: str) -> Iterator[str]:
     namespace = escape(owner.namespace)
     if owner.kind in _SCALED:
         yield f"stop it: kubectl -n {namespace} scale {escape(owner.resource)} --replicas=0"
     if _TOO_MANY_SLICES in message:
         yield "ask for one slice, because several give a pod no larger part of the card; or remove"
         yield "failRequestsGreaterThanOne from the profile (MPS never allows more than one)"
-    if owner.kind == "pod":
-        yield f"kubectl -n {namespace} delete pod {escape(owner.name)}"
+    if not owner.selector:
+        # Without a label, the namespace's other Failed pods would go as well.
+        names = " ".join(pod["metadata"]["name"] for pod in pods[:MAX_NAMED])
+        yield f"kubectl -n {namespace} delete pod {escape(names)}"
         return
-    selector = f" -l {_HASH_LABEL}={escape(owner.template)}" if owner.template else ""
-    yield f"kubectl -n {namespace} delete pods --field-selector status.phase=Failed{selector}"
+    selector = escape(owner.selector)
+    yield f"kubectl -n {namespace} delete pods --field-selector status.phase=Failed -l {selector}"
     yield (
         f"else they stay until the cluster has {GC_THRESHOLD} ended pods (terminated-pod-gc-threshold of\n"
         "kube-controller-manager)"
@@ -112,10 +117,13 @@ def _owner(pod: KubernetesObject) -> Owner:
     if not owner:
         return Owner(metadata.get("namespace", ""), "pod", metadata["name"], "")
     kind, name, template = owner["kind"].lower(), owner["name"], labels_of(pod).get(_HASH_LABEL, "")
+    selector = f"{_HASH_LABEL}={template}" if template else ""
+    if kind == "job" and labels_of(pod).get(_JOB_LABEL) == name:
+        selector = f"{_JOB_LABEL}={name}"
     # A Deployment's ReplicaSet is called NAME-HASH.
     if kind == "replicaset" and template and name.endswith(f"-{template}"):
         kind, name = "deployment", name.removesuffix(f"-{template}")
-    return Owner(metadata.get("namespace", ""), kind, name, template)
+    return Owner(metadata.get("namespace", ""), kind, name, selector)
 
 
 def _count(pods: Sequence[KubernetesObject]) -> str:

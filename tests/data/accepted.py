@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.data import refused_k3s_config, refused_kubelet
+from tests.data import refused_k3s_config, refused_kubelet, refused_sharing
 from tests.data.stack_files import A100_40GB, MIXED, MPS, REMOVE
 
 ACCEPTED: dict[str, dict[str, Any]] = {
@@ -23,6 +23,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             "gpu": {"product": "A", "count": 2, "memoryMiB": 1},
         },
         "workloads/w/nodeSelector": {"accelerator": "A"},
+    },
+    "two profiles with mps before GPU Operator 26.3": {
+        **refused_sharing.REFUSALS["two profiles with mps"][0],
+        "gpuOperator/version": "v25.10.1",
     },
     "a containerd configuration that is no template": {
         "gpuOperator/values": {

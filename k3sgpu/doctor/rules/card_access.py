@@ -5,7 +5,16 @@ Where the operator installs it, the program sets its options, and the stack file
 
 from collections.abc import Iterator
 
-from k3sgpu.card_access import ENVVAR, ENVVAR_OPTION, MOUNTS, MOUNTS_OPTION, STRATEGY_VARIABLE, CardAccess
+from k3sgpu.card_access import (
+    ENVVAR,
+    ENVVAR_OPTION,
+    FIRST_WITH_CDI,
+    MOUNTS,
+    MOUNTS_OPTION,
+    STRATEGY_VARIABLE,
+    CardAccess,
+    needs_open_toolkit,
+)
 from k3sgpu.doctor.machine import Machine, Plan
 from k3sgpu.problem import Problem
 from k3sgpu.wellknown import RUNTIME_CLASS
@@ -27,14 +36,15 @@ def card_access(machine: Machine, plan: Plan) -> Iterator[Problem]:
         mounts=options.get(MOUNTS_OPTION, "false") == "true",
     )
     if access.without_slice:
-        yield _open(machine, access)
+        yield _open(machine, plan, access)
     elif plan.strategies and not access.with_slice:
-        yield _closed_to_all(machine, access)
+        yield _closed_to_all(machine, plan, access)
 
 
-def _open(machine: Machine, access: CardAccess) -> Problem:
-    # With this strategy alone, closing first would take the cards from pods with slices.
-    first = f"{_other_strategy()}, then pulumi up, then\n" if access.strategies == {ENVVAR} else ""
+def _open(machine: Machine, plan: Plan, access: CardAccess) -> Problem:
+    # Closing first would take the cards from pods with slices, or from the operator's own.
+    wait = access.strategies == {ENVVAR} or (plan.strategies and needs_open_toolkit(plan.operator_version))
+    first = f"{_other_strategy(plan)}, then pulumi up, then\n" if wait else ""
     return machine.problem(
         f"{ENVVAR_OPTION} is true in {CONFIG}, or not set:\n"
         f"a pod without a slice takes all cards of the machine by the RuntimeClass {RUNTIME_CLASS} and\n"
@@ -47,18 +57,24 @@ def _open(machine: Machine, access: CardAccess) -> Problem:
     )
 
 
-def _closed_to_all(machine: Machine, access: CardAccess) -> Problem:
+def _closed_to_all(machine: Machine, plan: Plan, access: CardAccess) -> Problem:
     option = f"{MOUNTS_OPTION} is not true" if MOUNTS in access.strategies else f"{ENVVAR_OPTION} is false"
     accept = f'or {machine.ssh} "{_SET} {MOUNTS_OPTION}=true"'
     return machine.problem(
         f"{option} in {CONFIG}, and the device plugin's\n"
         f"strategy is {', '.join(sorted(access.strategies))}: pods with a slice get no driver",
         "a strategy that the toolkit obeys",
-        _other_strategy() + (f"\n{accept}" if MOUNTS in access.strategies else ""),
+        _other_strategy(plan) + (f"\n{accept}" if MOUNTS in access.strategies else ""),
     )
 
 
-def _other_strategy() -> str:
+def _other_strategy(plan: Plan) -> str:
+    if needs_open_toolkit(plan.operator_version):
+        first = "v{}.{}".format(*FIRST_WITH_CDI)
+        return (
+            f"write a gpuOperator.version from {first} on: pods of the operator\n"
+            f"{plan.operator_version} need a toolkit that is open to all"
+        )
     return (
         f"remove cdi: {{enabled: false}} and {STRATEGY_VARIABLE} from gpuOperator.values: the operator then\n"
         "gives pods with slices their cards by CDI"

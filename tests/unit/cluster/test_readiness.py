@@ -35,6 +35,7 @@ class Api:
         self.state, self.broken, self.hangs, self.looks = cluster(), False, False, 0
         self.at: dict[int, Callable[[], None]] = {}
         self.deleted: list[str] = []
+        self.refuses_deletes = False
         self.successor: Callable[[dict[str, Any]], dict[str, Any]] = renamed
         fake = self
 
@@ -60,6 +61,9 @@ class Api:
                 self.wfile.write(data)
 
             def do_DELETE(self) -> None:
+                if fake.refuses_deletes:
+                    self.send_error(403)
+                    return
                 name = self.path.rsplit("/", 1)[1]
                 fake.deleted.append(name)
                 fake.state["pods"] = [
@@ -174,7 +178,7 @@ def test_wait_restarts_a_pod_that_failed_before(served):
     lines: list[str] = []
     assert readiness.wait_until_ready(EXPECTED, served.config, lines.append).exit_code == 0
     assert served.deleted == [f"{PLUGIN}-abcde"]
-    assert f"pod {PLUGIN}-abcde failed with an older configuration" in "\n".join(lines)
+    assert f"pod {PLUGIN}-abcde has failed: deleted" in "\n".join(lines)
 
 
 def test_pod_that_fails_anew_is_not_restarted_again(served):
@@ -182,6 +186,23 @@ def test_pod_that_fails_anew_is_not_restarted_again(served):
     plugin_pod(**waiting("CrashLoopBackOff", last="invalid"))(served.state)
     report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
     assert report.exit_code == 1 and len(served.deleted) == 1
+
+
+def test_refused_restart_leaves_the_report(served):
+    fewer(served.state)
+    plugin_pod(**waiting("CrashLoopBackOff", last="invalid"))(served.state)
+    served.refuses_deletes = True
+    report = readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
+    assert report.exit_code == 1 and "CrashLoopBackOff" in as_text(report)
+
+
+def test_pod_that_runs_again_after_a_failure_stays(served):
+    fewer(served.state)
+    rebooted = waiting("", last="Unknown")
+    rebooted["containerStatuses"][0]["state"] = {"running": {}}
+    plugin_pod(**rebooted)(served.state)
+    readiness.wait_until_ready({**EXPECTED, "timeoutSeconds": 1}, served.config, lambda _: None)
+    assert served.deleted == []
 
 
 def test_check_restarts_nothing(served):

@@ -15,11 +15,12 @@ MESSAGE = (
 
 def rejected(second: int, owner: tuple[str, str] | None, message: str = MESSAGE) -> dict[str, Any]:
     owners = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else []
+    labels = {"ReplicaSet": {"pod-template-hash": "5d8b7c"}, "Job": {"job-name": "sum"}}
     return {
         "metadata": {
             "name": f"p-{second}",
             "namespace": "lab",
-            "labels": {"pod-template-hash": "5d8b7c"} if owner and owner[0] == "ReplicaSet" else {},
+            "labels": labels.get(owner[0], {}) if owner else {},
             "creationTimestamp": f"2026-11-30T12:00:{second:02}Z",
             "ownerReferences": owners,
         },
@@ -49,8 +50,10 @@ def test_pods_of_a_deployment_are_one_warning_with_commands():
     ("owner", "where", "remedy"),
     [
         (None, "pod lab/p-1", "kubectl -n lab delete pod p-1"),
-        (("Job", "sum"), "job lab/sum", "kubectl -n lab delete pods --field-selector status.phase=Failed"),
+        (("Job", "sum"), "job lab/sum",
+         "kubectl -n lab delete pods --field-selector status.phase=Failed -l job-name=sum"),
         (("StatefulSet", "db"), "statefulset lab/db", "kubectl -n lab scale statefulset/db --replicas=0"),
+        (("RayCluster", "ray"), "raycluster lab/ray", "kubectl -n lab delete pod p-1"),
     ],
 )  # fmt: skip
 def test_other_owners_get_the_commands_that_suit_them(owner, where, remedy):
