@@ -1,5 +1,5 @@
-# Commands for developers. `up`, `preview`, `down`, `doctor`, `e2e`, `faults` and `bench` run the rehearsal: they need
-# Linux and root.
+# Commands for developers. `up`, `preview`, `down`, `doctor`, `e2e`, `faults`, `bench`, `prove` and `bundle` run or pack
+# the rehearsal: they need Linux and root.
 STACK ?= dev
 # Another environment with the packages of requirements-dev.txt: make check PYTHON=/path/to/bin/python
 PYTHON ?= .venv/bin/python
@@ -13,7 +13,7 @@ E2E ?= rehearsal/tests/e2e
 # parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle test e2e faults check
+.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle suffers test e2e faults check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -24,7 +24,7 @@ venv:
 up: venv ## boot the machines, run the program on them, report; again: apply only what changed (TRACE=1: show what took how long; KUBELETS=real: kubelets and containers are real)
 	@$(REHEARSAL) up --stack $(STACK) $(if $(TRACE),--trace) $(if $(KUBELETS),--kubelets $(KUBELETS))
 
-preview: venv ## show what `make up` would do
+preview: venv ## show what `make up` would do (KUBELETS=real)
 	@$(REHEARSAL) preview --stack $(STACK) $(if $(KUBELETS),--kubelets $(KUBELETS))
 
 down: venv ## destroy the stack and remove its machines (ALL=1: the machines of every stack and of killed test runs, without a destroy)
@@ -67,7 +67,6 @@ prove: venv ## on a machine with an NVIDIA card: walk through the article on it,
 bundle: venv ## write to .bundle what `make prove` needs on a machine without network: pieces of at most 57 MiB, and run.sh
 	@$(PYTHON) -m rehearsal.proof.bundle
 
-.PHONY: suffers
 suffers: venv ## measure on this machine's NVIDIA card who suffers beside a misbehaving program (FROM=file: of another machine)
 	@$(PYTHON) -m rehearsal.proof.who_suffers_report $(if $(FROM),--from $(FROM))
 

@@ -33,7 +33,7 @@ LIBRARIES = (
 )
 DEBIAN_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 SHARED_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
-FIELDS = ("index", "uuid", "pci.bus_id", "name", "memory.total", "driver_version", "compute_mode")
+FIELDS = ("pci.bus_id", "name", "memory.total", "driver_version")
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 PCI_FILES = ("vendor", "device", "class", "revision", "subsystem_vendor", "subsystem_device")
 PCI_FILES += ("numa_node", "local_cpulist", "resource", "config")
@@ -51,13 +51,10 @@ SECONDS = 30
 class RealCard:
     """A card of this computer, as nvidia-smi describes it. `memory_mib` is in MiB."""
 
-    index: int
-    uuid: str
     bus_id: str  # as below /sys: 0000:01:00.0
     name: str
     memory_mib: int
     driver: str
-    compute_mode: str
     minor: int
 
     @property
@@ -89,9 +86,9 @@ def parse(line: str) -> RealCard:
         raise RehearsalError(
             f"nvidia-smi: found {line!r}, expected {', '.join(FIELDS)}; try nvidia-smi by hand"
         )
-    index, uuid, bus, name, memory, driver, mode = words
+    bus, name, memory, driver = words
     bus_id = bus.lower()[-len("0000:00:00.0") :]  # nvidia-smi writes eight digits for the domain
-    return RealCard(int(index), uuid, bus_id, name, int(memory), driver, mode, minor(bus_id))
+    return RealCard(bus_id, name, int(memory), driver, minor(bus_id))
 
 
 def minor(bus_id: str) -> int:

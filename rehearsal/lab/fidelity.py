@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
+from rehearsal.toolchain.golang import KUBERNETES_VERSION
 from rehearsal.toolchain.toolbox import Tools
-
-KUBERNETES = "v1.36.2"
 
 
 def describe_parts(tools: Tools, origins: Mapping[str, str], kubelets: str = "kwok") -> str:
@@ -12,11 +11,11 @@ def describe_parts(tools: Tools, origins: Mapping[str, str], kubelets: str = "kw
     real = [
         f"Pulumi's engine ({tools.pulumi_origin})",
         "systemd and OpenSSH on each machine",
-        f"kube-apiserver, scheduler, controller-manager {KUBERNETES}, kine and etcd",
+        f"kube-apiserver, scheduler, controller-manager {KUBERNETES_VERSION}, kine and etcd",
         "NVIDIA's parser of sharing files",
     ]
     if kubelets == "real":
-        real.append(f"kubelets and kube-proxy {KUBERNETES}, containerd, runc and CNI")
+        real.append(f"kubelets and kube-proxy {KUBERNETES_VERSION}, containerd, runc and CNI")
         real.append("NVIDIA's device plugin, feature discovery and toolkit; node feature discovery")
     stand_ins = [
         "k3s's packaging",

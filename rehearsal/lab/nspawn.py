@@ -146,9 +146,8 @@ def power_off(machines: Iterable[RunningMachine]) -> None:
     """Shuts `machines` down, and kills those that take longer than a few seconds."""
     machines = [machine for machine in machines if machine.running]
     for machine in machines:
-        # systemd-nspawn shuts the machine down on SIGTERM. It is the only process outside the payload's
-        # group.
-        for pid in cgroups.processes_in(machine.name, "machine/supervisor") or []:
+        # systemd-nspawn shuts the machine down on SIGTERM. It alone is outside of the payload's group.
+        for pid in cgroups.processes_in(machine.name, "machine/supervisor"):
             cgroups.terminate(pid)
     deadline = time.monotonic() + POWEROFF_SECONDS
     while any(machine.running for machine in machines) and time.monotonic() < deadline:

@@ -25,7 +25,7 @@ from rehearsal.lab.engine import ROOT
 from rehearsal.lab.fixture import PREFIX, stack_fixture
 from rehearsal.lab.stack import STATE
 from rehearsal.process import RehearsalError
-from rehearsal.proof import failure, parts, report
+from rehearsal.proof import failure, report, versions
 from rehearsal.proof.proof_cluster import ProofCluster
 from rehearsal.proof.steps import STEPS
 from rehearsal.proof.walk import StepResult, walk
@@ -93,7 +93,7 @@ def prove(
 
     with stack_fixture(STACK, FOLDER, config, kubelets="real", cards=tuple(found)) as fixture:
         proof = ProofCluster(fixture, has_card=True)
-        run.versions = parts.versions(fixture.tools)
+        run.versions = versions.of_parts(fixture.tools)
 
         def record(results: Sequence[StepResult]) -> None:
             run.steps, run.seconds = list(results), round(time.monotonic() - began, 1)

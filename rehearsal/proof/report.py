@@ -31,7 +31,7 @@ class Run:
 
     date: str
     cards: list[str]
-    """By machine: product, memory and UUID of its card."""
+    """By machine: product and memory of its card."""
     driver: str
     versions: dict[str, str] = field(default_factory=dict)
     """By part."""

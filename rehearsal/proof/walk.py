@@ -11,6 +11,8 @@ from typing import Generic, Literal, TypeVar
 
 Outcome = Literal["passed", "failed", "not run"]
 Context = TypeVar("Context")
+See = Callable[[str], None]
+"""Reports a fact that a step has seen."""
 STEP_SECONDS = 120
 
 
@@ -20,8 +22,8 @@ class Step(Generic[Context]):
 
     name: str
     shows: str
-    act: Callable[[Context, Callable[[str], None]], None]
-    """Does the step and reports facts by its second argument. Raises when something is not as expected."""
+    act: Callable[[Context, See], None]
+    """Does the step, and reports what it sees by its second argument. Raises when that is not as expected."""
     needs_card: bool = False
     """Whether it shows nothing without a real card."""
     essential: bool = False

@@ -185,31 +185,31 @@ def parse(version: str) -> tuple[int, ...]:
 
 def build(program: Program, go: Go, progress: Progress) -> Path:
     """The folder with the commands of `program`, from the cache or built now."""
-    source = program.source
-    if not (source / "go.mod").exists():
+    if not (program.source / "go.mod").exists():
         raise RehearsalError(
-            f"{source}: found no go.mod, expected the module of {program.what}; restore it from git"
+            f"{program.source}: found no go.mod, expected the module of {program.what}; restore it from git"
         )
     return cache.entry(
         f"bin-{program.module}",
-        key(program, source, go),
-        lambda place: compile_into(place, program, source, go),
+        key(program, go),
+        lambda place: compile_into(place, program, go),
         progress,
         program.what,
         program.usually,
     )
 
 
-def key(program: Program, source: Path, go: Go) -> str:
+def key(program: Program, go: Go) -> str:
     """A hash of all sources of `program`; for published modules, go.sum has the hashes of the rest."""
     how = [go.version, platform.machine(), str(program.cgo), program.target, *program.flags, program.ldflags]
     how += program.cgo_ldflags.split()
+    source = program.source
     if program.target == "tool":
         return cache.digest(*how, (source / "go.mod").read_bytes(), (source / "go.sum").read_bytes())
     return cache.digest(*how, cache.digest_of_files(source))
 
 
-def compile_into(place: Path, program: Program, source: Path, go: Go) -> None:
+def compile_into(place: Path, program: Program, go: Go) -> None:
     """Builds `program` into the folder `place`."""
     environment = {
         "GOTOOLCHAIN": "local",  # only the toolchain that was checked
@@ -228,4 +228,4 @@ def compile_into(place: Path, program: Program, source: Path, go: Go) -> None:
         "-o",
         f"{place}/",
     ]
-    run([*command, program.target], timeout=BUILD_SECONDS, cwd=source, env=environment)
+    run([*command, program.target], timeout=BUILD_SECONDS, cwd=program.source, env=environment)

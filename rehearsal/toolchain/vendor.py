@@ -36,7 +36,7 @@ def pulumi(progress: Progress) -> tuple[Path, str]:
     if (installed / command).exists():
         return installed / command, INSTALLED
     go = golang.toolchain(progress)
-    built = cache.folder() / f"bin-engine-{golang.key(golang.ENGINE, golang.ENGINE.source, go)}"
+    built = cache.folder() / f"bin-engine-{golang.key(golang.ENGINE, go)}"
     if not built.is_dir() and install(installed, progress):
         return installed / command, INSTALLED
     return golang.build(

@@ -1,11 +1,11 @@
 """The steps of the walk, in their order."""
 
 from rehearsal.proof.proof_cluster import ProofCluster
-from rehearsal.proof.steps import article, changes, door, end
+from rehearsal.proof.steps import article, changes, door, lifecycle
 from rehearsal.proof.walk import Step
 
 STEPS: tuple[Step[ProofCluster], ...] = (
-    Step("machines", "Machines with systemd boot with the card in them", end.boot, essential=True),
+    Step("machines", "Machines with systemd boot with the card in them", lifecycle.boot, essential=True),
     Step(
         "pod waits",
         "Before the operator, a pod with a GPU is Pending",
@@ -28,7 +28,7 @@ STEPS: tuple[Step[ProofCluster], ...] = (
     Step("door, variable", "No slice, no card: devices by variable", door.with_variable, needs_card=True),
     Step("door, volumes", "No slice, no card: volume mounts", door.with_volume_mounts, needs_card=True),
     Step("door closed", "The operator's default again, door closed", door.back_to_cdi, needs_card=True),
-    Step("no-op", "An `up` without a change changes nothing", end.nothing_to_change),
-    Step("destroy", "`pulumi destroy` leaves nothing on the machines", end.destroy),
-    Step("clean", "Nothing is left on this computer", end.remove_machines),
+    Step("no-op", "An `up` without a change changes nothing", lifecycle.nothing_to_change),
+    Step("destroy", "`pulumi destroy` leaves nothing on the machines", lifecycle.destroy),
+    Step("clean", "Nothing is left on this computer", lifecycle.remove_machines),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from rehearsal.lab import objects
@@ -19,8 +19,8 @@ from rehearsal.proof.proof_cluster import (
     is_predicted,
     starts,
 )
+from rehearsal.proof.walk import See
 
-See = Callable[[str], None]
 TEST_POD, ONE_MORE = "gpu-operator-test", "one-more"
 SLICES, MORE_SLICES = 6, 8
 COMPUTING_SECONDS = 2

@@ -21,13 +21,8 @@ from rehearsal.proof.proof_cluster import (
     phases,
     starts,
 )
-from rehearsal.proof.steps.article import (
-    SLICES,
-    See,
-    check_computing,
-    profile_name,
-    slices_profile,
-)
+from rehearsal.proof.steps.article import SLICES, check_computing, profile_name, slices_profile
+from rehearsal.proof.walk import See
 
 REFUSED = "maximum request size for shared resources is 1; found 2"
 GREEDY = "greedy"

@@ -17,7 +17,7 @@ from k3sgpu.card_access import (
     strategies,
 )
 from rehearsal.proof.proof_cluster import ProofCluster, expect
-from rehearsal.proof.steps.article import See
+from rehearsal.proof.walk import See
 
 INTRUDER, SHARER = "without-a-slice", "with-a-slice"
 ALL_CARDS = {"NVIDIA_VISIBLE_DEVICES": "all"}

@@ -12,13 +12,11 @@ from rehearsal.lab.cards import RealCard
 from rehearsal.process import RehearsalError
 
 ROOT = Path(__file__).resolve().parents[3]
-LINE = "1, GPU-1b, 00000000:0F:00.0, NVIDIA H200, 143771, 580.159.04, Default"
+LINE = "00000000:0F:00.0, NVIDIA H200, 143771, 580.159.04"
 
 
-def card(index: int) -> RealCard:
-    return RealCard(
-        index, f"GPU-{index}", f"0000:0{index}:00.0", "NVIDIA H200", 143771, "580.159", "Default", index
-    )
+def card(minor: int) -> RealCard:
+    return RealCard(f"0000:0{minor}:00.0", "NVIDIA H200", 143771, "580.159", minor)
 
 
 def test_card_is_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -29,7 +27,7 @@ def test_card_is_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Monkey
 
     read = cards.parse(LINE)
 
-    assert read == RealCard(1, "GPU-1b", "0000:0f:00.0", "NVIDIA H200", 143771, "580.159.04", "Default", 3)
+    assert read == RealCard("0000:0f:00.0", "NVIDIA H200", 143771, "580.159.04", 3)
     assert read.product == "NVIDIA-H200"
 
 
@@ -80,7 +78,7 @@ def test_hosts_get_the_computers_cards_in_order():
 
     shared = stack.share_cards([card(0), card(1)], settings)
 
-    assert {host: [item.index for item in given.cards] for host, given in shared.items()} == {"gpu-1": [0]}
+    assert {host: [item.minor for item in given.cards] for host, given in shared.items()} == {"gpu-1": [0]}
     node = next(node for node in settings.machines if node.gpu)
     assert stack.machine(node, settings, "real", shared["gpu-1"]).cards == shared["gpu-1"]
 

@@ -11,13 +11,13 @@ from k3sgpu import settings as s
 from k3sgpu.card_access import CardAccess
 from rehearsal.lab.cards import RealCard
 from rehearsal.proof import __main__ as command
-from rehearsal.proof import card_log, parts, report
+from rehearsal.proof import card_log, report, versions
 from rehearsal.proof.proof_cluster import diagnostics, is_predicted, phases, scheduler_message, starts
 from rehearsal.proof.steps import STEPS, door
 from rehearsal.proof.steps.changes import rejected_for
 from rehearsal.proof.walk import Step, StepResult, walk
 
-CARD = RealCard(0, "GPU-1", "0000:01:00.0", "NVIDIA H200", 143771, "580.159.04", "Default", 0)
+CARD = RealCard("0000:01:00.0", "NVIDIA H200", 143771, "580.159.04", 0)
 LOG = """\
 1 device(s), NVIDIA H200, UUID GPU-1, wrong 0: Test PASSED
 {"seconds":1,"launches":1234,"median_ms":0.62,"longest_ms":0.9,"wrong":0}
@@ -68,7 +68,7 @@ def test_steps_after_a_failed_one_are_not_run():
     assert done == ["one"] and recorded == [1, 2, 3]
 
 
-def test_a_walk_may_go_on_after_a_step_that_is_not_essential():
+def test_a_walk_may_go_on_after_an_inessential_step():
     done: list[str] = []
     steps = (Step("one", "fails", failing), step("two", done))
     results = walk(steps, done, has_card=True, keep_going=True)
@@ -184,4 +184,4 @@ def test_the_proofs_stack_file_offers_the_slices_of_all_cards(number: int, slice
 
 
 def test_every_part_has_a_pinned_version():
-    assert all(parts.pinned(folder, module).startswith("v") for folder, module in parts.PINS.values())
+    assert all(versions.pinned(folder, module).startswith("v") for folder, module in versions.PINS.values())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def test_same_files_give_the_same_archive(image: Image, tmp_path: Path):
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
 
 
+@pytest.mark.skipif(not shutil.which("readelf"), reason="no binutils")
 def test_missing_library_is_named(tmp_path: Path):
     with pytest.raises(RehearsalError, match=r"needs lib\S+, which is not in"):
         images.libraries_of(Path("/bin/sh"), tmp_path)

@@ -24,7 +24,7 @@ PINS: Mapping[str, tuple[str, str]] = {
 VERSION_SECONDS = 20
 
 
-def versions(tools: Tools) -> dict[str, str]:
+def of_parts(tools: Tools) -> dict[str, str]:
     """By part: its version. Raises RehearsalError when the engine does not run."""
     found = {name: pinned(folder, module) for name, (folder, module) in PINS.items()}
     engine = run([tools.pulumi, "version"], timeout=VERSION_SECONDS).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rehearsal.lab import machines, objects, traces
 from rehearsal.progress import Progress
 from rehearsal.proof.proof_cluster import ProofCluster, expect
-from rehearsal.proof.steps.article import See
+from rehearsal.proof.walk import See
 
 
 def boot(proof: ProofCluster, see: See) -> None:
