@@ -61,8 +61,8 @@ reference: venv ## write the generated pages of docs/reference: stack file, chec
 bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (BENCH=b,f: parts; ROUNDS=n; PEER=path)
 	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
 
-prove: venv ## on a machine with an NVIDIA card: walk through the article on it, and write rehearsal/reports/proof.md (FILE=stack file)
-	@$(PYTHON) -m rehearsal.proof $(if $(FILE),--file $(FILE))
+prove: venv ## on a machine with an NVIDIA card: walk through the article on it, and write rehearsal/reports/proof.md (FILE=stack file; SIMULATED=1: without a card)
+	@$(PYTHON) -m rehearsal.proof $(if $(FILE),--file $(FILE)) $(if $(SIMULATED),--simulated)
 
 bundle: venv ## write to .bundle what `make prove` needs on a machine without network: pieces of at most 57 MiB, and run.sh
 	@$(PYTHON) -m rehearsal.proof.bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from pathlib import Path
 
@@ -14,12 +15,15 @@ SECONDS = 30
 def install(programs: Path, root: Path) -> None:
     """Copies the toolkit's `programs` into `root`, and writes its configuration unless there is one.
 
-    The package nvidia-container-toolkit-base makes that file in the same way when it is installed.
+    Works on a running machine, where a program that has not changed stays as it is. The package
+    nvidia-container-toolkit-base makes that file in the same way when it is installed.
     """
     for program in sorted(programs.iterdir()):
         target = root / "usr/bin" / program.name
-        target.unlink(missing_ok=True)  # a program that runs cannot be written to
-        shutil.copy2(program, target)
+        if not target.exists() or not filecmp.cmp(program, target, shallow=False):
+            new = target.with_name(f".{target.name}.new")
+            shutil.copy2(program, new)
+            new.rename(target)  # a container that starts meanwhile finds one of both
     if not (root / CONFIGURATION.relative_to("/")).exists():
         (root / CONFIGURATION.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
         command = ["nvidia-ctk", "--quiet", "config", f"--config-file={CONFIGURATION}", "--in-place"]

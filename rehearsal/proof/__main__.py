@@ -1,7 +1,8 @@
 """`python -m rehearsal.proof`: walks through the article on machines that have this computer's NVIDIA cards.
 
 It boots one machine for each card, at most two, runs the program on them, and writes what every step has seen
-to a file of runs and to the page beside it. `make bundle` makes what a computer without network needs for it.
+to a file of runs and to the page beside it. With `--simulated` it walks where there is no card. `make bundle`
+makes what a computer without network needs for it.
 """
 
 from __future__ import annotations
@@ -35,40 +36,45 @@ STACK = "proof"
 FOLDER = STATE / STACK
 STACK_FILE = Path(__file__).parent / "Pulumi.proof.yaml"
 REPORT = ROOT / "rehearsal/reports/proof.json"
+SIMULATED_REPORT = STATE / "proof-simulated.json"
 SECOND_ADDRESS = 1
 """How much higher the second machine's address is than the first one's."""
 
 
 def main() -> int:
-    """Returns 0 when every step has passed, 1 when one has failed, 2 when no walk was possible."""
+    """Returns 0 when no step has failed, 1 when one has, 2 when no walk was possible."""
     parser = argparse.ArgumentParser(prog="prove", description=__doc__)
     parser.add_argument("--file", type=Path, default=STACK_FILE, help="the stack file (rehearsal/proof)")
+    parser.add_argument("--report", type=Path, help="the file of runs, which gets another one")
     parser.add_argument(
-        "--report", type=Path, default=REPORT, help="the file of runs, which gets another one"
+        "--simulated",
+        action="store_true",
+        help="use the simulated cards of the stack file, and compute nothing",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="go on after a step that fails, unless it is essential"
     )
     parser.add_argument("--add", type=Path, help="only add the runs of this file to the report")
     arguments = parser.parse_args()
+    target = arguments.report or (SIMULATED_REPORT if arguments.simulated else REPORT)
     if arguments.add:
-        report.save(arguments.report, [*report.load(arguments.report), *report.load(arguments.add)])
+        report.save(target, [*report.load(target), *report.load(arguments.add)])
         return 0
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     signal.signal(signal.SIGTERM, stop)
     try:
         host.check_kubelets()
-        found = cards.found()
-        if not found:
+        found = () if arguments.simulated else cards.found()
+        if not found and not arguments.simulated:
             raise RehearsalError(
                 "this computer: found no NVIDIA card, expected one with its driver (nvidia-smi -L); "
                 "make bundle, and copy it to a computer with a card"
             )
-        run = prove(read_config(arguments.file), found[:2], arguments.report, arguments.keep_going)
+        run = prove(read_config(arguments.file), found[:2], target, arguments.keep_going)
     except RehearsalError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0 if run.passed else 1
+    return 1 if any(step.outcome == "failed" for step in run.steps) else 0
 
 
 def prove(
@@ -76,6 +82,7 @@ def prove(
 ) -> report.Run:
     """Walks through all steps, and writes the report after each. Removes the machines in any case.
 
+    Without cards in `found` it leaves out the steps that need one, and the cards are simulated.
     What the cluster looked like when a step failed goes to files beside the report.
     """
     began = time.monotonic()
@@ -83,16 +90,17 @@ def prove(
     if FOLDER.exists():
         cache.remove_tree(FOLDER)
     FOLDER.mkdir(parents=True)
-    declare_cards(config, found)
+    if found:
+        declare_cards(config, found)
     earlier = report.load(target)
     run = report.Run(
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
-        cards=[f"{card.product}, {card.memory_mib} MiB" for card in found],
-        driver=found[0].driver,
+        cards=[f"{card.product}, {card.memory_mib} MiB" for card in found] or ["simulated"],
+        driver=found[0].driver if found else "simulated",
     )
 
     with stack_fixture(STACK, FOLDER, config, kubelets="real", cards=tuple(found)) as fixture:
-        proof = ProofCluster(fixture, has_card=True)
+        proof = ProofCluster(fixture, has_card=bool(found))
         run.versions = versions.of_parts(fixture.tools)
 
         def record(results: Sequence[StepResult]) -> None:
@@ -103,7 +111,7 @@ def prove(
                 seen = target.with_name(f"{target.stem}-failure-{len(results)}.txt")
                 seen.write_text(failure.describe(fixture, proof.machines))
 
-        walk(STEPS, proof, has_card=True, keep_going=keep_going, interrupt=end_engine, record=record)
+        walk(STEPS, proof, has_card=bool(found), keep_going=keep_going, interrupt=end_engine, record=record)
     return run
 
 
