@@ -20,8 +20,8 @@ MAX_DRAWN_SLICES = MAX_DRAWN_CARDS * 48
 WALLS = {
     "time-slicing": "time-slicing walls off faults, and only promises memory (one pod can take all; the MiB "
     "assume equal use) and time (6 times slower beside an endless kernel on an H200).",
-    "mps": "MPS walls off memory and, but for a pod with many contexts, processors; not faults (a fault in "
-    "one pod, or its kill in a kernel, ended the others on an H200).",
+    "mps": "MPS divides memory and processors (not beside a pod with many contexts), and does not contain "
+    "faults (a fault in one pod, or its kill in a long kernel, ended the others on an H200).",
 }
 """What divides slices by strategy, as rehearsal/reports/who-suffers.md measured it."""
 

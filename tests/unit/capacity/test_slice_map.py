@@ -47,7 +47,7 @@ Without gpu-1: 2 of 2 pods stay Pending.
 def test_mps_says_what_is_no_wall() -> None:
     mps = {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 6}]}}
     text = " ".join(picture_of({"sharing/profiles/six": mps, "workloads/w/gpus": 1}).split())
-    assert "Profile six: MPS walls off memory" in text and "not faults (a fault in one pod" in text
+    assert "Profile six: MPS divides memory" in text and "faults (a fault in one pod" in text
 
 
 def test_slices_go_to_the_emptiest_card() -> None:
