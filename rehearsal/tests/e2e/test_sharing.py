@@ -336,6 +336,12 @@ def test_a_renamed_profile_with_renamed_slices_leaves_nothing_behind(cluster: St
     assert plugin_state(cluster, RTX) == before
 
 
+def partition(cluster: StackFixture) -> None:
+    """Gives the A100 the partitions that are declared, as its administrator does; the plugin starts anew."""
+    machine = cluster.start_machines()[A100]
+    cluster.run_on(machine, "systemctl restart k3s-agent")
+
+
 def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
     hold(cluster, "holder", on=A100, resource="nvidia.com/mig-3g.20gb")
     forbid_eviction(cluster, "holder")
@@ -354,6 +360,7 @@ def test_a_partitioned_card_becomes_whole_after_a_drain(cluster: StackFixture):
 
     cluster.kubectl("delete", "pdb", "holder")
     old = pods(cluster, "holder")
+    partition(cluster)
     cluster.up()
     assert offered(cluster, A100) == {"nvidia.com/gpu": "1"}
     assert label(cluster, A100, "gpu.product") == "NVIDIA-A100-SXM4-40GB"
@@ -369,6 +376,8 @@ def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
     hold(cluster, "holder", on=A100)
     before = plugin_state(cluster, RTX)
     gpu = cluster.config["pools"]["a100"]["gpu"]
+    gpu["mig"] = CUT
+    partition(cluster)
     gpu["mig"] = {"1g.5gb": 7}
     profile(cluster, "a100", "cut")
     said = fail_at_the_gate(cluster)
