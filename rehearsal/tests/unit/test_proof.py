@@ -134,7 +134,7 @@ def test_pods_are_read_as_the_api_describes_them():
     assert scheduler_message(pods["b"]) == PREDICTED and not scheduler_message(pods["a"])
 
 
-def test_a_rejected_pod_is_told_from_a_failed_one():
+def test_rejected_pods_are_not_failed_ones():
     rejected = {"status": {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "why"}}
     assert rejected_for([{"status": {"phase": "Failed"}}, rejected]) == "UnexpectedAdmissionError: why"
     assert rejected_for([{"status": {"phase": "Running"}}]) == ""
