@@ -377,9 +377,9 @@ def test_missing_partitions_keep_their_node_cordoned(cluster: StackFixture):
     before = plugin_state(cluster, RTX)
     gpu = cluster.config["pools"]["a100"]["gpu"]
     gpu["mig"] = CUT
+    profile(cluster, "a100", "cut")
     partition(cluster)
     gpu["mig"] = {"1g.5gb": 7}
-    profile(cluster, "a100", "cut")
     said = fail_at_the_gate(cluster)
     for words in (
         "found:    6",
