@@ -28,6 +28,8 @@ REFUSED = "maximum request size for shared resources is 1; found 2"
 GREEDY = "greedy"
 REPORTED = "rejected by the kubelet"
 STORM_SECONDS = 4
+NEW_PLUGIN_SECONDS = 60
+"""The old plugin may use up its grace period of 30 s, and the new one starts after it has ended."""
 CLIENTS = 4
 """The number of MPS clients of a card."""
 MPS_SERVERS = "ps -e -o args= | grep -c -E '^([^ ]*/)?nvidia-cuda-mps-server' || :"
@@ -156,7 +158,7 @@ def broken_file_is_healed(proof: ProofCluster, see: See) -> None:
     patch = json.dumps({"data": broken})
     proof.cluster.kubectl("patch", *CONFIG_MAP, "--type", "merge", "--patch", patch)
     proof.cluster.kubectl("delete", "pods", "--wait=false", *PLUGIN_PODS)  # it reads its file when it starts
-    seen = wait_until("a plugin that does not start", lambda: plugin_trouble(proof), SHORT_SECONDS)
+    seen = wait_until("a plugin that does not start", lambda: plugin_trouble(proof), NEW_PLUGIN_SECONDS)
     see(f"the plugin with replicas: 1 written by hand: {seen}")
     see(f"pulumi refresh: {proof.run_engine(proof.cluster.refresh)}")
     see(f"pulumi up: {proof.up()}")
