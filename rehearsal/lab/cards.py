@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.lab import gpus, identity
+from rehearsal.lab import driver_files, gpus, identity
 from rehearsal.process import RehearsalError, run
 
 # Where installers and distributions put the driver; the first is also where cloud machines mount it.
@@ -31,7 +31,6 @@ LIBRARIES = (
     "libnvidia-ptxjitcompiler",
     "libnvidia-sandboxutils",
 )
-DEBIAN_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 SHARED_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-caps")
 FIELDS = ("pci.bus_id", "name", "memory.total", "driver_version")
 PCI_DEVICES = Path("/sys/bus/pci/devices")
@@ -156,7 +155,7 @@ def install_driver(source: Path, root: Path) -> bool:
         return False
     for stem in LIBRARIES:
         for path in sorted(libraries.glob(f"{stem}*.so.*")):
-            copy(path, root / DEBIAN_LIBRARIES / path.name)
+            copy(path, root / driver_files.LIBRARIES / path.name)
     for name in PROGRAMS:
         if (programs / name).exists():
             copy(programs / name, root / "usr/bin" / name)

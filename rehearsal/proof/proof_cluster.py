@@ -7,6 +7,7 @@ import copy
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -234,11 +235,7 @@ def diagnostics(printed: Sequence[str]) -> Sequence[str]:
 
 def phases(pods: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """How many pods are in each phase."""
-    found: dict[str, int] = {}
-    for pod in pods.values():
-        phase = pod["status"].get("phase", "")
-        found[phase] = found.get(phase, 0) + 1
-    return found
+    return Counter(pod["status"].get("phase", "") for pod in pods.values())
 
 
 def scheduler_message(pod: Mapping[str, Any]) -> str:

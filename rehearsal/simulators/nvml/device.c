@@ -11,20 +11,14 @@ static const struct card *card_of(nvmlDevice_t device) { return &library_facts()
 
 nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name, unsigned int length) {
     TRY(check_device(device));
-    if (strlen(library_facts()->name) + 1 > length)
-        return NVML_ERROR_INSUFFICIENT_SIZE;
-    strcpy(name, library_facts()->name);
-    return NVML_SUCCESS;
+    return give_text(name, length, library_facts()->name);
 }
 
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {
     TRY(check_device(device));
     int part = device.handle->partition;
     const char *text = part < 0 ? card_of(device)->uuid : card_of(device)->partition_uuids[part];
-    if (strlen(text) + 1 > length)
-        return NVML_ERROR_INSUFFICIENT_SIZE;
-    strcpy(uuid, text);
-    return NVML_SUCCESS;
+    return give_text(uuid, length, text);
 }
 
 nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int *index) {

@@ -86,7 +86,7 @@ const char *nvmlErrorString(nvmlReturn_t result) {
     }
 }
 
-static nvmlReturn_t give_text(char *target, unsigned size, const char *text) {
+nvmlReturn_t give_text(char *target, unsigned size, const char *text) {
     if (strlen(text) + 1 > size)
         return NVML_ERROR_INSUFFICIENT_SIZE;
     strcpy(target, text);

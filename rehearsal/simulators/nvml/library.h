@@ -23,6 +23,9 @@ nvmlDevice_t card_handle(unsigned card);
 nvmlDevice_t partition_handle(unsigned card, unsigned partition);
 const struct partition *partition_of(nvmlDevice_t device);
 
+/* Copies `text` into an answer of `size` bytes, if it fits. */
+nvmlReturn_t give_text(char *target, unsigned size, const char *text);
+
 /* Returns the value of a check from the calling function unless it is NVML_SUCCESS. */
 #define TRY(check)                                                                                                \
     do {                                                                                                          \

@@ -3,6 +3,7 @@
 import pytest
 
 from rehearsal.lab.engine import ROOT
+from rehearsal.toolchain import host
 
 LONGEST_FIRST = (
     "node_lifecycle",
@@ -26,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the files; tests within a file keep their order, because they share machines."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session")
+def real_kubelets() -> None:
+    """Skips what needs real kubelets where this computer cannot carry them: kwok is all that it can run."""
+    if reason := host.can_carry_kubelets():
+        pytest.skip(f"this computer: {reason}")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,7 +14,7 @@ from rehearsal import __main__ as command
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.progress import Progress
-from rehearsal.toolchain import host, images
+from rehearsal.toolchain import images
 
 NODE = "box-1"
 FILES = {"device": "/dev/nvidia0", "driver": "/usr/lib/*/libnvidia-ml.so.*"}
@@ -23,9 +23,7 @@ BY_MOUNTS = [{"name": "DEVICE_LIST_STRATEGY", "value": "volume-mounts"}]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    if reason := host.can_carry_kubelets():
-        pytest.skip(f"this computer: {reason}")
+def cluster(real_kubelets: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("single")
     config["pools"]["box"]["hosts"] = {NODE: "10.77.0.249"}
     del config["workloads"]

@@ -9,7 +9,7 @@ from rehearsal.lab import ssh
 from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
-from rehearsal.toolchain import host, images
+from rehearsal.toolchain import images
 
 SERVER, AGENT = "box-1", "box-2"
 ADDRESSES = {SERVER: "10.77.0.231", AGENT: "10.77.0.232"}
@@ -18,9 +18,7 @@ Machines = dict[str, RunningMachine]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
-    if reason := host.can_carry_kubelets():
-        pytest.skip(f"this computer: {reason}")
+def cluster(real_kubelets: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackFixture]:
     config = stack_config("single")
     config["pools"] = {
         "control": {"role": "server", "hosts": {SERVER: ADDRESSES[SERVER]}},
@@ -82,6 +80,7 @@ def runs_commands(cluster: StackFixture, node: str) -> bool:
 def test_api_gives_logs_and_runs_commands(cluster: StackFixture, machines: Machines) -> None:
     for node in ADDRESSES:
         assert cluster.kubectl("logs", f"on-{node}") == "awake"
+        # One of the two files is there, by the version of cgroups; cat fails for the other one.
         limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"
         assert cluster.kubectl("exec", f"on-{node}", "--", "sh", "-c", f"{limit} || true") == str(32 << 20)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from k3sgpu import settings as s
-from rehearsal.lab import cards, stack
+from rehearsal.lab import cards, driver_files, stack
 from rehearsal.lab.cards import RealCard
 from rehearsal.process import RehearsalError
 
@@ -38,7 +38,7 @@ def test_driver_goes_to_the_places_of_debian(tmp_path: Path):
         libraries,
         driver / "usr/local/nvidia/bin",
         root / "usr/bin",
-        root / cards.DEBIAN_LIBRARIES,
+        root / driver_files.LIBRARIES,
     ):
         folder.mkdir(parents=True)
     (driver / "usr/local/nvidia/bin/nvidia-smi").write_text("program")
@@ -50,7 +50,7 @@ def test_driver_goes_to_the_places_of_debian(tmp_path: Path):
     assert cards.install_driver(driver, root)
     assert cards.install_driver(driver, root)  # a second time changes nothing
 
-    installed = sorted(path.name for path in (root / cards.DEBIAN_LIBRARIES).iterdir())
+    installed = sorted(path.name for path in (root / driver_files.LIBRARIES).iterdir())
     assert installed == ["libcuda.so.1", "libcuda.so.580.1"]
     assert (root / "usr/bin/nvidia-smi").exists()
 
