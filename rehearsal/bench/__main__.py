@@ -37,7 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--clusters", default="1+1,3+5", help="(a): servers+agents (1+1,3+5)")
     parser.add_argument("--agents", default="10,100,300,1000", help="(e): how many (10,100,300,1000)")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing: write page and chart from bench.json"
+    )
     options = parser.parse_args(arguments)
+    if options.render:
+        data = REPORTS / "bench.json"
+        write_report(REPORTS, results.load(data), results.measured_on(data))
+        return 0
     letters = options.parts.split(",")
     unknown = sorted(set(letters) - set(PARTS))
     if unknown:
@@ -56,13 +63,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def save_part(folder: Path, part: Part) -> None:
-    """Adds or replaces a measured part in bench.json, and writes bench.md and bench.svg from it."""
+    """Adds or replaces a measured part in bench.json, and writes the report from it."""
     data = folder / "bench.json"
     parts = {**results.load(data), part.letter: part}
     computer = results.machine()
     results.save(data, parts, computer)
+    write_report(folder, parts, computer)
+
+
+def write_report(folder: Path, parts: Mapping[str, Part], computer: str) -> None:
+    """Writes bench.md and bench.svg."""
     (folder / "bench.svg").write_text(chart(parts))
-    (folder / "bench.md").write_text(page(parts, computer, REMARKS.read_text()))
+    (folder / "bench.md").write_text(page(parts, computer, REMARKS.read_text(), PARTS))
 
 
 def log(text: str) -> None:

@@ -26,12 +26,24 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """In `case`, `contender` is to take at most `times` the median of `other`."""
+
+    case: str
+    contender: str
+    other: str
+    times: float
+
+
+@dataclass(frozen=True)
 class Goal:
     """A limit for a part, what was found, and whether it is met."""
 
     text: str
     met: bool
     found: str
+    limit: Limit | None = None
+    """For a goal that compares two medians: the chart draws it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,8 @@ def ratio(one: Series, other: Series) -> float:
 def within(text: str, one: Series, other: Series, limit: float) -> Goal:
     """The goal that the median of `one` is at most `limit` times that of `other`."""
     found = ratio(one, other)
-    return Goal(f"{text} ≤ {limit:g} ×", found <= limit, f"{found:.2f} ×")
+    drawn = Limit(one.case, one.contender, other.contender, limit)
+    return Goal(f"{text} ≤ {limit:g} ×", found <= limit, f"{found:.2f} ×", drawn)
 
 
 def measure_in_turns(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rehearsal.bench.measure import Goal, Part, Series, Table
+from rehearsal.bench.measure import Goal, Limit, Part, Series, Table
 from rehearsal.lab import providers
 from rehearsal.simulators.plugins import NAMES
 
@@ -38,6 +38,11 @@ def load(path: Path) -> dict[str, Part]:
     return {letter: part(raw) for letter, raw in json.loads(path.read_text())["parts"].items()}
 
 
+def measured_on(path: Path) -> str:
+    """The computer that `save` was told. Raises OSError without a file."""
+    return json.loads(path.read_text())["machine"]
+
+
 def save(path: Path, parts: Mapping[str, Part], computer: str) -> None:
     """Writes all parts in the order of their letters."""
     raw = {"machine": computer, "parts": {letter: asdict(parts[letter]) for letter in sorted(parts)}}
@@ -50,7 +55,7 @@ def part(raw: Mapping[str, Any]) -> Part:
         **{
             **raw,
             "series": tuple(Series(**{**one, "values": tuple(one["values"])}) for one in raw["series"]),
-            "goals": tuple(Goal(**one) for one in raw["goals"]),
+            "goals": tuple(goal(one) for one in raw["goals"]),
             "tables": tuple(
                 Table(one["caption"], tuple(one["head"]), tuple(tuple(row) for row in one["rows"]))
                 for one in raw["tables"]
@@ -58,3 +63,9 @@ def part(raw: Mapping[str, Any]) -> Part:
             "load": tuple(raw["load"]),
         }
     )
+
+
+def goal(raw: Mapping[str, Any]) -> Goal:
+    """Parses a goal that `save` wrote, with or without a limit."""
+    limit = raw.get("limit")
+    return Goal(**{**raw, "limit": Limit(**limit) if limit else None})
