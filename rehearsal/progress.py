@@ -56,3 +56,10 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def about(seconds: float) -> str:
+    """A rounded number of seconds as text: "3 s", "20 s", "4 min"."""
+    if seconds < 10:
+        return f"{seconds:.0f} s"
+    return f"{round(seconds / 60)} min" if seconds >= 58 else f"{round(seconds / 5) * 5} s"

@@ -20,7 +20,7 @@ PIP_SECONDS = 300
 def prepare(progress: Progress) -> Path:
     """The folder with the command that the engine calls, and with the pack's packages."""
     key = cache.digest((PACK / "requirements.txt").read_bytes(), str(interpreter()), sys.version)
-    return cache.entry("policy", key, install, progress, "the policy pack's packages", "30 s")
+    return cache.entry("policy", key, install, progress, "the policy pack's packages", 30)
 
 
 def interpreter() -> Path:

@@ -166,9 +166,7 @@ def packages(box: Path, progress: Progress) -> Path:
         run([*pip, *options, "--target", place, "-r", locked], timeout=PIP_SECONDS)
 
     key = cache.digest(locked.read_bytes(), version)
-    return cache.entry(
-        "bundle-packages", key, fetch, progress, f"fetching packages for Python {version}", "30 s"
-    )
+    return cache.entry("bundle-packages", key, fetch, progress, f"fetching packages for Python {version}", 30)
 
 
 def packed(part: Part, scratch: Path, progress: Progress) -> Path:
@@ -184,7 +182,7 @@ def packed(part: Part, scratch: Path, progress: Progress) -> Path:
         lambda place: write_archive(part, place / name),
         progress,
         f"packing {part.name} for the bundle",
-        "1 min",
+        60,
     )
     for older in cache.folder().glob(f"{entry}-*"):
         if older != place:

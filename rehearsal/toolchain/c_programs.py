@@ -59,7 +59,7 @@ def build(program: CProgram, progress: Progress) -> Path:
     )
     what = f"compiling {program.output}"
     place = cache.entry(
-        f"c-{program.output}", key, lambda folder: compile_into(folder, program), progress, what, "1 s"
+        f"c-{program.output}", key, lambda folder: compile_into(folder, program), progress, what, 1
     )
     return place / program.output
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rehearsal.process import RehearsalError, run
-from rehearsal.progress import Progress, duration
+from rehearsal.progress import Progress, about, duration
 
 LOCK_SECONDS = 1800  # longer than the longest build
 HASH_LENGTH = 12
@@ -24,6 +24,11 @@ HASH_LENGTH = 12
 def folder() -> Path:
     """The folder of all entries."""
     return Path.home() / ".cache" / "k3s-gpu-sharing"
+
+
+def place_of(name: str, key: str) -> Path:
+    """The folder of entry `name` for `key`, which is there once it was built."""
+    return folder() / f"{name}-{key}"
 
 
 def digest(*parts: str | bytes) -> str:
@@ -46,13 +51,14 @@ def digest_of_files(root: Path) -> str:
 
 
 def entry(
-    name: str, key: str, build: Callable[[Path], None], progress: Progress, what: str, usually: str = ""
+    name: str, key: str, build: Callable[[Path], None], progress: Progress, what: str, seconds: float = 0
 ) -> Path:
-    """The folder of entry `name` for `key`, a hash of all its sources. It is built if it is missing.
+    """The folder of entry `name` for `key`, a hash of all its sources. It is built if it is missing, which
+    usually takes `seconds`.
 
     `build` fills an empty folder; when it raises, the folder is removed.
     """
-    place = folder() / f"{name}-{key}"
+    place = place_of(name, key)
     if place.is_dir():
         return place
     folder().mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ def entry(
         partial = folder() / f".{place.name}.partial"
         partial.mkdir()
         try:
-            with progress.step(what, usually):
+            with progress.step(what, about(seconds) if seconds else ""):
                 build(partial)
             partial.rename(place)
         except BaseException:

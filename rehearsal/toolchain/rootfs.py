@@ -101,10 +101,27 @@ def listed_mirror() -> str | None:
 def prepare(progress: Progress) -> Path:
     """The folder with the shared root file system, from the cache or built now. Needs root and mmdebstrap."""
     name = release()
-    key = cache.digest(RECIPE, name, *PACKAGES, *MASKED_UNITS)
-    what = f"building the machines' root file system ({name}, {len(PACKAGES)} packages and what they need)"
-    place = cache.entry("rootfs", key, lambda place: build(name, PACKAGES, place), progress, what, "1 min")
+    place = cache.entry(
+        "rootfs", key(name), lambda place: build(name, PACKAGES, place), progress, describe(), 60
+    )
     return place / "root"
+
+
+def is_there() -> bool:
+    """Whether the shared root file system is in the cache."""
+    return cache.place_of("rootfs", key(release())).is_dir()
+
+
+def key(name: str) -> str:
+    """A hash of what is in the root file system of release `name`."""
+    return cache.digest(RECIPE, name, *PACKAGES, *MASKED_UNITS)
+
+
+def describe() -> str:
+    """What is being built, for progress messages."""
+    return (
+        f"building the machines' root file system ({release()}, {len(PACKAGES)} packages and what they need)"
+    )
 
 
 def prepare_tool_box(progress: Progress) -> Path:
@@ -113,7 +130,7 @@ def prepare_tool_box(progress: Progress) -> Path:
     key = cache.digest(RECIPE, name, *TOOL_BOX_PACKAGES, *MASKED_UNITS)
     what = f"building the root file system of a bundle ({name}, {len(TOOL_BOX_PACKAGES)} packages)"
     place = cache.entry(
-        "tool-box", key, lambda place: build(name, TOOL_BOX_PACKAGES, place), progress, what, "1 min"
+        "tool-box", key, lambda place: build(name, TOOL_BOX_PACKAGES, place), progress, what, 60
     )
     return place / "root"
 

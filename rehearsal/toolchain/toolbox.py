@@ -1,7 +1,7 @@
 """Everything that a rehearsal needs on a new Debian or Ubuntu computer with root, Python and package
 registries.
 
-The first time takes 15 to 30 minutes on two cores, mostly for Kubernetes and Pulumi's engine. What is built
+The first time takes some ten minutes on two cores, mostly for Kubernetes and Pulumi's engine. What is built
 is cached, so later it takes less than a second.
 """
 
@@ -13,16 +13,19 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rehearsal.progress import Progress
-from rehearsal.toolchain import cache, debian, golang, host, images, nvml, rootfs, vendor
-from rehearsal.toolchain.golang import K3S_RELEASES
+from rehearsal.toolchain import cache, debian, golang, host, images, nvml, releases, rootfs, vendor
+from rehearsal.toolchain.golang import K3S_RELEASES, Go, Program
+from rehearsal.toolchain.parts import Part, make_all
 
 INSTALL_SCRIPT = golang.GO_FOLDER / "standin" / "install.sh"
 PROGRAMS = (golang.KUBERNETES, golang.KINE, golang.ETCD, golang.KWOK, golang.K3S, golang.GPUSIM)
-# What a node with a real kubelet needs besides.
+# What a node with a real kubelet needs besides, and what its images are made of.
 NODE_PROGRAMS = (golang.CONTAINERS, golang.RUNC, golang.TOOLKIT)
+IMAGE_PROGRAMS = (golang.NVIDIA, golang.NFD)
 BUNDLED = "K3SGPU_TOOLS"
 # How k3s's releases name the binary and the checksums for each processor.
 RELEASE_FILES = {"x86_64": ("k3s", "sha256sum-amd64.txt"), "aarch64": ("k3s-arm64", "sha256sum-arm64.txt")}
@@ -64,29 +67,74 @@ class Tools:
 def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools:
     """Builds or fetches what is missing, and returns the paths. Raises RehearsalError when that fails.
 
-    With `real_nodes` the machines can run real kubelets; that takes about 12 minutes more the first time. A
+    With `real_nodes` the machines can run real kubelets; that takes about 10 minutes more the first time. A
     bundle has all tools, and names them in the file K3SGPU_TOOLS.
     """
     progress = progress or Progress()
     host.check_root()
     if bundled():
         return read(Path(os.environ[BUNDLED]))
-    debian.install_missing(progress, real_nodes)
-    root = rootfs.prepare(progress)
-    helm = vendor.helm(progress)
-    go = golang.toolchain(progress)
-    pulumi, origin = vendor.pulumi(progress)
+    made = make_all(list_parts(real_nodes), progress)
+    pulumi, origin = made[golang.ENGINE.module]
     programs = (*PROGRAMS, *NODE_PROGRAMS) if real_nodes else PROGRAMS
-    built = [golang.build(program, go, progress) for program in programs]
+    built = [made[program.module] for program in programs]
     if real_nodes:
-        built += [*images.build(root, go, progress), nvml.build(go, progress)]
+        go = made["go"]
+        built += [*images.build(made["rootfs"], go, progress), nvml.build(go, progress)]
     return Tools(
         pulumi=pulumi,
         pulumi_origin=origin,
-        helm=helm,
-        rootfs=root,
+        helm=made["helm"],
+        rootfs=made["rootfs"],
         standin=standin(built, progress),
     )
+
+
+def list_parts(real_nodes: bool) -> list[Part]:
+    """What a rehearsal is made of. The longest come first, so that the last end at about the same time."""
+    go = golang.expected()
+    packages = debian.missing(real_nodes)
+    engine = golang.ENGINE
+    first = [
+        Part(
+            "packages",
+            f"installing Debian packages: {' '.join(packages)}",
+            20,
+            not packages,
+            lambda progress: debian.install_missing(progress, real_nodes),
+        ),
+        Part("go", golang.FETCHING, golang.FETCH_SECONDS, go.command.exists(), golang.toolchain),
+    ]
+    programs = [program_part(program, go, real_nodes) for program in PROGRAMS]
+    others = [
+        Part(
+            "engine",
+            engine.what,
+            engine.seconds,
+            vendor.pulumi_is_there(go),
+            vendor.pulumi,
+            ("packages", "go"),
+        ),
+        Part("rootfs", rootfs.describe(), 60, rootfs.is_there(), rootfs.prepare, ("packages",)),
+        Part("helm", vendor.FETCHING_HELM, 5, vendor.helm_is_there(), vendor.helm),
+    ]
+    more = [program_part(program, go, True) for program in (*NODE_PROGRAMS, *IMAGE_PROGRAMS) if real_nodes]
+    return [*first, *sorted([*programs, *others, *more], key=lambda part: -part.seconds)]
+
+
+def program_part(program: Program, go: Go, real_nodes: bool) -> Part:
+    """The part of a Go program. Real nodes need ours, which has a kubelet and k3s's version."""
+    needs = ("packages", "go")
+    if program.module in releases.RELEASES and not real_nodes:
+        there = releases.is_there(program, go)
+        return Part(
+            program.module, program.what, program.seconds, there, partial(releases.prepare, program), needs
+        )
+
+    def build(progress: Progress) -> Path:
+        return golang.build(program, golang.toolchain(progress), progress)
+
+    return Part(program.module, program.what, program.seconds, golang.is_built(program, go), build, needs)
 
 
 def bundled() -> bool:
@@ -105,7 +153,7 @@ def standin(built: list[Path], progress: Progress) -> Path:
     """The folder that machines see at /opt/standin."""
     key = cache.digest(*(item.name for item in built), *K3S_RELEASES, INSTALL_SCRIPT.read_bytes())
     what = "collecting the programs that machines see at /opt/standin"
-    return cache.entry("machine-tools", key, lambda place: assemble(place, built), progress, what, "1 s")
+    return cache.entry("machine-tools", key, lambda place: assemble(place, built), progress, what, 1)
 
 
 def assemble(place: Path, built: list[Path]) -> None:

