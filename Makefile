@@ -13,9 +13,9 @@ E2E ?= rehearsal/tests/e2e
 # parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle suffers test e2e faults check
+.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle suffers test e2e e2e-large faults check
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
 
 venv:
@@ -76,6 +76,9 @@ test: venv ## run every test that needs neither root nor machines
 e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler (E2E=file: only these)
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
 	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder $(E2E)
+
+e2e-large: venv ## a hundred machines from `up` to destroy, and write rehearsal/reports/large.md (AGENTS=n; SERVERS=n)
+	@$(PYTHON) -m rehearsal.large $(if $(AGENTS),--agents $(AGENTS)) $(if $(SERVERS),--servers $(SERVERS))
 
 faults: venv ## inject faults, and write rehearsal/reports/faults.md: a sample; FAULTS=all; or FAULTS=name,area
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'

@@ -47,8 +47,11 @@ class BenchStack(StackFixture):
         self.stack.engine(self.tools).create_stack()
 
     def run(self, operation: str, program: str = "ours", **more: Any) -> single_run.Run:
-        """Runs the engine once; `environment` and `path` precede this process's. Raises RunFailed."""
+        """Runs the engine once; `environment` and `path` precede this process's, and `log` is a file for what
+        it prints. Raises RunFailed.
+        """
         self.write_stack_file()
+        log = more.pop("log", None)
         engine = self.stack.engine(self.tools)
         environment = {**os.environ, **more.pop("environment", {})}
         spec = {
@@ -61,7 +64,7 @@ class BenchStack(StackFixture):
             "path": [*map(str, more.pop("path", ())), *map(str, engine.path)],
             **more,
         }
-        return single_run.run(spec, environment)
+        return single_run.run(spec, environment, log)
 
     def graph(self, tokens: str = mocked_program.TOKENS) -> mocked_program.Graph:
         """The resources that the program registers for this stack, with the scripts that it would run."""

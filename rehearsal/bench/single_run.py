@@ -6,8 +6,10 @@ that the Automation API makes before and after it are left out.
 """
 
 import json
+import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from typing import Any
 
 POLL_SECONDS = 0.05
 LIMIT_SECONDS = 1800
+SHOWN_CHARACTERS = 3000  # of the output of a run that failed
 
 
 @dataclass(frozen=True)
@@ -31,27 +34,33 @@ class Run:
     """The operations of an `up`: name, start, end."""
     engine_mib: float
     """The engine's peak memory."""
+    program_mib: float
+    """The program's peak memory."""
 
 
 class RunFailed(Exception):
     """The engine's run failed. The text is its output."""
 
 
-def run(spec: Mapping[str, Any], environment: Mapping[str, str]) -> Run:
-    """Runs a specification in a new process. Raises RunFailed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rehearsal.bench.single_run"],
-        input=json.dumps({**spec, "began": time.time()}),
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-    )
-    if done.returncode:
-        raise RunFailed(
-            f"{spec['operation']} of {spec['stack']}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+def run(spec: Mapping[str, Any], environment: Mapping[str, str], log: Path | None = None) -> Run:
+    """Runs a specification in a new process, and writes what it prints to `log`. Raises RunFailed."""
+    with log.open("w+") if log else tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "rehearsal.bench.single_run"],
+            input=json.dumps({**spec, "began": time.time()}),
+            env=dict(environment),
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_SECONDS,
         )
-    found = json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
+        output.seek(0)
+        text = output.read()
+        output.write(done.stderr)
+    if done.returncode:
+        shown = text[-SHOWN_CHARACTERS:] + done.stderr[-SHOWN_CHARACTERS:]
+        raise RunFailed(f"{spec['operation']} of {spec['stack']}:\n{shown}")
+    found = json.loads(text.rstrip("\n").rpartition("\n")[2])
     return Run(**{**found, "steps": [tuple(step) for step in found["steps"]]})
 
 
@@ -85,10 +94,7 @@ def main() -> None:
     )
     memory, trace = _Memory(), Trace()
     try:
-        if spec["operation"] == "up":
-            counts = engine.up(on_event=trace.record)
-        else:
-            counts = engine.preview(on_event=trace.record)
+        counts = getattr(engine, spec["operation"])(on_event=trace.record)
     except EngineFailed:
         sys.exit(1)  # the reasons were printed
     began, end = commands[spec["operation"]]
@@ -103,6 +109,7 @@ def main() -> None:
             if one.ended is not None
         ],
         "engine_mib": memory.most() / 1024,
+        "program_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(f"\n{json.dumps(found)}")
 

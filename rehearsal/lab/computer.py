@@ -1,4 +1,4 @@
-"""What machines with real kubelets need of this computer: controllers of groups, and inotify instances.
+"""What machines need of this computer: inotify instances, and for real kubelets controllers of groups.
 
 Both are settings of the whole computer. What is changed is recorded, and undone after the last machine.
 """
@@ -13,30 +13,38 @@ from rehearsal.lab import cgroups
 from rehearsal.lab.machine_records import RECORDS
 
 RECORD = RECORDS / "computer-settings"
-# A real node has some 30 inotify instances, and the kernel's default is 128 for all of root's processes.
+# The kernel's default is 128 for all of root's processes, which a dozen machines use up: systemd, journald,
+# logind, D-Bus and a login have 10 to 12 in each. A real node has some 30.
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+INSTANCES_OF_A_MACHINE = 12
+INSTANCES_OF_OTHERS = 64
 ENOUGH_INSTANCES = 8192
 
 
-def prepare_for_kubelets() -> None:
-    """Hands controllers down to the machines' groups and raises the inotify instances, if necessary."""
+def prepare(machines: int, kubelets: bool) -> None:
+    """Raises this computer's limits, where they are too low for so many machines.
+
+    `kubelets`: some of the machines have real kubelets.
+    """
     before = recorded()
     instances = int(INOTIFY_INSTANCES.read_text())
-    missing = missing_controllers()
-    if instances >= ENOUGH_INSTANCES and not missing:
+    needed = machines * INSTANCES_OF_A_MACHINE + INSTANCES_OF_OTHERS
+    too_few = instances < (ENOUGH_INSTANCES if kubelets else needed)
+    missing = missing_controllers() if kubelets else set()
+    if not too_few and not missing:
         return
     before["controllers"] = sorted({*before.get("controllers", []), *missing})
-    if instances < ENOUGH_INSTANCES:
-        before["instances"] = instances
+    if too_few:
+        before.setdefault("instances", instances)
     RECORD.write_text(json.dumps(before))
     cgroups.hand_down(cgroups.unified_root(), missing)
-    if instances < ENOUGH_INSTANCES:
-        with contextlib.suppress(OSError):  # a few nodes run without
+    if too_few:
+        with contextlib.suppress(OSError):  # a few machines run without
             INOTIFY_INSTANCES.write_text(str(ENOUGH_INSTANCES))
 
 
 def undo() -> None:
-    """Sets back what prepare_for_kubelets has changed, except for controllers that others use by now."""
+    """Sets back what `prepare` has changed, except for controllers that others use by now."""
     before = recorded()
     if not before:
         return

@@ -51,6 +51,8 @@ LONGEST_NAME = 64  # of a Linux host name, which is what systemd-nspawn sets
 SSH_SECONDS = 60
 RUNNING_SSH_SECONDS = 20  # for a machine that runs already; it may be rebooting
 LOCK_SECONDS = 300
+BOOTS_AT_ONCE = 8
+LOGINS_AT_ONCE = 32
 
 
 def up(
@@ -84,8 +86,15 @@ def up(
         }
         were_running = [item for item in found.values() if item.running]
         everyone = {item.host: item.address for item in known(stack, state_dir)}
-        for machine in machines:
+        present = recorded()
+        computer.prepare(len(present), kubelets=any(item.kubelet == "real" for item in present))
+        network.make_bridge()
+
+        def start(machine: Machine) -> None:
             start_machine(found[machine.name], machine, everyone, parts, progress)
+
+        with ThreadPoolExecutor(max_workers=BOOTS_AT_ONCE) as pool:
+            list(pool.map(start, machines))
         identity.update_known_hosts(
             state_dir, {item.address: identity.host_key(item.root) for item in found.values()}
         )
@@ -96,7 +105,7 @@ def up(
         else:
             ssh.wait_for_ssh(item, ssh_seconds)
 
-    with ThreadPoolExecutor(max_workers=max(len(found), 1)) as pool:
+    with ThreadPoolExecutor(max_workers=LOGINS_AT_ONCE) as pool:
         list(pool.map(wait, found.values()))
     return found
 

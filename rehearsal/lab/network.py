@@ -56,8 +56,9 @@ def hardware_address(address: str) -> str:
 
 
 def connect(name: str, address: str) -> None:
-    """Recreates the namespace of machine `name`, linked to the bridge, with `address` on eth0."""
-    make_bridge()
+    """Recreates the namespace of machine `name`, linked to the bridge, with `address` on eth0. make_bridge
+    comes first.
+    """
     disconnect(name)
     run(["ip", "netns", "add", name], timeout=SECONDS)
     link = interface(name)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rehearsal.lab import cgroups, computer, gpus, identity, network
+from rehearsal.lab import cgroups, gpus, identity, network
 from rehearsal.lab.machine_records import MachineParts, RunningMachine, record_path
 from rehearsal.process import RehearsalError, run
 from rehearsal.toolchain import cache
@@ -83,8 +83,6 @@ def boot(machine: RunningMachine, parts: MachineParts, binds: Sequence[str] = ()
     caller. `binds` are further options of systemd-nspawn.
     """
     real = machine.kubelet == "real"
-    if real:
-        computer.prepare_for_kubelets()
     unified, *others = cgroups.make(machine.name, controllers=real)
     command = [
         "setsid",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pulumi import automation
@@ -12,6 +13,7 @@ from rehearsal.lab.machine_records import RunningMachine
 # sshd's log line for a successful login.
 LOGINS = "journalctl --quiet --output cat --since @{since:.6f} --until @{until:.6f} _COMM=sshd"
 LOGIN = "Accepted "
+LOGINS_AT_ONCE = 16
 
 
 @dataclass
@@ -59,8 +61,12 @@ class Trace:
 def logins(booted: Mapping[str, RunningMachine], since: float, until: float) -> dict[str, int]:
     """The number of SSH logins by host between two times (seconds since the epoch)."""
     command = LOGINS.format(since=since, until=until)
-    logs = {host: ssh.run(machine, command) for host, machine in booted.items()}
-    return {host: sum(LOGIN in line for line in text.splitlines()) for host, text in logs.items()}
+
+    def count(machine: RunningMachine) -> int:
+        return sum(LOGIN in line for line in ssh.run(machine, command).splitlines())
+
+    with ThreadPoolExecutor(max_workers=LOGINS_AT_ONCE) as pool:
+        return dict(zip(booted, pool.map(count, booted.values()), strict=True))
 
 
 def name_of(urn: str) -> str:
