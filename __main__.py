@@ -45,7 +45,7 @@ def after(*resources: pulumi.Resource) -> ResourceOptions:
     return ResourceOptions.merge(inside, ResourceOptions(depends_on=list(resources)))
 
 
-parts: list[pulumi.Resource] = [cluster]
+parts: list[pulumi.Resource] = [*cluster.last]
 if settings.gpu_operator.enabled:
     expected = build_expected_state(settings, offers)
     profiles = GpuProfiles("gpu-profiles", arguments.profiles(settings, expected, cluster.kubeconfig), inside)
@@ -54,7 +54,7 @@ if settings.gpu_operator.enabled:
     sharing_args = arguments.sharing(settings, offers, expected, cluster, profiles, operator)
     sharing = GpuSharing("gpu-sharing", sharing_args, after(operator.release))
     ready: pulumi.Resource = sharing.ready  # every node offers its slices
-    parts += [profiles, operator, sharing]
+    parts += [profiles, operator, *sharing.last]
     if settings.verify.enabled:  # before the workloads, while slices are free
         verify_args = arguments.verify(settings, offers, operator.installed, cluster.kubeconfig)
         verify = GpuVerify("gpu-verify", verify_args, after(ready))

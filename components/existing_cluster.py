@@ -31,6 +31,8 @@ class ExistingCluster(pulumi.ComponentResource):
     """For every resource inside the cluster."""
     joined: Mapping[str, pulumi.Resource]
     """By Node: the resource after which it is known to exist."""
+    last: Sequence[pulumi.Resource]
+    """As of K3sCluster."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None):
         # The type is a part of every URN in existing states, so it keeps the class's first name.
@@ -51,4 +53,5 @@ class ExistingCluster(pulumi.ComponentResource):
             "Give the stack a new kubeconfig; k3s renews its own when it restarts.",
             ResourceOptions(parent=self, depends_on=[nodes_exist]),
         )
+        self.last = [self.provider]
         self.register_outputs({"kubeconfig": self.kubeconfig})

@@ -14,7 +14,7 @@ from pulumi_command import local
 
 from components.gpu_profiles import FORCE
 from components.local_command import local_command
-from components.sdk_workarounds import child_options
+from components.sdk_workarounds import child_options, without_stack_trace
 from k3sgpu.digest import digest
 from k3sgpu.handoff.expected_state import (
     EXPECTED_STATE_VARIABLE,
@@ -70,6 +70,8 @@ class GpuSharing(pulumi.ComponentResource):
 
     ready: local.Command
     """Exists when every expected resource is allocatable."""
+    last: Sequence[pulumi.Resource]
+    """Everything else of the component comes before one of them."""
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:GpuSharing", name, None, opts)
@@ -85,8 +87,7 @@ class GpuSharing(pulumi.ComponentResource):
             self._label_node(f"{name}-{node['name']}", node, child_options(self, opts, depends_on=[policy]))
             for node in args["nodes"]
         ]
-        for node in args["lost"]:
-            self._abandon_lost_node(f"{name}-{node}", args["alive"], opts)
+        abandoned = [self._abandon_lost_node(f"{name}-{node}", args["alive"], opts) for node in args["lost"]]
         self.ready = local_command(
             f"{name}-ready",
             "doctor cluster --from-graph",
@@ -97,7 +98,7 @@ class GpuSharing(pulumi.ComponentResource):
             args["kubeconfig"],
             child_options(self, opts, depends_on=[policy, *labels]),
         )
-        local_command(
+        returned = local_command(
             f"{name}-returned",
             "uncordon",
             {"K3SGPU_DRAINED": args["drained"]},
@@ -105,25 +106,29 @@ class GpuSharing(pulumi.ComponentResource):
             child_options(self, opts, depends_on=[self.ready]),
             runs_on="update",
         )
+        self.last = [returned, *abandoned]
         self.register_outputs({})
 
     def _label_node(
         self, name: str, node: GpuNodeArgs, opts: pulumi.ResourceOptions
     ) -> kubernetes.core.v1.NodePatch:
         after = pulumi.ResourceOptions(depends_on=[node["joined"]])
-        return kubernetes.core.v1.NodePatch(
-            name,
-            metadata=_patch(node["name"], node["labels"]),
-            opts=pulumi.ResourceOptions.merge(opts, after),
-        )
+        with without_stack_trace():
+            return kubernetes.core.v1.NodePatch(
+                name,
+                metadata=_patch(node["name"], node["labels"]),
+                opts=pulumi.ResourceOptions.merge(opts, after),
+            )
 
-    def _abandon_lost_node(self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None) -> None:
+    def _abandon_lost_node(
+        self, name: str, alive: GpuNodeArgs, opts: pulumi.ResourceOptions | None
+    ) -> kubernetes.core.v1.NodePatch:
         """Keeps a lost node's patch in the state as it is, and removes it later without an API request.
 
         The delete of a Patch applies its target once more, without the patched fields: the Node that was just
         deleted would be created again. A patch that is not in the state is created on `alive`, without label.
         """
-        self._label_node(
+        return self._label_node(
             name, alive, child_options(self, opts, ignore_changes=["metadata"], retain_on_delete=True)
         )
 

@@ -63,6 +63,10 @@ class K3sClusterArgs(TypedDict):
 
     servers: Sequence[HostArgs]
     """The initial one first: the others copy its database, and tokens and kubeconfig are read from it."""
+    reader: HostArgs
+    """The initial one once more, with its private key in the form of the key's file. Tokens and kubeconfig
+    are read with it: a key in another form would be a change of a stack that exists already, whose outputs,
+    and with them everything in the cluster, would be unknown in its preview."""
     agents: Sequence[HostArgs]
     lost: Sequence[LostHostArgs]
     registration_address: NotRequired[str | None]

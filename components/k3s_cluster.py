@@ -39,11 +39,14 @@ class K3sCluster(pulumi.ComponentResource):
     """For every resource inside the cluster."""
     joined: Mapping[str, pulumi.Resource]
     """By Node: what has to exist before the Node does."""
+    last: Sequence[pulumi.Resource]
+    """Everything else of the cluster comes before one of them."""
 
     def __init__(self, name: str, args: K3sClusterArgs, opts: pulumi.ResourceOptions | None = None):
         super().__init__("k3sgpu:index:K3sCluster", name, None, opts)
         self._name, self._args = name, args
         self._commands = RemoteCommands(name, self, opts)
+        self._reads: list[remote.Command] = []
         preflight = self._check_hosts()
         self._hosts = K3sHosts(args, self._commands, preflight)
 
@@ -51,15 +54,16 @@ class K3sCluster(pulumi.ComponentResource):
         servers, tokens = self._join_servers(dead_nodes)
         initial = next(iter(servers.values())).converge
         agents = self._join_agents(list(servers.values()), tokens["agent"])
-        for lost in args["lost"]:
-            self._hosts.abandon(lost, initial)
+        abandoned = [command for lost in args["lost"] for command in self._hosts.abandon(lost, initial)]
         self.joined = {
             **{host: server.converge for host, server in servers.items()},
             **{host: agent.join for host, agent in agents.items()},
         }
-        self._label_nodes()
+        labels = self._label_nodes()
         self.kubeconfig = self._read_kubeconfig(self._answering_server(servers))
         self.provider = provider(name, self.kubeconfig, CERTIFICATE_REMEDY, ResourceOptions(parent=self))
+        drains = [one.last for one in (*servers.values(), *agents.values())]
+        self.last = [self.provider, *self._reads, *labels, *drains, *abandoned]
         self.register_outputs({"kubeconfig": self.kubeconfig})
 
     def _check_hosts(self) -> local.Command:
@@ -114,16 +118,18 @@ class K3sCluster(pulumi.ComponentResource):
             agents.append(self._hosts.add_agent(host, servers, token, previous))
         return {host["name"]: agent for host, agent in zip(self._args["agents"], agents, strict=True)}
 
-    def _label_nodes(self) -> None:
+    def _label_nodes(self) -> list[remote.Command]:
         """Sets labels and taints from the initial server: no node may change its own taints."""
         server, hosts = self._args["servers"][0], [*self._args["servers"], *self._args["agents"]]
-        for start, batch in node_batches(hosts, node_bytes):
+        return [
             self._commands.register(
                 server,
                 f"nodes-{start}" if start else "nodes",
-                ResourceOptions(depends_on=list(self.joined.values())),
+                ResourceOptions(depends_on=[self.joined[host["name"]] for host in batch]),
                 create=label_nodes_script(server, batch, self._args["generation"]),
             )
+            for start, batch in node_batches(hosts, node_bytes)
+        ]
 
     def _answering_server(self, servers: Mapping[str, Server]) -> remote.Command:
         """The Command after which the API answers at the kubeconfig's address.
@@ -158,10 +164,12 @@ class K3sCluster(pulumi.ComponentResource):
 
     def _read(self, script: str, after: remote.Command, **variables: int) -> remote.Command:
         """Reads what only the initial server knows. The output is a secret and reaches no log."""
-        return self._commands.register(
-            self._args["servers"][0],
+        read = self._commands.register(
+            self._args["reader"],
             script,
             ResourceOptions(depends_on=[after], additional_secret_outputs=["stdout", "stderr"]),
             create=scripts.render(script, **variables),
             logging=remote.Logging.NONE,
         )
+        self._reads.append(read)
+        return read

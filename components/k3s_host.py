@@ -59,6 +59,8 @@ class Agent:
     update: remote.Command
     join: remote.Command
     """Exists when the agent is Ready."""
+    last: remote.Command
+    """As of a server."""
 
 
 class K3sHosts:
@@ -99,8 +101,7 @@ class K3sHosts:
         upload = self._upload_release(host, uninstall)
         update = self._update(host, token, [uninstall, *upload, servers[-1].converge], previous_update)
         join = self._join(host, token, update)
-        self._drain(host["name"], join)
-        return Agent(update, join)
+        return Agent(update, join, self._drain(host["name"], join))
 
     def delete_dead_node(self, lost: LostHostArgs) -> remote.Command:
         """cluster-forget-HOST of a lost host: deletes its Node in the run that first declares it lost.
@@ -113,7 +114,7 @@ class K3sHosts:
             "forget", lost["name"], [self._preflight], update=script, delete=script
         )
 
-    def abandon(self, lost: LostHostArgs, first: remote.Command) -> None:
+    def abandon(self, lost: LostHostArgs, first: remote.Command) -> list[remote.Command]:
         """Keeps the other Commands of a lost host in the state as they are, and removes them from it later
         without running their deletes: they would wait for a machine that never answers.
 
@@ -121,8 +122,10 @@ class K3sHosts:
         """
         unchanged = ["connection", "create", "update", "delete", "stdin"]
         opts = ResourceOptions(depends_on=[first], retain_on_delete=True, ignore_changes=unchanged)
-        for job in ("clean", "leave", *(("server",) if lost["role"] == "server" else ("upkeep", "agent"))):
-            self._commands.register(self._args["servers"][0], f"{job}-{lost['name']}", opts)
+        jobs = ("clean", "leave", *(("server",) if lost["role"] == "server" else ("upkeep", "agent")))
+        return [
+            self._commands.register(self._args["servers"][0], f"{job}-{lost['name']}", opts) for job in jobs
+        ]
 
     def _delete_node(self, host: HostArgs, after: Sequence[pulumi.Resource]) -> remote.Command:
         """cluster-forget-HOST: deletes the Node of a removed host.

@@ -5,7 +5,7 @@ from pulumi import ResourceOptions
 from pulumi_command import remote
 
 from components.k3s_args import HostArgs
-from components.sdk_workarounds import shared_connection
+from components.sdk_workarounds import shared_connection, without_stack_trace
 from k3sgpu.hosts import scripts
 
 NOTHING = "true"
@@ -18,7 +18,8 @@ class RemoteCommands:
     def __init__(self, prefix: str, parent: pulumi.Resource, opts: ResourceOptions | None):
         self.prefix, self.parent = prefix, parent
         self._hooks = opts.hooks if opts else None
-        self._connections: dict[str, pulumi.Output[remote.ConnectionArgsDict]] = {}
+        self._connections: dict[int, pulumi.Output[remote.ConnectionArgsDict]] = {}
+        """By the identity of the host's arguments, which live as long as the component."""
 
     def register(
         self,
@@ -43,22 +44,23 @@ class RemoteCommands:
                 lambda given: scripts.password_stdin(*given)
             )
         own = ResourceOptions(parent=self.parent, hooks=None if delete else self._hooks)
-        return remote.Command(
-            f"{self.prefix}-{name}",
-            connection=self._connection(host),
-            create=_as_root(host, create),
-            update=_as_root(host, update),
-            delete=_as_root(host, delete),
-            stdin=None if stdin is None else pulumi.Output.secret(stdin),
-            logging=logging,
-            add_previous_output_in_env=False,
-            opts=ResourceOptions.merge(own, opts),
-        )
+        with without_stack_trace():
+            return remote.Command(
+                f"{self.prefix}-{name}",
+                connection=self._connection(host),
+                create=_as_root(host, create),
+                update=_as_root(host, update),
+                delete=_as_root(host, delete),
+                stdin=None if stdin is None else pulumi.Output.secret(stdin),
+                logging=logging,
+                add_previous_output_in_env=False,
+                opts=ResourceOptions.merge(own, opts),
+            )
 
     def _connection(self, host: HostArgs) -> pulumi.Output[remote.ConnectionArgsDict]:
-        if host["name"] not in self._connections:
-            self._connections[host["name"]] = shared_connection(host["connection"])
-        return self._connections[host["name"]]
+        if id(host) not in self._connections:
+            self._connections[id(host)] = shared_connection(host["connection"])
+        return self._connections[id(host)]
 
 
 def _as_root(host: HostArgs, script: str | None) -> str | None:

@@ -6,7 +6,9 @@ what happens without it.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TypeVar, cast
 
@@ -46,6 +48,25 @@ def shared_connection(connection: remote.ConnectionArgsDict) -> pulumi.Output[re
     """
     secret = pulumi.Output.secret(connection)
     return secret.apply(lambda fields: cast(remote.ConnectionArgsDict, MappingProxyType(fields)))
+
+
+@contextmanager
+def without_stack_trace() -> Iterator[None]:
+    """Registers resources without the Python call stack that led to them.
+
+    The SDK records it for each resource: 2 KB of the state, and a part of the program's time. It has no
+    option for that, but it reads the stack with traceback.extract_stack, which obeys sys.tracebacklimit.
+    The traceback of an error is as long as ever: it is made when the limit is gone.
+    """
+    before = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
 
 
 def registered(resource: pulumi.Resource | None) -> pulumi.Input[str | None]:

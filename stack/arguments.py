@@ -41,9 +41,10 @@ def cluster(
     """Arguments of K3sCluster."""
     hosts = {node.name: host(node, settings, access[node.name], secrets) for node in settings.nodes}
     machines = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
-    k3s = settings.k3s
+    k3s, initial = settings.k3s, settings.servers[0]
     return {
         "servers": [hosts[node.name] for node in settings.servers],
+        "reader": host(initial, settings, access[initial.name], secrets, shorten_key=False),
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
         "lost": [{"name": node.name, "role": node.role} for node in settings.lost if node.role],
@@ -64,7 +65,7 @@ def cluster(
         ),
         "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.server_secret_texts),
         "preflight": {
-            "inventory": json.dumps(machines, sort_keys=True),
+            "inventory": inventory.inventory_json(machines),
             "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
         },
         "upload_plans": {

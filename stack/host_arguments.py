@@ -9,12 +9,19 @@ from k3sgpu import settings as s
 from stack.inputs import Secrets
 
 
-def host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secrets) -> HostArgs:
-    """Arguments of one host."""
+def host(
+    node: s.Node,
+    settings: s.Settings,
+    access: s.SshAccess,
+    secrets: Secrets,
+    *,
+    shorten_key: bool = True,
+) -> HostArgs:
+    """Arguments of one host, with private keys in their shortest form or as their files have them."""
     bastion = (
         access.bastion
         and settings.bastion
-        and _connection(settings.bastion, settings, access.bastion, secrets)
+        and _connection(settings.bastion, access.bastion, secrets, shorten_key)
     )
     return {
         "name": node.name,
@@ -27,15 +34,15 @@ def host(node: s.Node, settings: s.Settings, access: s.SshAccess, secrets: Secre
         "taints": node.taints,
         "flannel_iface": node.flannel_iface,
         "kubelet_args": [f"{name}={value}" for name, value in sorted(node.kubelet_args.items())],
-        "connection": _connection(node, settings, access, secrets, bastion),
+        "connection": _connection(node, access, secrets, shorten_key, bastion),
     }
 
 
 def _connection(
     endpoint: s.Endpoint,
-    settings: s.Settings,
     access: s.SshAccess,
     secrets: Secrets,
+    shorten_key: bool,
     bastion: remote.ConnectionArgsDict | None = None,
 ) -> remote.ConnectionArgsDict:
     private_key = access.private_key or secrets.get("sshPrivateKey")
@@ -44,10 +51,16 @@ def _connection(
         user=endpoint.user,
         port=endpoint.port,
         host_key=access.host_key,
-        private_key=private_key,
+        private_key=_shortest(private_key) if shorten_key else private_key,
         passphrase=_passphrase(private_key, secrets),
         bastion=bastion,
     )
+
+
+def _shortest(private_key: str | pulumi.Output[str] | None) -> str | pulumi.Output[str] | None:
+    if private_key is None or isinstance(private_key, str):
+        return private_key and s.shortest_form(private_key)
+    return private_key.apply(s.shortest_form)
 
 
 def _passphrase(

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from typing_extensions import TypedDict
 
 from k3sgpu.card_access import strategies
+from k3sgpu.handoff.host_defaults import expand_hosts, hosts_json
 from k3sgpu.handoff.validation import validate
 from k3sgpu.problem import InputError
 
@@ -205,9 +206,14 @@ def ssh_targets(inventory: Inventory) -> list[SshTarget]:
     return [*inventory["hosts"], *([bastion] if bastion else [])]
 
 
+def inventory_json(inventory: Inventory) -> str:
+    """Returns the text that a process is handed; `parse_inventory` takes what is read from it."""
+    return hosts_json(inventory)
+
+
 def parse_inventory(data: object) -> Inventory:
     """Checks an inventory that came as JSON. Raises InputError with one line that names the place."""
-    inventory = validate(Inventory, data, "the inventory")
+    inventory = validate(Inventory, expand_hosts(data), "the inventory")
     if not inventory["hosts"]:
         raise InputError("the inventory names no host; there is nothing to check")
     for host in inventory["hosts"]:

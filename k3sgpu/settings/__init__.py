@@ -19,7 +19,13 @@ from k3sgpu.settings.config_keys import check_config_keys
 from k3sgpu.settings.files.chart import check_local_chart
 from k3sgpu.settings.files.kubeconfig import resolve_kubeconfig
 from k3sgpu.settings.files.release import ReleaseFiles, resolve_release_files
-from k3sgpu.settings.files.ssh_keys import PASSPHRASE, SshAccess, is_encrypted, resolve_ssh
+from k3sgpu.settings.files.ssh_keys import (
+    PASSPHRASE,
+    SshAccess,
+    is_encrypted,
+    resolve_ssh,
+    shortest_form,
+)
 from k3sgpu.settings.models.names import NO_SHARING
 from k3sgpu.settings.models.nodes import Endpoint, Gpu, Node
 from k3sgpu.settings.models.resolved import Settings
@@ -70,6 +76,7 @@ __all__ = [
     "resolve_release_files",
     "resolve_ssh",
     "server_secret_texts",
+    "shortest_form",
     "tolerations_for_gpu_pools",
     "untolerated",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from k3sgpu.settings import shortest_form
 from rehearsal.faults import inject
 from rehearsal.lab.fixture import StackFixture
 from rehearsal.lab.machine_records import RunningMachine
@@ -114,6 +115,7 @@ def secrets_of(stage: StackFixture, booted: Iterable[RunningMachine]) -> list[Se
     """Every secret of a stack that exists by now."""
     values = {
         "the private key": read_line(stage.stack.state / "id_ed25519", 2),
+        "the private key as Commands have it": short_key(stage.stack.state / "id_ed25519"),
         "the passphrase": read_line(stage.stack.folder / "engine/passphrase", 0),
         **{f"the secret {name}": value for name, value in stage.stack.secrets.items()},
     }
@@ -127,6 +129,13 @@ def secrets_of(stage: StackFixture, booted: Iterable[RunningMachine]) -> list[Se
                 token = (machine.root / path[1:]).read_text().strip().rpartition(":")[2]
                 values[f"{machine.host}'s {Path(path).name}"] = token
     return [Secret.of(name, value) for name, value in values.items() if value]
+
+
+def short_key(path: Path) -> str:
+    """The part of a private key that is secret, in the form that connections have."""
+    with contextlib.suppress(FileNotFoundError):
+        return shortest_form(path.read_text()).splitlines()[1]
+    return ""
 
 
 def read_line(path: Path, number: int) -> str:

@@ -333,6 +333,13 @@ def test_servers_of_an_external_database_create_and_join_no_etcd(in_project: Pat
             assert secret not in str(resource.inputs), resource.name
 
 
+def test_what_grows_with_hosts_is_registered_without_stack_trace(in_project: Path):
+    """The call stack of the program would be 2 KB of the state for each of some thousand resources."""
+    for resource in g.run(with_agents(2)):
+        if resource.type in ("command:remote:Command", "kubernetes:core/v1:NodePatch"):
+            assert not resource.options.stackTrace.frames, resource.name
+
+
 def test_long_variable_is_split_into_several(in_project: Path, monkeypatch):
     """Linux starts no program with a variable of more than 128 KiB: the inventory of some 350 hosts."""
     whole = g.run(stack_config("dev")).of("cluster-preflight").inputs["environment"]

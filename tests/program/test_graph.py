@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.program.conftest import stack_config
-from tests.program.graphs import changes, commands, with_agents
+from tests.program.graphs import changes, commands, with_agents, with_existing_cluster, with_servers
 from tools import mocked_program as g
 from tools.plan import violations
 
@@ -291,7 +291,15 @@ def test_protection_covers_servers_their_uninstall_and_the_guard(in_project: Pat
     graph = g.run(config)
     guarded = {r.name for r in graph if r.options.protect}
     assert guarded == {"cluster-server-server-1", "cluster-clean-server-1", "guard"}
-    assert graph.before(graph.of("guard")) == {r.name for r in graph} - {"guard"}
+
+
+def test_guard_comes_after_everything(in_project: Path):
+    alone = stack_config("dev")
+    del alone["pools"]["rtx"], alone["workloads"]
+    for config in (stack_config("dev"), with_servers(3), with_existing_cluster(), alone):
+        secrets = {"clusterKubeconfig": g.KUBECONFIG} if "kubeconfig" in config else {}
+        graph = g.run(config, secrets=secrets)
+        assert graph.before(graph.of("guard")) == {r.name for r in graph} - {"guard"}
 
 
 def test_disabled_operator_leaves_a_bare_cluster(in_project: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import asyncssh
 import yaml
 
+from k3sgpu import settings as s
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
 from tests.program.graphs import commands, script
@@ -19,9 +20,18 @@ def test_secret_private_key_is_used_instead_of_a_file(in_project: Path, key_pair
     del config["ssh"]["privateKeyFile"]
     graph = g.run(config, secrets={"sshPrivateKey": key_pair.read_text()})
     connection = graph.of("cluster-agent-gpu-1").inputs["connection"].value
-    assert connection["privateKey"] == key_pair.read_text()
+    assert connection["privateKey"] == s.shortest_form(key_pair.read_text())
     stdin = graph.of("cluster-preflight").inputs["stdin"]
     assert json.loads(stdin.value) == {"sshPrivateKey": key_pair.read_text()}
+
+
+def test_only_what_is_read_keeps_the_form_of_the_private_key(in_project: Path, key_pair: Path):
+    """A key in another form would be a change, and make kubeconfig and tokens unknown in a preview."""
+    text = key_pair.read_text()
+    for command in commands(g.run(stack_config("dev"))):
+        reads = command.name in ("cluster-tokens", "cluster-kubeconfig")
+        key = command.inputs["connection"].value["privateKey"]
+        assert key == (text if reads else s.shortest_form(text)), command.name
 
 
 def script_texts(command: g.Registered) -> list[str]:
@@ -69,7 +79,8 @@ def test_every_command_uses_the_bastion_and_checks_its_key(in_project: Path, hos
         assert proxy["hostKey"] == host_key and proxy["privateKey"] == connection["privateKey"]
     inventory = json.loads(graph.of("cluster-preflight").inputs["environment"]["K3SGPU_INVENTORY"])
     assert inventory["bastion"]["hostKey"] == host_key
-    assert {host["jump"] for host in inventory["hosts"]} == {"me@bastion.example.org:22"}
+    assert inventory["hostDefaults"]["jump"] == "me@bastion.example.org:22"
+    assert not any("jump" in host for host in inventory["hosts"])
 
 
 def test_passphrase_is_sent_only_with_an_encrypted_key(in_project: Path, key_pair: Path):

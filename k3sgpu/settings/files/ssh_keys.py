@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import asyncssh
@@ -57,6 +58,7 @@ def resolve_ssh(settings: Settings, base_dir: str | Path) -> dict[str, SshAccess
     return access
 
 
+@cache
 def is_encrypted(private_key: str) -> bool:
     """Whether a private key has a passphrase. False for a text that is no private key."""
     try:
@@ -66,6 +68,20 @@ def is_encrypted(private_key: str) -> bool:
     except asyncssh.KeyImportError as error:
         return "assphrase" in str(error)
     return False
+
+
+@cache
+def shortest_form(private_key: str) -> str:
+    """The same private key in the shortest form that Pulumi's command plugin reads.
+
+    An Ed25519 key has 400 characters in OpenSSH's own format and 119 as PKCS #8, and every Command has it in
+    the state twice. A key with a passphrase, and a text that is no key, stay as they are.
+    """
+    try:
+        short = asyncssh.import_private_key(private_key).export_private_key("pkcs8-pem").decode()
+    except (asyncssh.KeyImportError, asyncssh.KeyExportError):
+        return private_key
+    return min(short, private_key, key=len)
 
 
 def resolve_path(path: str, base_dir: Path) -> Path:

@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from k3sgpu import settings
-from k3sgpu.handoff.inventory import Inventory, build_inventory, parse_inventory
+from k3sgpu.handoff.inventory import Inventory, build_inventory, inventory_json, parse_inventory
 from k3sgpu.problem import InputError
 from tests.data.inventories import host_entry, inventory_of
 from tests.data.stack_files import REMOVE, with_
@@ -42,6 +42,7 @@ def build(folder: Path, **changes: Any) -> Inventory:
 def test_inventory_holds_the_hosts_of_the_stack_file(folder):
     inventory = build(folder)
     assert parse_inventory(json.loads(json.dumps(inventory))) == inventory
+    assert parse_inventory(json.loads(inventory_json(inventory))) == inventory
     gpu, server = inventory["hosts"]
     assert inventory["owner"] == {"project": "k3s-gpu-sharing", "stack": "dev"}
     assert (inventory["k3sVersion"], inventory["driver"], inventory["toolkit"]) == (
@@ -60,6 +61,20 @@ def test_inventory_holds_the_hosts_of_the_stack_file(folder):
     assert (inventory["registration"], inventory["flannel"]) == ("10.0.0.11", "vxlan")
     assert not inventory["embeddedRegistry"]
     assert KEY.export_private_key().decode().splitlines()[1] not in json.dumps(inventory)
+
+
+def test_text_of_an_inventory_has_shared_values_once():
+    hosts = [host_entry(f"node-{n}", address=f"10.0.0.{n}", hostKey=f"key {n}") for n in range(9)]
+    text = inventory_json(inventory_of(*hosts[:8], {**hosts[8], "waive": ["swap"], "maintenance": True}))
+    data = json.loads(text)
+    assert data["hosts"][0] == {
+        "name": "node-0",
+        "address": "10.0.0.0",
+        "nodeIp": "10.0.0.0",
+        "hostKey": "key 0",
+    }
+    assert data["hosts"][8]["waive"] == ["swap"] and data["hosts"][8]["maintenance"]
+    assert [host["waive"] for host in parse_inventory(data)["hosts"]] == [*[[]] * 8, ["swap"]]
 
 
 def test_inventory_holds_the_urls_of_an_installation(folder):
@@ -108,6 +123,12 @@ def test_host_under_maintenance_declares_no_cards_and_says_so(folder):
         ),
         (inventory_of(host_entry(), host_entry(gpu={"count": 1})), r"hosts\.1\.gpu\.product: found nothing"),
         (inventory_of(host_entry(), more=1), "^the inventory: more: unknown key$"),
+        (inventory_of(host_entry(), hostDefaults=[]), "^the inventory: hostDefaults: unknown key$"),
+        (inventory_of(host_entry(), hostDefaults={"x": 1}), r"^the inventory: hosts\.0\.x: unknown key$"),
+        (
+            {**inventory_of(host_entry(), hostDefaults={}), "hosts": [1]},
+            r"^the inventory: hosts\.0: found 1; expected a valid dict",
+        ),
         (
             inventory_of(host_entry(jump="me@10.0.0.1:22")),
             "host node-1 is behind a bastion, and",

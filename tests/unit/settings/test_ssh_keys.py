@@ -53,6 +53,19 @@ def refused(folder: Path, known_hosts: str | None, changes: dict[str, Any] | Non
     return list(error.value.problems)
 
 
+def test_private_key_without_a_passphrase_is_shortened():
+    for key in (LOGIN, ECDSA, RSA):
+        text = key.export_private_key().decode()
+        short = s.shortest_form(text)
+        assert asyncssh.import_private_key(short).public_data == key.public_data and len(short) < len(text)
+    assert len(s.shortest_form(LOGIN_TEXT)) == 119
+
+
+def test_private_key_with_a_passphrase_keeps_its_form():
+    locked = LOGIN.export_private_key(passphrase="sesame").decode()
+    assert [s.shortest_form(text) for text in (locked, "none")] == [locked, "none"]
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
