@@ -58,8 +58,8 @@ reference: venv ## write the generated pages of docs/reference: stack file, chec
 	@$(PYTHON) -m tools.checks_reference
 
 .PHONY: bench
-bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (BENCH=b,f: parts; ROUNDS=n; PEER=path)
-	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peer $(PEER))
+bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (BENCH=b,f: parts; ROUNDS=n; PEER=name=path,…; NODES=n: of part c)
+	@$(PYTHON) -m rehearsal.bench $(if $(BENCH),--parts $(BENCH)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEER),--peers $(PEER)) $(if $(NODES),--nodes $(NODES))
 
 prove: venv ## on a machine with an NVIDIA card: walk through the article on it, and write rehearsal/reports/proof.md (FILE=stack file; SIMULATED=1: without a card)
 	@$(PYTHON) -m rehearsal.proof $(if $(FILE),--file $(FILE)) $(if $(SIMULATED),--simulated)

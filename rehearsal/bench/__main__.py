@@ -12,6 +12,7 @@ from rehearsal.bench import (
     changes,
     cold_install,
     fit_benchmark,
+    peer_tool,
     results,
     scale,
     single_run,
@@ -24,7 +25,7 @@ from rehearsal.process import RehearsalError
 
 REPORTS = ROOT / "rehearsal" / "reports"
 REMARKS = Path(__file__).parent / "remarks.md"
-ADDRESSES = [f"10.77.0.{last}" for last in range(220, 240)]
+ADDRESSES = [f"10.77.0.{last}" for last in range(100, 249)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)} (all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (3)")
     parser.add_argument(
-        "--peer", type=Path, help="another installer of k3s over SSH: rehearsal/bench/peer_tool.py"
+        "--peers",
+        type=peer_tool.parse_peers,
+        default={},
+        help="other installers of k3s over SSH, name=path,name=path: rehearsal/bench/peer_tool.py",
     )
-    parser.add_argument("--clusters", default="1+1,3+5", help="(a): servers+agents (1+1,3+5)")
+    parser.add_argument("--clusters", default="1+1,3+5,1+20", help="(a): servers+agents (1+1,3+5,1+20)")
+    parser.add_argument("--nodes", type=int, default=20, help="(c): nodes of the cluster (20)")
     parser.add_argument("--agents", default="10,100,300,1000", help="(e): how many (10,100,300,1000)")
     parser.add_argument(
         "--render", action="store_true", help="measure nothing: write page and chart from bench.json"
@@ -84,10 +89,10 @@ def log(text: str) -> None:
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
     "a": lambda options: cold_install.measure(
-        options.rounds, options.peer, ADDRESSES, options.clusters.split(","), log
+        options.rounds, options.peers, ADDRESSES, options.clusters.split(","), log
     ),
-    "b": lambda options: changes.nothing_changed(options.rounds, options.peer, ADDRESSES, log),
-    "c": lambda options: changes.one_agent_more(options.rounds, options.peer, ADDRESSES, log),
+    "b": lambda options: changes.nothing_changed(options.rounds, options.peers, ADDRESSES, log),
+    "c": lambda options: changes.one_agent_more(options.rounds, options.nodes, ADDRESSES, log),
     "d": lambda options: changes.one_profile_changed(options.rounds, ADDRESSES, log),
     "e": lambda options: scale.measure(options.rounds, tuple(map(int, options.agents.split(","))), log),
     "f": lambda options: fit_benchmark.measure(options.rounds),

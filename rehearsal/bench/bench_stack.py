@@ -5,21 +5,24 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
 
 from rehearsal.bench import single_run
+from rehearsal.bench.mirror import Mirror
 from rehearsal.lab import machines
 from rehearsal.lab.fixture import PREFIX, StackFixture, stack_config
 from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.lab.stack import STATE, RehearsedStack
 from rehearsal.progress import Progress
-from rehearsal.toolchain import toolbox
+from rehearsal.toolchain import rootfs, toolbox
 from tools import mocked_program
 
 SERVERS, AGENTS = "control", "plain"
+PYTHON = ("python3", "python3-apt")
+"""What Ansible needs on machines."""
 
 
 @dataclass
@@ -27,10 +30,14 @@ class BenchStack(StackFixture):
     """A stack fixture that runs the engine in processes of its own."""
 
     machines: dict[str, RunningMachine] = field(default_factory=dict)
+    mirror: Mirror | None = None
+    """From where the machines download k3s."""
 
     def start_machines(self) -> dict[str, RunningMachine]:
         """Boots the machines of the configuration and installs the engine's plugins."""
         self.machines = super().start_machines()
+        if self.mirror:
+            self.mirror.attach(self.machines.values())
         return self.machines
 
     def reset(self) -> None:
@@ -81,13 +88,18 @@ class BenchStack(StackFixture):
 
 
 @contextmanager
-def bench_stack(name: str, config: Mapping[str, Any]) -> Iterator[BenchStack]:
-    """A BenchStack whose machines are removed when the block ends."""
+def bench_stack(name: str, config: Mapping[str, Any], mirror: Mirror | None = None) -> Iterator[BenchStack]:
+    """A BenchStack whose machines are removed when the block ends.
+
+    With a `mirror` they download k3s from there, and have Python.
+    """
     tools = toolbox.prepare(Progress())
+    config = copy.deepcopy(dict(config))
+    if mirror:
+        tools = replace(tools, rootfs=rootfs.prepare(Progress(), PYTHON))
+        config["k3s"] = {key: value for key, value in config["k3s"].items() if key != "mirror"} | mirror.pins
     state = STATE / name
-    one = BenchStack(
-        RehearsedStack(name, state / f"Pulumi.{name}.yaml", state), tools, copy.deepcopy(dict(config))
-    )
+    one = BenchStack(RehearsedStack(name, state / f"Pulumi.{name}.yaml", state), tools, config, mirror=mirror)
     _clear(one.stack)
     try:
         yield one

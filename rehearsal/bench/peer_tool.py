@@ -1,19 +1,21 @@
-"""Another installer of k3s over SSH, on the same machines with the same artefacts: `make bench PEER=path`.
+"""Other installers of k3s over SSH, on the same machines: `make bench PEER=name=path,name=path`.
 
 The program at `path` is called without arguments, in a folder that is empty at first and stays the same for
-one cluster. When it ends with exit status 0, the named machines are nodes of one cluster. It is called on
-bare machines (part a), again with nothing changed (b), and with one more agent (c). Its environment:
+one cluster. When it ends with exit status 0, the named machines are nodes of one cluster, or will be by
+themselves. It is called on bare machines (part a), and again with nothing changed (b). The machines download
+from where k3s's releases are: those names lead to the bench's mirror there. They have Python. The program's
+environment:
 
     PEER_SERVERS, PEER_AGENTS   name=address, separated by blanks; the first server is the initial one
     PEER_USER, PEER_KEY         the login, which is root, and the file of its private key
     PEER_KNOWN_HOSTS            a file with every machine's host key
     PEER_VERSION                of k3s
-    PEER_RELEASE                a folder on this computer: k3s, install.sh, sha256sum-amd64.txt
-    PEER_REMOTE_RELEASE         the same folder as the machines see it
 
-The names become the nodes' names. The measured time ends when every node is Ready.
+The names become the nodes' names. The measured time ends when every node is Ready. `peers/` has programs that
+call k3sup and k3s-ansible.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -32,9 +34,17 @@ READY_SECONDS = 120
 NODES = "k3s kubectl --request-timeout=10s get nodes --output json"
 
 
+def parse_peers(text: str) -> dict[str, Path]:
+    """Programs by name, from `name=path,name=path`. Raises argparse.ArgumentTypeError."""
+    pairs = [one.partition("=") for one in text.split(",") if one]
+    if not all(name and path for name, _, path in pairs):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected name=path,name=path")
+    return {name: Path(path).resolve() for name, _, path in pairs}
+
+
 @dataclass(frozen=True)
 class Peer:
-    """The program and its working folder."""
+    """A program and its working folder for one cluster."""
 
     program: Path
     folder: Path
@@ -54,7 +64,7 @@ class Peer:
         began = time.perf_counter()
         try:
             done = subprocess.run(
-                [self.program.resolve()],
+                [self.program],
                 cwd=self.folder,
                 env={**os.environ, **environment(stack)},
                 stdin=subprocess.DEVNULL,
@@ -66,7 +76,8 @@ class Peer:
             raise RehearsalError(f"PEER {self.program}: {error}") from None
         if done.returncode:
             raise RehearsalError(
-                f"PEER {self.program} ended with exit status {done.returncode}:\n{done.stderr[-2000:]}"
+                f"PEER {self.program} ended with exit status {done.returncode}:\n"
+                f"{done.stdout[-3000:]}{done.stderr[-2000:]}"
             )
         wait_for_nodes(stack)
         return time.perf_counter() - began
@@ -74,17 +85,14 @@ class Peer:
 
 def environment(stack: BenchStack) -> dict[str, str]:
     """The environment of a peer, as the module describes it."""
-    pools, version = stack.config["pools"], stack.config["k3s"]["version"]
-    state = stack.stack.state
+    pools, state = stack.config["pools"], stack.stack.state
     return {
         "PEER_SERVERS": _pairs(pools[SERVERS]["hosts"]),
         "PEER_AGENTS": _pairs(pools.get(AGENTS, {"hosts": {}})["hosts"]),
         "PEER_USER": "root",
         "PEER_KEY": str(identity.private_key(state)),
         "PEER_KNOWN_HOSTS": str(identity.known_hosts(state)),
-        "PEER_VERSION": version,
-        "PEER_RELEASE": str(stack.tools.releases / version),
-        "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
+        "PEER_VERSION": stack.config["k3s"]["version"],
     }
 
 

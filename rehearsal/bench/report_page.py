@@ -15,14 +15,14 @@ HEAD = """\
 METHOD = """\
 ## How it was measured
 
-By `make bench`. `BENCH=a,b` selects parts, `ROUNDS=n` sets how often each contender runs, and `PEER=path`
-names another installer of k3s over SSH (`rehearsal/bench/peer_tool.py` describes its interface). All
-contenders of a part take turns in one run, so the ratios mean something even where the seconds do not: the
-machines of the rehearsal share one computer, and kubelets and GPUs are simulated
-([fidelity](../../docs/explanation/fidelity.md)). A run of the engine counts from the start of Python with
-the SDK to the end of the CLI's command, each in a process of its own. The numbers are in
-[bench.json](bench.json); `python -m rehearsal.bench --render` writes this page from them, and from
-`rehearsal/bench/remarks.md`.
+By `make bench`. `BENCH=a,b` selects parts, `ROUNDS=n` sets how often each contender runs,
+`PEER=name=path,…` names other installers of k3s over SSH (`rehearsal/bench/peer_tool.py` describes their
+interface), and `NODES=n` the size of the cluster in part (c). All contenders of a part take turns in one run,
+so the ratios mean something even where the seconds do not: the machines of the rehearsal share one computer,
+and kubelets and GPUs are simulated ([fidelity](../../docs/explanation/fidelity.md)). A run of the engine
+counts from the start of Python with the SDK to the end of the CLI's command, each in a process of its own.
+The numbers are in [bench.json](bench.json); `python -m rehearsal.bench --render` writes this page from them,
+and from `rehearsal/bench/remarks.md`.
 
 **The computer:** {machine}
 """

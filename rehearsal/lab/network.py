@@ -84,6 +84,21 @@ def disconnect(name: str) -> None:
         run(["ip", "netns", "delete", name], timeout=SECONDS)
 
 
+def limit_received(name: str, megabits: int) -> None:
+    """Limits what machine `name` receives to `megabits` per second, as long as its link exists."""
+    run(["tc", "qdisc", "replace", "dev", interface(name), "root", *bucket(megabits)], timeout=SECONDS)
+
+
+def limit_sent(name: str, megabits: int) -> None:
+    """Limits what machine `name` sends to `megabits` per second, as long as its link exists."""
+    run(["tc", "-netns", name, "qdisc", "replace", "dev", "eth0", "root", *bucket(megabits)], timeout=SECONDS)
+
+
+def bucket(megabits: int) -> list[str]:
+    """The token bucket (tc-tbf(8)) for a rate: it holds 4 ms of it, and queues 50 ms."""
+    return ["tbf", "rate", f"{megabits}mbit", "burst", f"{max(128, megabits // 2)}kb", "latency", "50ms"]
+
+
 def make_bridge() -> None:
     """Creates the bridge if it is missing. Raises RehearsalError when another network uses its addresses."""
     if not link_exists(BRIDGE):

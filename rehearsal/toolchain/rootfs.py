@@ -98,11 +98,14 @@ def listed_mirror() -> str | None:
     return None
 
 
-def prepare(progress: Progress) -> Path:
-    """The folder with the shared root file system, from the cache or built now. Needs root and mmdebstrap."""
-    name = release()
+def prepare(progress: Progress, more: Sequence[str] = ()) -> Path:
+    """The folder with the shared root file system, from the cache or built now. Needs root and mmdebstrap.
+
+    `more` are further packages.
+    """
+    name, packages = release(), (*PACKAGES, *more)
     place = cache.entry(
-        "rootfs", key(name), lambda place: build(name, PACKAGES, place), progress, describe(), 60
+        "rootfs", key(name, more), lambda place: build(name, packages, place), progress, describe(more), 60
     )
     return place / "root"
 
@@ -112,16 +115,15 @@ def is_there() -> bool:
     return cache.place_of("rootfs", key(release())).is_dir()
 
 
-def key(name: str) -> str:
+def key(name: str, more: Sequence[str] = ()) -> str:
     """A hash of what is in the root file system of release `name`."""
-    return cache.digest(RECIPE, name, *PACKAGES, *MASKED_UNITS)
+    return cache.digest(RECIPE, name, *PACKAGES, *more, *MASKED_UNITS)
 
 
-def describe() -> str:
+def describe(more: Sequence[str] = ()) -> str:
     """What is being built, for progress messages."""
-    return (
-        f"building the machines' root file system ({release()}, {len(PACKAGES)} packages and what they need)"
-    )
+    packages = len(PACKAGES) + len(more)
+    return f"building the machines' root file system ({release()}, {packages} packages and what they need)"
 
 
 def prepare_tool_box(progress: Progress) -> Path:

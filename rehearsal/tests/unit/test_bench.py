@@ -1,7 +1,14 @@
 """The bench's arithmetic, its page and its chart, and how it calls others."""
 
+import hashlib
+import http.client
 import json
+import platform
+import socket
+import ssl
 import stat
+import threading
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +18,25 @@ import pytest
 
 from k3sgpu.settings import parse
 from rehearsal.bench import __main__ as command
-from rehearsal.bench import hand_run, peer_tool, results, scale, ssh_traffic
+from rehearsal.bench import (
+    cold_install,
+    hand_run,
+    mirror,
+    mirror_server,
+    peer_tool,
+    results,
+    scale,
+    ssh_traffic,
+)
 from rehearsal.bench.bench_stack import k3s_only_config
 from rehearsal.bench.measure import Goal, Limit, Part, Series, Table, linear, measure_in_turns, within
 from rehearsal.bench.report_page import amount, page, rows
 from rehearsal.lab.engine import ROOT
 from rehearsal.process import RehearsalError
+from rehearsal.toolchain.toolbox import RELEASE_FILES
 from tools import plan
 
+VERSION = "v1.36.2+k3s1"
 HAND, OURS = Series("1 + 1", "by hand", (2.0, 4.0, 3.0)), Series("1 + 1", "up", (3.0, 9.0, 3.3))
 PART = Part(
     letter="a",
@@ -188,7 +206,6 @@ class FakeStack:
     config: dict[str, Any]
     machines: dict[str, Any]
     stack: Any
-    tools: Any
 
 
 @pytest.fixture
@@ -197,7 +214,6 @@ def stack(tmp_path: Path) -> Any:
         k3s_only_config({"server-1": "10.77.0.220"}, {"agent-1": "10.77.0.221", "agent-2": "10.77.0.222"}),
         {name: name for name in ("server-1", "agent-1", "agent-2")},
         SimpleNamespace(state=tmp_path / "state"),
-        SimpleNamespace(releases=tmp_path / "release"),
     )
 
 
@@ -238,8 +254,6 @@ def test_a_peer_gets_its_environment_and_is_awaited(
         "PEER_KEY": f"{tmp_path}/state/id_ed25519",
         "PEER_KNOWN_HOSTS": f"{tmp_path}/state/known_hosts",
         "PEER_VERSION": version,
-        "PEER_RELEASE": f"{tmp_path}/release/{version}",
-        "PEER_REMOTE_RELEASE": f"/opt/standin/release/{version}",
     }
     assert all(name in (peer_tool.__doc__ or "") for name in peer_tool.environment(stack))
 
@@ -255,6 +269,83 @@ def test_a_failed_peer_is_reported_with_its_output(stack: Any, tmp_path: Path) -
         a_peer(tmp_path, "echo no such host >&2; exit 3").install(stack)
     with pytest.raises(RehearsalError, match="missing"):
         peer_tool.Peer(tmp_path / "missing", tmp_path).install(stack)
+
+
+def test_peers_are_programs_by_name() -> None:
+    found = peer_tool.parse_peers("k3sup=/opt/k3sup,other=there")
+    assert found == {"k3sup": Path("/opt/k3sup"), "other": Path("there").resolve()}
+    with pytest.raises(ArgumentTypeError, match="name=path"):
+        peer_tool.parse_peers("/opt/k3sup")
+
+
+def test_the_cluster_of_a_goal_says_which_limits_count() -> None:
+    measured = [
+        Series("3+5", name, (value,)) for name, value in (("pulumi up", 11), ("by hand", 10), ("x", 11))
+    ]
+    assert [(goal.text, goal.met) for goal in cold_install.limits("3+5", measured)] == [
+        ("3+5: up by hand ≤ 1.05 ×", False),
+        ("3+5: up by x ≤ 1 ×", True),
+    ]
+    assert [goal.text for goal in cold_install.limits("1+20", measured)] == ["1+20: up by x ≤ 1 ×"]
+
+
+# The mirror
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A folder with a release of a small program."""
+    binary, checksums = RELEASE_FILES[platform.machine()]
+    folder = tmp_path / "release" / VERSION
+    folder.mkdir(parents=True)
+    for name, content in (
+        (binary, f"program\nrelease={VERSION}\n"),
+        (checksums, ""),
+        ("install.sh", "true\n"),
+    ):
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_a_mirrored_release_has_real_size_and_fitting_hashes(released: Path, tmp_path: Path) -> None:
+    pins = mirror.make_release(released, tmp_path / "mirrored")
+    binary, checksums = RELEASE_FILES[platform.machine()]
+    content = (tmp_path / "mirrored" / binary).read_bytes()
+    assert len(content) == mirror.RELEASE_MIB << 20
+    assert content.startswith(b"program\n") and content.endswith(f"\nrelease={VERSION}\n".encode())
+    (pin,) = pins["binarySha256"].values()
+    assert (tmp_path / "mirrored" / checksums).read_text() == f"{pin}  {binary}\n"
+    assert hashlib.sha256(content).hexdigest() == pin
+
+
+def test_the_mirror_serves_what_vendors_publish(released: Path, tmp_path: Path) -> None:
+    certificate = tmp_path / "server.pem"
+    trusting = ssl.create_default_context(cadata=mirror.make_certificates(certificate))
+    server = mirror_server.Server(("127.0.0.1", 0), released.parent, certificate)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def get(name: str, path: str, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPSConnection(name, server.server_port, context=trusting, timeout=10)
+        connection.sock = trusting.wrap_socket(
+            socket.create_connection(("127.0.0.1", server.server_port), 10), server_hostname=name
+        )
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    try:
+        release = f"/k3s-io/k3s/releases/download/{VERSION.replace('+', '%2B')}"
+        asset = f"{release}/{RELEASE_FILES[platform.machine()][0]}"
+        assert get("github.com", asset) == (200, f"program\nrelease={VERSION}\n".encode())
+        assert get("github.com", asset, Range="bytes=8-") == (206, f"release={VERSION}\n".encode())
+        assert get("raw.githubusercontent.com", f"/k3s-io/k3s/{VERSION}/install.sh") == (200, b"true\n")
+        assert get("get.k3s.io", "/") == (200, b"true\n")
+        assert get("github.com", f"/k3s-io/k3s/{VERSION}/../{VERSION}/install.sh")[0] == 404
+        with pytest.raises(ssl.SSLCertVerificationError):
+            get("example.org", "/")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("agents", scale.SIZES)

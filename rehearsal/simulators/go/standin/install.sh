@@ -3,8 +3,8 @@
 #
 # It keeps k3s's contract: variables INSTALL_K3S_*, verb by argument or INSTALL_K3S_EXEC, unit and
 # env file, links, killall and uninstall scripts, and the same silence about changes in
-# configuration files. It downloads nothing: the binary must be in place already
-# (INSTALL_K3S_SKIP_DOWNLOAD=true), which is how an air-gapped k3s is installed too.
+# configuration files. It downloads the binary of INSTALL_K3S_VERSION from where k3s's releases are, unless it
+# is in place already (INSTALL_K3S_SKIP_DOWNLOAD), which is how an air-gapped k3s is installed too.
 #
 # Usage: INSTALL_K3S_SKIP_DOWNLOAD=true sh install.sh [server|agent] [k3s options]
 set -e
@@ -12,6 +12,7 @@ set -o noglob
 
 BIN_DIR=/usr/local/bin
 SYSTEMD_DIR=/etc/systemd/system
+GITHUB_URL=${GITHUB_URL:-https://github.com/k3s-io/k3s/releases}
 
 info() { echo '[INFO] ' "$@"; }
 fatal() {
@@ -23,18 +24,59 @@ fatal() {
 check_request() {
     [ "$(id -u)" -eq 0 ] || fatal 'k3s stand-in: must run as root'
     command -v systemctl >/dev/null 2>&1 || fatal 'Can not find systemd or openrc to use as a process supervisor for k3s'
-    [ "${INSTALL_K3S_SKIP_DOWNLOAD:-}" = true ] ||
-        fatal "k3s stand-in: downloads are not played: found INSTALL_K3S_SKIP_DOWNLOAD='${INSTALL_K3S_SKIP_DOWNLOAD:-}', expected true; put the binary at $BIN_DIR/k3s and set it"
-    for variable in INSTALL_K3S_NAME INSTALL_K3S_TYPE INSTALL_K3S_BIN_DIR INSTALL_K3S_BIN_DIR_READ_ONLY INSTALL_K3S_SYSTEMD_DIR; do
+    for variable in INSTALL_K3S_NAME INSTALL_K3S_TYPE INSTALL_K3S_BIN_DIR INSTALL_K3S_BIN_DIR_READ_ONLY; do
         eval "value=\${$variable:-}"
         [ -z "$value" ] || fatal "k3s stand-in: $variable is not played: found '$value', expected it unset"
     done
+    [ "${INSTALL_K3S_SYSTEMD_DIR:-$SYSTEMD_DIR}" = "$SYSTEMD_DIR" ] ||
+        fatal "k3s stand-in: INSTALL_K3S_SYSTEMD_DIR is not played: found '$INSTALL_K3S_SYSTEMD_DIR', expected it unset"
     case "${K3S_URL:-}" in
         '' | https://*) ;;
         *) fatal "Only https:// URLs are supported for K3S_URL (have ${K3S_URL})" ;;
     esac
-    [ -x "$BIN_DIR/k3s" ] || fatal "Executable k3s binary not found at $BIN_DIR/k3s"
 }
+
+# As k3s's script: the checksums first, then the binary, unless the installed one is the same.
+download_and_verify() {
+    case "${INSTALL_K3S_SKIP_DOWNLOAD:-}" in
+        true | binary)
+            info 'Skipping k3s download and verify'
+            [ -x "$BIN_DIR/k3s" ] || fatal "Executable k3s binary not found at $BIN_DIR/k3s"
+            return
+            ;;
+    esac
+    [ -n "${INSTALL_K3S_VERSION:-}" ] ||
+        fatal 'k3s stand-in: channels are not played: found no INSTALL_K3S_VERSION, expected a release'
+    case $(uname -m) in
+        x86_64) ARCH=amd64 SUFFIX='' ;;
+        aarch64) ARCH=arm64 SUFFIX=-arm64 ;;
+        *) fatal "Unsupported architecture $(uname -m)" ;;
+    esac
+    TMP_DIR=$(mktemp -d -t k3s-install.XXXXXXXXXX)
+    trap 'rm -rf "$TMP_DIR"' EXIT
+    info "Using $INSTALL_K3S_VERSION as release"
+    download "$TMP_DIR/k3s.hash" "sha256sum-$ARCH.txt"
+    HASH_EXPECTED=$(grep " k3s$SUFFIX$" "$TMP_DIR/k3s.hash" | cut -d ' ' -f 1)
+    [ -n "$HASH_EXPECTED" ] || fatal "The release's checksums do not name k3s$SUFFIX"
+    if [ "$HASH_EXPECTED" = "$(hash_of "$BIN_DIR/k3s")" ]; then
+        info 'Skipping binary downloaded, installed k3s matches hash'
+        return
+    fi
+    download "$TMP_DIR/k3s.bin" "k3s$SUFFIX"
+    info 'Verifying binary download'
+    [ "$HASH_EXPECTED" = "$(hash_of "$TMP_DIR/k3s.bin")" ] || fatal "Download sha256 does not match $HASH_EXPECTED"
+    info "Installing k3s to $BIN_DIR/k3s"
+    chmod 755 "$TMP_DIR/k3s.bin"
+    mv -f "$TMP_DIR/k3s.bin" "$BIN_DIR/k3s"
+}
+
+# $1: file; $2: its name in the release.
+download() {
+    info "Downloading $GITHUB_URL/download/$INSTALL_K3S_VERSION/$2"
+    curl -o "$1" -sfL "$GITHUB_URL/download/$INSTALL_K3S_VERSION/$2" || fatal 'Download failed'
+}
+
+hash_of() { sha256sum "$1" 2>/dev/null | cut -d ' ' -f 1; }
 
 # Sets VERB, UNIT (k3s or k3s-agent) and EXEC_LINES, the unit's command line.
 choose_verb() {
@@ -225,7 +267,7 @@ info 'k3s stand-in: installing for a rehearsal, this is not k3s'
 check_request
 choose_verb "$@"
 HASH_BEFORE=$(state_hash)
-info 'Skipping k3s download and verify'
+download_and_verify
 make_links
 write_killall
 write_uninstall
