@@ -9,7 +9,7 @@ from k3sgpu.foreign_text import escape_lines
 from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
 MAX_LISTED = 20
-"""Above this number, subjects without a problem share one line."""
+"""Above this number, subjects without a problem share one line, and those with the same problems one block."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,15 @@ class Report:
 
 
 def as_text(report: Report) -> str:
-    """The report for people: subjects with errors first, one line for each without a problem.
+    """The report for people: subjects with errors first, one line for each without a problem. Of many
+    subjects, those with the same problems share a block.
 
     Whatever its parts hold, it has no control characters but newlines.
     """
     groups = _problems_by_subject(report)
     lines = [f"{report.title}: {counts(report.problems) or 'no problems'}"]
-    for name, problems in groups:
-        if problems:
-            blocks = [textwrap.indent(block(problem, problem.check), "  ") for problem in problems]
-            lines += ["", _subject(report, name), *blocks]
+    for text, alike in _blocks(groups):
+        lines += ["", _subject(report, alike[0]) if len(alike) == 1 else names(alike), text]
     fine = [name for name, problems in groups if not problems]
     if fine and len(fine) < len(groups):
         lines.append("")
@@ -94,6 +93,18 @@ def _problems_by_subject(report: Report) -> list[tuple[str, list[Problem]]]:
     for problems in groups.values():
         problems.sort(key=lambda problem: SEVERITIES.index(problem.severity))
     return sorted(groups.items(), key=lambda group: -sum(one.severity == "error" for one in group[1]))
+
+
+def _blocks(groups: Sequence[tuple[str, list[Problem]]]) -> list[tuple[str, list[str]]]:
+    """The text of the problems, and the subjects that have them: one, or of many subjects all with this
+    text.
+    """
+    blocks: dict[tuple[str, str], list[str]] = {}
+    for name, problems in groups:
+        if problems:
+            text = "\n".join(textwrap.indent(block(problem, problem.check), "  ") for problem in problems)
+            blocks.setdefault((text, name if len(groups) <= MAX_LISTED else ""), []).append(name)
+    return [(text, alike) for (text, _), alike in blocks.items()]
 
 
 def _subject(report: Report, name: str) -> str:

@@ -15,14 +15,16 @@ SLICES_BEFORE, SLICES_AFTER = 6, 8
 MOST_WITH_GPUS = 30
 MOST_REMOVED = 10
 AT_ONCE = 10
-MOST_AGENTS = 230  # of the 253 addresses of the rehearsal's network, beside servers
+# Of the rehearsal's network 10.77.0.0/24, beside the machines of Pulumi.dev.yaml.
+FIRST_SERVER, FIRST_AGENT, LAST_AGENT = 2, 30, 254
+MOST_AGENTS = LAST_AGENT - FIRST_AGENT + 1
 
 
 def config(servers: int, agents: int) -> dict[str, Any]:
     """The configuration: up to 30 of the agents have a shared card, and the operator is on."""
     dev = stack_config("dev")
-    control = {f"server-{n + 1}": f"10.77.0.{10 + n}" for n in range(servers)}
-    addresses = [f"10.77.0.{20 + n}" for n in range(agents)]
+    control = {f"server-{n + 1}": f"10.77.0.{FIRST_SERVER + n}" for n in range(servers)}
+    addresses = [f"10.77.0.{FIRST_AGENT + n}" for n in range(agents)]
     cards = min(MOST_WITH_GPUS, max(agents // 2, 1))
     gpus = {f"gpu-{n + 1}": address for n, address in enumerate(addresses[:cards])}
     plain = {f"agent-{n + 1}": address for n, address in enumerate(addresses[cards:])}

@@ -42,6 +42,29 @@ def test_many_hosts_without_problem_share_a_line():
     assert as_text(report) == "t: no problems\nok: 100 (gpu-0 … gpu-99)"
 
 
+def test_many_hosts_with_the_same_problems_share_a_block():
+    hosts = [f"gpu-{number}" for number in range(30)]
+    waived = [Problem(host, "off", "", "", "waived", check="swap") for host in hosts[:25]]
+    own = Problem("gpu-29", "none", "some", "rm this", check="disk")
+    assert as_text(Report("t", dict.fromkeys(hosts, "about"), [*waived, own])) == (
+        "t: 1 error, 25 waived\n"
+        "\n"
+        "gpu-29  about\n"
+        "  error: disk\n"
+        "    found:    none\n"
+        "    expected: some\n"
+        "    remedy:   rm this\n"
+        "\n"
+        "25 (gpu-0 … gpu-24)\n"
+        "  waived: swap: off\n"
+        "\n"
+        "ok  gpu-25  about\n"
+        "ok  gpu-26  about\n"
+        "ok  gpu-27  about\n"
+        "ok  gpu-28  about"
+    )
+
+
 def test_warnings_alone_do_not_fail_the_check():
     assert Report("t", {}, [WARNING]).exit_code == 0
 
