@@ -81,7 +81,11 @@ def block(problem: Problem, title: str) -> str:
     return escape_lines("\n".join(lines))
 
 
+def numeric_order(text: str) -> list[str | int]:
+    """A sort key with the numbers of a text in numeric order: gpu-2 before gpu-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
+
+
 def _place(problem: Problem) -> tuple[int, list[str | int]]:
-    """A sort key: by severity, then by place with numbers in numeric order."""
-    parts = re.split(r"(\d+)", problem.where)
-    return SEVERITIES.index(problem.severity), [int(part) if part.isdecimal() else part for part in parts]
+    """A sort key: by severity, then by place."""
+    return SEVERITIES.index(problem.severity), numeric_order(problem.where)

@@ -1,6 +1,7 @@
 """Phrases that problems and pictures share."""
 
 from k3sgpu.capacity.memory import MemoryLoad
+from k3sgpu.problem import numeric_order
 
 
 def count_noun(number: int, noun: str) -> str:
@@ -21,7 +22,9 @@ def any_of(nodes: tuple[str, ...], article: str = "any one of") -> str:
     """gpu-1; any one of gpu-1 to gpu-9 (9 alike)."""
     if len(nodes) == 1:
         return nodes[0]
-    return f"{article} {nodes[0]} to {nodes[-1]} ({len(nodes)} alike)"
+    return (
+        f"{article} {min(nodes, key=numeric_order)} to {max(nodes, key=numeric_order)} ({len(nodes)} alike)"
+    )
 
 
 def device_phrase(load: MemoryLoad) -> str:

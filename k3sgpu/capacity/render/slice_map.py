@@ -17,6 +17,8 @@ from k3sgpu.capacity.render.summary import (
 from k3sgpu.capacity.slice_usage import by_node, pods_by_device
 from k3sgpu.capacity.wording import count_noun
 
+MAX_DRAWN_NODES = 16
+"""With more GPU nodes than these, each has a line instead of a row per card."""
 MAX_LISTED_PODS = 40
 """With more pods than this, the legend has a line per workload instead of a line per pod."""
 BAR_LENGTH = 20
@@ -40,10 +42,12 @@ def render_slice_map(fit: Fit, placements: Sequence[Placement] | None = None) ->
 
 
 def _node_blocks(fit: Fit, placements: Sequence[Placement]) -> list[list[str]]:
-    """A block for each GPU node; a single block with a line for each if there are many cards or slices."""
+    """A block for each GPU node; a single block with a line for each if there are many nodes, cards or
+    slices.
+    """
     nodes, marks = by_node(placements), pod_marks(placements)
     gpu_nodes = [offer for offer in fit.offers if offer.cards]
-    if not draws_cards(gpu_nodes, placements):
+    if len(gpu_nodes) > MAX_DRAWN_NODES or not draws_cards(gpu_nodes, placements):
         return [[_node_line(offer, nodes[offer.name]) for offer in gpu_nodes]]
     return [_node_block(offer, nodes[offer.name], marks) for offer in gpu_nodes]
 

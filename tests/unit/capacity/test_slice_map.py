@@ -120,11 +120,18 @@ def test_more_slices_taken_than_offered_can_be_shown() -> None:
     assert "[A1][A1][A1][A1]" in text and "4 of 2 slices taken, 0 free" in text
 
 
+def test_more_than_sixteen_nodes_have_a_line_each() -> None:
+    hosts = {f"gpu-{n}": f"10.1.0.{n}" for n in range(1, 18)}
+    assert "gpu-17           [......" in picture_of({"pools/rtx/hosts": hosts, "workloads/w/replicas": 2})
+    del hosts["gpu-17"]
+    assert "card 0  [A1]" in picture_of({"pools/rtx/hosts": hosts, "workloads/w/replicas": 2})
+
+
 def test_large_cluster_has_one_line_per_node_and_workload() -> None:
     hosts = {f"gpu-{n}": f"10.1.0.{n}" for n in range(1, 101)}
     text = picture_of({"pools/rtx/hosts": hosts, "workloads/w/replicas": 150})
     assert len(text.splitlines()) < 115
-    assert "Without any one of gpu-1 to gpu-99 (100 alike): all pods find room again." in text
+    assert "Without any one of gpu-1 to gpu-100 (100 alike): all pods find room again." in text
     assert "A  w  150 pods, 300 nvidia.com/gpu" in text and "300 of 600 slices taken" in text
     assert "[#############.......] 4 of 6" in text
 
