@@ -9,7 +9,7 @@ from k3sgpu.foreign_text import escape_lines
 from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
 MAX_LISTED = 20
-"""Above this number, subjects without a problem share one line, and those with the same problems one block."""
+"""Above this number, subjects without a problem share a line, and those with the same problems a block."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class MachineParts(Protocol):
 
 @dataclass(frozen=True)
 class Machine:
-    """A declared machine: `name` becomes its host name, `address` is in 10.77.0.0/24."""
+    """A declared machine: `name` becomes its host name, `address` is in 10.77.0.0/22."""
 
     name: str
     address: str

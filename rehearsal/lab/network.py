@@ -16,7 +16,7 @@ from pathlib import Path
 from rehearsal.process import RehearsalError, run
 
 BRIDGE = "k3sgpu0"
-NETWORK = ipaddress.ip_network("10.77.0.0/24")
+NETWORK = ipaddress.ip_network("10.77.0.0/22")
 GATEWAY = ipaddress.ip_address("10.77.0.1")
 # Without its own hardware address, a bridge takes the lowest one of its ports. That changes with the
 # machines, and makes the ARP entries of neighbours wrong for a while.
@@ -36,8 +36,8 @@ def check_address(where: str, address: str) -> None:
     taken = {NETWORK.network_address, NETWORK.broadcast_address, GATEWAY}
     if parsed is None or parsed not in NETWORK or parsed in taken:
         raise RehearsalError(
-            f"{where}: found address {address!r}, expected one from 10.77.0.2 to 10.77.0.254: a rehearsal "
-            f"has its machines in {NETWORK}, where this computer is {GATEWAY}; "
+            f"{where}: found address {address!r}, expected one from {NETWORK[2]} to {NETWORK[-2]}: a "
+            f"rehearsal has its machines in {NETWORK}, where this computer is {GATEWAY}; "
             "for existing hosts use `pulumi up`"
         )
 

@@ -34,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--agents", type=int, default=99, help="how many agents (99)")
     parser.add_argument("--output", type=Path, default=REPORTS, help="folder of large.md and large.json")
     options = parser.parse_args(arguments)
-    if not 1 <= options.agents <= large_stack.MOST_AGENTS or options.servers not in (1, 3, 5):
-        parser.error(f"expected 1, 3 or 5 servers, and 1 to {large_stack.MOST_AGENTS} agents")
+    most = len(large_stack.AGENTS)
+    if not 1 <= options.agents <= most or options.servers not in (1, 3, 5):
+        parser.error(f"expected 1, 3 or 5 servers, and 1 to {most} agents")
     os.chdir(ROOT)  # a stack file's paths are relative to the project
     try:
         walk = run(options.servers, options.agents)

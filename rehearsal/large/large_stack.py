@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.bench.bench_stack import BenchStack, k3s_only_config
+from rehearsal.lab import network
 from rehearsal.lab.fixture import stack_config
 from rehearsal.process import RehearsalError
 from rehearsal.toolchain.golang import K3S_RELEASES
@@ -12,24 +13,25 @@ _, BEFORE, AFTER, _ = K3S_RELEASES
 PLAIN, GPUS = "plain", "rtx"
 PROFILE, RESOURCE = "2080ti-12gb", "nvidia.com/gpu"
 SLICES_BEFORE, SLICES_AFTER = 6, 8
+POD_NETWORK = "10.128.0.0/12"  # room for 4,096 nodes
 MOST_WITH_GPUS = 30
 MOST_REMOVED = 10
 AT_ONCE = 10
-# Of the rehearsal's network 10.77.0.0/24, beside the machines of Pulumi.dev.yaml.
-FIRST_SERVER, FIRST_AGENT, LAST_AGENT = 2, 30, 254
-MOST_AGENTS = LAST_AGENT - FIRST_AGENT + 1
+# Of the rehearsal's network, without the part that other stacks and the tests use.
+SERVERS = tuple(map(str, network.NETWORK))[0x102:0x110]
+AGENTS = tuple(map(str, network.NETWORK))[0x110:-1]
 
 
 def config(servers: int, agents: int) -> dict[str, Any]:
     """The configuration: up to 30 of the agents have a shared card, and the operator is on."""
     dev = stack_config("dev")
-    control = {f"server-{n + 1}": f"10.77.0.{FIRST_SERVER + n}" for n in range(servers)}
-    addresses = [f"10.77.0.{FIRST_AGENT + n}" for n in range(agents)]
+    control = {f"server-{n + 1}": SERVERS[n] for n in range(servers)}
+    addresses = AGENTS[:agents]
     cards = min(MOST_WITH_GPUS, max(agents // 2, 1))
     gpus = {f"gpu-{n + 1}": address for n, address in enumerate(addresses[:cards])}
     plain = {f"agent-{n + 1}": address for n, address in enumerate(addresses[cards:])}
     whole = k3s_only_config(control, plain)
-    whole["k3s"].update(version=BEFORE, maxUnavailable=AT_ONCE)
+    whole["k3s"].update(version=BEFORE, maxUnavailable=AT_ONCE, clusterCidr=POD_NETWORK)
     whole["pools"][GPUS] = {**dev["pools"]["rtx"], "hosts": gpus}
     workloads = {"slices": {"replicas": cards, "gpus": SLICES_BEFORE // 2}}
     return {**whole, **{key: dev[key] for key in ("gpuOperator", "sharing")}, "workloads": workloads}

@@ -218,7 +218,7 @@ def test_impossible_machines_are_refused_before_any_change(
     booted: dict[str, RunningMachine], tested: MachinesUnderTest
 ) -> None:
     refused = {
-        "10.77.0.2 to 10.77.0.254": Machine("x", "10.77.0.1"),
+        "10.77.0.2 to 10.77.3.254": Machine("x", "10.77.0.1"),
         "expected one from": Machine("x", "192.0.2.7"),
         "small letters": Machine("Bad_Name", "10.77.0.9"),
     }
