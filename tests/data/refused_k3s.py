@@ -39,6 +39,13 @@ REFUSALS: dict[str, Refusal] = {
         "outside of k3s.clusterCidr",
         "write another k3s.clusterCidr",
     ),
+    "two machines in the services' network": (
+        {"pools/rtx/hosts": {"gpu-1": "10.43.7.7", "gpu-2": "10.43.7.8"}},
+        "pools.rtx.hosts.gpu-1",
+        "10.43.7.7, one of 2 that lie in 10.43.0.0/16",
+        "outside of k3s.serviceCidr",
+        "write another k3s.serviceCidr",
+    ),
     "more nodes than networks": (
         {"k3s/clusterCidr": "10.50.0.0/24"},
         "k3s.clusterCidr",

@@ -31,15 +31,16 @@ def networks_do_not_overlap(draft: Draft) -> Iterator[Problem]:
             "two networks that do not overlap",
             "write for instance clusterCidr: 10.42.0.0/16 and serviceCidr: 10.43.0.0/16",
         )
-    for node in _hosts(draft):
-        for key, network in networks.items():
-            if ipaddress.ip_address(node.node_ip) in network:
-                yield Problem(
-                    node.place,
-                    f"the address {node.node_ip}, which lies in {network}",
-                    f"an address outside of k3s.{key}",
-                    f"write another k3s.{key}: a network that nothing else uses",
-                )
+    for key, network in networks.items():
+        inside = [node for node in _hosts(draft) if ipaddress.ip_address(node.node_ip) in network]
+        if inside:
+            which = "which lies" if len(inside) == 1 else f"one of {len(inside)} that lie"
+            yield Problem(
+                inside[0].place,
+                f"the address {inside[0].node_ip}, {which} in {network}",
+                f"an address outside of k3s.{key}",
+                f"write another k3s.{key}: a network that nothing else uses",
+            )
 
 
 def cluster_network_has_room(draft: Draft) -> Iterator[Problem]:
