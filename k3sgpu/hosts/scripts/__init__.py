@@ -1,8 +1,8 @@
-"""The POSIX sh that runs on hosts: one file a script, shared parts in parts/, and `render`.
+"""The POSIX sh that runs on hosts: one file a script, shared parts in parts/, and the texts of Commands.
 
+    stage-host.sh       prepares a host: claims it, takes the staged scripts, starts the download of k3s
     converge.sh         makes a host the k3s node that the stack file describes
-    receive-release.sh  takes an uploaded release, file by file
-    uninstall.sh        uninstalls k3s; converge.sh writes it to the host, so that it is there on removal
+    uninstall.sh        uninstalls k3s; stage-host.sh leaves it on the host, so that it is there on removal
     run-uninstall.sh    starts uninstall.sh on the host
     drain.sh            on another server: moves the pods of a removed host away
     delete-node.sh      on another server: deletes the Node of a removed host
@@ -11,17 +11,23 @@
     kubeconfig.sh       on the initial server: prints the kubeconfig
     facts.sh            prints what the host checks have to know
 
-To add a script: write it beside these, in POSIX sh; the comment at its top says what it does and what is set
-in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS, `. ./timeouts.sh` to its top, and a line to
-the table above. Render it in components/k3s_scripts.py with `render("<name>", VARIABLE=…)`, and register a
-Command in components/k3s_host.py. The tests (tests/unit/hosts/test_scripts.py) and shellcheck (make check)
-find it by themselves.
+A Command stores its text twice in the state, and a preview shows it. So the scripts of STAGED are on the hosts
+before the Command runs (`python -m k3sgpu stage`), each in a file that is named by its hash, and the Command's
+text is the script's variables, the check of the hash and the call (`run_staged`). The short ones are the whole
+text of their Command (`render`): tokens and kubeconfig, and run-uninstall, because a destroy needs nothing
+staged.
 
-A rendered script is shown in previews and is in the state, so it holds no secret: those go through stdin. The
-same input makes the same text.
+To add a script: write it beside these, in POSIX sh; the comment at its top says what it does and what is set
+in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS, `. ./timeouts.sh` to its top, a line to the
+table above, and its name to STAGED. Call `run_staged("<name>", …, VARIABLE=…)` in components/k3s_scripts.py,
+and register a Command in components/k3s_host.py. The tests (tests/unit/hosts/test_scripts.py) and shellcheck
+(make check) find it by themselves.
+
+Texts hold no secret: those go through stdin. The same input makes the same text.
 """
 
 import base64
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping
@@ -46,6 +52,13 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 KUBECACHEDIR=/run/k3s-gpu-sharing/kubectl
 export LC_ALL PATH KUBECACHEDIR
 """
+
+STAGED: Mapping[str, tuple[str, ...]] = {
+    "agent": ("converge", "uninstall"),
+    "server": ("converge", "uninstall", "drain", "delete-node", "label-nodes"),
+}
+"""By role: the scripts that a host gets before a Command runs them."""
+SCRIPTS_FOLDER = "/usr/local/lib/k3s-gpu-sharing/scripts"
 
 BACKSLASH = "\\"
 END_OF_PASSWORD = "-- end of the password --"
@@ -72,13 +85,43 @@ def source(script: str) -> str:
 def render(script: str, /, **variables: str | int) -> str:
     """The text of `script` for a host, with `variables` set in front, each quoted for sh.
 
-    It has no comments: a changed comment is no change on any host, and they would be a fifth of the state.
-    Raises ValueError for a variable name that sh does not accept, FileNotFoundError for an unknown script.
+    It has no comments: a changed comment is no change on any host. Raises ValueError for a variable name that
+    sh does not accept, FileNotFoundError for an unknown script.
     """
-    for name in variables:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"not a variable name for a script: {name!r}")
     return _PRELUDE + _assignments(variables) + _without_comments(source(script))
+
+
+@cache
+def staged_text(script: str) -> str:
+    """What is in the staged file of `script`. Raises FileNotFoundError for an unknown script."""
+    return render(script)
+
+
+@cache
+def staged_sha256(script: str) -> str:
+    """The SHA-256 of `staged_text`, which is also in the file's name."""
+    return hashlib.sha256(staged_text(script).encode()).hexdigest()
+
+
+def run_staged(script: str, machine: str, /, **variables: str | int) -> str:
+    """The text of a Command that runs the staged `script` on `machine`, with those of `variables` that are
+    not "".
+
+    Raises as `render`, and ValueError for a script that is not in STAGED.
+    """
+    if script not in STAGED["server"]:
+        raise ValueError(f"not a staged script: {script!r}")
+    given = {name: value for name, value in variables.items() if value != ""}
+    return f"""\
+{_assignments(given)}sha256={staged_sha256(script)}
+script={SCRIPTS_FOLDER}/{script}-$sha256.sh
+[ "$(sha256sum <$script)" = "$sha256  -" ] || {{
+    echo "{machine}: $script is missing or not as it was staged
+  remedy: raise k3s.generation in the stack file, and run up" >&2
+    exit 1
+}}
+. $script
+"""
 
 
 @cache
@@ -87,6 +130,9 @@ def _without_comments(text: str) -> str:
 
 
 def _assignments(variables: Mapping[str, str | int]) -> str:
+    for name in variables:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a variable name for a script: {name!r}")
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
 
 
