@@ -31,17 +31,6 @@ class HostArgs(TypedDict):
     """The network interface for the pods' packets. Without one k3s takes the default route's."""
 
 
-class ReleaseArgs(TypedDict):
-    """Where k3s is downloaded from, and its checksums."""
-
-    version: str
-    mirror: str
-    install_script_url: str
-    install_script_sha256: NotRequired[str | None]
-    binary_sha256: Mapping[str, str]
-    """By architecture: amd64, arm64. Without one the release's own checksum file decides."""
-
-
 class PreflightArgs(TypedDict):
     """Input of the host checks."""
 
@@ -49,6 +38,15 @@ class PreflightArgs(TypedDict):
     """The hosts, as JSON (k3sgpu.handoff.inventory)."""
     secrets: pulumi.Input[str]
     """The secrets that logins need, as a JSON object."""
+
+
+class StageArgs(TypedDict):
+    """Input of staging."""
+
+    plan: str
+    """What every host gets before a Command runs on it, as JSON (k3sgpu.handoff.staging)."""
+    secrets: pulumi.Input[str]
+    """The secrets that logins and downloads need, as a JSON object."""
 
 
 class LostHostArgs(TypedDict):
@@ -71,7 +69,8 @@ class K3sClusterArgs(TypedDict):
     lost: Sequence[LostHostArgs]
     registration_address: NotRequired[str | None]
     """The address of several servers, for agents and the kubeconfig. A single one has its own addresses."""
-    release: ReleaseArgs
+    version: str
+    """The release of k3s."""
     external_database: bool
     """Whether the servers share a database outside of the cluster, instead of etcd."""
     disable: Sequence[str]
@@ -86,9 +85,7 @@ class K3sClusterArgs(TypedDict):
     server_secrets: pulumi.Input[Mapping[str, str]]
     """By name, for converge.sh on servers: SERVER_CONFIG."""
     preflight: PreflightArgs
-    upload_plans: Mapping[str, str]
-    """By host, as JSON (k3sgpu.handoff.release_upload): what this computer uploads before converge. Empty
-    without a release on this computer."""
+    stage: StageArgs
     start_timeout_seconds: int
     drain_on_patch: bool
     """Also drain before an upgrade within a minor version. Before one by a minor version it always drains."""
@@ -98,4 +95,4 @@ class K3sClusterArgs(TypedDict):
     protect: bool
     """Whether the engine refuses to delete a server's converge and uninstall."""
     generation: int
-    """Another number runs preflight, converge, label-nodes and kubeconfig again."""
+    """Another number runs preflight, stage, converge, label-nodes and kubeconfig again."""

@@ -1,6 +1,6 @@
 """A k3s cluster on machines that answer SSH: one server or several, any number of agents.
 
-The order: preflight → servers, one after another → agents, in parallel → labels and taints. The kubeconfig,
+The order: preflight → stage → servers, one after another → agents, in parallel → labels and taints. The kubeconfig,
 and with it the Provider, follows the server that has its address. k3s_host.py has what happens to a single
 host, from its installation to its removal. What is *not* waited for: anything inside the cluster beyond Ready
 nodes.
@@ -48,7 +48,7 @@ class K3sCluster(pulumi.ComponentResource):
         self._commands = RemoteCommands(name, self, opts)
         self._reads: list[remote.Command] = []
         preflight = self._check_hosts()
-        self._hosts = K3sHosts(args, self._commands, preflight)
+        self._hosts = K3sHosts(args, self._commands, preflight, self._stage(preflight))
 
         dead_nodes = self._delete_dead_nodes()
         servers, tokens = self._join_servers(dead_nodes)
@@ -79,6 +79,22 @@ class K3sCluster(pulumi.ComponentResource):
             ResourceOptions(parent=self),
             remembers=True,
             secret_output=True,
+        )
+
+    def _stage(self, preflight: local.Command) -> local.Command:
+        """Puts scripts and the release of k3s on the hosts that lack them.
+
+        Its stdout is the record of what is where, for its own next run. Its delete cleans hosts on which k3s
+        was never installed: no other Command has a delete for them.
+        """
+        return local_command(
+            f"{self._name}-stage",
+            "stage",
+            {"K3SGPU_STAGE_PLAN": self._args["stage"]["plan"]},
+            self._args["stage"]["secrets"],
+            ResourceOptions(parent=self, depends_on=[preflight]),
+            delete="stage --remove",
+            remembers=True,
         )
 
     def _delete_dead_nodes(self) -> list[pulumi.Resource]:

@@ -1,12 +1,12 @@
 """The life of a host: all of its Commands, in the order in which they run.
 
-Before any of them, cluster-preflight has checked every host. The rows are in the order of creation; when a
+Before any of them, cluster-preflight has checked every host, and cluster-stage has put the scripts and k3s's
+release on it (k3sgpu/hosts/staging.py). The rows are in the order of creation; when a
 host is removed, the deletes run from the last row to the first. `other server` is another one of the cluster.
 
     resource             runs on        create     update        delete         script
     cluster-forget-HOST  other server   -          delete Node*  delete Node    delete-node.sh
     cluster-clean-HOST   the host       -          -             uninstall      run-uninstall.sh
-    cluster-bring-HOST   this computer  upload     upload        -              receive-release.sh
     cluster-server-HOST  the server     converge   converge      -              converge.sh
     cluster-upkeep-HOST  the agent      -          converge      -              converge.sh
     cluster-agent-HOST   the agent      converge   -             -              converge.sh
@@ -18,7 +18,6 @@ When all hosts have joined, cluster-nodes (k3s_cluster.py) sets the labels and t
 * Only where another host key shows that a new machine has the name of a dead one.
 - A single server has no cluster-forget and no cluster-leave: no other server could run them.
 - cluster-upkeep updates at most maxUnavailable agents at a time; cluster-agent only installs.
-- cluster-bring exists only where this computer has the release (k3s.airGap in the stack file).
 - forget, clean and leave are teardown commands: they are registered with the host, so that the engine can run
   their deletes when the host is no longer in the stack file. When the whole cluster is destroyed, forget and
   leave do not run.
@@ -34,7 +33,6 @@ from pulumi_command import local, remote
 
 from components import k3s_scripts
 from components.k3s_args import HostArgs, K3sClusterArgs, LostHostArgs
-from components.local_command import local_command
 from components.remote_command import NOTHING, RemoteCommands
 from components.sdk_workarounds import registered
 
@@ -66,8 +64,10 @@ class Agent:
 class K3sHosts:
     """Registers the Commands of the hosts of one cluster."""
 
-    def __init__(self, args: K3sClusterArgs, commands: RemoteCommands, preflight: local.Command):
-        self._args, self._commands, self._preflight = args, commands, preflight
+    def __init__(
+        self, args: K3sClusterArgs, commands: RemoteCommands, preflight: local.Command, stage: local.Command
+    ):
+        self._args, self._commands, self._preflight, self._stage = args, commands, preflight, stage
 
     def add_server(self, host: HostArgs, after: Sequence[pulumi.Resource], tokens: Tokens | None) -> Server:
         """The life of a server. `tokens`: of the cluster that it joins; None: it is the initial server.
@@ -76,13 +76,13 @@ class K3sHosts:
         becomes the initial one.
         """
         protect, several = self._args["protect"], len(self._args["servers"]) > 1
+        after = after or [self._stage]
         before = [self._delete_node(host, after)] if several else after
         uninstall = self._uninstall(host, before, protect=protect)
-        upload = self._upload_release(host, uninstall)
         converge = self._commands.register(
             host,
             f"server-{host['name']}",
-            ResourceOptions(depends_on=[uninstall, *upload], protect=protect),
+            ResourceOptions(depends_on=[uninstall], protect=protect),
             create=k3s_scripts.converge_script(host, "server", self._args),
             stdin=self._server_stdin(tokens),
         )
@@ -98,8 +98,7 @@ class K3sHosts:
         """The life of an agent. An update of it begins when `previous_update` is done."""
         delete_node = self._delete_node(host, [servers[0].converge])
         uninstall = self._uninstall(host, [delete_node])
-        upload = self._upload_release(host, uninstall)
-        update = self._update(host, token, [uninstall, *upload, servers[-1].converge], previous_update)
+        update = self._update(host, token, [uninstall, servers[-1].converge], previous_update)
         join = self._join(host, token, update)
         return Agent(update, join, self._drain(host["name"], join))
 
@@ -109,10 +108,9 @@ class K3sHosts:
         If an earlier run has created the host's Commands, this is an update of one of them. Otherwise it is
         created without running anything.
         """
-        script = k3s_scripts.delete_node_script(lost["name"])
-        return self._on_another_server(
-            "forget", lost["name"], [self._preflight], update=script, delete=script
-        )
+        server = self._another_server(lost["name"])
+        script = k3s_scripts.delete_node_script(server, lost["name"])
+        return self._on_server(server, "forget", lost["name"], [self._stage], update=script, delete=script)
 
     def abandon(self, lost: LostHostArgs, first: remote.Command) -> list[remote.Command]:
         """Keeps the other Commands of a lost host in the state as they are, and removes them from it later
@@ -133,12 +131,14 @@ class K3sHosts:
         Another host key makes the update run, before anything runs on the host: if the machine that had the
         name is dead, its Node is deleted, because k3s would refuse a new machine under it.
         """
-        return self._on_another_server(
+        name, server = host["name"], self._another_server(host["name"])
+        return self._on_server(
+            server,
             "forget",
-            host["name"],
+            name,
             after,
-            update=k3s_scripts.delete_node_script(host["name"], k3s_scripts.host_key(host)),
-            delete=k3s_scripts.delete_node_script(host["name"]),
+            update=k3s_scripts.delete_node_script(server, name, k3s_scripts.host_key(host)),
+            delete=k3s_scripts.delete_node_script(server, name),
         )
 
     def _uninstall(
@@ -148,27 +148,10 @@ class K3sHosts:
         return self._commands.register(
             host,
             f"clean-{host['name']}",
-            # After preflight: the delete of a host that was never reachable could never run.
-            ResourceOptions(depends_on=[self._preflight, *after], protect=protect),
+            # They come after stage: the delete of a host that was never reachable could never run.
+            ResourceOptions(depends_on=list(after), protect=protect),
             delete=k3s_scripts.uninstall_script(host),
         )
-
-    def _upload_release(self, host: HostArgs, uninstall: remote.Command) -> list[local.Command]:
-        """cluster-bring-HOST: uploads the release, where this computer has it.
-
-        It needs no delete: the uninstall removes the files.
-        """
-        plan = self._args["upload_plans"].get(host["name"])
-        if not plan:
-            return []
-        upload = local_command(
-            f"{self._commands.prefix}-bring-{host['name']}",
-            "stage",
-            {"K3SGPU_UPLOAD_PLAN": plan},
-            self._args["preflight"]["secrets"],
-            ResourceOptions(parent=self._commands.parent, depends_on=[uninstall]),
-        )
-        return [upload]
 
     def _update(
         self,
@@ -207,10 +190,17 @@ class K3sHosts:
 
     def _drain(self, host: str, converge: remote.Command) -> remote.Command:
         """cluster-leave-HOST: moves the pods of a removed host away."""
-        return self._on_another_server("leave", host, [converge], delete=k3s_scripts.drain_script(host))
+        server = self._another_server(host)
+        return self._on_server(
+            server, "leave", host, [converge], delete=k3s_scripts.drain_script(server, host)
+        )
 
-    def _on_another_server(
+    def _another_server(self, host: str) -> HostArgs:
+        return next(server for server in self._args["servers"] if server["name"] != host)
+
+    def _on_server(
         self,
+        server: HostArgs,
         job: str,
         host: str,
         after: Sequence[pulumi.Resource],
@@ -218,9 +208,9 @@ class K3sHosts:
         delete: str,
         update: str | None = None,
     ) -> remote.Command:
-        """A teardown command about `host` that another server runs; skipped when the whole cluster goes."""
+        """A teardown command about `host` that `server` runs; skipped when the whole cluster goes."""
         return self._commands.register(
-            next(server for server in self._args["servers"] if server["name"] != host),
+            server,
             f"{job}-{host}",
             ResourceOptions(depends_on=list(after), deleted_with=self._preflight),
             delete=delete,

@@ -15,28 +15,22 @@ Role = Literal["server", "agent"]
 
 def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
     """A script that makes the host the k3s node that the stack file describes."""
-    release = args["release"]
-    checksums = release["binary_sha256"]
-    config = server_config_file(host, args) if role == "server" else agent_config_file(host, args)
-    return scripts.render(
+    server = role == "server"
+    config = server_config_file(host, args) if server else agent_config_file(host, args)
+    return scripts.run_staged(
         "converge",
+        host["name"],
         **_owner(host),
         ROLE=role,
-        DATABASE=_database(host, args) if role == "server" else "",
-        EXTERNAL_DATABASE="yes" if role == "server" and args["external_database"] else "",
-        SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host),
-        VERSION=release["version"],
-        MIRROR=release["mirror"],
-        SCRIPT_URL=release["install_script_url"],
-        SCRIPT_SHA256=release.get("install_script_sha256") or "",
-        BINARY_SHA256_AMD64=checksums.get("amd64", ""),
-        BINARY_SHA256_ARM64=checksums.get("arm64", ""),
+        DATABASE=_database(host, args) if server else "",
+        EXTERNAL_DATABASE="yes" if server and args["external_database"] else "",
+        SERVERS=" ".join(one["node_ip"] for one in args["servers"] if one is not host) if server else "",
+        VERSION=args["version"],
         TIMEOUT=args["start_timeout_seconds"],
         DRAIN_ON_PATCH="yes" if args["drain_on_patch"] else "",
         DRAIN_TIMEOUT=args["drain_timeout_seconds"],
         GENERATION=args["generation"],
         CONFIG=yaml.safe_dump(config, sort_keys=True),
-        UNINSTALL_SCRIPT=scripts.source("uninstall"),
     )
 
 
@@ -45,23 +39,24 @@ def uninstall_script(host: HostArgs) -> str:
     return scripts.render("run-uninstall", **_owner(host))
 
 
-def drain_script(host: str) -> str:
-    """A script for a server: it moves the pods of `host` away."""
-    return scripts.render("drain", HOST=host)
+def drain_script(server: HostArgs, host: str) -> str:
+    """A script for `server`: it moves the pods of `host` away."""
+    return scripts.run_staged("drain", server["name"], HOST=host)
 
 
-def delete_node_script(host: str, host_key: str = "") -> str:
-    """A script for a server: it deletes the Node of `host`.
+def delete_node_script(server: HostArgs, host: str, host_key: str = "") -> str:
+    """A script for `server`: it deletes the Node of `host`.
 
     With a `host_key` only if the Node belongs to a dead machine with another one.
     """
-    return scripts.render("delete-node", HOST=host, HOST_KEY=host_key)
+    return scripts.run_staged("delete-node", server["name"], HOST=host, HOST_KEY=host_key)
 
 
 def label_nodes_script(server: HostArgs, nodes: Sequence[HostArgs], generation: int) -> str:
     """A script for `server`: it sets the labels and taints of `nodes`."""
-    return scripts.render(
+    return scripts.run_staged(
         "label-nodes",
+        server["name"],
         HOST=server["name"],
         GENERATION=generation,
         WANTED="\n".join(_node_line(node) for node in nodes),

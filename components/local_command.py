@@ -17,6 +17,7 @@ def local_command(
     opts: pulumi.ResourceOptions,
     *,
     runs_on: Literal["create", "update"] = "create",
+    delete: str | None = None,
     remembers: bool = False,
     secret_output: bool = False,
 ) -> local.Command:
@@ -24,21 +25,26 @@ def local_command(
 
     k3sgpu/run.sh picks the interpreter: its path would differ between computers, and be an update on each.
     `environment` is visible in the state; secrets go through `stdin`. With `runs_on` update it does not run
-    when it is created. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT, and it is
+    when it is created. `delete` is the subcommand that runs when it is deleted. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT, and it is
     not shown; with `secret_output` it is a secret.
     """
-    command = f"sh k3sgpu/run.sh {subcommand}"
+    command = _command(subcommand)
     secret = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if secret_output else None)
     return local.Command(
         name,
         create=command if runs_on == "create" else None,
         update=command if runs_on == "update" else None,
+        delete=_command(delete) if delete else None,
         environment=_split_long_texts(environment),
         stdin=pulumi.Output.secret(stdin),
         add_previous_output_in_env=remembers,
         logging=local.Logging.STDERR if remembers else None,
         opts=pulumi.ResourceOptions.merge(opts, secret),
     )
+
+
+def _command(subcommand: str) -> str:
+    return f"sh k3sgpu/run.sh {subcommand}"
 
 
 def _split_long_texts(environment: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:

@@ -1,7 +1,7 @@
 """The arguments of the components, from the settings. Plain values; nothing here registers a resource."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
@@ -18,7 +18,8 @@ from components.k3s_cluster import K3sCluster
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.digest import digest
-from k3sgpu.handoff import expected_state, inventory, release_upload
+from k3sgpu.handoff import expected_state, inventory, staging
+from k3sgpu.hosts import scripts
 from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
 from stack.inputs import Secrets
@@ -41,6 +42,11 @@ def cluster(
     """Arguments of K3sCluster."""
     hosts = {node.name: host(node, settings, access[node.name], secrets) for node in settings.nodes}
     machines = inventory.build_inventory(settings, access, pulumi.get_project(), pulumi.get_stack())
+    node_secrets = _secret_texts(
+        s.NODE_SECRETS, secrets, lambda values: s.node_secret_texts(settings, values)
+    )
+    logins = {name: secrets[name] for name in settings.login_secrets}
+    plan = staging.build_stage_plan(settings, files, machines, scripts.staged_hashes())
     k3s, initial = settings.k3s, settings.servers[0]
     return {
         "servers": [hosts[node.name] for node in settings.servers],
@@ -48,29 +54,21 @@ def cluster(
         "registration_address": k3s.registration_address,
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
         "lost": [{"name": node.name, "role": node.role} for node in settings.lost if node.role],
-        "release": {
-            "version": k3s.version,
-            "mirror": k3s.mirror,
-            "install_script_url": k3s.install_script_url,
-            "install_script_sha256": k3s.install_script_sha256,
-            "binary_sha256": dict[str, str](k3s.binary_sha256.items()),
-        },
+        "version": k3s.version,
         "external_database": settings.external_database,
         "disable": k3s.disable,
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
         "server_config": k3s.server_config,
-        "node_secrets": _secret_texts(
-            s.NODE_SECRETS, secrets, lambda values: s.node_secret_texts(settings, values)
-        ),
+        "node_secrets": node_secrets,
         "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.server_secret_texts),
         "preflight": {
             "inventory": inventory.inventory_json(machines),
-            "secrets": pulumi.Output.json_dumps({name: secrets[name] for name in settings.login_secrets}),
+            "secrets": pulumi.Output.json_dumps(logins),
         },
-        "upload_plans": {
-            name: json.dumps(plan, sort_keys=True)
-            for name, plan in release_upload.build_upload_plans(settings, files, machines).items()
+        "stage": {
+            "plan": json.dumps(plan, sort_keys=True),
+            "secrets": pulumi.Output.all(logins, node_secrets).apply(_stage_secrets),
         },
         "start_timeout_seconds": k3s.start_timeout_seconds,
         "drain_on_patch": k3s.drain_on_patch,
@@ -232,6 +230,12 @@ def _security_context(context: s.SecurityContext) -> kubernetes.core.v1.Security
     if capabilities := {key: names for key, names in lists.items() if names}:
         args["capabilities"] = capabilities
     return cast(kubernetes.core.v1.SecurityContextArgsDict, args)
+
+
+def _stage_secrets(parts: Sequence[Mapping[str, str]]) -> str:
+    """The stdin of `stage`: what logins need, and the environment of k3s, which has the proxy's password."""
+    logins, texts = parts
+    return json.dumps({**logins, "environment": texts.get("ENVIRONMENT", "")})
 
 
 def _secret_texts(

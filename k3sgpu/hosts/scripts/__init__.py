@@ -103,6 +103,11 @@ def staged_sha256(script: str) -> str:
     return hashlib.sha256(staged_text(script).encode()).hexdigest()
 
 
+def staged_hashes() -> dict[str, dict[str, str]]:
+    """By role: the scripts that a host gets, each with its SHA-256."""
+    return {role: {name: staged_sha256(name) for name in names} for role, names in STAGED.items()}
+
+
 def run_staged(script: str, machine: str, /, **variables: str | int) -> str:
     """The text of a Command that runs the staged `script` on `machine`, with those of `variables` that are
     not "".
