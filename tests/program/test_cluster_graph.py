@@ -104,7 +104,7 @@ def test_another_initial_server_changes_no_configuration_and_removes_nothing(in_
         assert ran_on == f"10.77.0.1{other}"
     for n in (1, 2, 3):
         texts = [script(graph, f"cluster-server-server-{n}") for graph in (before, after)]
-        configs = [text.split("\nCONFIG=")[1].split("\nUNINSTALL_SCRIPT=")[0] for text in texts]
+        configs = [text.split("\nCONFIG=")[1].split("\nsha256=")[0] for text in texts]
         assert configs[0] == configs[1]
 
 

@@ -134,10 +134,33 @@ def test_rendered_script_has_no_comments(name: str):
     assert not [line for line in scripts.render(name).splitlines() if line.lstrip().startswith("#")]
 
 
-def test_uninstall_script_keeps_its_comments_on_the_host():
-    assert scripts.source("uninstall") in shlex.split(
-        scripts.render("converge", UNINSTALL_SCRIPT=scripts.source("uninstall")).split("UNINSTALL_SCRIPT=")[1]
-    )
+@pytest.mark.parametrize("name", scripts.STAGED["server"])
+def test_command_runs_the_staged_script_with_its_variables(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scripts, "SCRIPTS_FOLDER", str(tmp_path))
+    monkeypatch.setattr(scripts, "staged_text", lambda script: 'printf %s "$TEXT"\n')
+    monkeypatch.setattr(scripts, "staged_sha256", scripts.staged_sha256.__wrapped__)
+    text = scripts.run_staged(name, "gpu-1", TEXT="it's", UNUSED="")
+    (tmp_path / f"{name}-{scripts.staged_sha256(name)}.sh").write_text(scripts.staged_text(name))
+    assert sh(text).stdout == "it's" and "UNUSED" not in text
+
+
+@pytest.mark.parametrize("content", [None, "echo another\n"])
+def test_missing_or_changed_staged_script_is_told(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scripts, "SCRIPTS_FOLDER", str(tmp_path))
+    if content:
+        (tmp_path / f"drain-{scripts.staged_sha256('drain')}.sh").write_text(content)
+    done = sh(scripts.run_staged("drain", "server-1", HOST="gpu-1"))
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"server-1: {tmp_path}/drain-" in done.stderr and "remedy: raise k3s.generation" in done.stderr
+
+
+def test_only_staged_scripts_can_be_called():
+    with pytest.raises(ValueError, match="facts"):
+        scripts.run_staged("facts", "gpu-1")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
