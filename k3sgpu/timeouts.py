@@ -66,8 +66,14 @@ FACTS_SECONDS = 30
 UPLOAD_STALL_SECONDS = 60
 """How long a machine may accept nothing of a file that is sent to it. A slow network is no error, so the
 whole transfer has no deadline."""
-UPLOAD_ANSWER_SECONDS = 120
-"""How long a machine may take to hash the files that it has, or the one that arrived."""
+STAGE_SILENCE_SECONDS = 240
+"""How long a script of staging may print nothing: another run's lock (RELEASE_LOCK_SECONDS), then the hashes
+of the files that are there, or of the one that arrived. While it waits for a download it prints every
+DOWNLOAD_PROGRESS_SECONDS."""
+STAGE_PROGRESS_SECONDS = 30
+"""Between two lines about the downloads that a run waits for."""
+CLEAN_SECONDS = 900
+"""uninstall.sh on a machine where k3s never ran: the lock of another run, and the bounds of its commands."""
 
 # Downloads to this computer.
 
@@ -77,10 +83,17 @@ PINS_SECONDS = 30
 # Scripts on hosts.
 
 SCRIPT_TIMEOUTS = {
-    # Downloads. A release of 70 MB takes 600 s at 1 Mbit/s.
+    # Downloads. A release of 70 MB needs 600 s at 1 Mbit/s, which is what a hundred hosts behind one line of
+    # 100 Mbit/s get; and a line may be slower. One that brings less than 20 kB/s for a minute will not end.
     "CONNECT_SECONDS": 15,
-    "DOWNLOAD_SECONDS": 600,
+    "DOWNLOAD_SECONDS": 1800,
+    "DOWNLOAD_BYTES_PER_SECOND": 20000,
+    "DOWNLOAD_SLOW_SECONDS": 60,
     "DOWNLOAD_TRIES": 3,
+    # Between two lines about a download that a run waits for.
+    "DOWNLOAD_PROGRESS_SECONDS": 30,
+    # A run that installs the release, or checks it: the hashes of 300 MB on a slow disk.
+    "RELEASE_LOCK_SECONDS": 120,
     # One request to the API server, and a kubectl that makes one or a few of them.
     "API_REQUEST_SECONDS": 15,
     "NODE_KUBECTL_SECONDS": 20,

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
     "kubeconfig": (kubeconfig, "add a stack's cluster to your own kubeconfig"),
     "pins": (pins, "print the hashes of a k3s release for the stack file"),
     "schema": (schema, "write the JSON Schema of stack files"),
-    "stage": (stage, "for the Pulumi program: put the k3s release on one host"),
+    "stage": (stage, "for the Pulumi program: put scripts and the k3s release on the hosts"),
     "drain": (drain, "for the Pulumi program: drain the nodes whose GPUs are about to change"),
     "uncordon": (uncordon, "for the Pulumi program: uncordon the nodes that drain has cordoned"),
     "jobs": (jobs, "for the Pulumi program: wait for a Job, or run one on every GPU node"),

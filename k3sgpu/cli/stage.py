@@ -1,38 +1,107 @@
-"""For the Pulumi program: put the files of a k3s release on one host that cannot download them.
+"""For the Pulumi program: put on every host what its Commands need: the scripts, and the release of k3s.
 
-Reads the upload plan as JSON from K3SGPU_UPLOAD_PLAN, and the login secrets as a JSON object from stdin.
-Exit status 1: the host does not have all files.
+Reads the stage plan as JSON from K3SGPU_STAGE_PLAN, and on stdin a JSON object with the login secrets and
+`environment`, k3s's own. It contacts only hosts for which something has changed since the run whose output is
+in PULUMI_COMMAND_STDOUT, and prints the text that the next run reads.
+
+--remove cleans the hosts of the inventory in K3SGPU_INVENTORY on which k3s was never installed. A host that
+does not answer is only named.
+
+Exit status 1: a host lacks something.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from k3sgpu.cli.inputs import read_json_variable
 from k3sgpu.cli.output import print_progress, print_text
+from k3sgpu.problem import InputError
+
+if TYPE_CHECKING:
+    from k3sgpu.handoff.inventory import Owner, SshTarget
+    from k3sgpu.handoff.staging import StageTarget
+    from k3sgpu.hosts.ssh import Login
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pass
+    parser.add_argument("--remove", action="store_true", help="clean hosts on which k3s was never installed")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Uploads the files. Returns the exit status: 1 if the host does not have all of them."""
-    from k3sgpu.handoff.release_upload import parse_upload_plan
-    from k3sgpu.hosts.logins import logins_for, read_secrets
-    from k3sgpu.hosts.release_upload import UploadError, upload_release
+    """Stages the hosts. Returns the exit status: 1 if one of them lacks something."""
+    return _remove() if options.remove else _stage()
 
-    plan = parse_upload_plan(read_json_variable("K3SGPU_UPLOAD_PLAN"))
-    bastion = plan["bastion"]
-    targets = [plan["host"], *([bastion] if bastion else [])]
-    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if plan["agent"] else None
-    logins = logins_for(targets, read_secrets(sys.stdin.read()), agent_socket)
-    folder = Path(plan["release"]["folder"]).expanduser()
-    try:
-        print_text(asyncio.run(upload_release(plan, logins, folder)))
-    except UploadError as error:
-        print_progress(str(error))
+
+def _stage() -> int:
+    from k3sgpu.handoff.environment import read_variable
+    from k3sgpu.handoff.staging import (
+        hosts_to_stage,
+        parse_stage_plan,
+        read_record,
+        removed_hosts,
+        write_record,
+    )
+    from k3sgpu.hosts.staging import stage_hosts
+
+    plan = parse_stage_plan(read_json_variable("K3SGPU_STAGE_PLAN"))
+    before = read_record(read_variable("PULUMI_COMMAND_STDOUT").strip())
+    secrets = sys.stdin.read()
+    hosts = hosts_to_stage(plan, before)
+    logins = _logins(hosts, plan["bastion"], secrets, agent=plan["agent"])
+    outcome = asyncio.run(stage_hosts(plan, hosts, logins, _environment(secrets), print_progress))
+    for line in [*outcome.summary(), *outcome.failures]:
+        print_progress(line)
+    if outcome.failures:
         return 1
+    _clean(plan["owner"], removed_hosts(plan, before), plan["bastion"], secrets, agent=plan["agent"])
+    print_text(write_record(plan))
     return 0
+
+
+def _remove() -> int:
+    from k3sgpu.handoff.inventory import parse_inventory
+    from k3sgpu.handoff.staging import stage_targets
+
+    inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY"))
+    hosts = stage_targets(inventory["hosts"])
+    _clean(inventory["owner"], hosts, inventory["bastion"], sys.stdin.read(), agent=inventory["agent"])
+    return 0
+
+
+def _clean(
+    owner: "Owner", hosts: "Sequence[StageTarget]", bastion: "SshTarget | None", secrets: str, *, agent: bool
+) -> None:
+    """Cleans hosts as far as it can, and names the others."""
+    from k3sgpu.hosts.staging import clean_hosts
+
+    if not hosts:
+        return
+    try:
+        logins = _logins(hosts, bastion, secrets, agent=agent)
+    except InputError as error:
+        print_progress(f"what was staged on {', '.join(host['name'] for host in hosts)} stays there: {error}")
+        return
+    outcome = asyncio.run(clean_hosts(owner, hosts, logins, bastion))
+    for line in [*outcome.summary(), *outcome.failures]:
+        print_progress(line)
+
+
+def _logins(
+    hosts: "Sequence[StageTarget]", bastion: "SshTarget | None", secrets: str, *, agent: bool
+) -> "dict[str, Login]":
+    from k3sgpu.hosts.logins import logins_for, read_secrets
+
+    targets = [*hosts, *([bastion] if bastion else [])]
+    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if agent else None
+    return logins_for(targets, read_secrets(secrets), agent_socket)
+
+
+def _environment(secrets: str) -> str:
+    """k3s's environment, of the JSON object that `read_secrets` has accepted."""
+    environment = json.loads(secrets or "{}").get("environment", "")
+    return environment if isinstance(environment, str) else ""

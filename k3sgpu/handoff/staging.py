@@ -130,7 +130,7 @@ def read_record(text: str) -> StagePlan | None:
     try:
         decompressor = zlib.decompressobj()
         data = decompressor.decompress(base64.b64decode(text, validate=True), LARGEST_RECORD)
-        return parse_stage_plan(json.loads(data))
+        return parse_stage_plan(json.loads(data)) if decompressor.eof else None
     except (binascii.Error, zlib.error, ValueError, InputError):
         return None
 
@@ -155,6 +155,4 @@ def removed_hosts(plan: StagePlan, before: StagePlan | None) -> list[StageTarget
     """
     names = {host["name"] for host in plan["hosts"]}
     hosts = before["hosts"] if before else []
-    return [
-        host for host in hosts if host["name"] not in names and (plan["bastion"] or not host.get("jump"))
-    ]
+    return [host for host in hosts if host["name"] not in names and (plan["bastion"] or not host.get("jump"))]

@@ -16,6 +16,7 @@ from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.inventory import HostEntry, SshTarget
 from k3sgpu.hosts import scripts
 from k3sgpu.hosts.fact_forms import NUMBER, malformed
+from k3sgpu.hosts.fleet import on_every_host
 from k3sgpu.hosts.ssh import Failure, Login, connect, describe
 from k3sgpu.timeouts import FACTS_SECONDS
 
@@ -128,23 +129,11 @@ async def collect_facts(
     failure stands under the bastion's name, and these hosts have the failure `bastion`. Raises InputError for
     a host key that cannot be read.
     """
-    slots = asyncio.Semaphore(MAX_CONNECTIONS)
-    tunnel = await connect(bastion, logins[bastion["name"]]) if bastion else None
 
-    async def one(host: HostEntry) -> Answer | Failure:
-        through = tunnel if host.get("jump") else None
-        if isinstance(through, Failure):
-            return Failure("bastion", "not checked: no connection to the bastion")
-        async with slots:
-            return await collect_facts_from(host, logins[host["name"]], through, script)
+    async def ask(connection: asyncssh.SSHClientConnection, host: HostEntry) -> Answer | Failure:
+        return await _run(connection, logins[host["name"]].sudo_password, script)
 
-    try:
-        answers = await asyncio.gather(*(one(host) for host in hosts))
-    finally:
-        if isinstance(tunnel, asyncssh.SSHClientConnection):
-            tunnel.abort()
-    by_name = {host["name"]: answer for host, answer in zip(hosts, answers, strict=True)}
-    return {bastion["name"]: tunnel, **by_name} if bastion and isinstance(tunnel, Failure) else by_name
+    return await on_every_host(hosts, logins, bastion, ask, MAX_CONNECTIONS)
 
 
 async def collect_facts_from(

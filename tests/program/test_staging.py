@@ -68,7 +68,9 @@ def test_proxy_reaches_staging_as_a_secret(in_project: Path):
 
 def test_command_of_a_host_is_readable(dev: g.Graph):
     sha256 = scripts.staged_sha256("converge")
-    assert script(dev, "cluster-upkeep-gpu-1", "update") == f"""\
+    assert (
+        script(dev, "cluster-upkeep-gpu-1", "update")
+        == f"""\
 PROJECT=k3s-gpu-sharing
 STACK=dev
 HOST=gpu-1
@@ -91,6 +93,7 @@ script={FOLDER}/converge-$sha256.sh
 }}
 . $script
 """
+    )
 
 
 def test_changed_label_or_version_changes_few_lines_of_a_command(in_project: Path):

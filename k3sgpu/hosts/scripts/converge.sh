@@ -1,5 +1,5 @@
-# Makes this machine the k3s node that the stack file describes. A second run changes nothing. It never uninstalls:
-# that is uninstall.sh's work.
+# Makes this machine, which stage-host.sh has prepared, the k3s node that the stack file describes. A second run
+# changes nothing. It never uninstalls: that is uninstall.sh's work.
 #
 # Set in front: PROJECT STACK HOST   whose machine this is
 #               ROLE                 server | agent
@@ -7,12 +7,10 @@
 #               EXTERNAL_DATABASE    empty, or yes: the servers share a database outside of the cluster
 #               SERVERS              addresses of the other servers, the initial one first
 #               VERSION CONFIG       the k3s release; the text of /etc/rancher/k3s/config.yaml
-#               MIRROR SCRIPT_URL SCRIPT_SHA256 BINARY_SHA256_AMD64 BINARY_SHA256_ARM64
 #               TIMEOUT              seconds until k3s has to be ready; also how long to wait for the lock of another run
 #               DRAIN_ON_PATCH       empty, or yes: move pods away also before an upgrade within a minor version
 #               DRAIN_TIMEOUT        seconds until the pods have to be gone
 #               GENERATION           a number; another one makes the engine run this again
-#               UNINSTALL_SCRIPT     the text of uninstall.sh, which stays here until the host is removed
 # stdin:        secrets, one NAME=<base64> a line: AGENT_TOKEN for ROLE=agent and DATABASE=copy, SERVER_TOKEN for
 #               DATABASE=copy, NODE_CONFIG and SERVER_CONFIG (more of config.yaml), and the texts of registries.yaml
 #               (REGISTRIES) and of the unit's environment (ENVIRONMENT)
@@ -30,8 +28,14 @@
 . ./parts/owner.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/checks.sh
 . ./parts/checks.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/release_lock.sh
+. ./parts/release_lock.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/release.sh
 . ./parts/release.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/download.sh
+. ./parts/download.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/install.sh
+. ./parts/install.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/upgrade.sh
 . ./parts/upgrade.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/data.sh
@@ -47,18 +51,19 @@ converge() {
     action="nothing to change"
 
     check_owner    # parts/owner.sh
+    check_claimed  # parts/owner.sh
     check_version  # parts/checks.sh
     check_database # parts/checks.sh
-
-    claim # parts/owner.sh
 
     if release_is_installed; then # parts/release.sh
         configure                 # parts/configure.sh
     else
-        fetch_release   # parts/release.sh
+        lock_release    # parts/release.sh
+        fetch_release   # parts/download.sh: what was not staged, or got lost
         prepare_upgrade # parts/upgrade.sh: drain, snapshot
         configure       # parts/configure.sh
-        install_release # parts/release.sh
+        install_release # parts/install.sh
+        unlock_release  # parts/release.sh
     fi
     # After the install script, which empties this file.
     write_or_remove "$unit_file.env" "$environment" k3s.proxy # parts/secrets.sh
@@ -69,5 +74,9 @@ converge() {
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$action"
 }
 
+say_arrived() { echo "$HOST: waiting for the download of k3s $VERSION: $1 so far" >&2; }
+
+: "${DATABASE:=}" "${EXTERNAL_DATABASE:=}" "${SERVERS:=}" "${DRAIN_ON_PATCH:=}"
 read_secrets
+wait_for_download say_arrived # parts/release.sh
 run_detached converge

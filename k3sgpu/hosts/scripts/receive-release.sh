@@ -1,25 +1,27 @@
-# Takes k3s's release from the computer that runs Pulumi, and puts it where converge fetches it from.
+# Takes k3s's release from the computer that runs Pulumi, file by file, on a machine that stage-host.sh has prepared.
 #
-# Set in front: PROJECT STACK HOST ROLE VERSION UNINSTALL_SCRIPT, as for converge.sh, and
-#               NAME SHA256   the file on stdin; empty: print this machine's type, and what is here already
-# shellcheck disable=SC2154  # the parts set what this reads
+# Set in front: HOST ROLE VERSION
+#               NAME SHA256   the file on stdin; empty: all files have come
+# shellcheck disable=SC2154,SC2034  # the parts set what this reads, and read what this sets
 
+# shellcheck source=/dev/null
+. ./timeouts.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/files.sh
 . ./parts/files.sh
-# shellcheck source=k3sgpu/hosts/scripts/parts/owner.sh
-. ./parts/owner.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/secrets.sh
+. ./parts/secrets.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/release_lock.sh
+. ./parts/release_lock.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/release.sh
+. ./parts/release.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/download.sh
+. ./parts/download.sh
 
-release=$lib_dir/release/$VERSION
-check_owner
-if [ -z "$NAME" ]; then
-    claim
-    mkdir -p "$release" || fail_to_write "$release"
-    rm -f "$release"/*.came
-    for other in "$lib_dir"/release/*; do [ "$other" = "$release" ] || rm -rf "$other"; done
-    uname -m
-    for file in "$release"/*; do [ ! -e "$file" ] || sha256sum "$file"; done
+lock_release
+if [ -n "$NAME" ]; then
+    put "$release_dir/$NAME.part" 600
+    verify "$release_dir/$NAME.part" "$SHA256" "$NAME, as received,"
+    mv -f "$release_dir/$NAME.part" "$release_dir/$NAME"
 else
-    put "$release/$NAME.came" 600
-    verify "$release/$NAME.came" "$SHA256" "$NAME, as received,"
-    mv -f "$release/$NAME.came" "$release/$NAME"
+    fetch_release
 fi

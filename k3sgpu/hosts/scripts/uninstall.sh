@@ -1,5 +1,5 @@
 #!/bin/sh
-# Leaves this machine as it was before k3s. converge.sh writes this script to /usr/local/lib/k3s-gpu-sharing/clean,
+# Leaves this machine as it was before k3s. stage-host.sh writes this script to /usr/local/lib/k3s-gpu-sharing/clean,
 # and run-uninstall.sh calls it when the host is removed: clean PROJECT STACK HOST. It acts only on a machine with
 # that owner marker. It trusts no exit status: in the end it searches for what is left, and names it. Data is searched
 # for where links and the kubelet's root-dir lead; a folder there that holds anything else is refused.
@@ -18,6 +18,8 @@ config_dir=/etc/rancher/k3s
 data_dir=/var/lib/rancher/k3s
 # shellcheck source=k3sgpu/hosts/scripts/parts/data.sh
 . ./parts/data.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/release_lock.sh
+. ./parts/release_lock.sh
 marker="project=$1
 stack=$2
 host=$3
@@ -234,6 +236,7 @@ leave_folders() {
 
 record_data_folders
 refuse_foreign_data
+stop_download # parts/release_lock.sh
 mkdir -p /run/k3s-gpu-sharing
 out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
 (
@@ -252,5 +255,5 @@ if [ -n "$left" ]; then
 fi
 rm -f "$out"
 leave_folders
-rm -rf $marker_dir /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock
+rm -rf $marker_dir /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock "$release_lock"
 echo "$3: clean"

@@ -142,7 +142,7 @@ def test_wrong_inventory_is_refused_with_one_line_that_names_the_place(data, exp
 
 
 def test_importing_the_handoff_does_not_import_large_libraries():
-    modules = "k3sgpu.handoff.inventory, k3sgpu.handoff.expected_state, k3sgpu.handoff.release_upload"
+    modules = "k3sgpu.handoff.inventory, k3sgpu.handoff.expected_state, k3sgpu.handoff.staging"
     large = "{'asyncssh', 'lightkube', 'k3sgpu.settings'}"
     code = f"import sys, {modules}; print(*{large} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,8 @@ version_number() { printf '%s\n' "$1" | awk -F '[v.+]' '{ sub("k3s", "", $5); pr
 # minor VERSION: v1.36.2+k3s1 as 1036
 minor() { echo $(($(version_number "$1") / 1000000)); }
 
-# Sets `installed`: the version on the disk, empty when there is none.
 check_version() {
-    installed=
-    [ ! -x "$k3s" ] || installed=$($k3s --version | awk '$1 == "k3s" { print $3 }')
+    find_installed # parts/release.sh
     [ -n "$installed" ] && [ "$installed" != "$VERSION" ] || return 0
     [ "$(version_number "$VERSION")" -ge "$(version_number "$installed")" ] ||
         fail "k3s $installed is installed and the stack file says $VERSION: k3s cannot be downgraded in place" \

@@ -1,5 +1,5 @@
 # The marker that says which stack a machine belongs to. After files.sh.
-# Set in front: PROJECT STACK HOST ROLE UNINSTALL_SCRIPT
+# Set in front: PROJECT STACK HOST ROLE
 # shellcheck disable=SC2154,SC2329  # files.sh sets what this reads; others call this
 
 # Refuses a machine of another stack, and a k3s that this program did not install.
@@ -21,12 +21,16 @@ machine-id=$machine"
             "a node's role cannot change in place: take the host out, run up, and add it again"
 }
 
-# Marks the machine, and leaves here what an uninstall needs: before anything is installed, so that a failed
-# install can be uninstalled too.
+# Refuses a machine that was not staged, or is no longer: it could not be uninstalled.
+check_claimed() {
+    [ -e "$marker_dir/owner" ] || fail "$marker_dir/owner is missing" "raise k3s.generation in the stack file, and run up: it is staged again"
+}
+
+# Marks the machine, and notes what an uninstall has to know: before anything is installed, so that a failed install
+# can be uninstalled too.
 claim() {
-    mkdir -p "$marker_dir" "$lib_dir"
-    chmod 755 "$marker_dir" "$lib_dir"
-    printf '%s' "$UNINSTALL_SCRIPT" | put "$lib_dir/clean" 755
+    mkdir -p "$marker_dir"
+    chmod 755 "$marker_dir"
     # What the GPU Operator may leave on the host. An uninstall removes those that were not here before.
     [ -e "$marker_dir/absent-before" ] || for path in /usr/local/nvidia/toolkit /run/nvidia \
         /etc/containerd/conf.d/99-nvidia.toml /etc/cdi/nvidia.yaml /var/run/cdi/nvidia.yaml \

@@ -2,10 +2,10 @@
 # shellcheck disable=SC2034,SC2154,SC2329  # other parts read what this sets, set what this reads, and call it
 
 # Reads NAME=<base64> lines. The values stay in variables of this shell, which no other process sees, until they
-# are written to files of root's.
+# are written to files of root's. It ends with the standard input, or with a line --.
 read_secrets() {
     agent_token='' server_token='' node_config='' server_config='' registries='' environment=''
-    while IFS= read -r line; do
+    while IFS= read -r line && [ "$line" != -- ]; do
         name=${line%%=*}
         case $name in
         "$line" | '' | *[!A-Z0-9_]*) fail "the standard input has a line that is not NAME=<base64> (not shown)" "$stdin_remedy" ;;
@@ -22,7 +22,7 @@ read_secrets() {
         *) fail "the standard input has the unknown name $name" "$stdin_remedy" ;;
         esac
     done
-    [ -z "$line" ] || fail "the standard input ends within a line (not shown)" "$stdin_remedy"
+    [ "${line#--}" = "" ] || fail "the standard input ends within a line (not shown)" "$stdin_remedy"
     unset line name value
 }
 stdin_remedy="run up again with one version of this program; if that does not help, report it"

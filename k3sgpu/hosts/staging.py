@@ -1,0 +1,252 @@
+"""Stages hosts: marks them as the stack's, puts the scripts there that Commands call, and the release of k3s."""
+
+import asyncio
+import hashlib
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncssh
+
+from k3sgpu.handoff.inventory import BASTION, Owner, SshTarget
+from k3sgpu.handoff.staging import StagedRelease, StagePlan, StageTarget
+from k3sgpu.hosts import scripts
+from k3sgpu.hosts.fleet import on_every_host
+from k3sgpu.hosts.root_shell import MIB, RootShell, ScriptError
+from k3sgpu.hosts.ssh import Failure, Login
+from k3sgpu.hosts.ssh_errors import connection_problem
+from k3sgpu.report import Report, as_text, names
+from k3sgpu.timeouts import CLEAN_SECONDS, STAGE_PROGRESS_SECONDS, STAGE_SILENCE_SECONDS
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""uname -m → the name of the architecture in k3s's releases."""
+MAX_CONNECTIONS = 500
+"""Hosts that are staged at the same time: all of them wait for their downloads before an upgrade."""
+MAX_UPLOADS = 16
+"""Hosts that get a file at the same time: files that arrived are kept, so a few are finished first."""
+MAX_NAMED = 5
+"""Hosts that a line of progress names."""
+
+_STATES = {
+    "installed": "is installed",
+    "complete": "has arrived",
+    "downloading": "is being downloaded",
+}
+"""What stage-host.sh prints about the release → words."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the hosts."""
+
+    done: Mapping[str, str]
+    """By name: what was done."""
+    failures: Sequence[str]
+    """One text for the user for each failure; unreachable hosts share one."""
+
+    def summary(self) -> list[str]:
+        """A line for the hosts of which the same is true."""
+        groups = defaultdict[str, list[str]](list)
+        for name, text in self.done.items():
+            groups[text].append(name)
+        return [f"{names(hosts)}: {text}" for text, hosts in groups.items()]
+
+
+async def stage_hosts(
+    plan: StagePlan,
+    hosts: Sequence[StageTarget],
+    logins: Mapping[str, Login],
+    environment: str,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Stages `hosts`, which are some of `plan`'s.
+
+    `environment`: of k3s, with the proxy; a secret. `say` gets a line of progress now and then, while hosts
+    with a k3s wait for the download of another release; the others return while they download.
+    """
+    staging = _Staging(plan, logins, environment)
+    progress = asyncio.create_task(staging.report_progress(say))
+    try:
+        results = await on_every_host(hosts, logins, plan["bastion"], staging.stage, MAX_CONNECTIONS)
+    finally:
+        progress.cancel()
+        with suppress(asyncio.CancelledError):
+            await progress
+    return _outcome("stage", results, hosts, plan["bastion"], logins)
+
+
+async def clean_hosts(
+    owner: Owner, hosts: Sequence[StageTarget], logins: Mapping[str, Login], bastion: SshTarget | None
+) -> Outcome:
+    """Removes what was staged from those of `hosts` on which k3s was never installed."""
+
+    async def clean(connection: asyncssh.SSHClientConnection, host: StageTarget) -> str | ScriptError:
+        script = scripts.render(
+            "unstage-host", PROJECT=owner["project"], STACK=owner["stack"], HOST=host["name"]
+        )
+        shell = RootShell(connection, host, logins[host["name"]].sudo_password)
+        try:
+            lines = await shell.run(script, "removing what was staged", CLEAN_SECONDS)
+        except ScriptError as error:
+            return error
+        return lines[-1].removeprefix(f"{host['name']}: ") if lines else "nothing said"
+
+    results = await on_every_host(hosts, logins, bastion, clean, MAX_CONNECTIONS)
+    return _outcome("remove what was staged", results, hosts, bastion, logins)
+
+
+def _outcome(
+    title: str,
+    results: Mapping[str, str | ScriptError | Failure],
+    hosts: Sequence[SshTarget],
+    bastion: SshTarget | None,
+    logins: Mapping[str, Login],
+) -> Outcome:
+    targets = {host["name"]: host for host in [*hosts, *([bastion] if bastion else [])]}
+    unreached = {
+        name: result
+        for name, result in results.items()
+        if isinstance(result, Failure) and result.kind != "bastion"
+    }
+    failures = [str(result) for result in results.values() if isinstance(result, ScriptError)]
+    if unreached:
+        problems = [
+            connection_problem(targets[name], failure, logins[name].public_key)
+            for name, failure in unreached.items()
+        ]
+        behind = [name for name, one in results.items() if isinstance(one, Failure) and one.kind == "bastion"]
+        notes = [f"not reached, without {BASTION}: {names(behind)}"] if behind else []
+        subjects = {name: targets[name]["address"] for name in unreached}
+        failures.append(as_text(Report(title, subjects, problems, notes)))
+    return Outcome({name: result for name, result in results.items() if isinstance(result, str)}, failures)
+
+
+@dataclass
+class _Staging:
+    """One run over many hosts."""
+
+    plan: StagePlan
+    logins: Mapping[str, Login]
+    environment: str
+    arrived: dict[str, str] = field(default_factory=dict)
+    """By host that waits for its download: what has arrived."""
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
+
+    async def stage(self, connection: asyncssh.SSHClientConnection, host: StageTarget) -> str | ScriptError:
+        """Stages one host, and returns what was done."""
+        shell = RootShell(connection, host, self.logins[host["name"]].sudo_password)
+        try:
+            return await self._stage(shell, host)
+        except ScriptError as error:
+            return error
+        finally:
+            self.arrived.pop(host["name"], None)
+
+    async def _stage(self, shell: RootShell, host: StageTarget) -> str:
+        release, name = self.plan["release"], host["name"]
+
+        def note(line: str) -> None:
+            word, _, rest = line.partition(" ")
+            if word == "arrived":
+                self.arrived[name] = rest
+
+        secrets = scripts.secret_lines(ENVIRONMENT=self.environment) if self.environment else ""
+        lines = await shell.run(
+            self._script(host),
+            "staging",
+            STAGE_SILENCE_SECONDS,
+            f"{secrets}--\n{_staged_files(host['role'])}",
+            on_line=note,
+        )
+        values = {word: rest for word, _, rest in (line.partition(" ") for line in lines) if word != "file"}
+        if values.get("release") == "uploading":
+            present = [line.removeprefix("file ") for line in lines if line.startswith("file ")]
+            state = await self._upload(shell, host, values.get("machine", ""), present)
+        else:
+            state = _STATES.get(values.get("release", ""), "is in an unknown state")
+        count = values.get("scripts", "0")
+        return f"{count} {'script' if count == '1' else 'scripts'}; k3s {release['version']} {state}"
+
+    def _script(self, host: StageTarget) -> str:
+        owner, release = self.plan["owner"], self.plan["release"]
+        uploads = sorted({name for files in release["files"].values() for name in files})
+        return scripts.render(
+            "stage-host",
+            PROJECT=owner["project"],
+            STACK=owner["stack"],
+            HOST=host["name"],
+            ROLE=host["role"],
+            VERSION=release["version"],
+            SOURCE=_source(release),
+            UPLOADS=" ".join(uploads) if release["folder"] else "",
+        )
+
+    async def _upload(self, shell: RootShell, host: StageTarget, machine: str, present: Sequence[str]) -> str:
+        """Uploads the files that the host lacks; `present` are sha256sum's lines about those it has."""
+        release = self.plan["release"]
+        folder = Path(release["folder"] or "").expanduser()
+        missing = _missing(release, host["name"], machine, present)
+        variables = {"HOST": host["name"], "ROLE": host["role"], "VERSION": release["version"]}
+        for name, sha256 in missing.items():
+            script = scripts.render("receive-release", **variables, NAME=name, SHA256=sha256)
+            async with self.uploads:
+                await shell.run(script, name, STAGE_SILENCE_SECONDS, file=folder / name)
+        script = scripts.render("receive-release", **variables, NAME="", SHA256="")
+        await shell.run(script, "checking the release", STAGE_SILENCE_SECONDS)
+        size = sum((folder / name).stat().st_size for name in missing)
+        return f"uploaded: {', '.join(missing) or 'nothing'} ({size / MIB:.0f} MiB)"
+
+    async def report_progress(self, say: Callable[[str], None]) -> None:
+        """Says for how many hosts the run waits, until it is cancelled."""
+        while True:
+            await asyncio.sleep(STAGE_PROGRESS_SECONDS)
+            if self.arrived:
+                shown = [f"{name} {size}" for name, size in sorted(self.arrived.items())][:MAX_NAMED]
+                more = " …" if len(self.arrived) > MAX_NAMED else ""
+                version = self.plan["release"]["version"]
+                say(f"waiting for k3s {version} on {len(self.arrived)} hosts: {', '.join(shown)}{more}")
+
+
+def _staged_files(role: str) -> str:
+    """The scripts of a role, as stage-host.sh reads them."""
+    texts = [_clean_script() if name == "uninstall" else _script_of_commands(name) for name in scripts.STAGED[role]]
+    return "".join(texts)
+
+
+def _script_of_commands(name: str) -> str:
+    return f"-- {name}-{scripts.staged_sha256(name)}\n{scripts.staged_text(name)}"
+
+
+def _clean_script() -> str:
+    """uninstall.sh, whole: it is executed, and somebody may have to read it when nothing else is left."""
+    text = scripts.source("uninstall")
+    return f"-- clean-{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def _source(release: StagedRelease) -> str:
+    """Where a host gets the release from, as assignments for sh."""
+    values = {
+        "MIRROR": release["mirror"],
+        "SCRIPT_URL": release["scriptUrl"],
+        "SCRIPT_SHA256": release["scriptSha256"],
+        "BINARY_SHA256_AMD64": release["binarySha256"].get("amd64", ""),
+        "BINARY_SHA256_ARM64": release["binarySha256"].get("arm64", ""),
+    }
+    return "\n".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _missing(release: StagedRelease, host: str, machine: str, present: Sequence[str]) -> dict[str, str]:
+    """The files that the host lacks (name → SHA-256)."""
+    files = release["files"]
+    wanted = files.get(ARCHITECTURES.get(machine, ""))
+    if wanted is None:
+        raise ScriptError(
+            f"{host}: a machine of {machine}, and {release['folder']} has the release for "
+            f"{' and '.join(sorted(files))}\n"
+            "  remedy: put the binary for it there as well (k3s for x86_64, k3s-arm64 for aarch64)"
+        )
+    known = {Path(path).name: sha256 for sha256, _, path in (line.partition("  ") for line in present)}
+    return {name: sha256 for name, sha256 in sorted(wanted.items()) if known.get(name) != sha256}
