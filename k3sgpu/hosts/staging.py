@@ -212,7 +212,9 @@ class _Staging:
 
 def _staged_files(role: str) -> str:
     """The scripts of a role, as stage-host.sh reads them."""
-    texts = [_clean_script() if name == "uninstall" else _script_of_commands(name) for name in scripts.STAGED[role]]
+    texts = [
+        _clean_script() if name == "uninstall" else _script_of_commands(name) for name in scripts.STAGED[role]
+    ]
     return "".join(texts)
 
 

@@ -46,8 +46,9 @@ class SimulatedMachine:
 
     def run(self, call: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs one function of converge, with the variables a stack file would set."""
-        functions = scripts.source("converge").split("\nread_secrets\n")[0] + "\n"
+        functions = scripts.source("converge").split('\n: "${DATABASE')[0] + "\n"
         for path in (
+            "/run",
             "/etc/k3s-gpu-sharing",
             "/etc/rancher",
             "/usr/local/bin/k3s",
@@ -303,8 +304,8 @@ def test_missing_release_and_full_disk_have_different_messages(machine: Simulate
     missing = machine.run("fetch file:///not/there/k3s /dev/null")
     assert missing.returncode == 1 and "gpu-1: no file /not/there/k3s" in missing.stderr
     assert "change k3s.mirror" in missing.stderr
-    full = machine.run(f"fetch file://{machine.folder}/installed /dev/full")
-    assert full.returncode == 1 and "gpu-1: could not write /dev/full" in full.stderr
+    full = machine.run(f"fetch file://{machine.folder}/installed /dev/full/k3s")
+    assert full.returncode == 1 and "gpu-1: could not write /dev/full/k3s" in full.stderr
     assert "is the disk full or read-only? see df -h, df -i and mount" in full.stderr
 
 
@@ -372,18 +373,20 @@ def test_changed_encryption_is_refused_with_the_commands_to_run(machine: Simulat
 def test_download_uses_the_proxy_without_showing_its_password(machine: SimulatedMachine, loader: str):
     tools = machine.folder / "bin"
     tools.mkdir()
-    for name, link in ((name, f"/usr/bin/{name}") for name in ("sed", "cat", "sh", "env")):
-        (tools / name).symlink_to(link)
+    for name in ("sed", "cat", "sh", "env", "date", "timeout", "rm"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
     (tools / loader).write_text(
         '#!/bin/sh\necho "$@"; env; [ -z "$WGETRC" ] && cat >&2 || cat "$WGETRC" >&2\n'
     )
     (tools / loader).chmod(0o755)
     done = machine.run(
-        f"PATH={tools}; work={machine.folder}; export WGETRC=; fetch https://example.org/k3s $work/x",
+        f"PATH={tools}; release_dir={machine.folder}; export WGETRC=; download_end=$(($(date +%s) + 60))\n"
+        "download https://example.org/k3s $release_dir/x",
         environment="HTTPS_PROXY=http://u:hidden@p:1\nNO_PROXY=10.0.0.0/8",
     )
     assert done.returncode == 0 and "https://example.org/k3s" in done.stdout and "hidden" not in done.stdout
     assert "http://u:hidden@p:1" in done.stderr and "10.0.0.0/8" in done.stderr
+    assert not (machine.folder / "wgetrc").exists()
 
 
 @pytest.mark.parametrize(
@@ -400,7 +403,7 @@ def test_image_archives_beside_the_release_are_placed(
     machine: SimulatedMachine, archive: str | None, listed: str | None, words: str
 ):
     release, images = machine.folder / "release/v1", machine.folder / "var/lib/rancher/k3s/agent/images"
-    for folder in (release, images, machine.folder / "work"):
+    for folder in (release, images):
         folder.mkdir(parents=True)
     (images / "k3s-airgap-images-amd64.tar.gz").write_text("of an older release")
     (images / "mine.tar").write_text("mine")
@@ -410,7 +413,7 @@ def test_image_archives_beside_the_release_are_placed(
     sums = f"{hashlib.sha256(listed.encode()).hexdigest()}  {name}\n" if listed else ""
     (release / "sha256sum-amd64.txt").write_text(sums)
     done = machine.run(
-        f"arch=amd64; work={machine.folder}/work; release=$MIRROR/v1; fetch_images; place_images",
+        "arch=amd64; release=$MIRROR/v1; mkdir -p $release_dir; fetch_images; place_images",
         MIRROR=f"file://{machine.folder}/release",
     )
     assert done.returncode == bool(words) and words in done.stderr

@@ -282,9 +282,7 @@ def test_machine_that_accepts_nothing_more_fails_the_upload(
     assert "accepted nothing more of k3s for 1 s, after " in failure(machine, plan)
 
 
-def test_machine_that_cannot_be_reached_is_reported_as_doctor_does(
-    tmp_path: Path, release: dict[str, bytes]
-):
+def test_machine_that_cannot_be_reached_is_reported_as_doctor_does(tmp_path: Path, release: dict[str, bytes]):
     plan = plan_of(tmp_path)
     plan["hosts"][0]["port"] = 1
     outcome = asyncio.run(stage_hosts(plan, plan["hosts"], {"gpu-1": Login(LOGIN_KEY)}, "", print))

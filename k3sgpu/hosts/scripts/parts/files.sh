@@ -1,8 +1,9 @@
-# Paths, failing, and writing files. Set in front: HOST ROLE
+# Paths, failing, and writing files. Set in front: HOST ROLE VERSION
 # shellcheck disable=SC2034,SC2154,SC2329  # other parts read what this sets, and call it
 
 marker_dir=/etc/k3s-gpu-sharing
 lib_dir=/usr/local/lib/k3s-gpu-sharing
+release_dir=$lib_dir/release/$VERSION
 config_dir=/etc/rancher/k3s
 k3s=/usr/local/bin/k3s
 data_dir=/var/lib/rancher/k3s

@@ -5,8 +5,6 @@
 # Set in front: HOST ROLE VERSION
 # shellcheck disable=SC2034,SC2154,SC2329  # other parts read what this sets, set what this reads, and call it
 
-release_dir=$lib_dir/release/$VERSION
-
 # Sets `installed`: the version on the disk, empty when there is none.
 find_installed() {
     installed=
