@@ -1,4 +1,4 @@
-"""Stages hosts: marks them as the stack's, puts the scripts there that Commands call, and the release of k3s."""
+"""Stages hosts: marks them as the stack's, and puts scripts of Commands and the release of k3s there."""
 
 import asyncio
 import hashlib
