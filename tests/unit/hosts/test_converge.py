@@ -304,8 +304,8 @@ def test_missing_release_and_full_disk_have_different_messages(machine: Simulate
     missing = machine.run("fetch file:///not/there/k3s /dev/null")
     assert missing.returncode == 1 and "gpu-1: no file /not/there/k3s" in missing.stderr
     assert "change k3s.mirror" in missing.stderr
-    full = machine.run(f"fetch file://{machine.folder}/installed /dev/full/k3s")
-    assert full.returncode == 1 and "gpu-1: could not write /dev/full/k3s" in full.stderr
+    full = machine.run(f"fetch file://{machine.folder}/installed {machine.folder}/server/k3s")
+    assert full.returncode == 1 and f"could not write {machine.folder}/server/k3s" in full.stderr
     assert "is the disk full or read-only? see df -h, df -i and mount" in full.stderr
 
 
