@@ -1,15 +1,11 @@
 """Hosts are staged: an SSH server in this process, with the machine's files below a folder."""
 
 import asyncio
-import fcntl
 import hashlib
 import json
-import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import pytest
 
 from k3sgpu import settings
@@ -20,74 +16,12 @@ from k3sgpu.hosts.ssh import Login
 from k3sgpu.hosts.staging import Outcome, clean_hosts, stage_hosts
 from tests.data.stack_files import REMOVE, with_
 from tests.unit.hosts import sudo
+from tests.unit.hosts.machines import VERSION, Machine
 from tests.unit.hosts.shells import SHELLS
 from tests.unit.hosts.sshd import HOST_KEY, LOGIN_KEY, public_line, sshd
 
-VERSION = "v1.36.2+k3s1"
 BIG = 6 * 1024 * 1024
 """More than the buffers of both ends of a connection hold (some 4 MiB)."""
-PATHS = ("/usr/local/", "/etc/k3s-gpu-sharing", "/etc/systemd", "/etc/rancher", "/run/", "/var/lib/rancher")
-
-
-@dataclass
-class Machine:
-    """`folder` is its root, `shell` its sh, `ran` the scripts that it was sent."""
-
-    folder: Path
-    shell: str = "sh"
-    stalls: bool = False
-    """Whether it accepts nothing more after the first script."""
-    ran: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        (self.folder / "run/lock").mkdir(parents=True)
-
-    @property
-    def lib(self) -> Path:
-        return self.folder / "usr/local/lib/k3s-gpu-sharing"
-
-    @property
-    def release(self) -> Path:
-        return self.lib / "release" / VERSION
-
-    def releases(self) -> dict[str, bytes]:
-        """Its releases' files, by path below their folder."""
-        top = self.lib / "release"
-        return {
-            str(file.relative_to(top)): file.read_bytes()
-            for file in top.rglob("*")
-            if file.is_file() and file.name not in ("source", "complete", "log")
-        }
-
-    def install(self, version: str, unit: bool = True) -> None:
-        """Puts a k3s of `version` there."""
-        k3s = self.folder / "usr/local/bin/k3s"
-        k3s.parent.mkdir(parents=True, exist_ok=True)
-        k3s.write_text(f"#!/bin/sh\necho k3s version {version}\n")
-        k3s.chmod(0o755)
-        if unit:
-            (self.folder / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
-            (self.folder / "etc/systemd/system/k3s-agent.service").write_text("unit")
-
-    def wait_for_download(self) -> None:
-        with (self.folder / "run/lock/k3s-gpu-sharing-release.lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-
-    async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        script = process.command or ""
-        for path in PATHS:
-            script = script.replace(path, f"{self.folder}{path}")
-        self.ran.append(script)
-        if self.stalls and len(self.ran) > 1:
-            await asyncio.sleep(60)
-        local = await asyncio.create_subprocess_exec(
-            *self.shell.split(), "-c", script,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await local.communicate(await process.stdin.read())
-        process.stdout.write(out)
-        process.stderr.write(err)
-        process.exit(local.returncode or 0)
 
 
 @pytest.fixture
