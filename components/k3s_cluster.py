@@ -67,7 +67,11 @@ class K3sCluster(pulumi.ComponentResource):
         self.register_outputs({"kubeconfig": self.kubeconfig})
 
     def _check_hosts(self) -> local.Command:
-        """Runs doctor's host checks. Its stdout is the cache of its own next run."""
+        """Runs doctor's host checks. Its stdout is the cache of its own next run.
+
+        Its delete, the last of a destroy, cleans hosts that were staged and on which k3s was never installed.
+        It is not stage's: a stage that failed is not in the state.
+        """
         return local_command(
             f"{self._name}-preflight",
             "doctor hosts --from-graph",
@@ -77,6 +81,7 @@ class K3sCluster(pulumi.ComponentResource):
             },
             self._args["preflight"]["secrets"],
             ResourceOptions(parent=self),
+            delete="stage --remove",
             remembers=True,
             secret_output=True,
         )
@@ -84,8 +89,7 @@ class K3sCluster(pulumi.ComponentResource):
     def _stage(self, preflight: local.Command) -> local.Command:
         """Puts scripts and the release of k3s on the hosts that lack them.
 
-        Its stdout is the record of what is where, for its own next run. Its delete cleans hosts on which k3s
-        was never installed: no other Command has a delete for them.
+        Its stdout is the record of what is where, for its own next run.
         """
         return local_command(
             f"{self._name}-stage",
@@ -93,7 +97,6 @@ class K3sCluster(pulumi.ComponentResource):
             {"K3SGPU_STAGE_PLAN": self._args["stage"]["plan"]},
             self._args["stage"]["secrets"],
             ResourceOptions(parent=self, depends_on=[preflight]),
-            delete="stage --remove",
             remembers=True,
         )
 

@@ -26,6 +26,7 @@ def test_servers_are_added_and_removed_one_after_another(in_project: Path):
     assert graph.before(graph.of("cluster-server-server-2")) == {
         "cluster",
         "cluster-preflight",
+        "cluster-stage",
         "cluster-clean-server-2",
         "cluster-forget-server-2",
     }
@@ -230,7 +231,7 @@ def test_another_host_key_deletes_the_old_node_before_converge(in_project: Path)
     assert {"cluster-forget-gpu-1", "cluster-upkeep-gpu-1", "cluster-nodes"} <= set(changes(before, after))
     assert "cluster-forget-gpu-1" in after.before(after.of("cluster-upkeep-gpu-1"))
     assert f"HOST_KEY='{key}'\n" in script(after, "cluster-forget-gpu-1", "update")
-    assert "HOST_KEY=''\n" in script(after, "cluster-forget-gpu-1", "delete")
+    assert "HOST_KEY" not in script(after, "cluster-forget-gpu-1", "delete")
 
 
 def test_lost_server_is_removed_without_being_contacted(in_project: Path):
@@ -263,6 +264,7 @@ def test_raised_generation_checks_converges_and_reads_again(in_project: Path):
         "cluster-nodes",
         "cluster-preflight",
         "cluster-server-server-1",
+        "cluster-stage",
         "cluster-upkeep-gpu-1",
         "gpu-sharing-ready",
     ]
@@ -306,8 +308,9 @@ def test_registry_and_proxy_secrets_reach_all_nodes_bucket_keys_only_servers(in_
     assert "bucket-secret" in initial["SERVER_CONFIG"]
     assert "etcd-s3-bucket: k3s\n" in graph.of("cluster-server-server-1").inputs["create"]
     for resource in graph:
+        visible = str([value for value in resource.inputs.values() if not isinstance(value, g.Hidden)])
         for secret in ("registry-secret", "proxy-secret", "bucket-secret"):
-            assert secret not in str(resource.inputs), resource.name
+            assert secret not in visible, resource.name
     assert json.loads(graph.of("cluster-preflight").inputs["stdin"].value) == {}
 
 

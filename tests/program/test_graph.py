@@ -23,6 +23,7 @@ def test_resource_types_and_names_do_not_change(dev: g.Graph):
         [
             ("k3sgpu:index:K3sCluster", "cluster"),
             ("command:local:Command", "cluster-preflight"),
+            ("command:local:Command", "cluster-stage"),
             ("command:remote:Command", "cluster-clean-server-1"),
             ("command:remote:Command", "cluster-server-server-1"),
             ("command:remote:Command", "cluster-tokens"),
