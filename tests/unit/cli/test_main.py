@@ -54,7 +54,7 @@ def test_stack_file_that_is_refused_is_status_2(command: str, capfd: pytest.Capt
 @pytest.mark.parametrize(
     ("command", "variable"),
     [
-        ("stage", "K3SGPU_UPLOAD_PLAN"),
+        ("stage", "K3SGPU_STAGE_PLAN"),
         ("drain", "K3SGPU_EXPECTED_STATE"),
         ("jobs wait", "K3SGPU_JOB"),
         ("jobs verify", "K3SGPU_VERIFY"),
