@@ -1,9 +1,9 @@
 """A k3s cluster on machines that answer SSH: one server or several, any number of agents.
 
-The order: preflight → stage → servers, one after another → agents, in parallel → labels and taints. The kubeconfig,
-and with it the Provider, follows the server that has its address. k3s_host.py has what happens to a single
-host, from its installation to its removal. What is *not* waited for: anything inside the cluster beyond Ready
-nodes.
+The order: preflight → stage → servers, one after another → agents, in parallel → labels and taints. The
+kubeconfig, and with it the Provider, follows the server that has its address. k3s_host.py has what happens to
+a single host, from its installation to its removal. What is *not* waited for: anything inside the cluster
+beyond Ready nodes.
 """
 
 import json

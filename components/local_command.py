@@ -25,8 +25,8 @@ def local_command(
 
     k3sgpu/run.sh picks the interpreter: its path would differ between computers, and be an update on each.
     `environment` is visible in the state; secrets go through `stdin`. With `runs_on` update it does not run
-    when it is created. `delete` is the subcommand that runs when it is deleted. If it `remembers`, its next run finds its stdout in PULUMI_COMMAND_STDOUT, and it is
-    not shown; with `secret_output` it is a secret.
+    when it is created. `delete` is the subcommand that runs when it is deleted. If it `remembers`, its next
+    run finds its stdout in PULUMI_COMMAND_STDOUT, and it is not shown; with `secret_output` it is a secret.
     """
     command = _command(subcommand)
     secret = pulumi.ResourceOptions(additional_secret_outputs=["stdout"] if secret_output else None)

@@ -67,7 +67,7 @@ def cluster(
             "secrets": pulumi.Output.json_dumps(logins),
         },
         "stage": {
-            "plan": json.dumps(plan, sort_keys=True),
+            "plan": staging.stage_plan_json(plan),
             "secrets": pulumi.Output.all(logins, node_secrets).apply(_stage_secrets),
         },
         "start_timeout_seconds": k3s.start_timeout_seconds,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from k3sgpu.handoff.environment import MAX_CHARACTERS
+from k3sgpu.handoff.host_defaults import expand_hosts, hosts_json
 from k3sgpu.handoff.inventory import HostEntry, Inventory, Owner, SshTarget
 from k3sgpu.handoff.validation import validate
 from k3sgpu.problem import InputError
@@ -108,9 +109,14 @@ def stage_targets(hosts: Sequence[HostEntry]) -> list[StageTarget]:
     return targets
 
 
+def stage_plan_json(plan: StagePlan) -> str:
+    """The text from which `parse_stage_plan` reads the plan."""
+    return hosts_json(plan)
+
+
 def parse_stage_plan(data: object) -> StagePlan:
     """Checks a plan that came as JSON. Raises InputError with one line that names the place."""
-    plan = validate(StagePlan, data, "the stage plan")
+    plan = validate(StagePlan, expand_hosts(data), "the stage plan")
     for host in plan["hosts"]:
         if host.get("jump") and not plan["bastion"]:
             raise InputError(f"the stage plan: host {host['name']} is behind a bastion, and bastion is null")
@@ -121,7 +127,7 @@ def parse_stage_plan(data: object) -> StagePlan:
 
 def write_record(plan: StagePlan) -> str:
     """The text from which `read_record` reads the plan; "" where it would be too long to be passed on."""
-    text = base64.b64encode(zlib.compress(json.dumps(plan, sort_keys=True).encode(), 9)).decode()
+    text = base64.b64encode(zlib.compress(stage_plan_json(plan).encode(), 9)).decode()
     return text if len(text) <= MAX_CHARACTERS else ""
 
 

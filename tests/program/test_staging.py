@@ -1,6 +1,7 @@
 """Staging in the whole graph: scripts and releases come before everything that runs on a host."""
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pulumi
 import pytest
 import yaml
 
+from k3sgpu.handoff.staging import StagePlan, parse_stage_plan
 from k3sgpu.hosts import scripts
 from tests.program.conftest import stack_config
 from tests.program.graphs import changes, commands, script, with_agents, with_servers
@@ -18,8 +20,8 @@ VERSION = "v1.36.2+k3s1"
 FOLDER = "/usr/local/lib/k3s-gpu-sharing/scripts"
 
 
-def stage_plan(graph: g.Graph) -> dict:
-    return json.loads(graph.of("cluster-stage").inputs["environment"]["K3SGPU_STAGE_PLAN"])
+def stage_plan(graph: g.Graph) -> StagePlan:
+    return parse_stage_plan(json.loads(graph.of("cluster-stage").inputs["environment"]["K3SGPU_STAGE_PLAN"]))
 
 
 def with_air_gap() -> dict:
@@ -136,7 +138,7 @@ def test_changed_file_host_key_or_generation_stages_again(in_project: Path, uplo
     another = key[:-4] + ("AAAA" if key[-4:] != "AAAA" else "BBBB")
     config["pools"]["rtx"]["hosts"]["gpu-1"] = {"address": "10.77.0.21", "hostKey": f"ssh-ed25519 {another}"}
     plans = [before, changed, raised, stage_plan(g.run(config))]
-    assert all(one != other for one, other in zip(plans, plans[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(plans))
 
 
 def test_lost_host_is_not_staged(in_project: Path):

@@ -11,11 +11,11 @@
     kubeconfig.sh       on the initial server: prints the kubeconfig
     facts.sh            prints what the host checks have to know
 
-A Command stores its text twice in the state, and a preview shows it. So the scripts of STAGED are on the hosts
-before the Command runs (`python -m k3sgpu stage`), each in a file that is named by its hash, and the Command's
-text is the script's variables, the check of the hash and the call (`run_staged`). The short ones are the whole
-text of their Command (`render`): tokens and kubeconfig, and run-uninstall, because a destroy needs nothing
-staged.
+A Command stores its text twice in the state, and a preview shows it. So the scripts of STAGED are on the
+hosts before the Command runs (`python -m k3sgpu stage`), each in a file that is named by its hash, and the
+Command's text is the script's variables, the check of the hash and the call (`run_staged`). The short ones
+are the whole text of their Command (`render`): tokens and kubeconfig, and run-uninstall, because a destroy
+needs nothing staged.
 
 To add a script: write it beside these, in POSIX sh; the comment at its top says what it does and what is set
 in front. Add its deadlines to k3sgpu.timeouts.SCRIPT_TIMEOUTS, `. ./timeouts.sh` to its top, a line to the
