@@ -174,7 +174,12 @@ def test_scripts_of_a_stack_know_their_predecessors() -> None:
     assert not teardown_commands & found.keys() and "cluster-upkeep-gpu-1" not in found
     agent = found["cluster-agent-gpu-1"]
     assert agent.address == "10.77.0.21" and "ROLE=agent" in agent.text and agent.stdin
-    assert agent.after == {"cluster-preflight", "cluster-server-server-1", "cluster-tokens"}
+    assert agent.after == {
+        "cluster-preflight",
+        "cluster-stage",
+        "cluster-server-server-1",
+        "cluster-tokens",
+    }
     assert found["cluster-preflight"].address is None
     assert "K3SGPU_INVENTORY" in found["cluster-preflight"].environment
 
