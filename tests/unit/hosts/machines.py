@@ -73,7 +73,10 @@ class Machine:
             *self.shell.split(), "-c", script,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        out, err = await local.communicate(await process.stdin.read())
-        process.stdout.write(out)
-        process.stderr.write(err)
-        process.exit(local.returncode or 0)
+        assert local.stdin and local.stdout and local.stderr
+        local.stdin.write(await process.stdin.read())
+        local.stdin.close()
+        while line := await local.stdout.readline():
+            process.stdout.write(line)
+        process.stderr.write(await local.stderr.read())
+        process.exit(await local.wait())

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from k3sgpu import settings
+from k3sgpu import settings, timeouts
 from k3sgpu.handoff.inventory import build_inventory
 from k3sgpu.handoff.staging import StagePlan, build_stage_plan
 from k3sgpu.hosts import root_shell, scripts, staging
@@ -17,9 +18,12 @@ from k3sgpu.hosts.staging import Outcome, clean_hosts, stage_hosts
 from tests.data.stack_files import REMOVE, with_
 from tests.unit.hosts import sudo
 from tests.unit.hosts.machines import VERSION, Machine
+from tests.unit.hosts.mirror import Mirror, mirror
 from tests.unit.hosts.shells import SHELLS
 from tests.unit.hosts.sshd import HOST_KEY, LOGIN_KEY, public_line, sshd
 
+OLD = "v1.35.1+k3s1"
+PROXY = "HTTPS_PROXY=http://u:hidden@p:1\nNO_PROXY=127.0.0.1"
 BIG = 6 * 1024 * 1024
 """More than the buffers of both ends of a connection hold (some 4 MiB)."""
 
@@ -83,7 +87,7 @@ def stage(machine: Machine, plan: StagePlan, password: str = "", said: list[str]
             hosts = [{**host, "port": port} for host in plan["hosts"]]
             logins = {"gpu-1": Login(LOGIN_KEY, password)}
             say = (said if said is not None else []).append
-            return await stage_hosts(plan, hosts, logins, "HTTPS_PROXY=http://u:hidden@p:1", say)  # type: ignore[arg-type]
+            return await stage_hosts(plan, hosts, logins, PROXY, say)  # type: ignore[arg-type]
 
     return asyncio.run(run())
 
@@ -226,15 +230,78 @@ def test_machine_that_cannot_be_reached_is_reported_as_doctor_does(tmp_path: Pat
 def test_upgrade_waits_until_the_release_has_arrived(
     tmp_path: Path, machine: Machine, release: dict[str, bytes]
 ):
-    machine.install("v1.35.1+k3s1")
-    (machine.folder / "etc/k3s-gpu-sharing").mkdir(parents=True)
+    upgradable(machine)
     plan = plan_of(tmp_path)
-    owner = f"project=k3s-gpu-sharing\nstack=lab\nhost=gpu-1\nmachine-id={machine_id()}\n"
-    (machine.folder / "etc/k3s-gpu-sharing/owner").write_text(owner)
     assert done(machine, plan) == f"2 scripts; k3s {VERSION} has arrived"
     plan["release"]["binarySha256"] = {"amd64": "0" * 64, "arm64": "0" * 64}
     message = failure(machine, plan)
     assert "gpu-1: the k3s binary of" in message and "expected 000" in message
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """A mirror from which the release takes half a minute."""
+    with mirror(tmp_path, monkeypatch) as server:
+        for name in ("k3s", "k3s-arm64"):
+            server.files |= {
+                f"/{version.replace('+', '%2B')}/{name}": bytes(BIG) for version in (VERSION, OLD)
+            }
+        server.bytes_per_second = BIG // 30
+        yield server
+
+
+def downloading(plan: StagePlan, server: Mirror, version: str = VERSION) -> StagePlan:
+    release = plan["release"]
+    pins = {"amd64": sha256(bytes(BIG)), "arm64": sha256(bytes(BIG))}
+    return {**plan, "release": {**release, "mirror": server.url, "version": version, "binarySha256": pins}}
+
+
+def test_running_download_goes_on_and_another_release_ends_it(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes], slow: Mirror
+):
+    plan = downloading(plan_of(tmp_path), slow, OLD)
+    for _ in range(2):
+        assert done(machine, plan).endswith(f"k3s {OLD} is being downloaded")
+    assert len(slow.requests) == 1
+    plan = downloading(plan, slow)
+    assert done(machine, plan).endswith(f"k3s {VERSION} is being downloaded")
+    assert [path.name for path in (machine.lib / "release").iterdir()] == [VERSION]
+    stop(machine)
+    machine.wait_for_download()
+    assert len(slow.requests) == 2 and not (machine.release / "complete").exists()
+
+
+def stop(machine: Machine) -> None:
+    """Ends the download on a machine, as uninstall.sh does."""
+    script = scripts.render("parts/release_lock", HOST="gpu-1") + "stop_download\n"
+    subprocess.run(["sh", "-c", machine.with_own_paths(script)], check=True)
+
+
+def test_upgrade_says_what_it_waits_for(
+    tmp_path: Path,
+    machine: Machine,
+    release: dict[str, bytes],
+    slow: Mirror,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setitem(timeouts.SCRIPT_TIMEOUTS, "DOWNLOAD_PROGRESS_SECONDS", 1)
+    monkeypatch.setattr(staging, "STAGE_PROGRESS_SECONDS", 2)
+    scripts.source.cache_clear()
+    slow.bytes_per_second = BIG // 4
+    upgradable(machine)
+    said: list[str] = []
+    outcome = stage(machine, downloading(plan_of(tmp_path), slow), said=said)
+    scripts.source.cache_clear()
+    assert outcome.failures == [] and len(said) >= 1
+    assert said[0].startswith(f"waiting for k3s {VERSION} on 1 hosts: gpu-1 ") and said[0].endswith(" MiB")
+
+
+def upgradable(machine: Machine) -> None:
+    """Makes it a machine of the stack with an older k3s."""
+    machine.install(OLD)
+    (machine.folder / "etc/k3s-gpu-sharing").mkdir(parents=True)
+    owner = f"project=k3s-gpu-sharing\nstack=lab\nhost=gpu-1\nmachine-id={machine_id()}\n"
+    (machine.folder / "etc/k3s-gpu-sharing/owner").write_text(owner)
 
 
 def machine_id() -> str:
@@ -259,7 +326,3 @@ def test_host_where_k3s_was_never_installed_is_cleaned(
 def test_hosts_of_which_the_same_is_true_share_a_line():
     outcome = Outcome({"a": "x", "b": "y", **{f"gpu-{i}": "x" for i in range(30)}}, [])
     assert outcome.summary() == ["31 (a … gpu-29): x", "b: y"]
-
-
-def test_record_is_plain_text(tmp_path: Path, release: dict[str, bytes]):
-    assert json.dumps(plan_of(tmp_path)).isascii()

@@ -79,7 +79,8 @@ fail_to_download() {
     said=$(printf '%s' "$said" | tail -n 1)
     [ "$status" -ne 124 ] || said="not finished after $DOWNLOAD_SECONDS s"
     case $said in *"No space left"* | *"curl: (23)"*) fail_to_write "$2 ($said)" ;; esac
-    came=$(wc -c <"$2" 2>/dev/null || echo 0)
+    came=0
+    [ ! -e "$2" ] || came=$(wc -c <"$2")
     rate=$(awk -v bytes="$came" -v seconds=$(($(date +%s) - download_begin)) \
         'BEGIN { printf "%.1f MiB arrived in %d s, %.2f MiB/s", bytes / 1048576, seconds, bytes / 1048576 / (seconds ? seconds : 1) }')
     rm -f "$2"

@@ -11,9 +11,20 @@ lock_release() {
 }
 unlock_release() { exec 8>&-; }
 
-# Ends a download in the background, with the programs that it started.
+# The processes of a download in the background.
+download_processes() {
+    # shellcheck disable=SC2012  # the names are numbers
+    ls -l /proc/[0-9]*/fd/7 2>/dev/null | awk -v lock="$(readlink -f "$release_lock")" \
+        '$NF == lock { split($(NF - 2), path, "/"); print path[3] }'
+}
+
+# Ends a download in the background, also what it starts in this moment.
 stop_download() {
-    for process in /proc/[0-9]*; do
-        [ "$(readlink "$process/fd/7" 2>/dev/null)" != "$(readlink -f "$release_lock")" ] || kill "${process#/proc/}" 2>/dev/null || :
+    for _ in 1 2 3 4 5; do
+        processes=$(download_processes)
+        [ -n "$processes" ] || return 0
+        # shellcheck disable=SC2086
+        kill $processes 2>/dev/null || :
+        sleep 1
     done
 }
