@@ -46,9 +46,12 @@ def _stage() -> int:
         removed_hosts,
         write_record,
     )
+    from k3sgpu.hosts.scripts import staged_hashes
     from k3sgpu.hosts.staging import stage_hosts
 
     plan = parse_stage_plan(read_json_variable("K3SGPU_STAGE_PLAN"))
+    if plan["scripts"] != staged_hashes():
+        raise InputError("the program's files have changed since it planned this run; run up again")
     before = read_record(read_variable("PULUMI_COMMAND_STDOUT").strip())
     secrets = sys.stdin.read()
     hosts = hosts_to_stage(plan, before)

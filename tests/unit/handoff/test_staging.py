@@ -19,6 +19,7 @@ from k3sgpu.handoff.staging import (
     removed_hosts,
     write_record,
 )
+from k3sgpu.hosts.scripts import staged_hashes
 from k3sgpu.problem import InputError
 from k3sgpu.settings import ReleaseFiles
 from tests.data.inventories import HOST_KEY, host_entry, inventory_of
@@ -122,8 +123,13 @@ def test_stage_with_a_wrong_plan_ends_with_2(monkeypatch, capsys):
     assert main(["stage"]) == 2 and "the stage plan: owner: found nothing" in capsys.readouterr().err
 
 
+def test_scripts_that_changed_since_the_plan_are_not_staged(monkeypatch, capsys):
+    monkeypatch.setenv("K3SGPU_STAGE_PLAN", json.dumps(build()))
+    assert main(["stage"]) == 2 and "run up again" in capsys.readouterr().err
+
+
 def test_unchanged_hosts_are_not_contacted(monkeypatch, capsys):
-    plan = build(files={})
+    plan: StagePlan = {**build(files={}), "scripts": staged_hashes()}
     monkeypatch.setenv("K3SGPU_STAGE_PLAN", json.dumps(plan))
     monkeypatch.setenv("PULUMI_COMMAND_STDOUT", write_record(plan) + "\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
