@@ -168,7 +168,8 @@ class _Staging:
         else:
             state = _STATES.get(values.get("release", ""), "is in an unknown state")
         count = values.get("scripts", "0")
-        return f"{count} {'script' if count == '1' else 'scripts'}; k3s {release['version']} {state}"
+        number = {"0": "no new script", "1": "1 new script"}.get(count, f"{count} new scripts")
+        return f"{number}; k3s {release['version']} {state}"
 
     def _script(self, host: StageTarget) -> str:
         owner, release = self.plan["owner"], self.plan["release"]

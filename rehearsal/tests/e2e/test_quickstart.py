@@ -62,15 +62,15 @@ def before(machines: dict[str, RunningMachine]) -> dict[str, set[str]]:
 
 
 def test_first_preview_shows_everything(cluster: StackFixture, before):
-    assert cluster.preview() == {"create": 28}
+    assert cluster.preview() == {"create": 29}
     assert "4 of 6 slices taken" in "\n".join(cluster.output)
 
 
 def test_a_gpu_pod_is_pending_without_the_operator(cluster: StackFixture, machines):
     began = time.time()
     cluster.up_k3s_only()
-    # doctor's look and the join; for the server doctor, converge, tokens, kubeconfig and nodes.
-    assert logins(machines, began, time.time()) == {AGENT: 2, SERVER: 5}
+    # doctor's look, staging and the join; for the server converge, tokens, kubeconfig and nodes in its place.
+    assert logins(machines, began, time.time()) == {AGENT: 3, SERVER: 6}
     cluster.kubectl("apply", "--filename", "-", stdin=ONE_GPU_POD)
 
     def message() -> str:
@@ -123,7 +123,7 @@ def test_up_ends_with_six_slices_and_two_pods(cluster: StackFixture, machines):
 
 def test_a_second_up_changes_nothing(cluster: StackFixture, machines):
     before = [k3s_start(cluster, machine) for machine in machines.values()]
-    assert cluster.up() == {"same": 28}
+    assert cluster.up() == {"same": 29}
     assert before == [k3s_start(cluster, machine) for machine in machines.values()]
 
 
@@ -132,7 +132,7 @@ def test_preview_needs_neither_machines_nor_cluster(cluster: StackFixture, machi
     try:
         for link in links:
             run(["ip", "link", "set", link, "down"], timeout=10)
-        assert cluster.preview() == {"same": 28}
+        assert cluster.preview() == {"same": 29}
         said = cluster.expect_failure(lambda: cluster.preview(refresh=True))
     finally:
         for link in links:
@@ -151,15 +151,15 @@ def available(cluster: StackFixture) -> bool:
 
 def test_preview_with_refresh_shows_manual_changes(cluster: StackFixture, machines):
     """As the drift workflow runs it."""
-    assert cluster.preview(refresh=True) == {"same": 28}
+    assert cluster.preview(refresh=True) == {"same": 29}
     cluster.kubectl("label", "--overwrite", "node", AGENT, "accelerator=by-hand")
     try:
         before = len(cluster.output)
-        assert cluster.preview(refresh=True) == {"same": 27, "update": 1}
+        assert cluster.preview(refresh=True) == {"same": 28, "update": 1}
         assert "gpu-sharing-gpu-1" in "\n".join(cluster.output[before:])
     finally:
         cluster.kubectl("label", "--overwrite", "node", AGENT, "accelerator=NVIDIA-GeForce-RTX-2080-Ti")
-    assert cluster.preview(refresh=True) == {"same": 28}
+    assert cluster.preview(refresh=True) == {"same": 29}
 
 
 def test_stack_outputs(cluster: StackFixture, machines):
@@ -174,7 +174,7 @@ def test_a_protected_server_is_not_destroyed(cluster: StackFixture, machines):
     cluster.config["k3s"]["protect"] = True
     assert set(cluster.up()) <= {"same", "update"}
     assert "guard" in cluster.expect_failure(cluster.destroy)
-    assert cluster.up() == {"same": 28}, "nothing was deleted before the engine came to the server"
+    assert cluster.up() == {"same": 29}, "nothing was deleted before the engine came to the server"
     cluster.config["k3s"]["protect"] = False
     assert set(cluster.up()) <= {"same", "update"}
 
@@ -195,7 +195,7 @@ def test_six_slices_become_eight_without_touching_workloads(cluster: StackFixtur
     profile["timeSlicing"]["resources"][0]["replicas"] = 8
     changes = cluster.up()
     # ConfigMap, the node's label, the gate, who has to be moved (nobody); and nothing else.
-    assert changes == {"update": 4, "same": 24}
+    assert changes == {"update": 4, "same": 25}
     assert cluster.get("node", AGENT)["status"]["allocatable"]["nvidia.com/gpu"] == "8"
     assert {pod["metadata"]["uid"] for pod in cluster.get("pods")["items"]} == pods
     assert without_readers_of_the_profile(cluster) == operator
@@ -205,7 +205,7 @@ def test_a_changed_k3s_setting_replaces_no_resource(cluster: StackFixture, machi
     before, starts = cluster.resources(), {name: k3s_start(cluster, one) for name, one in machines.items()}
     cluster.config["k3s"]["kubeletArgs"] = {"max-pods": 200}
     # The server's converge, the agent's upkeep, and the gate.
-    assert cluster.up() == {"update": 3, "same": 25}
+    assert cluster.up() == {"update": 3, "same": 26}
     after = cluster.resources()
     assert {name: r["created"] for name, r in before.items()} == {n: r["created"] for n, r in after.items()}
     assert {name for name, one in machines.items() if k3s_start(cluster, one) != starts[name]} == {

@@ -121,7 +121,7 @@ def test_host_gets_its_scripts_and_downloads_the_release(
 ):
     machine.shell = shell
     plan = plan_of(tmp_path)
-    assert done(machine, plan) == f"2 scripts; k3s {VERSION} is being downloaded"
+    assert done(machine, plan) == f"2 new scripts; k3s {VERSION} is being downloaded"
     converge = machine.lib / f"scripts/converge-{scripts.staged_sha256('converge')}.sh"
     assert converge.read_text() == scripts.staged_text("converge")
     assert (machine.lib / "clean").read_text() == scripts.source("uninstall")
@@ -131,12 +131,12 @@ def test_host_gets_its_scripts_and_downloads_the_release(
 
     machine.wait_for_download()
     assert machine.releases()[f"{VERSION}/k3s"] == release["k3s"]
-    assert done(machine, plan) == f"0 scripts; k3s {VERSION} has arrived"
+    assert done(machine, plan) == f"no new script; k3s {VERSION} has arrived"
     converge.write_text("changed")
-    assert done(machine, plan) == f"1 script; k3s {VERSION} has arrived"
+    assert done(machine, plan) == f"1 new script; k3s {VERSION} has arrived"
     assert converge.read_text() == scripts.staged_text("converge")
     machine.install(VERSION)
-    assert done(machine, plan) == f"0 scripts; k3s {VERSION} is installed"
+    assert done(machine, plan) == f"no new script; k3s {VERSION} is installed"
     assert machine.releases() == {} and (machine.release / "source").exists()
     assert "hidden" not in "".join(machine.ran) + (machine.release / "source").read_text()
 
@@ -148,19 +148,19 @@ def test_host_gets_the_files_that_it_lacks(
     machine.shell = shell
     plan = plan_of(tmp_path, **UPLOAD)
     assert done(machine, plan) == (
-        f"2 scripts; k3s {VERSION} uploaded: install.sh, k3s, sha256sum-amd64.txt (6 MiB)"
+        f"2 new scripts; k3s {VERSION} uploaded: install.sh, k3s, sha256sum-amd64.txt (6 MiB)"
     )
     expected = {f"{VERSION}/{name}": release[name] for name in ("install.sh", "sha256sum-amd64.txt", "k3s")}
     assert machine.releases() == expected
     assert {file.stat().st_mode & 0o77 for file in (machine.lib / "release").rglob("*")} == {0}
-    assert done(machine, plan) == f"0 scripts; k3s {VERSION} has arrived"
+    assert done(machine, plan) == f"no new script; k3s {VERSION} has arrived"
 
     (machine.release / "complete").unlink()
     (machine.release / "k3s").write_text("half of it")
     (machine.release / "k3s.part").write_text("cut off")
     (machine.lib / "release/v1.35.1+k3s1").mkdir()
     (machine.lib / "release/v1.35.1+k3s1/k3s").write_text("the release before")
-    assert done(machine, plan) == f"0 scripts; k3s {VERSION} uploaded: k3s (6 MiB)"
+    assert done(machine, plan) == f"no new script; k3s {VERSION} uploaded: k3s (6 MiB)"
     assert machine.releases() == expected
 
 
@@ -232,7 +232,7 @@ def test_upgrade_waits_until_the_release_has_arrived(
 ):
     upgradable(machine)
     plan = plan_of(tmp_path)
-    assert done(machine, plan) == f"2 scripts; k3s {VERSION} has arrived"
+    assert done(machine, plan) == f"2 new scripts; k3s {VERSION} has arrived"
     plan["release"]["binarySha256"] = {"amd64": "0" * 64, "arm64": "0" * 64}
     message = failure(machine, plan)
     assert "gpu-1: the k3s binary of" in message and "expected 000" in message

@@ -85,5 +85,5 @@ fail_to_download() {
         'BEGIN { printf "%.1f MiB arrived in %d s, %.2f MiB/s", bytes / 1048576, seconds, bytes / 1048576 / (seconds ? seconds : 1) }')
     rm -f "$2"
     fail "could not download $1: $rate: $said" \
-        "check that this machine reaches it and how fast; or set k3s.mirror or k3s.proxy, or k3s.airGap, which uploads it from this computer"
+        "check that this machine reaches it, or set k3s.mirror or k3s.proxy in the stack file; or k3s.airGap: this program then uploads it"
 }
