@@ -17,6 +17,7 @@ from k3sgpu.handoff.staging import (
     parse_stage_plan,
     read_record,
     removed_hosts,
+    stage_plan_json,
     write_record,
 )
 from k3sgpu.hosts.scripts import staged_hashes
@@ -42,7 +43,7 @@ def to_stage(plan: StagePlan, before: StagePlan | None) -> list[str]:
 
 def test_plan_has_every_host_with_its_login_and_the_release():
     plan = build()
-    assert parse_stage_plan(json.loads(json.dumps(plan))) == plan
+    assert parse_stage_plan(json.loads(stage_plan_json(plan))) == plan
     assert [(host["name"], host["role"]) for host in plan["hosts"]] == [
         ("gpu-1", "agent"),
         ("gpu-2", "agent"),
