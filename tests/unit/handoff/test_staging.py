@@ -1,6 +1,8 @@
 """The stage plan of a stack file, its check when it comes as JSON, and the record of the last run."""
 
+import base64
 import copy
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -26,6 +28,8 @@ from k3sgpu.settings import ReleaseFiles
 from tests.data.inventories import HOST_KEY, host_entry, inventory_of
 from tests.data.stack_files import REMOVE, with_
 
+HEADER = bytes(19)
+"""What is before the 32 bytes of an ed25519 key."""
 VERSION = "v1.36.2+k3s1"
 FILES: ReleaseFiles = {"amd64": {"k3s": "a" * 64, "install.sh": "b" * 64}}
 SCRIPTS = {"server": {"converge": "1" * 64, "drain": "2" * 64}, "agent": {"converge": "1" * 64}}
@@ -99,6 +103,8 @@ def test_record_of_a_thousand_hosts_can_be_passed_on():
     plan = build(1000)
     for number, host in enumerate(plan["hosts"]):
         host["address"] = f"10.0.{number // 250}.{number % 250}"
+        key = hashlib.sha256(host["name"].encode()).digest()
+        host["hostKey"] = "ssh-ed25519 " + base64.b64encode(HEADER + key).decode()
     assert 0 < len(write_record(plan)) < MAX_CHARACTERS
 
 
