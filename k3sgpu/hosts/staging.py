@@ -27,6 +27,8 @@ MAX_CONNECTIONS = 500
 """Hosts that are staged at the same time: all of them wait for their downloads before an upgrade."""
 MAX_UPLOADS = 16
 """Hosts that get a file at the same time: files that arrived are kept, so a few are finished first."""
+MAX_MESSAGES = 20
+"""Failures that are shown in full: often all hosts have the same."""
 MAX_NAMED = 5
 """Hosts that a line of progress names."""
 
@@ -111,7 +113,7 @@ def _outcome(
         for name, result in results.items()
         if isinstance(result, Failure) and result.kind != "bastion"
     }
-    failures = [str(result) for result in results.values() if isinstance(result, ScriptError)]
+    failures = _messages({name: str(one) for name, one in results.items() if isinstance(one, ScriptError)})
     if unreached:
         problems = [
             connection_problem(targets[name], failure, logins[name].public_key)
@@ -122,6 +124,12 @@ def _outcome(
         subjects = {name: targets[name]["address"] for name in unreached}
         failures.append(as_text(Report(title, subjects, problems, notes)))
     return Outcome({name: result for name, result in results.items() if isinstance(result, str)}, failures)
+
+
+def _messages(by_name: Mapping[str, str]) -> list[str]:
+    """The first texts in full, and the names of the other hosts."""
+    shown, others = list(by_name.values())[:MAX_MESSAGES], list(by_name)[MAX_MESSAGES:]
+    return [*shown, f"and {len(others)} more hosts failed: {', '.join(others)}"] if others else shown
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """The POSIX sh that runs on hosts: one file a script, shared parts in parts/, and the texts of Commands.
 
     stage-host.sh       prepares a host: claims it, takes the staged scripts, starts the download of k3s
+    receive-release.sh  takes an uploaded release, file by file
+    unstage-host.sh     removes what stage-host.sh left where k3s was never installed
     converge.sh         makes a host the k3s node that the stack file describes
     uninstall.sh        uninstalls k3s; stage-host.sh leaves it on the host, so that it is there on removal
     run-uninstall.sh    starts uninstall.sh on the host

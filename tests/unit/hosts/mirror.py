@@ -29,6 +29,8 @@ class Mirror:
     """0: as fast as it can."""
     cut_after: int = -1
     """After so many bytes it closes the connection. -1: it does not."""
+    cuts: int = 1000
+    """How many connections."""
     requests: list[str] = field(default_factory=list)
 
     @property
@@ -72,7 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):
             for start in range(0, len(content), CHUNK):
-                if 0 <= mirror.cut_after <= start:
+                if mirror.cuts and 0 <= mirror.cut_after <= start:
+                    mirror.cuts -= 1
                     return
                 self.wfile.write(content[start : start + CHUNK])
                 if mirror.bytes_per_second:

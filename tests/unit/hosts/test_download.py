@@ -114,6 +114,12 @@ def test_cut_connection_is_told_and_the_next_run_downloads(
     assert download().returncode == 0 and (machine.release / "k3s").read_bytes() == BINARY
 
 
+def test_cut_connection_is_tried_again(machine: Machine, server: Mirror, download: Download):
+    server.cut_after, server.cuts = 300_000, 1
+    assert download(DOWNLOAD_TRIES=2).returncode == 0
+    assert (machine.release / "k3s").read_bytes() == BINARY
+
+
 def test_changed_file_is_refused(machine: Machine, server: Mirror, download: Download):
     server.files[f"{PATH}/k3s"] = b"another"
     done = download()

@@ -326,3 +326,9 @@ def test_host_where_k3s_was_never_installed_is_cleaned(
 def test_hosts_of_which_the_same_is_true_share_a_line():
     outcome = Outcome({"a": "x", "b": "y", **{f"gpu-{i}": "x" for i in range(30)}}, [])
     assert outcome.summary() == ["31 (a … gpu-29): x", "b: y"]
+
+
+def test_many_failures_are_shown_in_part_and_every_host_is_named():
+    texts = staging._messages({f"gpu-{i}": f"gpu-{i}: no" for i in range(1, 24)})
+    assert texts[:20] == [f"gpu-{i}: no" for i in range(1, 21)]
+    assert texts[20:] == ["and 3 more hosts failed: gpu-21, gpu-22, gpu-23"]

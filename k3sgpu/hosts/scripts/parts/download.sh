@@ -47,9 +47,17 @@ fetch() {
         if ! { cp "${1#file://}" "$2.part" && mv -f "$2.part" "$2"; }; then fail_to_write "$2"; fi
         ;;
     *)
-        download_begin=$(date +%s)
-        said=$(download "$1" "$2.part" 2>&1) && status=0 || status=$?
-        [ "$status" -eq 0 ] || fail_to_download "$1" "$2.part"
+        tries=0
+        until
+            download_begin=$(date +%s)
+            said=$(download "$1" "$2.part" 2>&1) && status=0 || status=$?
+            [ "$status" -eq 0 ]
+        do
+            tries=$((tries + 1))
+            # A connection that broke, for which curl by itself does not try again as wget does.
+            case $status in 18 | 52 | 55 | 56 | 92) [ "$tries" -ge "$DOWNLOAD_TRIES" ] || continue ;; esac
+            fail_to_download "$1" "$2.part"
+        done
         mv -f "$2.part" "$2" || fail_to_write "$2"
         ;;
     esac
@@ -76,7 +84,7 @@ download() {
 
 # fail_to_download URL FILE, with `status` and what the program `said`
 fail_to_download() {
-    said=$(printf '%s' "$said" | tail -n 1)
+    said=$(printf '%s' "$said" | tail -n 1 | sed 's#://[^/@ ]*@#://***@#g')
     [ "$status" -ne 124 ] || said="not finished after $DOWNLOAD_SECONDS s"
     case $said in *"No space left"* | *"curl: (23)"*) fail_to_write "$2 ($said)" ;; esac
     came=0
