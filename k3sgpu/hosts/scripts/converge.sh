@@ -26,6 +26,8 @@
 . ./parts/kubectl.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/owner.sh
 . ./parts/owner.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/versions.sh
+. ./parts/versions.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/checks.sh
 . ./parts/checks.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/release_lock.sh

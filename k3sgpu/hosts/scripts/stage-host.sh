@@ -20,6 +20,8 @@
 . ./parts/secrets.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/owner.sh
 . ./parts/owner.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/versions.sh
+. ./parts/versions.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/release_lock.sh
 . ./parts/release_lock.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/release.sh
@@ -70,7 +72,8 @@ start_download() {
 }
 
 stage_release() {
-    find_installed
+    find_installed     # parts/release.sh
+    check_upgrade_step # parts/versions.sh: before anything is downloaded
     if ! is_downloading; then
         for other in "$lib_dir"/release/*; do [ "$other" = "$release_dir" ] || rm -rf "$other"; done
         mkdir -p "$release_dir" || fail_to_write "$release_dir"

@@ -308,6 +308,15 @@ def machine_id() -> str:
     return Path("/etc/machine-id").read_text().strip()
 
 
+def test_upgrade_that_k3s_cannot_do_downloads_nothing(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes]
+):
+    upgradable(machine)
+    machine.install("v1.37.1+k3s1")
+    assert "k3s cannot be downgraded" in failure(machine, plan_of(tmp_path))
+    assert not machine.release.exists()
+
+
 def test_host_where_k3s_was_never_installed_is_cleaned(
     tmp_path: Path, machine: Machine, release: dict[str, bytes]
 ):
