@@ -37,6 +37,13 @@ class Mirror:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
+    def wait_for_requests(self, number: int) -> None:
+        """Waits until it has been asked so often."""
+        end = time.monotonic() + 20
+        while len(self.requests) < number and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(self.requests) == number, self.requests
+
 
 @contextlib.contextmanager
 def mirror(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:

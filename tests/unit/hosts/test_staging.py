@@ -262,10 +262,11 @@ def test_running_download_goes_on_and_another_release_ends_it(
     plan = downloading(plan_of(tmp_path), slow, OLD)
     for _ in range(2):
         assert done(machine, plan).endswith(f"k3s {OLD} is being downloaded")
-    assert len(slow.requests) == 1
+    slow.wait_for_requests(1)
     plan = downloading(plan, slow)
     assert done(machine, plan).endswith(f"k3s {VERSION} is being downloaded")
     assert [path.name for path in (machine.lib / "release").iterdir()] == [VERSION]
+    slow.wait_for_requests(2)
     stop(machine)
     machine.wait_for_download()
     assert len(slow.requests) == 2 and not (machine.release / "complete").exists()
