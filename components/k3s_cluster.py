@@ -131,10 +131,11 @@ class K3sCluster(pulumi.ComponentResource):
         for that of the agent `max_unavailable` positions before it.
         """
         max_unavailable = self._args["max_unavailable"]
+        stdin = self._hosts.agent_stdin(token)
         agents: list[Agent] = []
         for position, host in enumerate(self._args["agents"]):
             previous = agents[position - max_unavailable].update if position >= max_unavailable else None
-            agents.append(self._hosts.add_agent(host, servers, token, previous))
+            agents.append(self._hosts.add_agent(host, servers, stdin, previous))
         return {host["name"]: agent for host, agent in zip(self._args["agents"], agents, strict=True)}
 
     def _label_nodes(self) -> list[remote.Command]:

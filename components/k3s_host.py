@@ -34,7 +34,7 @@ from pulumi_command import local, remote
 from components import k3s_scripts
 from components.k3s_args import HostArgs, K3sClusterArgs, LostHostArgs
 from components.remote_command import NOTHING, RemoteCommands
-from components.sdk_workarounds import registered
+from components.sdk_workarounds import known_after
 
 Tokens = pulumi.Output[dict[str, str]]
 """By name: the tokens `server` and `agent`."""
@@ -92,14 +92,15 @@ class K3sHosts:
         self,
         host: HostArgs,
         servers: Sequence[Server],
-        token: pulumi.Output[str],
+        stdin: pulumi.Output[str],
         previous_update: remote.Command | None,
     ) -> Agent:
         """The life of an agent. An update of it begins when `previous_update` is done."""
         delete_node = self._delete_node(host, [servers[0].converge])
         uninstall = self._uninstall(host, [delete_node])
-        update = self._update(host, token, [uninstall, servers[-1].converge], previous_update)
-        join = self._join(host, token, update)
+        script = k3s_scripts.converge_script(host, "agent", self._args)
+        update = self._update(host, script, stdin, [uninstall, servers[-1].converge], previous_update)
+        join = self._join(host, script, stdin, update)
         return Agent(update, join, self._drain(host["name"], join))
 
     def delete_dead_node(self, lost: LostHostArgs) -> remote.Command:
@@ -156,7 +157,8 @@ class K3sHosts:
     def _update(
         self,
         host: HostArgs,
-        token: pulumi.Output[str],
+        script: str,
+        stdin: pulumi.Output[str],
         after: Sequence[pulumi.Resource],
         previous: remote.Command | None,
     ) -> remote.Command:
@@ -169,11 +171,13 @@ class K3sHosts:
             host,
             f"upkeep-{host['name']}",
             ResourceOptions(depends_on=list(after)),
-            update=k3s_scripts.converge_script(host, "agent", self._args),
-            stdin=self._agent_stdin(token, registered(previous)),
+            update=script,
+            stdin=known_after(stdin, previous),
         )
 
-    def _join(self, host: HostArgs, token: pulumi.Output[str], update: remote.Command) -> remote.Command:
+    def _join(
+        self, host: HostArgs, script: str, stdin: pulumi.Output[str], update: remote.Command
+    ) -> remote.Command:
         """cluster-agent-HOST: installs an agent.
 
         Later changes are `_update`'s: this one ignores a new script, and a new stdin, which holds the
@@ -183,9 +187,9 @@ class K3sHosts:
             host,
             f"agent-{host['name']}",
             ResourceOptions(depends_on=[update], ignore_changes=["create", "stdin"]),
-            create=k3s_scripts.converge_script(host, "agent", self._args),
+            create=script,
             update=NOTHING,
-            stdin=self._agent_stdin(token),
+            stdin=stdin,
         )
 
     def _drain(self, host: str, converge: remote.Command) -> remote.Command:
@@ -225,8 +229,6 @@ class K3sHosts:
         joining = {"SERVER_TOKEN": tokens["server"], "AGENT_TOKEN": tokens["agent"]}
         return k3s_scripts.secrets_stdin(joining, *secrets)
 
-    def _agent_stdin(
-        self, token: pulumi.Output[str], after: pulumi.Input[str | None] = None
-    ) -> pulumi.Output[str]:
-        """An agent's secrets; known when `after` is."""
-        return k3s_scripts.secrets_stdin({"AGENT_TOKEN": token}, self._args["node_secrets"], after=after)
+    def agent_stdin(self, token: pulumi.Output[str]) -> pulumi.Output[str]:
+        """The secrets of an agent, one Output for all agents."""
+        return k3s_scripts.secrets_stdin({"AGENT_TOKEN": token}, self._args["node_secrets"])

@@ -68,15 +68,13 @@ def host_key(host: HostArgs) -> str:
     return " ".join(str(host["connection"].get("host_key")).split()[:2])
 
 
-def secrets_stdin(
-    *parts: pulumi.Input[Mapping[str, pulumi.Input[str]]], after: pulumi.Input[str | None] = None
-) -> pulumi.Output[str]:
-    """The stdin of converge: the secrets of all `parts`, by name. It is known once `after` is."""
+def secrets_stdin(*parts: pulumi.Input[Mapping[str, pulumi.Input[str]]]) -> pulumi.Output[str]:
+    """The stdin of converge, a secret: the secrets of all `parts`, by name."""
 
     def lines(known: Sequence[Mapping[str, str]]) -> str:
         return scripts.secret_lines(**{name: text for part in known for name, text in part.items()})
 
-    return pulumi.Output.all(pulumi.Output.all(*parts), after).apply(lambda both: lines(both[0]))
+    return pulumi.Output.secret(pulumi.Output.all(*parts).apply(lines))
 
 
 def node_bytes(host: HostArgs) -> int:

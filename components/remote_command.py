@@ -30,20 +30,21 @@ class RemoteCommands:
         create: str | None = None,
         update: str | None = None,
         delete: str | None = None,
-        stdin: pulumi.Input[str] | None = None,
+        stdin: pulumi.Output[str] | None = None,
         logging: remote.Logging | None = None,
     ) -> remote.Command:
         """A Command `<prefix>-<name>` on `host`, with a script for each operation that has one.
 
         Without `update`, an update runs `create`. The component's hooks are left out where there is a
-        `delete`: a destroy does not run the program, and the engine would not find them.
+        `delete`: a destroy does not run the program, and the engine would not find them. `stdin` is a secret,
+        and `opts` are for this Command alone.
         """
         password = host.get("sudo_password") if host["sudo"] else None
         if password is not None:
-            stdin = pulumi.Output.all(password, stdin or "").apply(
-                lambda given: scripts.password_stdin(*given)
-            )
-        own = ResourceOptions(parent=self.parent, hooks=None if delete else self._hooks)
+            both = pulumi.Output.all(password, stdin or "")
+            stdin = pulumi.Output.secret(both.apply(lambda given: scripts.password_stdin(*given)))
+        # Not ResourceOptions.merge: it copies both, with everything in them.
+        opts.parent, opts.hooks = self.parent, None if delete else self._hooks
         with without_stack_trace():
             return remote.Command(
                 f"{self.prefix}-{name}",
@@ -51,10 +52,10 @@ class RemoteCommands:
                 create=_as_root(host, create),
                 update=_as_root(host, update),
                 delete=_as_root(host, delete),
-                stdin=None if stdin is None else pulumi.Output.secret(stdin),
+                stdin=stdin,
                 logging=logging,
                 add_previous_output_in_env=False,
-                opts=ResourceOptions.merge(own, opts),
+                opts=opts,
             )
 
     def _connection(self, host: HostArgs) -> pulumi.Output[remote.ConnectionArgsDict]:

@@ -69,13 +69,15 @@ def without_stack_trace() -> Iterator[None]:
             sys.tracebacklimit = before
 
 
-def registered(resource: pulumi.Resource | None) -> pulumi.Input[str | None]:
-    """A value that is known when `resource` is registered, that is: when its operation is done.
+def known_after(value: pulumi.Output[T], resource: pulumi.Resource | None) -> pulumi.Output[T]:
+    """`value`, known when `resource` is registered, that is: when its operation is done.
 
     An input that needs it waits for the resource without depending on it. For each dependency the SDK walks
     down all resources behind it, recursively, and a chain of some hundred is deeper than Python's stack.
     """
-    return resource.urn.future() if resource else None
+    if resource is None:
+        return value
+    return pulumi.Output.all(value, resource.urn.future()).apply(lambda both: cast(T, both[0]))
 
 
 async def flush_registrations() -> None:
