@@ -25,7 +25,7 @@ from rehearsal.process import RehearsalError
 
 REPORTS = ROOT / "rehearsal" / "reports"
 REMARKS = Path(__file__).parent / "remarks.md"
-ADDRESSES = [f"10.77.0.{last}" for last in range(100, 249)]
+ADDRESSES = [f"10.77.2.{last}" for last in range(1, 255)]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -68,10 +68,11 @@ def nothing_changed(rounds: int, peers: Mapping[str, Path], addresses: list[str]
 
 
 def one_agent_more(rounds: int, nodes: int, addresses: list[str], log: Log) -> Part:
-    """Part (c): an `up` with one agent more in a cluster of `nodes`, against its join script."""
+    """Part (c): an `up` with one agent more in a cluster of `nodes`, against its join by hand."""
     about = (
         f"One agent more in a cluster of {nodes} nodes, on a new machine in each round: `up` of the whole"
-        f" stack, compared with the join script of such an agent over `ssh` alone. Both download {RATES}."
+        " stack, compared with the staging of that agent and its join script over `ssh`. Both download"
+        f" {RATES}."
     )
     new = iter(addresses[nodes:])
     with ExitStack() as stack:

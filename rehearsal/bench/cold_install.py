@@ -16,8 +16,8 @@ BY_HAND_LIMITS = {"1+1": 1.15, "3+5": 1.05}
 PEER_LIMIT = 1.0
 ABOUT = f"""\
 k3s on bare machines (servers + agents): `up` of a stack without the operator, from the start of the process
-to its end. *By hand* means the same scripts, preflight included, over `ssh`, each as soon as it can run: the
-critical path. Disks are empty in every round. All contenders download {mirror.RATES}."""
+to its end. *By hand* means the same scripts over `ssh`, preflight and staging included, each as soon as it
+can run: the critical path. Disks are empty in every round. All contenders download {mirror.RATES}."""
 
 
 def measure(

@@ -1,13 +1,16 @@
 """The baseline without an engine: the same scripts over plain ssh, each as soon as its inputs exist."""
 
+import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from k3sgpu.handoff.environment import split_variable
+from k3sgpu.handoff.staging import parse_stage_plan, stage_plan_json
 from rehearsal.bench.bench_stack import BenchStack
 from rehearsal.lab import ssh
 from rehearsal.lab.engine import ROOT
@@ -15,7 +18,8 @@ from rehearsal.lab.machine_records import RunningMachine
 from rehearsal.process import RehearsalError
 from tools.mocked_program import Graph, Hidden, Registered
 
-TOKENS = "cluster-tokens"
+TOKENS, STAGE = "cluster-tokens", "cluster-stage"
+STAGE_PLAN = "K3SGPU_STAGE_PLAN"
 LIMIT_SECONDS = 900
 Runner = Callable[["Script"], str]
 
@@ -68,13 +72,23 @@ def install(stack: BenchStack) -> float:
 
 
 def join(stack: BenchStack, name: str) -> float:
-    """Runs the join script of one agent and returns the seconds."""
+    """Stages one agent, runs its join script, and returns the seconds."""
     run = _runner(stack.machines)
     tokens = next(one for one in scripts(stack.graph()) if one.name == TOKENS)
-    (alone,) = [one for one in scripts(stack.graph(run(tokens))) if one.name == f"cluster-agent-{name}"]
+    by_name = {one.name: one for one in scripts(stack.graph(run(tokens)))}
+    staging, joining = of_one_host(by_name[STAGE], name), by_name[f"cluster-agent-{name}"]
     began = time.perf_counter()
-    run(alone)
+    run(staging)
+    run(joining)
     return time.perf_counter() - began
+
+
+def of_one_host(staging: Script, name: str) -> Script:
+    """The staging of one host alone."""
+    text = "".join(value for key, value in staging.environment.items() if key.startswith(STAGE_PLAN))
+    plan = parse_stage_plan(json.loads(text))
+    plan["hosts"] = [host for host in plan["hosts"] if host["name"] == name]
+    return replace(staging, environment=split_variable(STAGE_PLAN, stage_plan_json(plan)))
 
 
 def timed(

@@ -30,7 +30,7 @@ from rehearsal.lab.machine_records import PREFIX, RunningMachine
 from rehearsal.process import RehearsalError, run
 from rehearsal.toolchain.toolbox import RELEASE_FILES, Tools
 
-NAME, ADDRESS = f"{PREFIX}mirror", "10.77.0.250"
+NAME, ADDRESS = f"{PREFIX}mirror", "10.77.3.1"
 NAMES = ("github.com", "raw.githubusercontent.com", "get.k3s.io")
 RELEASE_MIB = 70
 MACHINE_MEGABITS, MIRROR_MEGABITS = 100, 1000
@@ -71,6 +71,7 @@ def limited_mirror(tools: Tools, version: str) -> Iterator[Mirror]:
         certificate = folder / "server.pem"
         authority = make_certificates(certificate)
         named = ["chroot", str(tools.rootfs), "openssl", "x509", "-noout", "-subject_hash"]
+        network.make_bridge()
         network.connect(NAME, ADDRESS)
         try:
             network.limit_sent(NAME, MIRROR_MEGABITS)

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import pytest
 
+from k3sgpu.handoff.staging import parse_stage_plan
 from k3sgpu.settings import parse
 from rehearsal.bench import __main__ as command
 from rehearsal.bench import (
@@ -182,6 +183,15 @@ def test_scripts_of_a_stack_know_their_predecessors() -> None:
     }
     assert found["cluster-preflight"].address is None
     assert "K3SGPU_INVENTORY" in found["cluster-preflight"].environment
+
+
+def test_one_host_is_staged_alone_by_hand() -> None:
+    graph = plan.planned(ROOT / "Pulumi.dev.yaml", "dev")
+    (whole,) = [one for one in hand_run.scripts(graph) if one.name == hand_run.STAGE]
+    one = hand_run.of_one_host(whole, "gpu-1")
+    hosts = parse_stage_plan(json.loads(one.environment[hand_run.STAGE_PLAN]))["hosts"]
+    assert [host["name"] for host in hosts] == ["gpu-1"]
+    assert one.text == whole.text and one.stdin == whole.stdin
 
 
 def test_each_script_runs_after_its_predecessors() -> None:
