@@ -21,6 +21,10 @@ class Machine:
     shell: str = "sh"
     stalls: bool = False
     """Whether it accepts nothing more after the first script."""
+    says: str = ""
+    """What its login shell prints before anything else."""
+    hangs_up: bool = False
+    """Whether the connection breaks when a script runs."""
     ran: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -67,8 +71,12 @@ class Machine:
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         script = self.with_own_paths(process.command or "")
         self.ran.append(script)
+        process.stdout.write(self.says.encode())
         if self.stalls and len(self.ran) > 1:
             await asyncio.sleep(60)
+        if self.hangs_up:
+            process.channel.get_connection().abort()
+            return
         local = await asyncio.create_subprocess_exec(
             *self.shell.split(), "-c", script,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -220,6 +220,35 @@ def test_machine_that_accepts_nothing_more_fails_the_upload(
     assert "accepted nothing more of k3s for 1 s, after " in failure(machine, plan)
 
 
+def test_machine_that_hangs_up_or_never_answers_is_told(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+):
+    plan = plan_of(tmp_path)
+    machine.hangs_up = True
+    assert "gpu-1: staging: the connection broke (" in failure(machine, plan)
+    machine.hangs_up, machine.stalls = False, True
+    monkeypatch.setattr(staging, "STAGE_SILENCE_SECONDS", 1)
+    assert "gpu-1: staging: no answer within 1 s: look at the network" in failure(machine, plan)
+
+
+def test_login_that_prints_changes_nothing_and_much_is_refused(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes]
+):
+    plan = plan_of(tmp_path)
+    machine.says = "Welcome!\n\x1b[2J release complete\n"
+    assert done(machine, plan) == f"2 new scripts; k3s {VERSION} is being downloaded"
+    machine.says, machine.stalls = "release complete\n" * 20_000, True
+    assert f"more than {root_shell.MAX_OUTPUT} bytes of output" in failure(machine, plan)
+
+
+def test_machine_that_cannot_be_written_to_is_told(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes]
+):
+    machine.lib.mkdir(parents=True)
+    (machine.lib / "scripts").write_text("a file")
+    assert f"gpu-1: could not write {machine.lib}" in failure(machine, plan_of(tmp_path))
+
+
 def test_machine_that_cannot_be_reached_is_reported_as_doctor_does(tmp_path: Path, release: dict[str, bytes]):
     plan = plan_of(tmp_path)
     plan["hosts"][0]["port"] = 1
