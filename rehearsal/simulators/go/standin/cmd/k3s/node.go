@@ -216,9 +216,10 @@ func startNode(ctx context.Context, cfg *config, target joinTarget, via string, 
 	if err := register(ctx, registrar, own, node); err != nil {
 		return nil, err
 	}
+	go renewLease(programs.ctx, own, node.name)
 	kubeconfig := agentDir + "/kubelet.kubeconfig"
 	programs.restarted("kwok", "--kubeconfig", kubeconfig, "--config", stagesFile, "--manage-single-node", node.name,
-		"--node-name", node.name, "--node-ip", node.addresses[0], "--node-lease-duration-seconds", "40", "--v", "WARN")
+		"--node-name", node.name, "--node-ip", node.addresses[0], "--node-lease-duration-seconds", "0", "--v", "WARN")
 	if !exists(gpusFile) {
 		return from, nil
 	}
@@ -259,7 +260,7 @@ func serveKubeletPort(ctx context.Context) error {
 }
 
 // register creates the Node or brings its labels up to date, then reports its status. It tries until
-// the API takes it. The old lease goes first: a new kwok would wait for it to end.
+// the API takes it.
 func register(ctx context.Context, registrar, own *kubeAPI, node *nodeFacts) error {
 	for {
 		err := registerOnce(ctx, registrar, own, node)
@@ -275,11 +276,7 @@ func register(ctx context.Context, registrar, own *kubeAPI, node *nodeFacts) err
 }
 
 func registerOnce(ctx context.Context, registrar, own *kubeAPI, node *nodeFacts) error {
-	lease := "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + node.name
-	if err := own.do(ctx, http.MethodDelete, lease, asJSON, nil, nil); err != nil && !hasStatus(err, http.StatusNotFound) {
-		return err
-	}
-	path := "/api/v1/nodes/" + node.name
+	path := nodesPath + node.name
 	metadata := map[string]any{"name": node.name, "labels": node.labels, "annotations": node.annotations}
 	if node.finalizers != nil {
 		metadata["finalizers"] = node.finalizers
