@@ -60,10 +60,32 @@ changes=$({ printf '%s\n' "$current" && echo && printf '%s\n' "$WANTED"; } | awk
     echo "labels and taints are as they should be"
     exit 0
 }
-printf '%s\n' "$changes" | while IFS='|' read -r node patch taints; do
-    [ -n "$patch" ] || HOST=$node fail "no such node, so its labels and taints could not be set" \
+# change NODE PATCH TAINTS
+change() {
+    [ -n "$2" ] || HOST=$1 fail "no such node, so its labels and taints could not be set" \
         "raise k3s.generation in the stack file and run up; its k3s then registers it again"
     # shellcheck disable=SC2086 # each word is one taint
-    [ -z "$taints" ] || kubectl taint node "$node" --overwrite $taints
-    kubectl patch node "$node" --type merge --patch "$patch"
-done
+    [ -z "$3" ] || kubectl taint node "$1" --overwrite $3
+    kubectl patch node "$1" --type merge --patch "$2"
+}
+
+# Ends with the changes in the background, and fails when one of them failed.
+await_changes() {
+    failed=
+    for child in $children; do wait "$child" || failed=yes; done
+    children=
+    [ -z "$failed" ]
+}
+
+# Eight at a time: a kubectl takes a part of a second, and there may be hundreds of nodes.
+printf '%s\n' "$changes" | {
+    children=
+    while IFS='|' read -r node patch taints; do
+        change "$node" "$patch" "$taints" &
+        children="$children $!"
+        # shellcheck disable=SC2086 # each word is a process id
+        set -- $children
+        [ $# -lt 8 ] || await_changes || exit 1
+    done
+    await_changes
+}
