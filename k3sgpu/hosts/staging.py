@@ -66,8 +66,8 @@ async def stage_hosts(
 ) -> Outcome:
     """Stages `hosts`, which are some of `plan`'s.
 
-    `environment`: of k3s, with the proxy; a secret. `say` gets a line of progress now and then, while hosts
-    with a k3s wait for the download of another release; the others return while they download.
+    `environment`: of k3s, with the proxy; a secret. `say` gets a line of progress now and then, while files
+    are sent, or while hosts that run k3s download another release; those without k3s are not waited for.
     """
     staging = _Staging(plan, logins, environment)
     progress = asyncio.create_task(staging.report_progress(say))
@@ -139,8 +139,8 @@ class _Staging:
     plan: StagePlan
     logins: Mapping[str, Login]
     environment: str
-    arrived: dict[str, str] = field(default_factory=dict)
-    """By host that waits for its download: what has arrived."""
+    awaited: dict[str, str] = field(default_factory=dict)
+    """By host that has not all of the release: what has arrived, or what is sent."""
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS))
 
     async def stage(self, connection: asyncssh.SSHClientConnection, host: StageTarget) -> str | ScriptError:
@@ -151,7 +151,7 @@ class _Staging:
         except ScriptError as error:
             return error
         finally:
-            self.arrived.pop(host["name"], None)
+            self.awaited.pop(host["name"], None)
 
     async def _stage(self, shell: RootShell, host: StageTarget) -> str:
         release, name = self.plan["release"], host["name"]
@@ -159,7 +159,7 @@ class _Staging:
         def note(line: str) -> None:
             word, _, rest = line.partition(" ")
             if word == "arrived":
-                self.arrived[name] = rest
+                self.awaited[name] = rest
 
         secrets = scripts.secret_lines(ENVIRONMENT=self.environment) if self.environment else ""
         lines = await shell.run(
@@ -201,7 +201,9 @@ class _Staging:
         variables = {"HOST": host["name"], "ROLE": host["role"], "VERSION": release["version"]}
         for name, sha256 in missing.items():
             script = scripts.render("receive-release", **variables, NAME=name, SHA256=sha256)
+            self.awaited[host["name"]] = "waits for its turn"
             async with self.uploads:
+                self.awaited[host["name"]] = f"sending {name}"
                 await shell.run(script, name, STAGE_SILENCE_SECONDS, file=folder / name)
         script = scripts.render("receive-release", **variables, NAME="", SHA256="")
         await shell.run(script, "checking the release", STAGE_SILENCE_SECONDS)
@@ -212,11 +214,12 @@ class _Staging:
         """Says for how many hosts the run waits, until it is cancelled."""
         while True:
             await asyncio.sleep(STAGE_PROGRESS_SECONDS)
-            if self.arrived:
-                shown = [f"{name} {size}" for name, size in sorted(self.arrived.items())][:MAX_NAMED]
-                more = " …" if len(self.arrived) > MAX_NAMED else ""
+            if self.awaited:
+                shown = [f"{name} ({words})" for name, words in sorted(self.awaited.items())][:MAX_NAMED]
+                more = " …" if len(self.awaited) > MAX_NAMED else ""
+                count = f"{len(self.awaited)} {'host' if len(self.awaited) == 1 else 'hosts'}"
                 version = self.plan["release"]["version"]
-                say(f"waiting for k3s {version} on {len(self.arrived)} hosts: {', '.join(shown)}{more}")
+                say(f"waiting for k3s {version} on {count}: {', '.join(shown)}{more}")
 
 
 def _staged_files(role: str) -> str:

@@ -323,7 +323,7 @@ def test_upgrade_says_what_it_waits_for(
     outcome = stage(machine, downloading(plan_of(tmp_path), slow), said=said)
     scripts.source.cache_clear()
     assert outcome.failures == [] and len(said) >= 1
-    assert said[0].startswith(f"waiting for k3s {VERSION} on 1 hosts: gpu-1 ") and said[0].endswith(" MiB")
+    assert said[0].startswith(f"waiting for k3s {VERSION} on 1 host: gpu-1 (") and said[0].endswith(" MiB)")
 
 
 def upgradable(machine: Machine) -> None:
