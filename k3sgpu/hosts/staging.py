@@ -173,8 +173,11 @@ class _Staging:
         if values.get("release") == "uploading":
             present = [line.removeprefix("file ") for line in lines if line.startswith("file ")]
             state = await self._upload(shell, host, values.get("machine", ""), present)
-        else:
-            state = _STATES.get(values.get("release", ""), "is in an unknown state")
+        elif not (state := _STATES.get(values.get("release", ""), "")):
+            last = lines[-1] if lines else "nothing"
+            raise ScriptError(
+                f"{name}: staging ended without a word about the release; its last line was {last}"
+            )
         count = values.get("scripts", "0")
         number = {"0": "no new script", "1": "1 new script"}.get(count, f"{count} new scripts")
         return f"{number}; k3s {release['version']} {state}"

@@ -237,6 +237,8 @@ def test_login_that_prints_changes_nothing_and_much_is_refused(
     plan = plan_of(tmp_path)
     machine.says = "Welcome!\n\x1b[2J release complete\n"
     assert done(machine, plan) == f"2 new scripts; k3s {VERSION} is being downloaded"
+    machine.says, machine.shell = "", "true"
+    assert "ended without a word about the release; its last line was nothing" in failure(machine, plan)
     machine.says, machine.stalls = "release complete\n" * 20_000, True
     assert f"more than {root_shell.MAX_OUTPUT} bytes of output" in failure(machine, plan)
 
