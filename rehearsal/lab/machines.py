@@ -48,7 +48,7 @@ from rehearsal.toolchain import cache, host
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST_NAME = 64  # of a Linux host name, which is what systemd-nspawn sets
-SSH_SECONDS = 60
+SSH_SECONDS = 60  # for each ten machines that boot: all boot at once, and share this computer
 RUNNING_SSH_SECONDS = 20  # for a machine that runs already; it may be rebooting
 LOCK_SECONDS = 300
 BOOTS_AT_ONCE = 8
@@ -61,7 +61,6 @@ def up(
     state_dir: Path,
     parts: MachineParts,
     progress: Progress | None = None,
-    ssh_seconds: float = SSH_SECONDS,
     owner: str | None = None,
 ) -> dict[str, RunningMachine]:
     """Creates or boots all `machines`, waits until SSH answers, and returns them by declared name.
@@ -71,7 +70,7 @@ def up(
     until `down`, or until the next `up` of any stack after the process `owner` (processes.identify) has ended
     without removing them. A machine is identified by its address: one that
     is declared under a new name keeps its old host name. Raises RehearsalError when this computer cannot run
-    machines, a name or an address is not available, or SSH does not answer within `ssh_seconds`.
+    machines, a name or an address is not available, or SSH does not answer in time.
     """
     progress = progress or Progress()
     state_dir = state_dir.resolve()
@@ -103,7 +102,7 @@ def up(
         if item in were_running:
             note_without_ssh(item, progress)
         else:
-            ssh.wait_for_ssh(item, ssh_seconds)
+            ssh.wait_for_ssh(item, SSH_SECONDS * max(1, (len(found) - len(were_running)) / 10))
 
     with ThreadPoolExecutor(max_workers=LOGINS_AT_ONCE) as pool:
         list(pool.map(wait, found.values()))

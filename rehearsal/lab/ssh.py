@@ -54,9 +54,11 @@ def wait_for_ssh(machine: RunningMachine, seconds: float) -> None:
     before.
     """
     began = time.monotonic()
+    # Where many machines boot, a login takes long: an attempt that is given up makes the next one longer.
+    command = [*ssh_command(machine, connect_seconds=max(2, round(seconds / 30))), "true"]
     while True:
         try:
-            process.run([*ssh_command(machine, connect_seconds=2), "true"], timeout=10)
+            process.run(command, timeout=max(10, seconds / 6))
             return
         except RehearsalError as error:
             last = str(error).splitlines()[-1].strip()

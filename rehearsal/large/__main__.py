@@ -98,22 +98,20 @@ def take(one: BenchStack, name: str, operation: str, check: Check, output: Path)
     ended = time.time()
     step = WalkStep(name, run.seconds if run else ended - began, usage=used, failure=failure)
     step.lines = output.read_text(errors="replace").count("\n")
-    logins = ssh_traffic.logins(one.machines, began, ended)
-    servers = one.config["pools"]["control"]["hosts"]
-    step.connections = Connections.of(logins, servers)
+    step.state_mib = len(one.stack.engine(one.tools).state().encode()) / 1024**2
     if run:
         step.counts, step.engine_mib, step.program_mib = dict(run.counts), run.engine_mib, run.program_mib
         step.longest = sorted(
             ((what, end - start) for what, start, end in run.steps), key=lambda pair: -pair[1]
         )[:5]
-    engine = one.stack.engine(one.tools)
-    step.state_mib = len(engine.state().encode()) / 1024**2
     try:
-        if not failure:
+        logins = ssh_traffic.logins(one.machines, began, ended)
+        step.connections = Connections.of(logins, one.config["pools"]["control"]["hosts"])
+        if run:
             write_kubeconfig(one, operation)
             check(one)
     except RehearsalError as error:
-        step.failure = str(error)
+        step.failure = f"{step.failure}\n{error}".strip()
     return step
 
 
