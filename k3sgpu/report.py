@@ -10,6 +10,8 @@ from k3sgpu.problem import SEVERITIES, Problem, block, counts
 
 MAX_LISTED = 20
 """Above this number, subjects without a problem share a line, and those with the same problems a block."""
+WIDTH = 100
+"""Of a line with host names, in columns."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def as_text(report: Report) -> str:
     groups = _problems_by_subject(report)
     lines = [f"{report.title}: {counts(report.problems) or 'no problems'}"]
     for text, alike in _blocks(groups):
-        lines += ["", _subject(report, alike[0]) if len(alike) == 1 else names(alike), text]
+        some = 1 < len(alike) < len(groups)
+        head = textwrap.fill(", ".join(alike), WIDTH, break_on_hyphens=False) if some else names(alike)
+        lines += ["", _subject(report, alike[0]) if len(alike) == 1 else head, text]
     fine = [name for name, problems in groups if not problems]
     if fine and len(fine) < len(groups):
         lines.append("")
