@@ -13,6 +13,7 @@ from rehearsal.bench import (
     cold_install,
     fit_benchmark,
     peer_tool,
+    plan_benchmark,
     results,
     scale,
     single_run,
@@ -96,6 +97,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Part]] = {
     "d": lambda options: changes.one_profile_changed(options.rounds, ADDRESSES, log),
     "e": lambda options: scale.measure(options.rounds, tuple(map(int, options.agents.split(","))), log),
     "f": lambda options: fit_benchmark.measure(options.rounds),
+    "h": lambda options: plan_benchmark.measure(options.rounds, log),
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Part (e): a preview without changes by number of agents, against as many independent Commands; the size of
 the state, and the engine's memory."""
 
+import json
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +15,24 @@ from rehearsal.lab import identity
 from rehearsal.simulators.plugins import launcher
 
 SIZES = (10, 100, 300, 1000)
-OURS, INDEPENDENT = "this program", "independent Commands"
+LEAST_SIZE = 100
+"""A smaller stack's preview is the start of the engine, of Python and of the plugins."""
+STATE_MIB = {300: 3, 1000: 10}
+MEMORY_MIB = 410
+OURS, INDEPENDENT, REMOTE = CONTENDERS = (
+    "this program",
+    "independent Commands",
+    "independent remote Commands",
+)
+LOCAL_PROGRAM, REMOTE_PROGRAM = "commands", "remote commands"
+OPERATIONS = ("create", "update", "delete")
+FIELDS = 12
+MIB = 1024**2
 POD_NETWORK = "10.64.0.0/12"  # room for 4,096 nodes
 ABOUT = """\
 A preview of k3s with this many agents and nothing changed, compared with a preview of as many independent
-local
-Commands as that stack has. The states were made with a plugin that runs nothing."""
+local Commands as that stack has, and of as many remote ones: they have a connection and a secret stdin, as
+this program's have, and no dependencies. The states were made with a plugin that runs nothing."""
 # Otherwise the engine writes a whole checkpoint for each of some thousand steps.
 WITHOUT_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 
@@ -26,54 +40,81 @@ WITHOUT_CHECKPOINTS = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS":
 def measure(rounds: int, sizes: tuple[int, ...], log: Callable[[str], object]) -> Part:
     """Measures all sizes."""
     series, goals, rows = [], [], []
+    profile = Table("", (), ())
     for size in sizes:
         log(f"(e) {size} agents")
-        with (
-            bench_stack("bench-agents", of_size(size, own_address())) as one,
-            bench_stack("bench-commands", one.config) as other,
-        ):
-            count = _state(one, other)
-            runs: dict[str, list[single_run.Run]] = {OURS: [], INDEPENDENT: []}
-
-            def preview(name: str, at: BenchStack, runs=runs, **more: Any) -> float:
-                runs[name].append(at.run("preview", **more))
-                return runs[name][-1].seconds
-
-            found = measure_in_turns(
-                rounds,
-                {
-                    OURS: lambda one=one, preview=preview: preview(OURS, one),
-                    INDEPENDENT: lambda other=other, preview=preview, count=count: preview(
-                        INDEPENDENT, other, program="commands", commands=count
-                    ),
-                },
-                log,
-            )
-            state = len(one.stack.engine(one.tools).state().encode()) / 1024**2
-        case = f"{size:,} agents, {count:,} Commands"
-        series += [Series(case, name, values) for name, values in found.items()]
-        goals.append(within(f"{size:,} agents", series[-2], series[-1], 1.2))
-        mine, theirs = (max(run.engine_mib for run in runs[name]) for name in (OURS, INDEPENDENT))
-        rows.append((f"{size:,}", amount(state, "MiB"), amount(mine, "MiB"), amount(theirs, "MiB")))
+        found, runs, state = _measure_size(rounds, size, log)
+        case = f"{size:,} agents"
+        ours, independent, remote = (Series(case, name, found[name]) for name in CONTENDERS)
+        series += [ours, independent, remote]
+        memory = {name: max(run.engine_mib for run in runs[name]) for name in CONTENDERS}
+        mib = len(state.encode()) / MIB
+        if size >= LEAST_SIZE:
+            goals.append(within(case, ours, independent, 1.3))
+            goals.append(within(f"{case}, by remote Commands", ours, remote, 1.15))
+        if size in STATE_MIB:
+            goals.append(at_most(f"state of {case}", mib, STATE_MIB[size]))
+        if size == max(SIZES):
+            goals.append(at_most(f"engine's peak memory, {case}", memory[OURS], MEMORY_MIB))
+        rows.append((f"{size:,}", amount(mib, "MiB"), *(amount(memory[name], "MiB") for name in CONTENDERS)))
+        fields = [(field, f"{count / size:,.0f}") for field, count in bytes_by_field(state).items()]
+        profile = Table(f"The state of {case}", ("field", "bytes for an agent"), tuple(fields))
     if len(sizes) > 2:
-        medians = {
-            size: one.median
-            for size, one in zip(sizes, [one for one in series if one.contender == OURS], strict=True)
-        }
-        found_bend = linear(medians)
-        goals.append(
-            Goal(
-                "linear: the last step's slope ≤ 1.2 × the one before",
-                found_bend <= 1.2,
-                f"{found_bend:.2f} ×",
-            )
-        )
-    table = Table(
-        "State and memory",
-        ("agents", "state", "engine's most memory", "with independent Commands"),
-        tuple(rows),
+        medians = zip(sizes, [one.median for one in series if one.contender == OURS], strict=True)
+        bend = linear(dict(medians))
+        text = "linear: the last step's slope ≤ 1.2 × the one before"
+        goals.append(Goal(text, bend <= 1.2, f"{bend:.2f} ×"))
+    tables = (
+        Table("State, and the engine's most memory", ("agents", "state", *CONTENDERS), tuple(rows)),
+        profile,
     )
-    return Part("e", "Preview by size", ABOUT, INDEPENDENT, tuple(series), tuple(goals), (table,))
+    return Part("e", "Preview by size", ABOUT, INDEPENDENT, tuple(series), tuple(goals), tables)
+
+
+def _measure_size(
+    rounds: int, size: int, log: Callable[[str], object]
+) -> tuple[dict[str, tuple[float, ...]], dict[str, list[single_run.Run]], str]:
+    """The previews of this many agents: seconds and runs by contender, and the state of this program."""
+    with (
+        bench_stack("bench-agents", of_size(size, own_address())) as one,
+        bench_stack("bench-commands", one.config) as local,
+        bench_stack("bench-remote", one.config) as remote,
+    ):
+        count = _state(one, local, remote)
+        runs: dict[str, list[single_run.Run]] = {name: [] for name in CONTENDERS}
+
+        def preview(name: str, at: BenchStack, program: str) -> float:
+            runs[name].append(at.run("preview", program, commands=count))
+            return runs[name][-1].seconds
+
+        found = measure_in_turns(
+            rounds,
+            {
+                OURS: lambda: preview(OURS, one, "ours"),
+                INDEPENDENT: lambda: preview(INDEPENDENT, local, LOCAL_PROGRAM),
+                REMOTE: lambda: preview(REMOTE, remote, REMOTE_PROGRAM),
+            },
+            log,
+        )
+        return found, runs, one.stack.engine(one.tools).state()
+
+
+def bytes_by_field(state: str) -> dict[str, int]:
+    """Bytes of a state by field of its resources, the most first; inputs and outputs together."""
+    sizes: Counter[str] = Counter()
+    for resource in json.loads(state)["checkpoint"]["latest"]["resources"]:
+        for name, value in resource.items():
+            parts = value if name in ("inputs", "outputs") else {name: value}
+            for part, content in parts.items():
+                field = "create, update, delete" if part in OPERATIONS else part
+                sizes[field] += len(json.dumps({part: content}, separators=(",", ":"))) - 1
+    most = sizes.most_common(FIELDS)
+    return dict(most) | {"the rest": sizes.total() - sum(count for _, count in most)}
+
+
+def at_most(text: str, found: float, limit: float) -> Goal:
+    """The goal that a size in MiB is at most `limit`."""
+    return Goal(f"{text} ≤ {limit:g} MiB", found <= limit, amount(found, "MiB"))
 
 
 def of_size(agents: int, server: str) -> dict[str, Any]:
@@ -91,8 +132,8 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
-def _state(one: BenchStack, other: BenchStack) -> int:
-    """Gives both stacks a state as after an `up`, and returns the number of Commands of each."""
+def _state(one: BenchStack, local: BenchStack, remote: BenchStack) -> int:
+    """Gives the stacks a state as after an `up`, and returns the number of Commands of each."""
     one.stack.state.mkdir(parents=True, exist_ok=True)
     key = identity.private_key(one.stack.state)
     identity.make_key(key, "nobody's")
@@ -100,9 +141,10 @@ def _state(one: BenchStack, other: BenchStack) -> int:
     identity.update_known_hosts(one.stack.state, {"*": everybody})
     no_op = one.stack.folder / "no-op"
     launcher(no_op, "command", "rehearsal.bench.no_op_plugin")
-    for at in (one, other):
+    for at in (one, local, remote):
         at.create_stack()
     one.run("up", path=(no_op,), environment=WITHOUT_CHECKPOINTS)
     count = sum(name.startswith("command:") for name in one.resources())
-    other.run("up", "commands", path=(no_op,), environment=WITHOUT_CHECKPOINTS, commands=count)
+    for at, program in ((local, LOCAL_PROGRAM), (remote, REMOTE_PROGRAM)):
+        at.run("up", program, path=(no_op,), environment=WITHOUT_CHECKPOINTS, commands=count)
     return count

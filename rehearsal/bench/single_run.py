@@ -67,11 +67,17 @@ def run(spec: Mapping[str, Any], environment: Mapping[str, str], log: Path | Non
 def main() -> None:
     """Runs the specification on standard input, in this process."""
     spec = json.load(sys.stdin)
+    from rehearsal.bench import flat_program
     from rehearsal.lab.engine import Engine, EngineFailed
     from rehearsal.lab.trace import Trace
 
     imported = time.time() - spec["began"]
-    program = {"ours": _ours, "nothing": _nothing, "commands": lambda: _commands(spec["commands"])}
+    program = {
+        "ours": _ours,
+        "flat": lambda: flat_program.run(spec["resources"]),
+        "commands": lambda: _commands(spec["commands"]),
+        "remote commands": lambda: _remote_commands(spec["commands"]),
+    }
     moments: dict[str, float] = {}
     commands: dict[str, tuple[float, float]] = {}
 
@@ -153,15 +159,31 @@ def _ours() -> None:
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
 
-def _nothing() -> None:
-    """A program without resources."""
-
-
 def _commands(count: int) -> None:
     from pulumi_command import local
 
     for number in range(count):
         local.Command(f"command-{number}", create="true")
+
+
+def _remote_commands(count: int) -> None:
+    """As `_commands`, on machines: each with a connection and a secret stdin."""
+    from pulumi import Output
+    from pulumi_command import remote
+
+    for number in range(count):
+        remote.Command(
+            f"command-{number}",
+            create="true",
+            connection={
+                "host": f"10.9.{number // 200}.{number % 200 + 1}",
+                "user": "root",
+                "host_key": "ssh-ed25519 " + "A" * 68,
+                "private_key": Output.secret("k" * 119),
+            },
+            stdin=Output.secret("s" * 80),
+            add_previous_output_in_env=False,
+        )
 
 
 if __name__ == "__main__":

@@ -110,6 +110,14 @@ class Engine:
         """The checkpoint file as it is on the disk, with encrypted secrets."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").read_text()
 
+    def deployment(self) -> automation.Deployment:
+        """The state with secrets in plain text, as `pulumi stack export --show-secrets` prints it."""
+        return self._stack(copy_stack_file=False).export_stack()
+
+    def import_deployment(self, deployment: automation.Deployment) -> None:
+        """Replaces the state."""
+        self._stack(copy_stack_file=False).import_stack(deployment)
+
     def exists(self) -> bool:
         """Whether this stack has a state here."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").exists()

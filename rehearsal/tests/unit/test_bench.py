@@ -21,10 +21,12 @@ from k3sgpu.settings import parse
 from rehearsal.bench import __main__ as command
 from rehearsal.bench import (
     cold_install,
+    flat_program,
     hand_run,
     mirror,
     mirror_server,
     peer_tool,
+    plan_benchmark,
     results,
     scale,
     ssh_traffic,
@@ -372,3 +374,70 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--parts", "a,z"])
     assert "no part z; there are a, b, c, d, e, f" in capsys.readouterr().err
+
+
+ROOT_URN = "urn:pulumi:one::p::pulumi:pulumi:Stack::p-one"
+COMPONENT_URN = "urn:pulumi:one::p::k3sgpu:index:K3sCluster::cluster"
+PLUGIN_URN = "urn:pulumi:one::p::pulumi:providers:command::default_1_2_1"
+
+
+def command_urn(name: str) -> str:
+    return f"urn:pulumi:one::p::k3sgpu:index:K3sCluster$command:remote:Command::{name}"
+
+
+def remote_command(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "urn": command_urn(name),
+        "custom": True,
+        "type": "command:remote:Command",
+        "parent": COMPONENT_URN,
+        "provider": f"{PLUGIN_URN}::1234",
+        "inputs": {"create": "true", "__defaults": []},
+        **more,
+    }
+
+
+def test_a_flat_state_has_the_same_resources_without_components() -> None:
+    resources = [
+        {"urn": ROOT_URN, "custom": False, "type": "pulumi:pulumi:Stack"},
+        {"urn": COMPONENT_URN, "custom": False, "type": "k3sgpu:index:K3sCluster", "parent": ROOT_URN},
+        {"urn": PLUGIN_URN, "custom": True, "type": "pulumi:providers:command", "inputs": {}},
+        remote_command("a"),
+        remote_command("b", dependencies=[command_urn("a")]),
+    ]
+    state = flat_program.flat_deployment({"version": 3, "deployment": {"resources": resources}}, "flat")
+    root, _, a, b = state["deployment"]["resources"]
+    flat = "urn:pulumi:flat::p::command:remote:Command::"
+    assert root["urn"] == "urn:pulumi:flat::p::pulumi:pulumi:Stack::p-flat"
+    assert (a["urn"], a["parent"]) == (f"{flat}a", root["urn"])
+    assert a["provider"] == "urn:pulumi:flat::p::pulumi:providers:command::default_1_2_1::1234"
+    assert [(one["name"], one["after"]) for one in flat_program.registered(state)] == [
+        ("a", []),
+        ("b", [f"{flat}a"]),
+    ]
+    assert b["dependencies"] == [f"{flat}a"] and "k3sgpu" not in json.dumps(state)
+
+
+def test_inputs_of_a_state_become_arguments() -> None:
+    secret = {flat_program.SIGNATURE: "1b47061264138c4ac30d75fd1eb44270"}
+    key = {**secret, "plaintext": json.dumps("the key")}
+    inputs = {
+        "disableCRDHooks": True,
+        "connection": {**secret, "plaintext": json.dumps({"host": "10.0.0.1", "privateKey": key})},
+    }
+    one = {"type": "command:remote:Command", "inputs": inputs}
+    assert flat_program.arguments(one, lambda plain: ("secret", plain)) == {
+        "disable_crd_hooks": True,
+        "connection": ("secret", {"host": "10.0.0.1", "privateKey": "the key"}),
+    }
+
+
+def test_bytes_of_a_state_are_counted_by_field() -> None:
+    resources = [{"urn": "u", "inputs": {"create": "true"}, "outputs": {"create": "true", "stdin": ""}}]
+    found = scale.bytes_by_field(json.dumps({"checkpoint": {"latest": {"resources": resources}}}))
+    assert found == {"create, update, delete": 32, "stdin": 11, "urn": 10, "the rest": 0}
+
+
+@pytest.mark.parametrize("nodes", plan_benchmark.SIZES)
+def test_stacks_of_all_planned_sizes_are_valid(nodes: int) -> None:
+    assert len(parse(plan_benchmark.config(nodes), set()).nodes) == nodes
