@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rehearsal.bench import hand_run, mirror, single_run, ssh_traffic
@@ -17,7 +18,8 @@ PEER_LIMIT = 1.0
 ABOUT = f"""\
 k3s on bare machines (servers + agents): `up` of a stack without the operator, from the start of the process
 to its end. *By hand* means the same scripts over `ssh`, preflight and staging included, each as soon as it
-can run: the critical path. Disks are empty in every round. All contenders download {mirror.RATES}."""
+can run: the critical path. Disks are empty in every round. All contenders download {mirror.RATES}. A size
+keeps its figures until it is measured again."""
 
 
 def measure(
@@ -56,10 +58,29 @@ def measure(
         series += measured
         goals += limits(case, measured)
         tables += [
-            time_table(f"{case}, one cold `up`", median_run(runs)),
-            traffic_table(f"(g) SSH, {case}, one cold `up`", seen[-1]),
+            time_table(_caption(case), median_run(runs)),
+            traffic_table(f"(g) SSH, {_caption(case)}", seen[-1]),
         ]
     return Part("a", "Cold up", ABOUT, BY_HAND, tuple(series), tuple(goals), tuple(tables))
+
+
+def with_other_sizes(part: Part, earlier: Part) -> Part:
+    """The part with the sizes that only an earlier run has measured."""
+    measured = {one.case for one in part.series}
+    other = {one.case: None for one in earlier.series if one.case not in measured}
+    return replace(
+        part,
+        series=(*(one for one in earlier.series if one.case in other), *part.series),
+        goals=(*(one for one in earlier.goals if one.limit and one.limit.case in other), *part.goals),
+        tables=(
+            *(one for case in other for one in earlier.tables if one.caption.endswith(f", {_caption(case)}")),
+            *part.tables,
+        ),
+    )
+
+
+def _caption(case: str) -> str:
+    return f"{case}, one cold `up`"
 
 
 def limits(case: str, measured: Sequence[Series]) -> list[Goal]:

@@ -103,6 +103,24 @@ def test_measuring_a_part_again_keeps_the_others(tmp_path: Path) -> None:
     assert "Cold again" in (tmp_path / "bench.svg").read_text()
 
 
+def test_measuring_one_size_keeps_the_others(tmp_path: Path) -> None:
+    def measured(case: str, seconds: float) -> Part:
+        hand, ours = Series(case, "by hand", (1.0,)), Series(case, "pulumi up", (seconds,))
+        table = Table(f"Where it went, {case}, one cold `up`", ("", "took"), ())
+        goals = (within(f"{case}: up by hand", ours, hand, 1.15),)
+        return replace(PART, series=(hand, ours), goals=goals, tables=(table,))
+
+    for part in (measured("1+1", 2), measured("1+20", 3), measured("1+1", 4)):
+        command.save_part(tmp_path, part)
+    found = results.load(tmp_path / "bench.json")["a"]
+    assert [(one.case, one.median) for one in found.series if one.contender == "pulumi up"] == [
+        ("1+20", 3),
+        ("1+1", 4),
+    ]
+    assert [goal.found for goal in found.goals] == ["3.00 ×", "4.00 ×"]
+    assert ["1+20" in table.caption for table in found.tables] == [True, False]
+
+
 def test_the_page_shows_which_goals_are_met() -> None:
     text = page({"a": PART}, "two cores", "So it is.", "abcf")
     assert "**The computer:** two cores" in text and "So it is." in text
