@@ -1,6 +1,9 @@
 """The stack as a table of contents: settings → fit → cluster → operator → sharing → workloads → outputs."""
 
+import gc
 from pathlib import Path
+
+gc.disable()  # as sdk_workarounds says; first, because imports are most of a small stack's time
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -25,7 +28,6 @@ from stack.outputs import outputs
 config, folder = pulumi.Config(), Path.cwd()
 settings = inputs.read_settings(config, folder)
 access, files = inputs.ssh_access(settings, folder), inputs.release_files(settings, folder)
-secrets = inputs.read_secrets(config, settings)
 offers = capacity.offers(settings)
 inputs.report_fit(capacity.fit(settings, offers))
 
@@ -35,7 +37,7 @@ if settings.kubeconfig:  # an existing cluster: a destroy deletes from it what t
     inside = ResourceOptions(provider=cluster.provider)
 else:  # hosts become a k3s cluster, and everything in it is deleted with it
     hooks = error_hints.hooks()
-    cluster_args = arguments.cluster(settings, access, secrets, files)
+    cluster_args = arguments.cluster(settings, access, inputs.read_secrets(config, settings), files)
     cluster = K3sCluster("cluster", cluster_args, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
@@ -54,7 +56,6 @@ if settings.gpu_operator.enabled:
     sharing_args = arguments.sharing(settings, offers, expected, cluster, profiles, operator)
     sharing = GpuSharing("gpu-sharing", sharing_args, after(operator.release))
     ready: pulumi.Resource = sharing.ready  # every node offers its slices
-    parts += [profiles, operator, *sharing.last]
     if settings.verify.enabled:  # before the workloads, while slices are free
         verify_args = arguments.verify(settings, offers, operator.installed, cluster.kubeconfig)
         verify = GpuVerify("gpu-verify", verify_args, after(ready))
@@ -66,14 +67,13 @@ if settings.gpu_operator.enabled:
         kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
         for name, labels in arguments.namespaces(settings).items()
     ]
-    parts += namespaces
+    parts += [profiles, operator, *sharing.last, *namespaces]
     for name, workload_args in arguments.workloads(settings, cluster.kubeconfig).items():
         parts.append(GpuWorkload(name, workload_args, after(ready, *namespaces)))
     pulumi.export("seen", sharing.ready.stdout)
 
 Guard("guard", parts, protect=settings.k3s.protect)
-pulumi.export("kubeconfig", cluster.kubeconfig)
-for name, value in outputs(settings, offers).items():
+for name, value in {"kubeconfig": cluster.kubeconfig, **outputs(settings, offers)}.items():
     pulumi.export(name, value)
 
 pulumi.run(flush_registrations)

@@ -1,5 +1,7 @@
 """A cluster that the stack did not create, and does not delete."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 

@@ -5,6 +5,8 @@ own Deployment and *not* for its operands (driver, toolkit, device plugin): a Re
 the ClusterPolicy becomes `ready` too early. GpuSharing's gate waits for them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 

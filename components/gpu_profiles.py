@@ -3,6 +3,8 @@
 Created before the operator and deleted after it, so that a running plugin always finds its configuration.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TypedDict
 

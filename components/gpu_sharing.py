@@ -5,6 +5,8 @@ of a configuration has the hash of its content: a changed profile is a new key, 
 use it changes, and the plugins of all other nodes go on. Those of the nodes that changed start anew.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 

@@ -1,5 +1,7 @@
 """A Deployment or a Job whose pods use slices."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 

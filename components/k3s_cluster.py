@@ -6,6 +6,8 @@ a single host, from its installation to its removal. What is *not* waited for: a
 beyond Ready nodes.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 

@@ -1,5 +1,7 @@
 """The Kubernetes Provider for everything inside a cluster."""
 
+from __future__ import annotations
+
 import pulumi
 import pulumi_kubernetes as kubernetes
 

@@ -3,6 +3,11 @@
 The size goal: stacks of up to 1,000 agents (some 5,000 Commands), whose preview takes time and memory in
 proportion to the number of agents. `make bench` measures it (rehearsal/reports/bench.md). Each function says
 what happens without it.
+
+`__main__.py` switches Python's collection of cycles off. The SDK makes some hundred objects for each resource
+and drops few of them before the end, and the collector visits all of them again and again: two fifths of the
+program's processor time (16.1 s with 1,000 agents, 9.7 s without it). It frees next to nothing: the
+program's memory is 475 MiB instead of 443 MiB.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
 """The arguments of the components, from the settings. Plain values; nothing here registers a resource."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast

@@ -5,6 +5,7 @@ works.
 """
 
 import asyncio
+import gc
 import json
 import runpy
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,10 @@ def run(
     runtime.set_root_resource(no_root)
     sdk.rpc_manager.clear()
     sdk.outputs.clear()
-    loop.run_until_complete(run_in_stack(program))
+    try:
+        loop.run_until_complete(run_in_stack(program))
+    finally:
+        gc.enable()  # the program switches it off in its process, which is this one
     return graph
 
 

@@ -138,6 +138,8 @@ class Engine:
             )
         except automation.CommandError as error:
             raise EngineFailed(describe_end(operation, self.stack, error)) from None
+        finally:
+            gc.enable()  # the program switches it off in its process, which is this one
 
     def _remove_stale_locks(self, show: Callable[[str], Any]) -> None:
         """Removes locks of killed runs. A run holds a lock on its stack until it ends."""
