@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from k3sgpu.cli.inputs import read_json_variable
@@ -60,10 +61,26 @@ def _stage() -> int:
     for line in [*outcome.summary(), *outcome.failures]:
         print_progress(line)
     if outcome.failures:
+        known = {host["name"] for host in before["hosts"]} if before else set[str]()
+        _name_new_hosts(plan["owner"], [host["name"] for host in plan["hosts"] if host["name"] not in known])
         return 1
     _clean(plan["owner"], removed_hosts(plan, before), plan["bastion"], secrets, agent=plan["agent"])
     print_text(write_record(plan))
     return 0
+
+
+def _name_new_hosts(owner: "Owner", new: Sequence[str]) -> None:
+    """Names the hosts that a failed run may have staged: no record has them, so no later run cleans them."""
+    from k3sgpu.report import names
+
+    if new:
+        script = (
+            f"/usr/local/lib/k3s-gpu-sharing/clean {quote(owner['project'])} {quote(owner['stack'])} HOST"
+        )
+        print_progress(
+            f"{names(new)}: one without k3s that is taken out of the stack file now keeps what was staged; "
+            f"remove that there with: sudo {script}"
+        )
 
 
 def _remove() -> int:

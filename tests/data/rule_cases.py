@@ -300,6 +300,7 @@ WITHOUT_PROBLEM: list[tuple[Machine, Plan]] = [
     (machine(facts(), role="agent"), PLAN),
     (machine(facts(DEBIAN + GPU), gpu=CARD), PLAN),
     (machine(facts(DEBIAN + OUR_K3S)), PLAN),
+    (machine(facts(owner=("project k3s-gpu-sharing", "stack dev", "host old-name"))), PLAN),
     (machine(facts(cpus="1"), role="agent"), PLAN),
     (machine(facts(DEBIAN + GPU + OUR_K3S, containerd_config="nvidia"), gpu=CARD), PLAN),
     (machine(facts(DEBIAN + OUR_K3S, containerd_config="plain"), gpu=None), PLAN),

@@ -21,14 +21,17 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Problem]:
     The owner marker tells them apart; anybody else's Kubernetes is never touched.
     """
     marker = machine.marker
+    k3s = machine.facts.one("k3s-binary") or machine.facts.one("k3s-unit")
     if marker and (marker.get("project"), marker.get("stack")) != (plan.project, plan.stack):
         yield _of_another_stack(machine, plan, marker)
     elif marker and not machine.belongs_to(plan):
-        yield _of_another_host(machine, marker)
+        # Without k3s it was only staged: the next run stages it under its new name.
+        if k3s:
+            yield _of_another_host(machine, marker)
     elif marker:
         yield from _copied_disk(machine, marker)
         yield from _changed_role(machine)
-    elif k3s := machine.facts.one("k3s-binary") or machine.facts.one("k3s-unit"):
+    elif k3s:
         version = machine.facts.one("k3s-version") or "of unknown version"
         yield machine.problem(
             f"k3s {version} that this program did not install ({k3s})",

@@ -60,12 +60,12 @@ converge() {
     if release_is_installed; then # parts/release.sh
         configure                 # parts/configure.sh
     else
-        lock_release    # parts/release.sh
+        lock_release    # parts/release_lock.sh
         fetch_release   # parts/download.sh: what was not staged, or got lost
         prepare_upgrade # parts/upgrade.sh: drain, snapshot
         configure       # parts/configure.sh
         install_release # parts/install.sh
-        unlock_release  # parts/release.sh
+        unlock_release  # parts/release_lock.sh
     fi
     # After the install script, which empties this file.
     write_or_remove "$unit_file.env" "$environment" k3s.proxy # parts/secrets.sh

@@ -18,6 +18,8 @@
 . ./parts/download.sh
 
 lock_release
+# As a download does: the next run ends an upload whose connection is gone.
+exec 7>&8 8>&-
 if [ -n "$NAME" ]; then
     put "$release_dir/$NAME.part" 600
     verify "$release_dir/$NAME.part" "$SHA256" "$NAME, as received,"

@@ -53,13 +53,15 @@ take_scripts() {
     echo "scripts $count"
 }
 
-# Whether somebody is already at work on the release that SOURCE describes. Otherwise holds the lock when it returns.
-is_downloading() {
+# True where somebody is at work on the release that SOURCE describes: that goes on. Otherwise ends a download of
+# another release and an upload, and holds the lock when it returns.
+leave_download_or_lock() {
     exec 8>"$release_lock"
     ! flock -n 8 || return 1
     [ -n "$UPLOADS" ] || [ "$SOURCE" != "$(cat "$release_dir/source" 2>/dev/null)" ] || return 0
     stop_download
     lock_release
+    find_installed # whoever held the lock may have been installing
     return 1
 }
 
@@ -74,7 +76,7 @@ start_download() {
 stage_release() {
     find_installed     # parts/release.sh
     check_upgrade_step # parts/versions.sh: before anything is downloaded
-    if ! is_downloading; then
+    if ! leave_download_or_lock; then
         for other in "$lib_dir"/release/*; do [ "$other" = "$release_dir" ] || rm -rf "$other"; done
         mkdir -p "$release_dir" || fail_to_write "$release_dir"
         if [ "$SOURCE" != "$(cat "$release_dir/source" 2>/dev/null)" ]; then
@@ -98,8 +100,14 @@ stage_release() {
     # An upgrade restarts nothing before every machine has the release.
     if [ -n "$installed" ]; then
         wait_for_download say_arrived
-        release_is_complete || fail_with_log
-        echo "release complete"
+        find_installed # by a run that went on without its connection
+        if release_is_installed; then
+            echo "release installed"
+        elif release_is_complete; then
+            echo "release complete"
+        else
+            fail_with_log
+        fi
     else
         echo "release downloading"
     fi
@@ -126,7 +134,8 @@ list_uploads() {
 }
 
 read_secrets
-check_owner
+free_staged_machine # parts/owner.sh
+check_owner         # parts/owner.sh
 take_scripts
 claim
 stage_release

@@ -234,9 +234,28 @@ leave_folders() {
     rmdir /etc/rancher /var/lib/rancher 2>/dev/null || :
 }
 
-record_data_folders
+# Whether converge.sh has come as far as configuring k3s. The first thing that it then writes is data-folders.
+was_configured() {
+    for path in $marker_dir/data-folders /usr/local/bin/k3s /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
+        [ ! -e "$path" ] || return 0
+    done
+    return 1
+}
+
+finish() {
+    rm -rf $marker_dir /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock "$release_lock"
+    echo "$host: clean"
+    exit 0
+}
+
+# Where the machine was only staged, whatever has a name of k3s's was there before.
+was_configured || {
+    stop_download # parts/release_lock.sh
+    finish
+}
+record_data_folders ""
 refuse_foreign_data
-stop_download # parts/release_lock.sh
+stop_download
 mkdir -p /run/k3s-gpu-sharing
 out=$(mktemp /run/k3s-gpu-sharing/clean.XXXXXX)
 (
@@ -255,5 +274,4 @@ if [ -n "$left" ]; then
 fi
 rm -f "$out"
 leave_folders
-rm -rf $marker_dir /usr/local/lib/k3s-gpu-sharing /run/k3s-gpu-sharing /run/lock/k3s-gpu-sharing.lock "$release_lock"
-echo "$3: clean"
+finish

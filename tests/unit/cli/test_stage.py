@@ -85,6 +85,15 @@ def test_failed_host_leaves_no_record(hosts: Hosts, monkeypatch, capsys):
     assert main(["stage"]) == 1
     out, err = capsys.readouterr()
     assert out == "" and "gpu-1: could not write\ngpu-3: timed out\n" in err and hosts.cleaned == []
+    assert "gpu-1: one without k3s that is taken out of the stack file now keeps what was staged; " in err
+    assert err.endswith("sudo /usr/local/lib/k3s-gpu-sharing/clean k3s-gpu-sharing dev HOST\n")
+
+
+def test_failed_run_names_only_hosts_without_a_record(hosts: Hosts, monkeypatch, capsys):
+    monkeypatch.setenv("K3SGPU_STAGE_PLAN", json.dumps({**plan_of("gpu-1"), "generation": 1}))
+    monkeypatch.setenv("PULUMI_COMMAND_STDOUT", write_record(plan_of("gpu-1")))
+    hosts.failures = ["gpu-1: could not write"]
+    assert main(["stage"]) == 1 and capsys.readouterr().err == "gpu-1: could not write\n"
 
 
 def test_host_that_left_the_stack_is_cleaned_or_named(hosts: Hosts, monkeypatch, capsys):

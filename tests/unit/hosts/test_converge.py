@@ -291,6 +291,20 @@ def test_data_folders_are_recorded_with_what_was_there_before(machine: Simulated
     assert f"{disk}/data/server" not in (marker / "data-before").read_text()
 
 
+def test_own_configuration_in_a_linked_folder_is_not_foreign(machine: SimulatedMachine):
+    (machine.folder / "disk").mkdir()
+    (machine.folder / "disk/theirs").write_text("x")
+    (machine.folder / "etc/rancher").mkdir()
+    (machine.folder / "etc/rancher/k3s").symlink_to(machine.folder / "disk")
+    done = machine.run("read_secrets; installed=; configure", **{**SERVER, "DATABASE": "own"})
+    assert done.returncode == 0, done.stderr
+    assert (machine.folder / "disk/config.yaml").exists()
+    before = (machine.folder / "etc/k3s-gpu-sharing/data-before").read_text().splitlines()
+    assert [path for path in before if path.startswith(str(machine.folder))] == [
+        f"{machine.folder}/disk/theirs"
+    ]
+
+
 def test_server_restarts_only_while_the_others_are_ready(machine: SimulatedMachine):
     (machine.folder / "var/lib/rancher/k3s/server/db/etcd").mkdir(parents=True)
     machine.set(nodes="gpu-1 True\nserver-2 True\nserver-3 Unknown\n")

@@ -1,9 +1,13 @@
 """Hosts are staged: an SSH server in this process, with the machine's files below a folder."""
 
 import asyncio
+import fcntl
 import hashlib
+import re
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +195,23 @@ def test_machine_of_another_stack_is_left_unchanged(
     assert not machine.lib.exists()
 
 
+def test_machine_without_k3s_takes_another_name(tmp_path: Path, machine: Machine, release: dict[str, bytes]):
+    plan = plan_of(tmp_path)
+    done(machine, plan)
+    machine.wait_for_download()
+    marker = machine.folder / "etc/k3s-gpu-sharing"
+    old = (marker / "owner").read_text().replace("host=gpu-1\n", "host=old-name\n")
+    (marker / "owner").write_text(old)
+    (marker / "absent-before").write_text("of the first run\n")
+    assert done(machine, plan) == f"no new script; k3s {VERSION} has arrived"
+    assert "host=gpu-1\n" in (marker / "owner").read_text()
+    assert (marker / "absent-before").read_text() == "of the first run\n"
+
+    (marker / "owner").write_text(old)
+    machine.install(VERSION)
+    assert "belongs to" in failure(machine, plan) and (marker / "owner").read_text() == old
+
+
 def test_architecture_without_a_release_is_refused(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ):
@@ -303,6 +324,48 @@ def test_running_download_goes_on_and_another_release_ends_it(
     assert len(slow.requests) == 2 and not (machine.release / "complete").exists()
 
 
+def test_upload_whose_connection_is_gone_is_ended(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None
+):
+    plan = plan_of(tmp_path, **UPLOAD)
+    done(machine, plan)
+    (machine.release / "complete").unlink()
+    (machine.release / "k3s").unlink()
+    variables = {"HOST": "gpu-1", "ROLE": "agent", "VERSION": VERSION, "NAME": "k3s", "SHA256": "0" * 64}
+    script = machine.with_own_paths(scripts.render("receive-release", **variables))
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE) as hanging:
+        wait_until((machine.release / "k3s.part.new").exists)
+        assert done(machine, plan) == f"no new script; k3s {VERSION} uploaded: k3s (6 MiB)"
+        assert hanging.wait(5) != 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_upgrade_by_a_run_that_went_on_is_accepted(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes]
+):
+    upgradable(machine)
+    plan = plan_of(tmp_path)
+    done(machine, plan)
+    with (machine.folder / "run/lock/k3s-gpu-sharing-release.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def install() -> None:
+            machine.install(VERSION)
+            (machine.release / "complete").unlink()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        timer = threading.Timer(3, install)
+        timer.start()
+        assert done(machine, plan) == f"no new script; k3s {VERSION} is installed"
+        timer.join()
+
+
 def stop(machine: Machine) -> None:
     """Ends the download on a machine, as uninstall.sh does."""
     script = scripts.render("parts/release_lock", HOST="gpu-1") + "stop_download\n"
@@ -325,7 +388,8 @@ def test_upgrade_says_what_it_waits_for(
     outcome = stage(machine, downloading(plan_of(tmp_path), slow), said=said)
     scripts.source.cache_clear()
     assert outcome.failures == [] and len(said) >= 1
-    assert said[0].startswith(f"waiting for k3s {VERSION} on 1 host: gpu-1 (") and said[0].endswith(" MiB)")
+    said_of = re.fullmatch(rf"waiting for k3s {re.escape(VERSION)} on 1 host: gpu-1 \((\S+) MiB\)", said[0])
+    assert said_of and 0 < float(said_of[1]) <= 6
 
 
 def upgradable(machine: Machine) -> None:

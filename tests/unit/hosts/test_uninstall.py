@@ -78,7 +78,7 @@ class Machine:
         self.folder, self.shell = folder, shell
 
     def uninstall(
-        self, before: str, after: str = "", again: str = ""
+        self, before: str, after: str = "", again: str = "", install: str = INSTALL
     ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         """Prepares a machine, runs `before`, installs, runs `after` and uninstalls.
 
@@ -90,7 +90,7 @@ class Machine:
         steps = [
             MACHINE.format(folder=self.folder),
             before,
-            INSTALL,
+            install,
             after,
             f"{run}\n" + (f"[ $rc != 0 ]\n{again}\n{run}\n" if again else ""),
             LOOK,
@@ -153,6 +153,37 @@ def test_uninstall_finds_data_wherever_it_is(machine: Machine, before: str, link
     assert (done.returncode, done.stderr) == (0, "")
     assert "gpu-1: clean\n" in done.stdout
     assert sorted(left) == sorted([*links, "/usr/local/bin/systemctl"])
+
+
+THEIRS = """
+mkdir -p /var/lib/rancher/k3s/agent/images /var/lib/kubelet
+for file in /etc/rancher/k3s/registries.yaml /var/lib/rancher/k3s/agent/images/a.tar /var/lib/kubelet/x; do
+    echo theirs >$file
+done
+mkdir /usr/local/lib/k3s-gpu-sharing/release
+echo ours >/usr/local/lib/k3s-gpu-sharing/release/k3s
+programs() { :; }
+"""
+
+
+def test_uninstall_where_k3s_was_only_staged_keeps_what_was_there(machine: Machine):
+    done, left = machine.uninstall("", THEIRS, install="")
+    assert (done.returncode, done.stderr) == (0, "") and "gpu-1: clean\n" in done.stdout
+    theirs = [
+        "/etc/rancher/k3s/registries.yaml",
+        "/var/lib/kubelet/x",
+        "/var/lib/rancher/k3s/agent/images/a.tar",
+    ]
+    assert sorted(left) == sorted([*theirs, "/usr/local/bin/systemctl"])
+
+
+def test_uninstall_after_a_failed_install_removes_the_configuration(machine: Machine):
+    configured = (
+        "echo x >/etc/rancher/k3s/config.yaml; : >/etc/k3s-gpu-sharing/data-folders; programs() { :; }"
+    )
+    done, left = machine.uninstall("", configured, install="")
+    assert done.returncode == 0, done.stderr
+    assert left == ["/usr/local/bin/systemctl"]
 
 
 def test_uninstall_without_a_script_of_k3s_finds_linked_data(machine: Machine):

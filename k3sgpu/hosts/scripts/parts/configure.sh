@@ -53,10 +53,14 @@ database_config() {
 }
 
 configure() {
-    mkdir -p "$config_dir"
     if [ "$ROLE" = agent ] || [ "$DATABASE" = copy ]; then
         [ -n "$agent_token" ] || fail "the standard input has no token" "run: pulumi up --replace '**cluster-tokens'; it is read from the server again"
     fi
+    record_data_folders "$CONFIG$node_config
+$server_config"
+    # What is there before k3s is not k3s's.
+    [ -n "$installed" ] || [ -e "$marker_dir/data-before" ] || data_contents | put "$marker_dir/data-before" 644
+    mkdir -p "$config_dir"
     if [ "$ROLE" = agent ]; then
         printf '%s\n' "$agent_token" | put "$config_dir/agent-token" 600
     elif [ "$DATABASE" = copy ]; then
@@ -72,7 +76,4 @@ configure() {
 }" "${server_config:+$server_config
 }" "$database_lines" | put "$config_dir/config.yaml" 600
     write_or_remove "$config_dir/registries.yaml" "$registries" k3s.registries
-    record_data_folders
-    # What is there before k3s is not k3s's.
-    [ -n "$installed" ] || [ -e "$marker_dir/data-before" ] || data_contents | put "$marker_dir/data-before" 644
 }

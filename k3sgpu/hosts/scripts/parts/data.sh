@@ -5,9 +5,9 @@
 kubelet_dir=/var/lib/kubelet
 tab=$(printf '\t')
 
-# record_data_folders: add the folders as they are now to data-folders, one a line: its path, the folder that the
+# record_data_folders CONFIG: add the folders as they are now to data-folders, one a line: its path, the folder that the
 # path leads to, and what the path links to where it is a link itself. Earlier lines stay: k3s's own uninstall script
-# deletes links, and another configuration may have had another folder.
+# deletes links, and another configuration may have had another folder. CONFIG: what config.yaml will be.
 record_data_folders() {
     {
         [ ! -e "$marker_dir/data-folders" ] || cat "$marker_dir/data-folders"
@@ -15,7 +15,7 @@ record_data_folders() {
         data_folder "$kubelet_dir" 1
         data_folder "$config_dir" 0
         data_folder "${config_dir%/*}/node" 0
-        cat "$config_dir"/config.yaml "$config_dir"/config.yaml.d/*.yaml 2>/dev/null |
+        { printf '%s\n' "$1" && cat "$config_dir"/config.yaml "$config_dir"/config.yaml.d/*.yaml 2>/dev/null; } |
             sed -n "s/^[- ]*['\"]\{0,1\}root-dir=\([^'\"]*\).*/\1/p" |
             while IFS= read -r folder; do data_folder "$folder" 1; done
     } | awk '!seen[$0]++' >"$marker_dir/data-folders.new"

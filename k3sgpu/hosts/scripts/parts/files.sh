@@ -27,8 +27,8 @@ put() {
     if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then fail_to_write "$1"; fi
 }
 
-# verify FILE SHA256 WHAT
+# verify FILE SHA256 WHAT. After release.sh, for the remedy: the run of another stack file may have left its pin.
 verify() {
     found=$(sha256sum "$1" | cut -d ' ' -f 1)
-    [ "$found" = "$2" ] || fail "$3 has sha256 $found, expected $2" "somebody changed it, or the pin in the stack file belongs to another version"
+    [ "$found" = "$2" ] || fail "$3 has sha256 $found, expected $2" "somebody changed it, or the pin in the stack file belongs to another version; if the pin is right, $stage_again"
 }

@@ -2,6 +2,21 @@
 # Set in front: PROJECT STACK HOST ROLE
 # shellcheck disable=SC2154,SC2329  # files.sh sets what this reads; others call this
 
+k3s_is_here() { [ -e "$k3s" ] || [ -e /etc/systemd/system/k3s.service ] || [ -e /etc/systemd/system/k3s-agent.service ]; }
+
+# A machine of this stack that was staged and has no k3s yet may get another key in the stack file.
+free_staged_machine() {
+    case $(cat "$marker_dir/owner" 2>/dev/null) in
+    "project=$PROJECT
+stack=$STACK
+host=$HOST
+"*) ;;
+    "project=$PROJECT
+stack=$STACK
+"*) k3s_is_here || rm -f "$marker_dir/owner" ;;
+    esac
+}
+
 # Refuses a machine of another stack, and a k3s that this program did not install.
 check_owner() {
     machine=$(cat /etc/machine-id)
@@ -13,7 +28,7 @@ machine-id=$machine"
         [ "$(cat "$marker_dir/owner")" = "$marker" ] ||
             fail "this machine belongs to $(tr '\n' ' ' <"$marker_dir/owner")and not to project=$PROJECT stack=$STACK host=$HOST machine-id=$machine" \
                 "keep its old key in the stack file; or take it out there, run up, and add it again under the new key"
-    elif [ -e "$k3s" ] || [ -e /etc/systemd/system/k3s.service ] || [ -e /etc/systemd/system/k3s-agent.service ]; then
+    elif k3s_is_here; then
         fail "k3s is here already and was not installed by this program" "remove it with its own uninstall script, or choose another machine"
     fi
     [ ! -e "/etc/systemd/system/$other_unit.service" ] ||

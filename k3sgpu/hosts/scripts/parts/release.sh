@@ -30,7 +30,8 @@ wait_for_download() {
 
 # What is in the folder, in words.
 arrived() {
-    cat "$release_dir"/* 2>/dev/null | wc -c | awk '{ printf "%.1f MiB", $1 / 1048576 }'
+    # shellcheck disable=SC2012  # only the sizes
+    ls -ln "$release_dir" 2>/dev/null | awk '{ bytes += $5 } END { printf "%.1f MiB", bytes / 1048576 }'
 }
 
 # Sets what `source` says, and what follows from it for this machine.

@@ -3,7 +3,7 @@
 
 release_lock=/run/lock/k3s-gpu-sharing-release.lock
 
-# The lock is held on file descriptor 8 until it is closed. A download in the background holds it on 7.
+# The lock is held on file descriptor 8 until it is closed. A download in the background and an upload hold it on 7.
 lock_release() {
     exec 8>"$release_lock"
     flock -w "$RELEASE_LOCK_SECONDS" 8 ||
@@ -11,14 +11,14 @@ lock_release() {
 }
 unlock_release() { exec 8>&-; }
 
-# The processes of a download in the background.
+# The processes of a download in the background, or of an upload.
 download_processes() {
     # shellcheck disable=SC2012  # the names are numbers
     ls -l /proc/[0-9]*/fd/7 2>/dev/null | awk -v lock="$(readlink -f "$release_lock")" \
         '$NF == lock { split($(NF - 2), path, "/"); print path[3] }'
 }
 
-# Ends a download in the background, also what it starts in this moment.
+# Ends a download in the background or an upload, also what it starts in this moment.
 stop_download() {
     for _ in 1 2 3 4 5; do
         processes=$(download_processes)
