@@ -4,7 +4,7 @@ the state, and the engine's memory."""
 import json
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rehearsal.bench import single_run
@@ -19,6 +19,8 @@ LEAST_SIZE = 100
 """A smaller stack's preview is the start of the engine, of Python and of the plugins."""
 STATE_MIB = {300: 3, 1000: 10}
 MEMORY_MIB = 410
+LARGEST_FULL = 300
+"""Larger stacks take minutes a run: they have half of the rounds, and no remote Commands beside them."""
 OURS, INDEPENDENT, REMOTE = CONTENDERS = (
     "this program",
     "independent Commands",
@@ -45,18 +47,20 @@ def measure(rounds: int, sizes: tuple[int, ...], log: Callable[[str], object]) -
         log(f"(e) {size} agents")
         found, runs, state = _measure_size(rounds, size, log)
         case = f"{size:,} agents"
-        ours, independent, remote = (Series(case, name, found[name]) for name in CONTENDERS)
-        series += [ours, independent, remote]
-        memory = {name: max(run.engine_mib for run in runs[name]) for name in CONTENDERS}
+        ours, independent, *remote = (Series(case, name, values) for name, values in found.items())
+        series += [ours, independent, *remote]
+        memory = {name: max(run.engine_mib for run in done) for name, done in runs.items()}
         mib = len(state.encode()) / MIB
         if size >= LEAST_SIZE:
             goals.append(within(case, ours, independent, 1.3))
-            goals.append(within(f"{case}, by remote Commands", ours, remote, 1.15))
+        if size >= LEAST_SIZE and remote:
+            goals.append(within(f"{case}, by remote Commands", ours, remote[0], 1.15))
         if size in STATE_MIB:
             goals.append(at_most(f"state of {case}", mib, STATE_MIB[size]))
         if size == max(SIZES):
             goals.append(at_most(f"engine's peak memory, {case}", memory[OURS], MEMORY_MIB))
-        rows.append((f"{size:,}", amount(mib, "MiB"), *(amount(memory[name], "MiB") for name in CONTENDERS)))
+        most = (amount(memory[name], "MiB") if name in memory else "" for name in CONTENDERS)
+        rows.append((f"{size:,}", amount(mib, "MiB"), *most))
         fields = [(field, f"{count / size:,.0f}") for field, count in bytes_by_field(state).items()]
         profile = Table(f"The state of {case}", ("field", "bytes for an agent"), tuple(fields))
     if len(sizes) > 2:
@@ -80,22 +84,26 @@ def _measure_size(
         bench_stack("bench-commands", one.config) as local,
         bench_stack("bench-remote", one.config) as remote,
     ):
-        count = _state(one, local, remote)
-        runs: dict[str, list[single_run.Run]] = {name: [] for name in CONTENDERS}
+        others = {LOCAL_PROGRAM: local, REMOTE_PROGRAM: remote}
+        if size > LARGEST_FULL:
+            del others[REMOTE_PROGRAM]
+        count = _state(one, others)
+        runs: dict[str, list[single_run.Run]] = {}
 
         def preview(name: str, at: BenchStack, program: str) -> float:
-            runs[name].append(at.run("preview", program, commands=count))
-            return runs[name][-1].seconds
+            run = at.run("preview", program, commands=count)
+            runs.setdefault(name, []).append(run)
+            return run.seconds
 
-        found = measure_in_turns(
-            rounds,
-            {
-                OURS: lambda: preview(OURS, one, "ours"),
-                INDEPENDENT: lambda: preview(INDEPENDENT, local, LOCAL_PROGRAM),
-                REMOTE: lambda: preview(REMOTE, remote, REMOTE_PROGRAM),
-            },
-            log,
-        )
+        contenders = {
+            OURS: lambda: preview(OURS, one, "ours"),
+            INDEPENDENT: lambda: preview(INDEPENDENT, local, LOCAL_PROGRAM),
+        }
+        if REMOTE_PROGRAM in others:
+            contenders[REMOTE] = lambda: preview(REMOTE, remote, REMOTE_PROGRAM)
+        else:
+            rounds = (rounds + 1) // 2
+        found = measure_in_turns(rounds, contenders, log)
         return found, runs, one.stack.engine(one.tools).state()
 
 
@@ -132,8 +140,11 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
-def _state(one: BenchStack, local: BenchStack, remote: BenchStack) -> int:
-    """Gives the stacks a state as after an `up`, and returns the number of Commands of each."""
+def _state(one: BenchStack, others: Mapping[str, BenchStack]) -> int:
+    """Gives a stack of this program, and one of each other program, a state as after an `up`.
+
+    Returns the number of Commands of each.
+    """
     one.stack.state.mkdir(parents=True, exist_ok=True)
     key = identity.private_key(one.stack.state)
     identity.make_key(key, "nobody's")
@@ -141,10 +152,10 @@ def _state(one: BenchStack, local: BenchStack, remote: BenchStack) -> int:
     identity.update_known_hosts(one.stack.state, {"*": everybody})
     no_op = one.stack.folder / "no-op"
     launcher(no_op, "command", "rehearsal.bench.no_op_plugin")
-    for at in (one, local, remote):
+    for at in (one, *others.values()):
         at.create_stack()
     one.run("up", path=(no_op,), environment=WITHOUT_CHECKPOINTS)
     count = sum(name.startswith("command:") for name in one.resources())
-    for at, program in ((local, LOCAL_PROGRAM), (remote, REMOTE_PROGRAM)):
+    for program, at in others.items():
         at.run("up", program, path=(no_op,), environment=WITHOUT_CHECKPOINTS, commands=count)
     return count
