@@ -34,7 +34,7 @@ class ExistingCluster(pulumi.ComponentResource):
     joined: Mapping[str, pulumi.Resource]
     """By Node: the resource after which it is known to exist."""
     last: Sequence[pulumi.Resource]
-    """As of K3sCluster."""
+    """As in K3sCluster."""
 
     def __init__(self, name: str, args: ExistingClusterArgs, opts: pulumi.ResourceOptions | None = None):
         # The type is a part of every URN in existing states, so it keeps the class's first name.

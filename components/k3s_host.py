@@ -58,7 +58,7 @@ class Agent:
     join: remote.Command
     """Exists when the agent is Ready."""
     last: remote.Command
-    """As of a server."""
+    """As in Server."""
 
 
 class K3sHosts:

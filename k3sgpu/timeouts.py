@@ -60,6 +60,9 @@ SSH_AGENT_SECONDS = 5
 SSH_CONNECT_SECONDS = 15
 """TCP connection, key exchange and login together. A hundred machines are tried at once, so dead ones among
 them cost this time once."""
+SSH_KEEPALIVE_SECONDS = 15
+SSH_KEEPALIVES = 4
+"""A connection whose other side answers to none of this many requests is lost."""
 FACTS_SECONDS = 30
 """facts.sh on one machine, from the request to its last line. Its slowest command is nvidia-smi, which has
 20 s: with eight cards without persistence mode it takes more than ten."""

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from k3sgpu.hosts.ssh import Login
 
 
+TOO_MANY_HOSTS = (
+    "too many hosts for the record of this run: the next change stages all of them again, and a host that is "
+    "removed before k3s was installed there is not cleaned"
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--remove", action="store_true", help="clean hosts on which k3s was never installed")
 
@@ -65,7 +71,9 @@ def _stage() -> int:
         _name_new_hosts(plan["owner"], [host["name"] for host in plan["hosts"] if host["name"] not in known])
         return 1
     _clean(plan["owner"], removed_hosts(plan, before), plan["bastion"], secrets, agent=plan["agent"])
-    print_text(write_record(plan))
+    if not (record := write_record(plan)):
+        print_progress(TOO_MANY_HOSTS)
+    print_text(record)
     return 0
 
 
@@ -87,7 +95,11 @@ def _remove() -> int:
     from k3sgpu.handoff.inventory import parse_inventory
     from k3sgpu.handoff.staging import stage_targets
 
-    inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY"))
+    try:
+        inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY"))
+    except InputError as error:  # an inventory of another version
+        print_progress(f"what was staged on hosts without k3s stays there: {error}")
+        return 0
     hosts = stage_targets(inventory["hosts"])
     _clean(inventory["owner"], hosts, inventory["bastion"], sys.stdin.read(), agent=inventory["agent"])
     return 0

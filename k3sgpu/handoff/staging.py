@@ -1,9 +1,9 @@
 """The stage plan: what every host must have before a Command runs there. It holds no secret.
 
-`python -m k3sgpu stage` carries a plan out: the scripts that Commands call, and the release of k3s. It is not
-pulumi-command's CopyToRemote (its copyController.go), which writes with the login's rights, without sudo; has
-no deadline; would send every host the files of both architectures; and sends nothing to a host that was
-installed anew, because it compares with its own state alone.
+`python -m k3sgpu stage` carries a plan out: the scripts that Commands call, and the release of k3s.
+pulumi-command's CopyToRemote would not do (its copyController.go): it writes with the login's rights, without
+sudo; has no deadline; would send every host the files of both architectures; and sends nothing to a host that
+was installed anew, because it compares with its own state alone.
 
 The next run gets the plan back as its record (`write_record`), and contacts only hosts for which something
 has changed.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from k3sgpu.settings import ReleaseFiles, Settings
 
 LARGEST_RECORD = 16 * 1024 * 1024
-"""Bytes of a record's JSON: that of 10,000 hosts has a third of it."""
+"""Bytes of a record's JSON, so that a damaged text cannot fill the memory."""
 
 
 class StageTarget(SshTarget):

@@ -1,6 +1,7 @@
 """Work on many hosts at once, each over its own SSH connection."""
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -11,6 +12,9 @@ from k3sgpu.hosts.ssh import Failure, Login, connect
 
 MAX_LOGINS = 100
 """Hosts that are logged in to at the same time; more would need longer than a login may take."""
+
+OPEN_FILES = 4096
+"""Enough for a connection to each host; macOS allows 256 at first."""
 
 Target = TypeVar("Target", bound=SshTarget)
 Result = TypeVar("Result")
@@ -29,6 +33,7 @@ async def on_every_host(
     failure stands under the bastion's name, and these hosts have the failure `bastion`. Raises InputError for
     a host key that cannot be read.
     """
+    _allow_open_files()
     opened, logging_in = asyncio.Semaphore(max_connections), asyncio.Semaphore(MAX_LOGINS)
     through_bastion = bastion and any(host.get("jump") for host in hosts)
     tunnel = await connect(bastion, logins[bastion["name"]]) if bastion and through_bastion else None
@@ -54,3 +59,10 @@ async def on_every_host(
             tunnel.abort()
     by_name = {host["name"]: result for host, result in zip(hosts, results, strict=True)}
     return {bastion["name"]: tunnel, **by_name} if bastion and isinstance(tunnel, Failure) else by_name
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -54,7 +54,8 @@ class RootShell:
         """
         command, first = self._as_root(script)
         try:
-            process = await self._connection.create_process(command, encoding=None)
+            async with asyncio.timeout(silence_seconds):
+                process = await self._connection.create_process(command, encoding=None)
             # A script that refuses reads no further; its output says why.
             with suppress(BrokenPipeError, ConnectionResetError):
                 process.stdin.write((first + stdin).encode())
@@ -109,8 +110,12 @@ class RootShell:
         return escape_lines(message.decode(errors="replace").strip(), MAX_MESSAGE)
 
     async def _send(self, process: Process, file: Path) -> None:
-        sent, size = 0, file.stat().st_size
-        with file.open("rb") as content:
+        try:
+            size, content = file.stat().st_size, file.open("rb")
+        except OSError as error:
+            raise ScriptError(f"{self._name}: {file} on this computer: {error.strerror}") from None
+        sent = 0
+        with content:
             while chunk := content.read(CHUNK_BYTES):
                 process.stdin.write(chunk)
                 try:

@@ -12,7 +12,7 @@ from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.problem import InputError
-from k3sgpu.timeouts import SSH_CONNECT_SECONDS
+from k3sgpu.timeouts import SSH_CONNECT_SECONDS, SSH_KEEPALIVE_SECONDS, SSH_KEEPALIVES
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,9 @@ async def _handshake(
         client_factory=lambda: pinned,
         # Only the pinned type: a machine has keys of several types, and all of them are right.
         server_host_key_algs=[pinned.expected.get_algorithm()],
+        # Networks forget a connection that is silent while its host downloads.
+        keepalive_interval=SSH_KEEPALIVE_SECONDS,
+        keepalive_count_max=SSH_KEEPALIVES,
     )
 
 

@@ -1,7 +1,6 @@
 """Stages hosts: marks them as the stack's, and puts scripts of Commands and the release of k3s there."""
 
 import asyncio
-import hashlib
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +46,7 @@ class Outcome:
     done: Mapping[str, str]
     """By name: what was done."""
     failures: Sequence[str]
-    """One text for the user for each failure; unreachable hosts share one."""
+    """A text for the user for each of the first failures; unreachable hosts share one."""
 
     def summary(self) -> list[str]:
         """A line for the hosts of which the same is true."""
@@ -227,20 +226,12 @@ class _Staging:
 
 def _staged_files(role: str) -> str:
     """The scripts of a role, as stage-host.sh reads them."""
-    texts = [
-        _clean_script() if name == "uninstall" else _script_of_commands(name) for name in scripts.STAGED[role]
-    ]
-    return "".join(texts)
+    return "".join(_staged_file(name) for name in scripts.STAGED[role])
 
 
-def _script_of_commands(name: str) -> str:
-    return f"-- {name}-{scripts.staged_sha256(name)}\n{scripts.staged_text(name)}"
-
-
-def _clean_script() -> str:
-    """uninstall.sh, whole: it is executed, and somebody may have to read it when nothing else is left."""
-    text = scripts.source("uninstall")
-    return f"-- clean-{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+def _staged_file(script: str) -> str:
+    name = "clean" if script == scripts.UNINSTALL else script
+    return f"-- {name}-{scripts.staged_sha256(script)}\n{scripts.staged_text(script)}"
 
 
 def _source(release: StagedRelease) -> str:

@@ -231,7 +231,7 @@ def test_another_host_key_deletes_the_old_node_before_converge(in_project: Path)
     assert {"cluster-forget-gpu-1", "cluster-upkeep-gpu-1", "cluster-nodes"} <= set(changes(before, after))
     assert "cluster-forget-gpu-1" in after.before(after.of("cluster-upkeep-gpu-1"))
     assert f"HOST_KEY='{key}'\n" in script(after, "cluster-forget-gpu-1", "update")
-    assert "HOST_KEY" not in script(after, "cluster-forget-gpu-1", "delete")
+    assert "HOST_KEY=''\n" in script(after, "cluster-forget-gpu-1", "delete")
 
 
 def test_lost_server_is_removed_without_being_contacted(in_project: Path):

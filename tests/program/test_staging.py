@@ -77,8 +77,12 @@ PROJECT=k3s-gpu-sharing
 STACK=dev
 HOST=gpu-1
 ROLE=agent
+DATABASE=''
+EXTERNAL_DATABASE=''
+SERVERS=''
 VERSION={VERSION}
 TIMEOUT=300
+DRAIN_ON_PATCH=''
 DRAIN_TIMEOUT=300
 GENERATION=0
 CONFIG='node-ip: 10.77.0.21
@@ -90,7 +94,7 @@ sha256={sha256}
 script={FOLDER}/converge-$sha256.sh
 [ "$(sha256sum <$script)" = "$sha256  -" ] || {{
     echo "gpu-1: $script is missing or not as it was staged
-  remedy: raise k3s.generation in the stack file, and run up" >&2
+  remedy: raise k3s.generation in the stack file, and run up without --target" >&2
     exit 1
 }}
 . $script

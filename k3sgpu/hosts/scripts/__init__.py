@@ -55,9 +55,12 @@ KUBECACHEDIR=/run/k3s-gpu-sharing/kubectl
 export LC_ALL PATH KUBECACHEDIR
 """
 
+UNINSTALL = "uninstall"
+"""The script that is whole on a host, as /usr/local/lib/k3s-gpu-sharing/clean: it is executed, and somebody
+may have to read it when nothing else is left."""
 STAGED: Mapping[str, tuple[str, ...]] = {
-    "agent": ("converge", "uninstall"),
-    "server": ("converge", "uninstall", "drain", "delete-node", "label-nodes"),
+    "agent": ("converge", UNINSTALL),
+    "server": ("converge", UNINSTALL, "drain", "delete-node", "label-nodes"),
 }
 """By role: the scripts that a host gets before a Command runs them."""
 SCRIPTS_FOLDER = "/usr/local/lib/k3s-gpu-sharing/scripts"
@@ -96,12 +99,12 @@ def render(script: str, /, **variables: str | int) -> str:
 @cache
 def staged_text(script: str) -> str:
     """What is in the staged file of `script`. Raises FileNotFoundError for an unknown script."""
-    return render(script)
+    return source(script) if script == UNINSTALL else render(script)
 
 
 @cache
 def staged_sha256(script: str) -> str:
-    """The SHA-256 of `staged_text`, which is also in the file's name."""
+    """The SHA-256 of `staged_text`, which is in the file's name where Commands call it."""
     return hashlib.sha256(staged_text(script).encode()).hexdigest()
 
 
@@ -111,20 +114,19 @@ def staged_hashes() -> dict[str, dict[str, str]]:
 
 
 def run_staged(script: str, machine: str, /, **variables: str | int) -> str:
-    """The text of a Command that runs the staged `script` on `machine`, with those of `variables` that are
-    not "".
+    """The text of a Command that runs the staged `script` on `machine`, with `variables`.
 
-    Raises as `render`, and ValueError for a script that is not in STAGED.
+    Empty ones are set as well: a login may have a variable of that name. Raises as `render`, and ValueError
+    for a script that no Command can call.
     """
-    if script not in STAGED["server"]:
-        raise ValueError(f"not a staged script: {script!r}")
-    given = {name: value for name, value in variables.items() if value != ""}
+    if script == UNINSTALL or not any(script in names for names in STAGED.values()):
+        raise ValueError(f"not a staged script of Commands: {script!r}")
     return f"""\
-{_assignments(given)}sha256={staged_sha256(script)}
+{_assignments(variables)}sha256={staged_sha256(script)}
 script={SCRIPTS_FOLDER}/{script}-$sha256.sh
 [ "$(sha256sum <$script)" = "$sha256  -" ] || {{
     echo "{machine}: $script is missing or not as it was staged
-  remedy: raise k3s.generation in the stack file, and run up" >&2
+  remedy: raise k3s.generation in the stack file, and run up without --target" >&2
     exit 1
 }}
 . $script

@@ -78,7 +78,6 @@ converge() {
 
 say_arrived() { echo "$HOST: waiting for the download of k3s $VERSION: $1 so far" >&2; }
 
-: "${DATABASE:=}" "${EXTERNAL_DATABASE:=}" "${SERVERS:=}" "${DRAIN_ON_PATCH:=}"
 read_secrets
 wait_for_download say_arrived # parts/release.sh
 run_detached converge

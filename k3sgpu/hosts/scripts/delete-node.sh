@@ -13,7 +13,6 @@
 node() { kubectl get node "$HOST" --ignore-not-found --output "jsonpath=$1"; }
 lease_renewed_at() { kubectl --namespace kube-node-lease get lease "$HOST" --ignore-not-found --output 'jsonpath={.spec.renewTime}'; }
 
-: "${HOST_KEY:=}"
 if [ -n "$HOST_KEY" ]; then
     # A server that joins in this run, in the place of a dead one, has no k3s yet, and no Node to delete.
     [ -x /usr/local/bin/k3s ] || exit 0

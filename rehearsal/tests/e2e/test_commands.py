@@ -13,7 +13,7 @@ from rehearsal.process import RehearsalError
 from rehearsal.progress import Progress
 
 HOST = "box-1"
-RESOURCES = 23
+RESOURCES = 24
 GPU = "nvidia.com/gpu"
 
 
@@ -35,7 +35,7 @@ def test_preview_up_up_doctor_down(cluster: StackFixture, capfd: pytest.CaptureF
     said = capfd.readouterr().out
     for words in (
         f"create  Command cluster-server-{HOST}",
-        f"SSH connections\n  {HOST}: 5\n",
+        f"SSH connections\n  {HOST}: 6\n",
         f"{HOST}: Ready",
         "nvidia.com/gpu: 6 capacity, 6 allocatable, 4 allocated",
         "nvidia.com/gpu.product: NVIDIA-GeForce-RTX-2080-Ti-SHARED",

@@ -115,3 +115,17 @@ def test_remove_cleans_all_hosts_and_never_fails(hosts: Hosts, monkeypatch, caps
     hosts.failures = ["gpu-1: timed out"]
     assert main(["stage", "--remove"]) == 0 and hosts.cleaned == ["gpu-1", "server-1"]
     assert "gpu-1: timed out" in capsys.readouterr().err
+
+
+def test_inventory_of_another_version_does_not_stop_a_destroy(hosts: Hosts, monkeypatch, capsys):
+    monkeypatch.setenv("K3SGPU_INVENTORY", json.dumps({**inventory_of(host_entry("server-1")), "old": 1}))
+    assert main(["stage", "--remove"]) == 0 and hosts.cleaned == []
+    assert "what was staged on hosts without k3s stays there: " in capsys.readouterr().err
+
+
+def test_record_that_is_too_long_is_told(hosts: Hosts, monkeypatch, capsys):
+    monkeypatch.setattr("k3sgpu.handoff.staging.MAX_CHARACTERS", 10)
+    monkeypatch.setenv("K3SGPU_STAGE_PLAN", json.dumps(plan_of("gpu-1")))
+    assert main(["stage"]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == "" and "too many hosts for the record" in err

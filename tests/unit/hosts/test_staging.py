@@ -229,6 +229,15 @@ def test_file_that_changed_on_the_way_is_not_kept(
     assert f"{VERSION}/k3s" not in machine.releases()
 
 
+def test_file_that_is_gone_on_this_computer_is_named(
+    tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None
+):
+    plan = plan_of(tmp_path, **UPLOAD)
+    file = tmp_path / "releases" / VERSION / "k3s"
+    file.unlink()
+    assert f"gpu-1: {file} on this computer: No such file or directory" in failure(machine, plan)
+
+
 def test_machine_that_accepts_nothing_more_fails_the_upload(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None, monkeypatch: pytest.MonkeyPatch
 ):
