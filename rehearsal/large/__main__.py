@@ -12,9 +12,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rehearsal.bench import results, single_run, ssh_traffic
+from rehearsal.bench import results, single_run
 from rehearsal.bench.bench_stack import BenchStack, bench_stack
-from rehearsal.lab import machine_records, machines
+from rehearsal.lab import machine_records, machines, trace
 from rehearsal.lab.engine import ROOT, EngineFailed
 from rehearsal.large import large_stack, usage
 from rehearsal.large.report import Connections, Walk, WalkStep, page
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(servers: int, agents: int) -> Walk:
-    """Boots the machines, takes all steps, and removes the machines. Stops at the first step that fails."""
+    """Boots the machines, takes all steps, and removes the machines. A step that fails is taken once more."""
     steps: list[WalkStep] = []
     with bench_stack(STACK, large_stack.config(servers, agents)) as one:
         logs = one.stack.state / "logs"
@@ -59,14 +59,15 @@ def run(servers: int, agents: int) -> Walk:
             one.create_stack()
         steps.append(WalkStep("machines boot", time.monotonic() - began, usage=used))
         log(steps[-1])
-        ssh_traffic.start_counting(one.machines)
         for name, operation, change, check in STEPS:
             if change:
                 change(one)
-            steps.append(take(one, name, operation, check, logs / f"{len(steps)}-{operation}.log"))
-            log(steps[-1])
-            if steps[-1].failure:
-                break
+            for again in ("", ", run again"):
+                output = logs / f"{len(steps)}-{operation}.log"
+                steps.append(take(one, f"{name}{again}", operation, check, output))
+                log(steps[-1])
+                if not steps[-1].failure:
+                    break
         began = time.monotonic()
         machines.down(one.stack.name, one.stack.state)
         steps.append(WalkStep("machines removed", time.monotonic() - began))
@@ -105,7 +106,7 @@ def take(one: BenchStack, name: str, operation: str, check: Check, output: Path)
             ((what, end - start) for what, start, end in run.steps), key=lambda pair: -pair[1]
         )[:5]
     try:
-        logins = ssh_traffic.logins(one.machines, began, ended)
+        logins = trace.logins(one.machines, began, ended)
         step.connections = Connections.of(logins, one.config["pools"]["control"]["hosts"])
         if run:
             write_kubeconfig(one, operation)

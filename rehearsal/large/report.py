@@ -19,7 +19,7 @@ the stack file. The numbers are in [large.json](large.json).
 """
 USAGE_CAPTION = """\
 Use of the computer: share of all processors, least free memory, processor time of the rehearsal's programs as
-seen every second:"""
+seen every two seconds:"""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-EVERY_SECONDS = 1
+EVERY_SECONDS = 2
 TICKS = os.sysconf("SC_CLK_TCK")
 # By kind: the names of processes, as the kernel cuts them at 15 characters.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +52,7 @@ def measured(group: str) -> Iterator[Usage]:
     """Fills the Usage that it yields when the block ends.
 
     Counts this process's descendants and what runs in control groups whose names begin with `group`, as seen
-    every second: shorter programs are missing.
+    every two seconds: shorter programs are missing.
     """
     usage, ended = Usage(least_free_mib=free_mib()), threading.Event()
     seen: dict[tuple[str, str], _Process | None] = {}
