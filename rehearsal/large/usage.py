@@ -25,7 +25,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 PYTHON = {
     "rehearsal.bench.single_run": "program",
     "rehearsal.simulators.plugins": "provider plugins",
-    "k3sgpu": "preflight and gate",
+    "k3sgpu": "preflight, staging and gate",
 }
 
 
