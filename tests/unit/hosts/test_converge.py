@@ -46,7 +46,7 @@ class SimulatedMachine:
 
     def run(self, call: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs one function of converge, with the variables a stack file would set."""
-        functions = scripts.source("converge").split('\n: "${DATABASE')[0] + "\n"
+        functions = scripts.source("converge").split("\nread_secrets\n")[0] + "\n"
         for path in (
             "/run",
             "/etc/k3s-gpu-sharing",
