@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from k3sgpu.handoff.inventory import Owner, SshTarget
     from k3sgpu.handoff.staging import StageTarget
     from k3sgpu.hosts.ssh import Login
+    from k3sgpu.hosts.staging import Outcome
 
 
 TOO_MANY_HOSTS = (
@@ -64,8 +65,7 @@ def _stage() -> int:
     hosts = hosts_to_stage(plan, before)
     logins = _logins(hosts, plan["bastion"], secrets, agent=plan["agent"])
     outcome = asyncio.run(stage_hosts(plan, hosts, logins, _environment(secrets), print_progress))
-    for line in [*outcome.summary(), *outcome.failures]:
-        print_progress(line)
+    _print_outcome(outcome)
     if outcome.failures:
         known = {host["name"] for host in before["hosts"]} if before else set[str]()
         _name_new_hosts(plan["owner"], [host["name"] for host in plan["hosts"] if host["name"] not in known])
@@ -118,7 +118,10 @@ def _clean(
     except InputError as error:
         print_progress(f"what was staged on {', '.join(host['name'] for host in hosts)} stays there: {error}")
         return
-    outcome = asyncio.run(clean_hosts(owner, hosts, logins, bastion))
+    _print_outcome(asyncio.run(clean_hosts(owner, hosts, logins, bastion)))
+
+
+def _print_outcome(outcome: "Outcome") -> None:
     for line in [*outcome.summary(), *outcome.failures]:
         print_progress(line)
 

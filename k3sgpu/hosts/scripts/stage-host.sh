@@ -34,6 +34,7 @@ take_scripts() {
     mkdir -p "$lib_dir/scripts" || fail_to_write "$lib_dir"
     chmod 755 "$lib_dir"
     rm -rf "$lib_dir"/new.*
+    # A name of its own: the files of a killed run that still writes must not get between these.
     new=$(mktemp -d "$lib_dir/new.XXXXXX") || fail_to_write "$lib_dir"
     awk -v folder="$new" '/^-- / { file = folder "/" $2; next } { print >file }' || fail_to_write "$new"
     count=0

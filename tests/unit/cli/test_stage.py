@@ -123,7 +123,7 @@ def test_inventory_of_another_version_does_not_stop_a_destroy(hosts: Hosts, monk
     assert "what was staged on hosts without k3s stays there: " in capsys.readouterr().err
 
 
-def test_record_that_is_too_long_is_told(hosts: Hosts, monkeypatch, capsys):
+def test_record_that_is_too_long_is_reported(hosts: Hosts, monkeypatch, capsys):
     monkeypatch.setattr("k3sgpu.handoff.staging.MAX_CHARACTERS", 10)
     monkeypatch.setenv("K3SGPU_STAGE_PLAN", json.dumps(plan_of("gpu-1")))
     assert main(["stage"]) == 0

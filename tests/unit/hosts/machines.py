@@ -77,12 +77,14 @@ class Machine:
         if self.hangs_up:
             process.channel.get_connection().abort()
             return
+        # First: asyncio never ends when the connection breaks while it starts a process.
+        stdin = await process.stdin.read()
         local = await asyncio.create_subprocess_exec(
             *self.shell.split(), "-c", script,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert local.stdin and local.stdout and local.stderr
-        local.stdin.write(await process.stdin.read())
+        local.stdin.write(stdin)
         local.stdin.close()
         while line := await local.stdout.readline():
             process.stdout.write(line)

@@ -44,10 +44,11 @@ def host_at(port: int, name: str = "gpu-1", **changes: Any) -> HostEntry:
 
 async def real_shell(process: asyncssh.SSHServerProcess[str]) -> None:
     """Runs the command as a login shell would, on this computer."""
+    stdin = (await process.stdin.read()).encode()
     local = await asyncio.create_subprocess_shell(
         process.command or "", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    output, _ = await local.communicate((await process.stdin.read()).encode())
+    output, _ = await local.communicate(stdin)
     process.stdout.write(output.decode(errors="replace"))
     process.exit(local.returncode or 0)
 

@@ -84,7 +84,7 @@ def test_release_is_downloaded_and_checked(machine: Machine, download: Download)
     assert not list(machine.release.glob("*.part")) and not (machine.release / "wgetrc").exists()
 
 
-def test_missing_file_is_told_with_the_cause(server: Mirror, download: Download):
+def test_missing_file_is_reported_with_the_cause(server: Mirror, download: Download):
     del server.files[f"{PATH}/k3s"]
     done = download()
     assert done.returncode == 1
@@ -92,7 +92,7 @@ def test_missing_file_is_told_with_the_cause(server: Mirror, download: Download)
     assert "404" in done.stderr and "k3s.mirror" in done.stderr
 
 
-def test_slow_mirror_is_told_with_its_rate(machine: Machine, server: Mirror, download: Download):
+def test_slow_mirror_is_reported_with_its_rate(machine: Machine, server: Mirror, download: Download):
     server.bytes_per_second = 100_000
     begin = time.monotonic()
     done = download(DOWNLOAD_SECONDS=3, DOWNLOAD_BYTES_PER_SECOND=200_000)
@@ -103,7 +103,7 @@ def test_slow_mirror_is_told_with_its_rate(machine: Machine, server: Mirror, dow
     assert not (machine.release / "k3s").exists() and not (machine.release / "complete").exists()
 
 
-def test_cut_connection_is_told_and_the_next_run_downloads(
+def test_cut_connection_is_reported_and_the_next_run_downloads(
     machine: Machine, server: Mirror, download: Download
 ):
     server.cut_after = 300_000
@@ -137,7 +137,7 @@ def test_every_shell_downloads(machine: Machine, server: Mirror, shell: str):
     assert shlex.split(done.stdout) == []
 
 
-def test_full_disk_is_told_as_such(machine: Machine, download: Download):
+def test_full_disk_is_reported_as_such(machine: Machine, download: Download):
     machine.release.mkdir(parents=True)
     (machine.release / "k3s.part").symlink_to("/dev/full")
     done = download()

@@ -147,7 +147,7 @@ def test_command_runs_the_staged_script_with_its_variables(
 
 
 @pytest.mark.parametrize("content", [None, "echo another\n"])
-def test_missing_or_changed_staged_script_is_told(
+def test_missing_or_changed_staged_script_is_named(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(scripts, "SCRIPTS_FOLDER", str(tmp_path))

@@ -233,8 +233,8 @@ def test_file_that_is_gone_on_this_computer_is_named(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], amd64: None
 ):
     plan = plan_of(tmp_path, **UPLOAD)
-    file = tmp_path / "releases" / VERSION / "k3s"
-    file.unlink()
+    file = f"releases/{VERSION}/k3s"
+    (tmp_path / file).unlink()
     assert f"gpu-1: {file} on this computer: No such file or directory" in failure(machine, plan)
 
 
@@ -250,7 +250,7 @@ def test_machine_that_accepts_nothing_more_fails_the_upload(
     assert "accepted nothing more of k3s for 1 s, after " in failure(machine, plan)
 
 
-def test_machine_that_hangs_up_or_never_answers_is_told(
+def test_machine_that_hangs_up_or_never_answers_is_named(
     tmp_path: Path, machine: Machine, release: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ):
     plan = plan_of(tmp_path)
@@ -273,7 +273,7 @@ def test_login_that_prints_changes_nothing_and_much_is_refused(
     assert f"more than {root_shell.MAX_OUTPUT} bytes of output" in failure(machine, plan)
 
 
-def test_machine_that_cannot_be_written_to_is_told(
+def test_machine_that_cannot_be_written_to_is_named(
     tmp_path: Path, machine: Machine, release: dict[str, bytes]
 ):
     machine.lib.mkdir(parents=True)

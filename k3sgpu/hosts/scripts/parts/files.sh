@@ -20,6 +20,8 @@ fail() {
     exit 1
 }
 
+stage_again="raise k3s.generation in the stack file, and run up: it is staged again"
+
 fail_to_write() { fail "could not write $1" "is the disk full or read-only? see df -h, df -i and mount"; }
 
 # put FILE MODE: write stdin to FILE, all of it or nothing
@@ -27,7 +29,7 @@ put() {
     if ! { cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"; }; then fail_to_write "$1"; fi
 }
 
-# verify FILE SHA256 WHAT. After release.sh, for the remedy: the run of another stack file may have left its pin.
+# verify FILE SHA256 WHAT. The run of another stack file may have left its pin.
 verify() {
     found=$(sha256sum "$1" | cut -d ' ' -f 1)
     [ "$found" = "$2" ] || fail "$3 has sha256 $found, expected $2" "somebody changed it, or the pin in the stack file belongs to another version; if the pin is right, $stage_again"

@@ -38,7 +38,7 @@ machine-id=$machine"
 
 # Refuses a machine that was not staged, or is no longer: it could not be uninstalled.
 check_claimed() {
-    [ -e "$marker_dir/owner" ] || fail "$marker_dir/owner is missing" "raise k3s.generation in the stack file, and run up: it is staged again"
+    [ -e "$marker_dir/owner" ] || fail "$marker_dir/owner is missing" "$stage_again"
 }
 
 # Marks the machine, and notes what an uninstall has to know: before anything is installed, so that a failed install

@@ -51,7 +51,6 @@ read_source() {
     *) release=$MIRROR/$(printf '%s' "$VERSION" | sed 's/+/%2B/g') skip="binary" ;;
     esac
 }
-stage_again="raise k3s.generation in the stack file, and run up: it is staged again"
 
 # Everything but `source`, with which a later run can download again.
 empty_release() { for file in "$release_dir"/*; do case $file in */source) ;; *) rm -f "$file" ;; esac done; }

@@ -52,6 +52,7 @@ download_and_verify() {
         aarch64) ARCH=arm64 SUFFIX=-arm64 ;;
         *) fatal "Unsupported architecture $(uname -m)" ;;
     esac
+    # As k3s's own script does.
     TMP_DIR=$(mktemp -d -t k3s-install.XXXXXXXXXX)
     trap 'rm -rf "$TMP_DIR"' EXIT
     info "Using $INSTALL_K3S_VERSION as release"
