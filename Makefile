@@ -75,7 +75,7 @@ test: venv ## run every test that needs neither root nor machines
 
 e2e: venv ## run the rehearsal tests: real engine, SSH, systemd, API server and scheduler (E2E=file: only these)
 	@$(PYTHON) -m rehearsal.toolchain.toolbox
-	@$(PYTHON) -m pytest $(E2E_PLUGINS) -n 2 --dist loadfile --no-loadscope-reorder $(E2E)
+	@$(PYTHON) -m pytest $(E2E_PLUGINS) --timeout 2400 -n 2 --dist loadfile --no-loadscope-reorder $(E2E)
 
 e2e-large: venv ## a hundred machines from `up` to destroy, and write rehearsal/reports/large.md (AGENTS=n; SERVERS=n)
 	@$(PYTHON) -m rehearsal.large $(if $(AGENTS),--agents $(AGENTS)) $(if $(SERVERS),--servers $(SERVERS))
