@@ -2,7 +2,8 @@
 
 An entry is complete or absent: it is built in a temporary folder and renamed, under a lock. So two runs never
 build the same thing, and a killed build leaves no incomplete entry. A later run can rebuild everything: the
-folder may be deleted whenever no machine is up (their root file system is in it).
+folder may be deleted whenever no machine is up (their root file system is in it). The time of an entry's
+folder is that of its last use.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +20,11 @@ from pathlib import Path
 from rehearsal.process import RehearsalError, run
 from rehearsal.progress import Progress, about, duration
 
+UNUSED_DAYS = 14
 LOCK_SECONDS = 1800  # longer than the longest build
 HASH_LENGTH = 12
+# Without venv-HASH: .venv of any checkout may lead to one.
+ENTRY = re.compile(rf"(?!venv-).+-[0-9a-f]{{{HASH_LENGTH}}}")
 
 
 def folder() -> Path:
@@ -60,6 +66,7 @@ def entry(
     """
     place = place_of(name, key)
     if place.is_dir():
+        os.utime(place)
         return place
     folder().mkdir(parents=True, exist_ok=True)
     with lock(folder() / f"{name}.lock", progress, what):
@@ -77,6 +84,21 @@ def entry(
             remove_tree(partial)
             raise
     return place
+
+
+def remove_unused(days: float = UNUSED_DAYS) -> list[str]:
+    """Removes the entries that no run has used for `days`. Returns their names.
+
+    Only for times without machines: those that run see their entries, and do not use them again.
+    """
+    entries = [path for path in folder().glob("*-*") if ENTRY.fullmatch(path.name) and path.is_dir()]
+    unused = [path for path in entries if time.time() - path.stat().st_mtime > days * 86400]
+    for path in unused:
+        partial = path.with_name(f".{path.name}.partial")
+        with contextlib.suppress(FileNotFoundError):  # another run removes it
+            path.rename(partial)
+        remove_tree(partial)
+    return [path.name for path in unused]
 
 
 def remove_tree(path: Path) -> None:

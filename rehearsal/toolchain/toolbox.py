@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from rehearsal.lab import machine_records
 from rehearsal.progress import Progress
 from rehearsal.toolchain import cache, debian, golang, host, images, nvml, releases, rootfs, vendor
 from rehearsal.toolchain.golang import K3S_RELEASES, Go, Program
@@ -74,6 +75,8 @@ def prepare(progress: Progress | None = None, real_nodes: bool = False) -> Tools
     host.check_root()
     if bundled():
         return read(Path(os.environ[BUNDLED]))
+    if not machine_records.recorded():
+        cache.remove_unused()
     made = make_all(list_parts(real_nodes), progress)
     pulumi, origin = made[golang.ENGINE.module]
     programs = (*PROGRAMS, *NODE_PROGRAMS) if real_nodes else PROGRAMS
@@ -124,7 +127,7 @@ def list_parts(real_nodes: bool) -> list[Part]:
 
 def program_part(program: Program, go: Go, real_nodes: bool) -> Part:
     """The part of a Go program. Real nodes need ours, which has a kubelet and k3s's version."""
-    needs = ("packages", "go")
+    needs = ("packages", "go", *([program.shares_with.module] if program.shares_with else []))
     if program.module in releases.RELEASES and not real_nodes:
         there = releases.is_there(program, go)
         return Part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -102,3 +103,14 @@ def test_the_key_covers_names_contents_and_modes(tmp_path: Path) -> None:
     assert len(seen) == 5
     (source / ".hidden").write_text("x")
     assert cache.digest_of_files(source) in seen
+
+
+def test_unused_entries_are_removed(tmp_path: Path) -> None:
+    month_ago = time.time() - 30 * 86400
+    names = {name: f"{name}-{cache.digest(name)}" for name in ("used", "unused", "venv")}
+    for name in names.values():
+        (cache.folder() / name / "folder").mkdir(parents=True)
+        os.utime(cache.folder() / name, (month_ago, month_ago))
+    cache.entry("used", cache.digest("used"), lambda _: None, Progress(), "using it")
+    assert cache.remove_unused(days=14) == [names["unused"]]
+    assert entries() == [names["used"], names["venv"]]

@@ -86,6 +86,22 @@ def test_machines_see_one_kubernetes_under_its_names(tmp_path: Path):
     assert {f"release/{version}/install.sh" for version in golang.K3S_RELEASES} <= found
 
 
+def versions(module: str) -> dict[str, str]:
+    """The versions that a module of simulators/go requires, but not those that it replaces."""
+    lines = (golang.GO_FOLDER / module / "go.mod").read_text().splitlines()
+    found = [line.split() for line in lines if line.startswith("\t") and "=>" not in line]
+    return {words[0]: words[1] for words in found if words[1] != "v0.0.0"}
+
+
+@pytest.mark.parametrize("program", [golang.ETCD, golang.KWOK], ids=lambda program: program.module)
+def test_modules_that_share_compiled_packages_agree(program: golang.Program):
+    assert program.shares_with
+    shared, own = versions(program.shares_with.module), versions(program.module)
+    assert {name: own[name] for name in own.keys() & shared} == {
+        name: shared[name] for name in own.keys() & shared
+    }
+
+
 def test_images_have_the_references_of_the_chart():
     chart = golang.REHEARSAL / "simulators" / "chart"
     values = yaml.safe_load((chart / "values.yaml").read_text())
