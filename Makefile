@@ -13,7 +13,7 @@ E2E ?= rehearsal/tests/e2e
 # parses a file, pytest's plugin parses too, and Python 3.11 stops with "AST constructor recursion depth mismatch".
 E2E_PLUGINS := -p no:unraisableexception -p no:hypothesispytest
 
-.PHONY: help venv up preview down fit plan graph schema pins doctor kubeconfig prove bundle suffers test e2e e2e-large faults check
+.PHONY: help venv up preview down new fit plan graph schema pins doctor kubeconfig prove bundle suffers test e2e e2e-large faults check
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'STACK=name picks another stack file than Pulumi.dev.yaml'
@@ -29,6 +29,9 @@ preview: venv ## show what `make up` would do (KUBELETS=real)
 
 down: venv ## destroy the stack and remove its machines (ALL=1: the machines of every stack and of killed test runs, without a destroy)
 	@$(REHEARSAL) down --stack $(STACK) $(if $(ALL),--all)
+
+new: venv ## look at machines and write Pulumi.STACK.yaml for them (STACK=lab HOSTS="10.0.0.11 ubuntu@10.0.0.21"; FROM=inventory; OPTIONS="--slices 4")
+	@$(PYTHON) -m k3sgpu new '$(STACK)' $(HOSTS) $(if $(FROM),--from '$(FROM)') $(OPTIONS)
 
 fit: venv ## say whether the workloads fit, by arithmetic only (LIVE=1: count what runs in the rehearsed cluster; SVG=file: draw it)
 	@$(if $(LIVE),$(RUNNING) |) $(PYTHON) -m k3sgpu fit --file Pulumi.$(STACK).yaml $(if $(LIVE),--cluster -) $(if $(SVG),--svg $(SVG))

@@ -24,3 +24,8 @@ def print_json(value: Any, indent: int | None = 2) -> None:
 def print_progress(line: str) -> None:
     """Prints a line of progress, or several, on stderr at once, without control characters."""
     print(escape_lines(line), file=sys.stderr, flush=True)
+
+
+def print_question(text: str) -> None:
+    """Prints a question on stderr without a newline, so that the answer stands behind it."""
+    print(escape_lines(text), end=" ", file=sys.stderr, flush=True)

@@ -57,6 +57,12 @@ def parse_hosts(texts: Iterable[str]) -> list[HostArgument]:
     return without_problems(parse_host(text, f"HOST {escape(text, 80)}") for text in texts)
 
 
+def same_endpoint(one: HostArgument, first: HostArgument, endpoint: str) -> Problem:
+    """The problem of a machine that `first` names already."""
+    found = f"{endpoint} is named twice (also: {first.place})"
+    return Problem(one.place, found, "each machine once", "remove one of them")
+
+
 def without_problems(parsed: Iterable[HostArgument | Problem]) -> list[HostArgument]:
     """The machines. Raises SettingsError with all problems if there is one, also for one named twice."""
     hosts: dict[tuple[str, int], HostArgument] = {}
@@ -67,8 +73,7 @@ def without_problems(parsed: Iterable[HostArgument | Problem]) -> list[HostArgum
             continue
         first = hosts.setdefault((one.address, one.port), one)
         if first is not one:
-            found = f"{one.endpoint} is named twice (also: {first.place})"
-            problems.append(Problem(one.place, found, "each machine once", "remove one of them"))
+            problems.append(same_endpoint(one, first, one.endpoint))
     if problems:
         raise SettingsError(problems)
     return list(hosts.values())

@@ -14,6 +14,7 @@ from k3sgpu.problem import InputError
 
 if TYPE_CHECKING:
     from k3sgpu.settings import Endpoint, Gpu, Node, Settings, SshAccess
+    from k3sgpu.settings.models.k3s import K3s
 
 BASTION = "the bastion"
 """The bastion's name in reports. No host can have this name."""
@@ -145,7 +146,7 @@ def build_inventory(
         "externalDatabase": settings.external_database,
         "vpn": "vpnAuth" in settings.secrets or "vpn-auth-file" in k3s.config,
         "k3sConfig": _checked_config(settings),
-        "downloads": [url for url in _downloads(settings) if not url.startswith("file:")],
+        "downloads": downloads(k3s),
         "registration": k3s.registration_address or next((server.node_ip for server in settings.servers), ""),
         "secrets": sorted(settings.login_secrets),
         "agent": settings.ssh.agent,
@@ -182,10 +183,11 @@ def _gpu_entry(gpu: "Gpu") -> GpuEntry:
     return entry
 
 
-def _downloads(settings: "Settings") -> tuple[str, str]:
-    k3s = settings.k3s
+def downloads(k3s: "K3s") -> list[str]:
+    """The URLs that an installation of this release downloads from; none when all files are local."""
     # converge.sh writes the version in this form too: some mirrors read a '+' as a blank.
-    return f"{k3s.mirror}/{quote(k3s.version, safe='')}/k3s", k3s.install_script_url
+    urls = f"{k3s.mirror}/{quote(k3s.version, safe='')}/k3s", k3s.install_script_url
+    return [url for url in urls if not url.startswith("file:")]
 
 
 def _ssh_target(name: str, endpoint: "Endpoint", settings: "Settings", access: "SshAccess") -> SshTarget:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,9 +121,15 @@ def facts_script(downloads: Sequence[str] = (), registration: str = "") -> str:
 
 
 async def collect_facts(
-    hosts: Sequence[HostEntry], logins: Mapping[str, Login], bastion: SshTarget | None, script: str
+    hosts: Sequence[HostEntry],
+    logins: Mapping[str, Login],
+    bastion: SshTarget | None,
+    script: str,
+    answered: Callable[[HostEntry, Answer | Failure], None] = lambda host, answer: None,
 ) -> dict[str, Answer | Failure]:
     """Runs `script` on every host, at most MAX_CONNECTIONS at once, and returns the answers by name.
+
+    `answered` is called when a host to which the login succeeded has answered.
 
     Hosts with `jump` are reached through `bastion`, with one login there for all. When that login fails, its
     failure stands under the bastion's name, and these hosts have the failure `bastion`. Raises InputError for
@@ -131,7 +137,9 @@ async def collect_facts(
     """
 
     async def ask(connection: asyncssh.SSHClientConnection, host: HostEntry) -> Answer | Failure:
-        return await _run(connection, logins[host["name"]].sudo_password, script)
+        answer = await _run(connection, logins[host["name"]].sudo_password, script)
+        answered(host, answer)
+        return answer
 
     return await on_every_host(hosts, logins, bastion, ask, MAX_CONNECTIONS)
 

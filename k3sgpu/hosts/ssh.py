@@ -3,9 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -13,6 +13,8 @@ from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.problem import InputError
 from k3sgpu.timeouts import SSH_CONNECT_SECONDS, SSH_KEEPALIVE_SECONDS, SSH_KEEPALIVES
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,24 @@ async def connect(
             f"host {target['name']}: host key {target['hostKey']!r} cannot be read: {error}"
         ) from None
     progress = _Progress()
+    return await _bounded(_log_in(target, login, expected, tunnel, progress), progress)
+
+
+async def shown_host_key(address: str, port: int, types: Sequence[str]) -> asyncssh.SSHKey | Failure:
+    """The host key that a machine shows to somebody who does not know it.
+
+    `types`: the key types to ask for, the preferred one first; the machine shows the first that it has.
+    Whatever the other side sends, the outcome is a key or a Failure, within SSH_CONNECT_SECONDS.
+    """
+    progress = _Progress()
+    return await _bounded(_ask_host_key(address, port, types, progress), progress)
+
+
+async def _bounded(work: Awaitable[Outcome | Failure], progress: "_Progress") -> Outcome | Failure:
+    """The outcome of work with another side, or the Failure that its exception means."""
     try:
         async with asyncio.timeout(SSH_CONNECT_SECONDS):
-            return await _log_in(target, login, expected, tunnel, progress)
+            return await work
     except TimeoutError:
         return Failure("timeout", f"{progress.step} (waited {SSH_CONNECT_SECONDS} s)")
     except socket.gaierror as error:
@@ -129,6 +146,18 @@ async def _log_in(
         if shown is None or shown == expected:
             return Failure("not-ssh", str(error))
         return _other_key(shown)
+
+
+async def _ask_host_key(
+    address: str, port: int, types: Sequence[str], progress: "_Progress"
+) -> asyncssh.SSHKey | Failure:
+    sock = await _dial(address, port)
+    progress.accepted = True
+    progress.step = "the connection was accepted, but nothing there spoke SSH"
+    shown = await asyncssh.get_server_host_key(
+        address, port, sock=sock, config=None, server_host_key_algs=list(types)
+    )
+    return shown or Failure("not-ssh", "it showed no host key")
 
 
 async def _transport(target: SshTarget, tunnel: asyncssh.SSHClientConnection | None) -> dict[str, Any]:

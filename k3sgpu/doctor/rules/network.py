@@ -85,7 +85,7 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
     node = _node_address(machine)
     source = ip(machine.facts.one("source"))
     if own and node and node not in own:
-        usable = _usable_addresses(own)
+        usable = usable_addresses(own)
         yield machine.problem(
             f"{node} is on no interface of the machine; it has {', '.join(usable) or 'only loopback'}",
             "an address of the machine itself: nodes talk to each other on it",
@@ -101,7 +101,7 @@ def address(machine: Machine, plan: Plan) -> Iterator[Problem]:
         )
 
 
-def _usable_addresses(own: Mapping[IPv4Address | IPv6Address, str]) -> list[str]:
+def usable_addresses(own: Mapping[IPv4Address | IPv6Address, str]) -> list[str]:
     """The IPv4 addresses that may be the node's own: none of a bridge or tunnel for containers."""
     return sorted(
         str(address)

@@ -12,8 +12,8 @@ from k3sgpu.settings.files.regular_file import read_text
 from k3sgpu.settings.models.nodes import SSH_PORT, Endpoint
 from k3sgpu.settings.models.resolved import Settings
 
-PREFERENCE = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
-"""The order in which a host's known keys are preferred."""
+HOST_KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+"""The types of host keys that are accepted, the preferred one first (HostKey in models/ssh.py says why)."""
 
 PASSPHRASE = "sshPrivateKeyPassphrase"
 PKCS8_HEADER = "BEGIN ENCRYPTED PRIVATE KEY"
@@ -113,11 +113,9 @@ def _host_key(end: Endpoint, settings: Settings, known: asyncssh.SSHKnownHosts |
         return _key_of_stack_file(end, end.host_key)
     if isinstance(known, Problem):
         return known
-    keys, _, revoked, *_ = known.match(end.address, "", None if end.port == SSH_PORT else end.port)
-    trusted = {key.get_algorithm(): key for key in reversed(keys) if key not in revoked}
-    for algorithm in PREFERENCE:
-        if algorithm in trusted:
-            return _export(trusted[algorithm])
+    key, revoked = trusted_key(known, end.address, end.port)
+    if key:
+        return key
     file = settings.ssh.known_hosts_file
     found = "only a key marked @revoked" if revoked else "no host key"
     written = f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
@@ -131,6 +129,14 @@ def _host_key(end: Endpoint, settings: Settings, known: asyncssh.SSHKnownHosts |
     )
 
 
+def trusted_key(known: asyncssh.SSHKnownHosts, address: str, port: int) -> tuple[str, bool]:
+    """The preferred key of a host in known_hosts, "" without one, and whether a key of it is revoked."""
+    keys, _, revoked, *_ = known.match(address, "", None if port == SSH_PORT else port)
+    trusted = {key.get_algorithm(): key for key in reversed(keys) if key not in revoked}
+    found = next((trusted[kind] for kind in HOST_KEY_TYPES if kind in trusted), None)
+    return export_key(found) if found else "", bool(revoked)
+
+
 def _scan(end: Endpoint, settings: Settings) -> str:
     """The command that prints the host key, run from a computer that reaches the host."""
     scan, jump = f"ssh-keyscan -p {end.port} -t ed25519 {end.address}", settings.jump(end)
@@ -139,7 +145,7 @@ def _scan(end: Endpoint, settings: Settings) -> str:
 
 def _key_of_stack_file(end: Endpoint, text: str) -> str | Problem:
     try:
-        return _export(asyncssh.import_public_key(text))
+        return export_key(asyncssh.import_public_key(text))
     except asyncssh.KeyImportError as error:
         return Problem(
             f"{end.place}.hostKey",
@@ -149,7 +155,7 @@ def _key_of_stack_file(end: Endpoint, text: str) -> str | Problem:
         )
 
 
-def _export(key: asyncssh.SSHKey) -> str:
+def export_key(key: asyncssh.SSHKey) -> str:
     """Type and base64 text of a public key, without its comment."""
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 

@@ -1,0 +1,222 @@
+"""What `new` does with machines that it has looked at: the report, the stack file, the slice map."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3sgpu.cli.output import print_progress, print_text
+from k3sgpu.problem import InputError, Problem, SettingsError, render
+from k3sgpu.report import Report, as_text
+
+if TYPE_CHECKING:
+    import argparse
+
+    from k3sgpu.discovery.candidates import Seen
+    from k3sgpu.discovery.proposal import Choices, Proposal, ProposedHost
+    from k3sgpu.discovery.stack_file_text import K3sSection
+    from k3sgpu.settings import Settings
+    from k3sgpu.settings.models.k3s import K3s
+
+PROJECT = "k3s-gpu-sharing"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a new stack, in the working directory: the project's folder."""
+
+    stack_file: Path
+    known_hosts: Path
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What the stack file says about the release, and the problem where it must say more."""
+
+    section: K3sSection
+    problems: Sequence[Problem]
+
+
+def check_names(stack: str) -> Files:
+    """The files of a stack. Raises InputError for a name that Pulumi refuses, and for files that exist."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack):
+        raise InputError(f"STACK {stack!r}: expected letters, digits, '-', '_' and '.', at most 100")
+    files = Files(Path(f"Pulumi.{stack}.yaml"), Path(f"Pulumi.{stack}.known_hosts"))
+    for file in (files.stack_file, files.known_hosts):
+        if file.exists():
+            raise InputError(f"{file} exists, and is not overwritten; choose another STACK, or move it away")
+    return files
+
+
+def read_pins(release: K3s, script_sha256: str | None) -> Pins:
+    """The hashes of a release, from where it is published or from `script_sha256`, or what is missing."""
+    from k3sgpu.discovery.stack_file_text import K3sSection
+    from k3sgpu.settings.files import release_pins
+    from k3sgpu.settings.models.k3s import RELEASES
+
+    values: dict[str, object] = {"version": release.version}
+    if release.mirror != RELEASES:
+        values["mirror"] = release.mirror
+    if release.mirror.startswith("file:"):
+        return Pins(
+            K3sSection(values, "The files lie on the machines; their own list of hashes checks them."), ()
+        )
+    script, binaries, unread = release_pins.pins(release, release_pins.read)
+    if script_sha256 or script:
+        values["installScriptSha256"] = script_sha256 or script
+    if binaries:
+        values["binarySha256"] = dict(binaries)
+    if "installScriptSha256" not in values:
+        # For the rules and the report only: a file with it is never written.
+        return Pins(K3sSection({**values, "installScriptSha256": "0" * 64}, ""), [_no_pin(release, unread)])
+    note = "The hashes are those that the release had when this file was written."
+    return Pins(
+        K3sSection(values, note if binaries else "The binary is checked by the release's own list."), ()
+    )
+
+
+def _no_pin(release: K3s, unread: Sequence[str]) -> Problem:
+    return Problem(
+        "k3s.installScriptSha256",
+        "\n".join(unread),
+        "the SHA-256 of k3s's install script: what is run on the machines must be known",
+        f"on a computer that reaches it: make pins VERSION={release.version}\n"
+        "then here: --install-script-sha256 HASH\n"
+        "or --mirror https://… with a copy of the release, or --mirror file:///… where the machines have it",
+    )
+
+
+def write(
+    options: argparse.Namespace,
+    files: Files,
+    machines: Sequence[Seen],
+    choices: Choices,
+    pins: Pins,
+    problems: Sequence[Problem],
+) -> int:
+    """Proposes, reports, and writes the files where nothing is in the way. Returns the exit status."""
+    from k3sgpu.discovery.card_kinds import Product, card_kinds
+    from k3sgpu.discovery.proposal import propose
+
+    kinds, unclear = card_kinds(machines, Product(*options.gpu) if options.gpu else None)
+    known = [one for one in machines if one.candidate.name in kinds or not one.has_gpu]
+    problems = [*problems, *unclear, *pins.problems]
+    title = f"new {options.stack}"
+    if not known:
+        print_text(as_text(Report(title, {}, problems)))
+        return _not_written(files)
+    proposal = propose(known, kinds, choices, options.stack, PROJECT)
+    secrets = {"sudoPassword"} if any(one.candidate.sudo_password for one in known) else set[str]()
+    with _draft(_text(options, files, proposal, pins), files) as draft:
+        settings = _accepted(draft, secrets)
+        report = _report(title, settings, proposal, problems, options.stack)
+        print_text(as_text(report))
+        if settings.warnings:
+            print_text("\n" + render(settings.warnings))
+        if pins.problems or (report.errors and not options.partial):
+            return _not_written(files)
+        _publish(draft, files, proposal, options)
+    _next_steps(options.stack, settings, secrets)
+    return report.exit_code
+
+
+def _not_written(files: Files) -> int:
+    print_text(
+        f"\n{files.stack_file} is not written. Correct this and run the command again; --partial writes it "
+        "with the machines that answered"
+    )
+    return 1
+
+
+def _text(options: argparse.Namespace, files: Files, proposal: Proposal, pins: Pins) -> str:
+    from k3sgpu.discovery.stack_file_text import SshSection, new_text
+    from k3sgpu.settings.models.gpu_operator import GpuOperator
+
+    candidates = [host.seen.candidate for host in _hosts(proposal)]
+    ssh = SshSection.for_most(candidates, options.known_hosts or str(files.known_hosts))
+    waive = [name for name in options.waive.split(",") if name]
+    return new_text(options.stack, proposal, ssh, pins.section, GpuOperator().version, waive)
+
+
+def _hosts(proposal: Proposal) -> list[ProposedHost]:
+    return [host for pool in proposal.pools for host in pool.hosts]
+
+
+@contextmanager
+def _draft(text: str, files: Files) -> Iterator[Path]:
+    """A file with the text, beside the place where it will lie; gone at the end unless it was renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{files.stack_file.name}.", dir=files.stack_file.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as draft:
+            draft.write(text)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _accepted(draft: Path, secrets: set[str]) -> Settings:
+    """The settings of a draft. Raises InputError where the program's own rules refuse it."""
+    from k3sgpu.settings import read_stack_file
+
+    try:
+        return read_stack_file(draft, secrets)
+    except SettingsError as error:
+        raise InputError(
+            "the rules of stack files refuse what is proposed for these machines, and nothing is written. "
+            "Unless an option of yours is the reason, this is a mistake of this program: please report it "
+            f"with the following.\n{error}"
+        ) from None
+
+
+def _report(
+    title: str, settings: Settings, proposal: Proposal, problems: Sequence[Problem], stack: str
+) -> Report:
+    """Doctor's report about the proposed hosts, with the problems of those that are not among them."""
+    from k3sgpu.doctor.host_check import build_report
+    from k3sgpu.handoff.inventory import build_inventory
+    from k3sgpu.settings import SshAccess
+
+    hosts = {host.name: host.seen for host in _hosts(proposal)}
+    access: Mapping[str, SshAccess] = {
+        name: SshAccess(seen.candidate.host_key, None) for name, seen in hosts.items()
+    }
+    inventory = build_inventory(settings, access, PROJECT, stack)
+    report = build_report(inventory, {name: seen.answer for name, seen in hosts.items()}, {})
+    return replace(report, title=title, problems=[*problems, *report.problems])
+
+
+def _publish(draft: Path, files: Files, proposal: Proposal, options: argparse.Namespace) -> None:
+    """Puts the files in their places. Raises InputError where somebody has written one in the meantime."""
+    from k3sgpu.discovery.host_keys import known_hosts_lines
+
+    try:
+        if not options.known_hosts:
+            with files.known_hosts.open("x", encoding="utf-8") as known:
+                known.write(known_hosts_lines(host.seen.candidate for host in _hosts(proposal)))
+        draft.chmod(0o644)
+        os.link(draft, files.stack_file)
+    except OSError as error:
+        raise InputError(f"{error.filename2 or error.filename} cannot be written: {error.strerror}") from None
+    written = str(files.stack_file) if options.known_hosts else f"{files.stack_file} and {files.known_hosts}"
+    print_text(f"\n{written}: written, {len(_hosts(proposal))} hosts in {len(proposal.pools)} pools\n")
+
+
+def _next_steps(stack: str, settings: Settings, secrets: set[str]) -> None:
+    """Prints the slice map and the commands to type next."""
+    from k3sgpu.capacity import fit, offers, render_slice_map
+
+    print_text(render_slice_map(fit(settings, offers(settings))))
+    commands = [
+        f"pulumi stack init {stack}",
+        *(f"pulumi config set --secret {name} --stack {stack}" for name in sorted(secrets)),
+        f"pulumi preview --stack {stack}",
+        f"pulumi up --stack {stack}",
+    ]
+    print_text("\n".join(["next:", *(f"  {command}" for command in commands)]))
+    print_progress(f"look at Pulumi.{stack}.yaml first: its comments say why each value was chosen")

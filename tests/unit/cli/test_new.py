@@ -1,0 +1,103 @@
+"""`new`: from addresses to a stack file, against SSH servers that answer with captured facts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k3sgpu.cli.main import main
+from k3sgpu.settings import read_stack_file, resolve_ssh
+from tests.unit.discovery.lab import SUDO, Lab, lab_machine, running_lab
+from tests.unit.hosts.sshd import public_line
+
+MIRROR = ("--mirror", "file:///opt/standin/release")
+ACCEPT = ("--accept-host-keys", *MIRROR)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    with running_lab(monkeypatch, tmp_path) as one:
+        yield one
+
+
+def test_the_articles_two_machines_become_a_stack_file(lab: Lab, tmp_path: Path, capsys) -> None:
+    head, gpu = lab_machine("10.0.37.144", "head"), lab_machine("10.0.37.145", "gpu-1", gpu=True)
+    lab.add(head, gpu)
+    assert main(["new", "lab", "10.0.37.145", "10.0.37.144", *ACCEPT]) == 0
+    settings = read_stack_file(tmp_path / "Pulumi.lab.yaml")
+    assert [(node.name, node.role, node.address) for node in settings.nodes] == [
+        ("gpu-1", "agent", "10.0.37.145"),
+        ("head", "server", "10.0.37.144"),
+    ]
+    assert settings.nodes[0].gpu and settings.nodes[0].gpu.memory_mib == 11264
+    assert resolve_ssh(settings, tmp_path)["head"].host_key == public_line(head.host_key)
+    told = capsys.readouterr()
+    assert "0 of 6 slices taken" in told.out
+    assert "pulumi stack init lab\n  pulumi preview --stack lab\n  pulumi up --stack lab" in told.out
+    assert "SHA256:" in told.err and "2 of 2: " in told.err
+
+
+def test_a_single_machine_is_server_and_gpu_node(lab: Lab, tmp_path: Path) -> None:
+    lab.add(lab_machine("10.0.0.31", "box", gpu=True))
+    assert main(["new", "one", "10.0.0.31", *ACCEPT]) == 0
+    (node,) = read_stack_file(tmp_path / "Pulumi.one.yaml").nodes
+    assert (node.role, node.pool) == ("server", "server-rtx-2080-ti")
+
+
+def test_without_a_terminal_the_missing_option_is_named(lab: Lab, tmp_path: Path, capsys) -> None:
+    lab.add(lab_machine("10.0.0.31", "box"))
+    assert main(["new", "lab", "10.0.0.31", *MIRROR]) == 2
+    told = capsys.readouterr().err
+    assert "10.0.0.31  ed25519  SHA256:" in told and "--accept-host-keys, or --known-hosts FILE" in told
+    assert list(tmp_path.glob("Pulumi*")) == []
+
+
+def test_sudo_gets_its_password_from_a_file(lab: Lab, tmp_path: Path, capsys) -> None:
+    asks: dict[str, Any] = {"privileges": "none", "sudo_said": "sudo: a password is required"}
+    lab.add(lab_machine("10.0.0.31", "box", gpu=True, **asks))
+    (tmp_path / "password").write_text(f"{SUDO}\n")
+    arguments = ["new", "lab", "ops@10.0.0.31", *ACCEPT]
+    assert main(arguments) == 2
+    assert "--sudo-password-file FILE" in capsys.readouterr().err
+    assert main([*arguments, "--sudo-password-file", "password"]) == 0
+    told = capsys.readouterr()
+    assert "pulumi config set --secret sudoPassword --stack lab" in told.out
+    assert SUDO not in told.out + told.err + (tmp_path / "Pulumi.lab.yaml").read_text()
+
+
+def test_unreachable_and_changed_machines_are_listed_at_once(lab: Lab, tmp_path: Path, capsys) -> None:
+    box, other = lab_machine("10.0.0.31", "box"), lab_machine("10.0.0.32", "other")
+    lab.add(box, other)
+    (tmp_path / ".ssh/known_hosts").write_text(
+        f"10.0.0.31 {public_line(box.host_key)}\n10.0.0.32 {public_line(box.host_key)}\n"
+    )
+    arguments = ["new", "lab", "10.0.0.31", "10.0.0.32", "10.0.0.33", *MIRROR]
+    assert main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "10.0.0.32\n  error: host-key" in told and "ssh-keygen -R '10.0.0.32'" in told
+    assert "10.0.0.33\n  error: connection" in told
+    assert list(tmp_path.glob("Pulumi*")) == []
+    assert main([*arguments, "--partial"]) == 1
+    assert [node.name for node in read_stack_file(tmp_path / "Pulumi.lab.yaml").nodes] == ["box"]
+
+
+def test_doctors_errors_keep_the_file_from_being_written(lab: Lab, tmp_path: Path, capsys) -> None:
+    k3s: dict[str, Any] = {"k3s_binary": "/usr/local/bin/k3s", "k3s_version": "v1.33.1+k3s1"}
+    twins = [
+        lab_machine(f"10.0.0.3{n}", "twin", machine_id="same", **(k3s if n == 1 else {})) for n in (1, 2)
+    ]
+    lab.add(*twins)
+    assert main(["new", "lab", "10.0.0.31", "10.0.0.32", *ACCEPT]) == 1
+    told = capsys.readouterr().out
+    assert "k3s v1.33.1+k3s1 that this program did not install" in told
+    assert "machine-id same, the same as twin-2" in told
+    assert "Pulumi.lab.yaml is not written" in told
+    assert list(tmp_path.glob("*Pulumi*")) == []
+
+
+def test_an_existing_file_stays(lab: Lab, tmp_path: Path, capsys) -> None:
+    (tmp_path / "Pulumi.lab.yaml").write_text("mine")
+    assert main(["new", "lab", "10.0.0.31", *ACCEPT]) == 2
+    assert "Pulumi.lab.yaml exists" in capsys.readouterr().err
+    assert (tmp_path / "Pulumi.lab.yaml").read_text() == "mine"
