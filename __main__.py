@@ -72,7 +72,7 @@ if settings.gpu_operator.enabled:
         parts.append(GpuWorkload(name, workload_args, after(ready, *namespaces)))
     pulumi.export("seen", sharing.ready.stdout)
 
-Guard("guard", parts, protect=settings.k3s.protect)
+Guard("guard", parts, protect=settings.protect)
 for name, value in {"kubeconfig": cluster.kubeconfig, **outputs(settings, offers)}.items():
     pulumi.export(name, value)
 

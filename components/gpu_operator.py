@@ -17,8 +17,8 @@ from components.operator_hooks import hooks, release_description
 from components.sdk_workarounds import child_options
 from k3sgpu.card_access import closing_variables
 from k3sgpu.digest import digest
+from k3sgpu.wellknown import OPERATOR_NAMESPACE
 
-RELEASE = "gpu-operator"
 CONTAINERD_SOCKET = "/run/k3s/containerd/containerd.sock"  # k3s's own containerd, not the system's
 
 
@@ -26,6 +26,10 @@ class GpuOperatorArgs(TypedDict):
     """Which operator, and which parts of NVIDIA's stack it installs."""
 
     namespace: pulumi.Input[str]
+    release: str
+    """The Helm release's name."""
+    adopted: bool
+    """It was installed by hand: import it, and add nothing to `values`."""
     version: str
     chart: str
     """A chart's name in `repository`, an oci:// address, or a folder relative to the project."""
@@ -56,7 +60,7 @@ class GpuOperator(pulumi.ComponentResource):
         repository = args.get("repository")
         self.release = kubernetes.helm.v3.Release(
             name,
-            name=RELEASE,
+            name=args["release"],
             namespace=args["namespace"],
             chart=args["chart"],
             version=args["version"],
@@ -69,7 +73,13 @@ class GpuOperator(pulumi.ComponentResource):
             # A hook of the upgrade replaces the CRDs, so the values must not be checked against the old ones.
             disable_openapi_validation=True,
             # A release that was installed without the description is not upgraded for its sake.
-            opts=child_options(self, opts, hooks=hooks(), ignore_changes=["description"]),
+            opts=child_options(
+                self,
+                opts,
+                hooks=hooks(),
+                ignore_changes=["description"],
+                import_=f"{OPERATOR_NAMESPACE}/{args['release']}" if args["adopted"] else None,
+            ),
         )
         inputs = _inputs_digest(args)
         self.installed = self.release.status.apply(
@@ -79,7 +89,12 @@ class GpuOperator(pulumi.ComponentResource):
 
 
 def chart_values(args: GpuOperatorArgs) -> dict[str, Any]:
-    """The chart's values: the caller's, overlaid by those that the program sets."""
+    """The chart's values: the caller's, overlaid by those that the program sets.
+
+    Those of an adopted release stay as they are: any other value starts pods again.
+    """
+    if args["adopted"]:
+        return dict(args["values"])
     program_values: dict[str, Any] = {
         "driver": {"enabled": args["driver"]},
         "toolkit": {"enabled": args["toolkit"]},

@@ -15,7 +15,7 @@ from pulumi_command import local
 from components.local_command import local_command
 from components.sdk_workarounds import child_options
 from k3sgpu.handoff.expected_state import EXPECTED_STATE_VARIABLE, ExpectedState, expected_state_json
-from k3sgpu.wellknown import CONFIG_MAP, OPERATOR_NAMESPACE
+from k3sgpu.wellknown import OPERATOR_NAMESPACE
 
 FORCE = {"pulumi.com/patchForce": "true"}
 """Annotation: take over fields that somebody else set by hand."""
@@ -26,6 +26,12 @@ class GpuProfilesArgs(TypedDict):
 
     configs: Mapping[str, str]
     """By key: a configuration file of NVIDIA's device plugin."""
+    config_map: str
+    """The ConfigMap's name."""
+    adopt_namespace: bool
+    """The namespace was created by hand: import it."""
+    adopt_config_map: bool
+    """The ConfigMap was created by hand: import it."""
     expected: ExpectedState
     """The expected state of all nodes."""
     kubeconfig: pulumi.Input[str]
@@ -49,7 +55,12 @@ class GpuProfiles(pulumi.ComponentResource):
                 # The operator's pods are privileged, which Pod Security refuses otherwise.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
-            opts=child_options(self, opts, aliases=[_formerly_in("GpuOperator", "gpu-operator")]),
+            opts=child_options(
+                self,
+                opts,
+                aliases=[_formerly_in("GpuOperator", "gpu-operator")],
+                import_=OPERATOR_NAMESPACE if args["adopt_namespace"] else None,
+            ),
         )
         self.namespace = namespace.metadata.apply(lambda metadata: metadata.name or OPERATOR_NAMESPACE)
         self.drained = local_command(
@@ -63,14 +74,18 @@ class GpuProfiles(pulumi.ComponentResource):
         self.config_map = kubernetes.core.v1.ConfigMap(
             name,
             metadata={
-                "name": CONFIG_MAP,
+                "name": args["config_map"],
                 "namespace": self.namespace,
                 "annotations": FORCE,
             },
             data=args["configs"],
             # After the drain: if it is blocked, the old keys stay, and a plugin that restarts finds its own.
             opts=child_options(
-                self, opts, depends_on=[self.drained], aliases=[_formerly_in("GpuSharing", "gpu-sharing")]
+                self,
+                opts,
+                depends_on=[self.drained],
+                aliases=[_formerly_in("GpuSharing", "gpu-sharing")],
+                import_=f"{OPERATOR_NAMESPACE}/{args['config_map']}" if args["adopt_config_map"] else None,
             ),
         )
         self.register_outputs({"namespace": self.namespace})

@@ -24,9 +24,8 @@ from k3sgpu.handoff.expected_state import (
     ExpectedState,
     expected_state_json,
 )
-from k3sgpu.wellknown import CONFIG_MAP
+from k3sgpu.wellknown import CLUSTER_POLICY
 
-CLUSTER_POLICY = "cluster-policy"  # the chart's fixed name
 FIELD_MANAGER = "k3s-gpu-sharing"
 
 
@@ -43,8 +42,10 @@ class GpuNodeArgs(TypedDict):
 class GpuSharingArgs(TypedDict):
     """Nodes, and the state expected of them."""
 
+    config_map_name: str
+    """The ConfigMap that the ClusterPolicy names."""
     default: str
-    """The key for nodes without the label, which are in no pool (capacity.default_config_key)."""
+    """The key for nodes without the label, which are in no pool (capacity.default_config_key), or ""."""
     nodes: Sequence[GpuNodeArgs]
     lost: Sequence[str]
     """Nodes of hosts that are dead for good."""
@@ -82,7 +83,7 @@ class GpuSharing(pulumi.ComponentResource):
             api_version="nvidia.com/v1",
             kind="ClusterPolicy",
             metadata=_patch(CLUSTER_POLICY, {}),
-            spec={"devicePlugin": {"config": {"name": CONFIG_MAP, "default": args["default"]}}},
+            spec={"devicePlugin": {"config": _config(args)}},
             opts=child_options(self, opts),
         )
         labels = [
@@ -133,6 +134,12 @@ class GpuSharing(pulumi.ComponentResource):
         return self._label_node(
             name, alive, child_options(self, opts, ignore_changes=["metadata"], retain_on_delete=True)
         )
+
+
+def _config(args: GpuSharingArgs) -> dict[str, str]:
+    """The fields of the ClusterPolicy that select the configurations."""
+    default = {"default": args["default"]} if args["default"] else {}
+    return {"name": args["config_map_name"], **default}
 
 
 def _patch(target: str, labels: Mapping[str, str]) -> kubernetes.meta.v1.ObjectMetaPatchArgsDict:

@@ -109,9 +109,12 @@ def closing_variables(version: str | None, values: Mapping[str, Any]) -> dict[st
     }
 
 
-def operator_access(version: str | None, values: Mapping[str, Any]) -> CardAccess:
-    """Returns how containers get at cards under an operator that installs the toolkit, by this program."""
-    added = closing_variables(version, values)
+def operator_access(version: str | None, values: Mapping[str, Any], *, adopted: bool = False) -> CardAccess:
+    """Returns how containers get at cards under an operator that installs the toolkit, by this program.
+
+    The program adds nothing to the values of an operator that is `adopted`.
+    """
+    added = {} if adopted else closing_variables(version, values)
     toolkit = {**variables(values, "toolkit"), **added.get("toolkit", {})}
     strategy = added.get("devicePlugin", {}).get(STRATEGY_VARIABLE)
     return CardAccess(

@@ -87,6 +87,9 @@ def profiles(
     """Arguments of GpuProfiles."""
     return {
         "configs": capacity.config_map_data(settings),
+        "config_map": capacity.config_map_name(settings),
+        "adopt_namespace": settings.gpu_operator.adopted,
+        "adopt_config_map": settings.sharing.adopted is not None,
         "expected": expected,
         "kubeconfig": kubeconfig,
     }
@@ -97,6 +100,8 @@ def operator(settings: s.Settings, namespace: pulumi.Input[str]) -> GpuOperatorA
     operator = settings.gpu_operator
     return {
         "namespace": namespace,
+        "release": operator.release,
+        "adopted": operator.adopted,
         "version": operator.version,
         "chart": operator.chart,
         "repository": operator.repository,
@@ -122,6 +127,7 @@ def sharing(
     gpu_nodes = [offer for offer in offers if offer.product]
     alive = settings.nodes[0].name
     return {
+        "config_map_name": capacity.config_map_name(settings),
         "default": capacity.default_config_key(settings),
         "nodes": [
             {"name": offer.name, "labels": offer.program_labels, "joined": joined[offer.name]}

@@ -1,6 +1,12 @@
 """Pure arithmetic: what nodes will offer, whether the workloads fit, what the scheduler will say. No I/O."""
 
-from k3sgpu.capacity.device_plugin import config_map_data, default_config_key, device_plugin_config
+from k3sgpu.capacity.device_plugin import (
+    config_key,
+    config_map_data,
+    config_map_name,
+    default_config_key,
+    device_plugin_config,
+)
 from k3sgpu.capacity.fit import Fit, Pending, Placement, fit
 from k3sgpu.capacity.node_usage import NodeUsage, node_usage
 from k3sgpu.capacity.offers import NodeOffer, offers
@@ -13,7 +19,9 @@ __all__ = [
     "NodeUsage",
     "Pending",
     "Placement",
+    "config_key",
     "config_map_data",
+    "config_map_name",
     "default_config_key",
     "device_plugin_config",
     "fit",

@@ -177,13 +177,19 @@ def _node_offer(node: Node, settings: Settings, keys: Mapping[str, str]) -> Node
         cards=gpu.count,
         memory_mib=gpu.memory_mib,
         profile=gpu.profile,
-        mig_strategy=profile.mig_strategy,
+        mig_strategy=_mig_strategy(profile, settings.gpu_operator.mig_strategy),
         strategy="mps" if profile.mps else "time-slicing",
         resource_offers=tuple(
             _resource_offer(resource, number, gpu, profile)
             for resource, number in profile.devices(gpu.mig).items()
         ),
     )
+
+
+def _mig_strategy(profile: Profile, override: str | None) -> str | None:
+    """The strategy in use: the profile's, or what an adopted operator has in its place."""
+    strategy = profile.mig_strategy if override is None else override
+    return None if strategy == "none" else strategy
 
 
 def _pool_label(node: Node, settings: Settings) -> dict[str, str]:

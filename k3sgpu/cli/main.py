@@ -9,7 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import ModuleType
 
-from k3sgpu.cli import doctor, drain, fit, graph, jobs, kubeconfig, new, pins, plan, schema, stage, uncordon
+from k3sgpu.cli import (
+    adopt,
+    doctor,
+    drain,
+    fit,
+    graph,
+    jobs,
+    kubeconfig,
+    new,
+    pins,
+    plan,
+    schema,
+    stage,
+    uncordon,
+)
 from k3sgpu.cli.output import print_json, print_progress
 from k3sgpu.problem import InputError, Problem, SettingsError
 
@@ -17,6 +31,7 @@ FINE, FOUND, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
     "new": (new, "look at machines and write the stack file for them"),
+    "adopt": (adopt, "write the stack file of a cluster that was built by hand"),
     "fit": (fit, "check whether the workloads fit the GPUs"),
     "plan": (plan, "show every resource of a stack, and what the policies forbid, without a Pulumi engine"),
     "graph": (graph, "draw a stack's dependency graph"),

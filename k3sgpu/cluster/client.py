@@ -21,8 +21,8 @@ from k3sgpu.problem import InputError
 Node = create_global_resource("", "v1", "Node", "nodes")
 Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
-_DaemonSet = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
-_ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies")
+DaemonSet = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
+ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies")
 
 
 class ApiUnavailable(NoAnswer):
@@ -122,11 +122,13 @@ async def take_snapshot(api: AsyncClient, namespace: str, gpus: bool) -> Snapsho
     It takes SNAPSHOT_SECONDS at most. Raises ApiUnavailable.
     """
     async with request_deadline(api):
-        nodes = await _list(api, Node)
+        nodes = await list_objects(api, Node)
         if not gpus:
             return Snapshot(nodes=_by_name(nodes))
         policies, daemon_sets, pods = await asyncio.gather(
-            _list(api, _ClusterPolicy), _list(api, _DaemonSet, namespace), _list(api, Pod, namespace)
+            list_objects(api, ClusterPolicy),
+            list_objects(api, DaemonSet, namespace=namespace),
+            list_objects(api, Pod, namespace=namespace),
         )
         return Snapshot(_by_name(nodes), policies, _by_name(daemon_sets), pods)
 
@@ -147,11 +149,13 @@ async def warning_events(api: AsyncClient, namespace: str, most: int = 5) -> lis
     return list(dict.fromkeys(lines))[-most:]
 
 
-async def _list(api: AsyncClient, resource: Any, namespace: str | None = None) -> list[dict[str, Any]]:
-    """All objects of a kind; none while the cluster does not know the kind."""
+async def list_objects(api: AsyncClient, resource: Any, **query: Any) -> list[dict[str, Any]]:
+    """Returns all objects of a kind; none while the cluster does not know the kind.
+
+    `query`: `namespace`, with "*" for all, and `labels`. Raises what api_errors translates.
+    """
     try:
-        found = api.list(resource, namespace=namespace) if namespace else api.list(resource)
-        return [item async for item in found]
+        return [item async for item in api.list(resource, **query)]
     except httpx2.HTTPStatusError as error:
         if error.response.status_code == 404:
             return []

@@ -15,9 +15,9 @@ here; inside the package:
 """
 
 from k3sgpu.problem import Problem, SettingsError, render
-from k3sgpu.settings.config_keys import check_config_keys
+from k3sgpu.settings.config_keys import NAMESPACE, check_config_keys
 from k3sgpu.settings.files.chart import check_local_chart
-from k3sgpu.settings.files.kubeconfig import resolve_kubeconfig
+from k3sgpu.settings.files.kubeconfig import read_kubeconfig, resolve_kubeconfig
 from k3sgpu.settings.files.release import ReleaseFiles, resolve_release_files
 from k3sgpu.settings.files.ssh_keys import (
     PASSPHRASE,
@@ -26,7 +26,7 @@ from k3sgpu.settings.files.ssh_keys import (
     resolve_ssh,
     shortest_form,
 )
-from k3sgpu.settings.models.names import NO_SHARING
+from k3sgpu.settings.models.names import NO_SHARING, PROFILE_LIMIT
 from k3sgpu.settings.models.nodes import Endpoint, Gpu, Node
 from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sections import SECRET_KEYS
@@ -44,9 +44,11 @@ from k3sgpu.settings.parsing import parse, read_stack_file
 from k3sgpu.settings.secret_forms import check_secrets
 
 __all__ = [
+    "NAMESPACE",
     "NODE_SECRETS",
     "NO_SHARING",
     "PASSPHRASE",
+    "PROFILE_LIMIT",
     "SECRET_KEYS",
     "SERVER_SECRETS",
     "Endpoint",
@@ -70,6 +72,7 @@ __all__ = [
     "node_secret_texts",
     "parse",
     "partition_memory_mib",
+    "read_kubeconfig",
     "read_stack_file",
     "render",
     "resolve_kubeconfig",

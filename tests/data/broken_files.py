@@ -1,6 +1,7 @@
 """A broken stack file for each problem that settings and capacity report, with pieces of its message."""
 
 from tests.data import (
+    refused_adopted,
     refused_k3s,
     refused_k3s_config,
     refused_kubelet,
@@ -26,6 +27,7 @@ from tests.data.stack_files import REMOVE, RESOURCES
 REFUSALS = (
     refused_values.REFUSALS
     | refused_operator.REFUSALS
+    | refused_adopted.REFUSALS
     | refused_sharing.REFUSALS
     | refused_together.REFUSALS
     | refused_workloads.REFUSALS
@@ -180,7 +182,10 @@ WARNINGS = {
 } | {
     name: changed(*warning)
     for name, warning in (
-        refused_kubelet.WARNINGS | refused_k3s_config.WARNINGS | refused_operator.WARNINGS
+        refused_kubelet.WARNINGS
+        | refused_k3s_config.WARNINGS
+        | refused_operator.WARNINGS
+        | refused_adopted.WARNINGS
     ).items()
 }
 """Accepted with a warning."""

@@ -50,6 +50,27 @@ def test_kubeconfig_of_an_existing_cluster_is_a_secret(graph: g.Graph):
     assert "k3s" not in graph.exports["versions"] and "machines" not in graph.exports["look"]
 
 
+def test_adopted_operator_is_imported_with_its_names():
+    config = with_existing_cluster()
+    values = {"driver": {"enabled": False}, "toolkit": {"enabled": False}}
+    config["gpuOperator"] = {"release": "op-1", "version": "v26.7.0", "adopted": True, "values": values}
+    config["sharing"]["adopted"] = {"configMap": "by-hand", "default": ""}
+    graph = g.run(config, secrets={"clusterKubeconfig": g.KUBECONFIG})
+    imported = {one.name: one.options.importId for one in graph if one.options.importId}
+    assert imported == {"gpu-profiles": "gpu-operator/by-hand", "gpu-operator": "gpu-operator/op-1"}
+    assert graph.of("gpu-profiles", "Namespace").options.importId == "gpu-operator"
+    assert graph.of("gpu-operator", "Release").inputs["values"] == values
+    policy = graph.of("gpu-sharing", "ClusterPolicyPatch").inputs["spec"]
+    assert policy["devicePlugin"]["config"] == {"name": "by-hand"}
+
+
+def test_protected_operator_protects_the_stack():
+    config = with_existing_cluster()
+    assert not g.run(config, secrets={"clusterKubeconfig": g.KUBECONFIG}).of("guard").options.protect
+    config["gpuOperator"]["protect"] = True
+    assert g.run(config, secrets={"clusterKubeconfig": g.KUBECONFIG}).of("guard").options.protect
+
+
 def test_plan_needs_no_kubeconfig():
     graph = planned(ROOT / "docs/examples/Pulumi.existing.yaml", "existing")
     assert "GivenCluster" in tree(graph) and violations(graph) == []

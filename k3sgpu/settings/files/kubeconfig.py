@@ -32,13 +32,18 @@ def resolve_kubeconfig(settings: Settings, base_dir: str | Path, secret: str | N
     assert setting is not None
     if setting.file is None:
         return _reduce(secret or "", setting.context, None, "the secret clusterKubeconfig")
-    path = resolve_path(setting.file, Path(base_dir))
+    return read_kubeconfig(setting.file, setting.context, base_dir)
+
+
+def read_kubeconfig(file: str, context: str | None, base_dir: str | Path) -> str:
+    """The kubeconfig `file`, relative to `base_dir`, like resolve_kubeconfig. Raises SettingsError."""
+    path = resolve_path(file, Path(base_dir))
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         found = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise _refusal("file", f"{path}: {found}", "a readable kubeconfig", "name the file") from None
-    return _reduce(text, setting.context, path.parent, str(path))
+    return _reduce(text, context, path.parent, str(path))
 
 
 def _reduce(text: str, context: str | None, folder: Path | None, where: str) -> str:

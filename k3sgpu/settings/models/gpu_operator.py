@@ -7,6 +7,8 @@ from pydantic import Field, JsonValue
 from k3sgpu.settings.models.addresses import HOST_PORT, PATH_CHARACTERS, RepositoryUrl, url_text
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.grammar import UNPRINTABLE, Seconds, Text
+from k3sgpu.settings.models.names import DNS_SUBDOMAIN
+from k3sgpu.wellknown import OPERATOR_RELEASE
 
 NVIDIA_CHARTS = "https://helm.ngc.nvidia.com/nvidia"
 
@@ -32,6 +34,17 @@ ChartVersion = Annotated[
     ),
 ]
 
+ReleaseName = Annotated[
+    str,
+    Text(
+        DNS_SUBDOMAIN,
+        53,
+        "the name of a Helm release: lower-case letters, digits, dots and '-', a letter or digit at both\n"
+        "ends, at most 53 characters",
+        "write the name that helm list --namespace gpu-operator shows",
+    ),
+]
+
 
 def _default_repository(data: dict[str, Any]) -> str | None:
     """NVIDIA's repository for a bare chart name; None for a local folder or an oci:// reference."""
@@ -48,6 +61,17 @@ class GpuOperator(Model):
     )
     version: ChartVersion = Field(
         default="v26.7.0", description="the version of the chart, vX.Y.Z", examples=["v26.7.0"]
+    )
+    release: ReleaseName = Field(
+        default=OPERATOR_RELEASE,
+        description="the name of its Helm release; another name replaces the operator",
+        examples=["gpu-operator-1665737174"],
+    )
+    adopted: bool = Field(
+        default=False,
+        description="true: it was installed by hand and is taken over with exactly these values; the program "
+        "adds none of its own, so that no pod starts again",
+        examples=["true"],
     )
     driver: Literal["host", "operator"] = Field(
         default="host",
@@ -82,6 +106,11 @@ class GpuOperator(Model):
         "`pulumi up` with it before enabled: false",
         examples=["true"],
     )
+    protect: bool = Field(
+        default=False,
+        description="true: a destroy deletes nothing, until this is false and `pulumi up` was run",
+        examples=["true"],
+    )
     timeout_seconds: Seconds = Field(
         default=1200,
         description="seconds the Helm release may take to install or upgrade",
@@ -92,3 +121,15 @@ class GpuOperator(Model):
         description="seconds until every expected GPU slice must be allocatable",
         examples=[900],
     )
+
+    @property
+    def mig_strategy(self) -> str | None:
+        """The strategy by which an adopted operator overrides the profiles' migStrategy.
+
+        None where it leaves them alone, as the program's own values do. Its chart's default is `single`.
+        """
+        if not self.adopted:
+            return None
+        section = self.values.get("mig")
+        chosen = section.get("strategy") if isinstance(section, dict) else None
+        return ("single" if chosen is None else str(chosen)) or None

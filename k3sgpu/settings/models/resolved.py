@@ -86,6 +86,11 @@ class Settings:
         return self.servers[0]
 
     @property
+    def protect(self) -> bool:
+        """Whether a destroy of the stack has to be allowed first."""
+        return self.k3s.protect or self.gpu_operator.protect
+
+    @property
     def login_secrets(self) -> frozenset[str]:
         """The names of the secrets that are set and needed to log in to a host."""
         return self.secrets & frozenset(LOGIN_SECRET_KEYS)

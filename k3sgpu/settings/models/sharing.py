@@ -11,7 +11,15 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 from k3sgpu.gpu_products import MPS_CLIENTS
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.grammar import Refused, Text, refusal
-from k3sgpu.settings.models.names import NO_SHARING, ProfileName, ProfileReference
+from k3sgpu.settings.models.names import (
+    LABEL_LIMIT,
+    LABEL_VALUE,
+    NO_SHARING,
+    LabelValue,
+    Name,
+    ProfileName,
+    ProfileReference,
+)
 from k3sgpu.wellknown import GPU_RESOURCE
 
 MIG_NAME = r"mig-[1-9][0-9]?g\.[1-9][0-9]*gb(?:[.-][a-z]+)*"
@@ -234,6 +242,38 @@ class Profile(Model):
         return "mps" if self.mps else "timeSlicing"
 
 
+ConfigKey = Annotated[
+    str,
+    Text(
+        LABEL_VALUE,
+        LABEL_LIMIT,
+        "a key of the ConfigMap that can be the value of the node label nvidia.com/device-plugin.config:\n"
+        f"at most {LABEL_LIMIT} letters, digits, '.', '_' and '-', with a letter or digit at both ends",
+        "write the key as kubectl get configmap shows it",
+    ),
+]
+
+
+class AdoptedSharing(Model):
+    """Names of a sharing that was configured by hand. They stay, so that the device plugin goes on."""
+
+    config_map: Name = Field(
+        description="the ConfigMap with the device plugin's configurations that the ClusterPolicy names",
+        examples=["time-slicing-config"],
+    )
+    default: LabelValue = Field(
+        description="the key that the ClusterPolicy names as the default, with the configuration of "
+        'sharing.default; "" where it names none',
+        examples=["2080ti-12gb"],
+    )
+    keys: Annotated[dict[ConfigKey, ConfigKey], Field(max_length=1000)] = Field(
+        default={},
+        description="keys that the program would give (<profile>-<hash>), and the keys in the ConfigMap that "
+        "stand for them; no effect once the profile is changed",
+        examples=["{2080ti-12gb-26ae1ddb: 2080ti-12gb}"],
+    )
+
+
 class Sharing(Model):
     """Sharing profiles, and the one for GPU pools that name none."""
 
@@ -246,6 +286,11 @@ class Sharing(Model):
         default_factory=lambda: {NO_SHARING: Profile()},
         description="sharing profiles by name; `none`, which shares nothing, always exists",
         examples=["{2080ti-12gb: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 6}]}}}"],
+    )
+    adopted: AdoptedSharing | None = Field(
+        default=None,
+        description="only with gpuOperator.adopted: the names of what was configured by hand",
+        examples=["{configMap: time-slicing-config, default: 2080ti-12gb}"],
     )
 
     @field_validator("profiles")

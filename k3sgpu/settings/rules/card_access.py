@@ -29,7 +29,7 @@ def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
     operator = draft.settings.gpu_operator
     if not operator.enabled or operator.toolkit != "operator" or not draft.intact("gpuOperator"):
         return
-    access = operator_access(operator.version, operator.values)
+    access = operator_access(operator.version, operator.values, adopted=operator.adopted)
     if not access.with_slice:
         yield Problem(
             f"{VALUES}.devicePlugin",
@@ -39,7 +39,7 @@ def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
             f"and {MOUNTS_VARIABLE}: the program sets what works",
         )
     elif access.without_slice:
-        where, found, remedy = _what_opens(operator.version, operator.values)
+        where, found, remedy = _what_opens(operator.version, operator.values, operator.adopted)
         yield Problem(
             where,
             found,
@@ -50,7 +50,7 @@ def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _what_opens(version: str, values: Mapping[str, Any]) -> tuple[str, str, str]:
+def _what_opens(version: str, values: Mapping[str, Any], adopted: bool) -> tuple[str, str, str]:
     """The path and the value by which every pod gets at the cards, and what to do."""
     toolkit = variables(values, "toolkit")
     if is_true(toolkit.get(ENVVAR_VARIABLE, "false")):
@@ -58,6 +58,12 @@ def _what_opens(version: str, values: Mapping[str, Any]) -> tuple[str, str, str]
             f"{VALUES}.toolkit.env",
             f"{ENVVAR_VARIABLE}={toolkit[ENVVAR_VARIABLE]}",
             "remove this variable: the program sets it to false",
+        )
+    if adopted and not operator_access(version, values).without_slice:
+        return (
+            "gpuOperator.adopted",
+            "true: the program does not close the toolkit of an operator that it has taken over",
+            "remove gpuOperator.adopted at a time when pods with cards may start again",
         )
     if strategies(version, {}) == {ENVVAR}:
         first = "v{}.{}".format(*FIRST_WITH_CDI)

@@ -72,9 +72,12 @@ OTHER_NFD = ("nfd", "node-feature-discovery")
 
 
 def values_do_not_override_program(draft: Draft) -> Iterator[Problem]:
-    """Refuse Helm values that the program sets itself."""
+    """Refuse Helm values that the program sets itself. It sets none of an adopted operator's."""
+    operator = draft.settings.gpu_operator
     for path, remedy in OWNED.items():
-        if _has(draft.settings.gpu_operator.values, path):
+        if operator.adopted and path != ("devicePlugin", "config"):
+            continue
+        if _has(operator.values, path):
             yield Problem(
                 dotted(("gpuOperator", "values", *path)),
                 "a value that the program sets itself",
@@ -114,7 +117,7 @@ def _has(values: Any, path: tuple[str, ...]) -> bool:
 def values_are_known(draft: Draft) -> Iterator[Problem]:
     """Refuse keys that the chart does not know: Helm silently ignores them.
 
-    Only a warning for releases other than those that the table was read from.
+    Only a warning for releases other than those that the table was read from, and for values that were found.
     """
     operator = draft.settings.gpu_operator
     release = major_release(operator.version) or SUPPORTED[-1]
@@ -127,7 +130,7 @@ def values_are_known(draft: Draft) -> Iterator[Problem]:
             + (f" in {operator.version}" if removed else ""),
             f"one of {', '.join(sorted(known))}",
             *removed or [f"write {like} instead of {path[-1]}" if like else f"remove {path[-1]}"],
-            severity="error" if release in SUPPORTED else "warning",
+            severity="error" if release in SUPPORTED and not operator.adopted else "warning",
         )
 
 
@@ -182,12 +185,16 @@ def containerd_template_is_not_overwritten(draft: Draft) -> Iterator[Problem]:
                 f"{name}={value}",
                 "no template of k3s: the toolkit overwrites it, and k3s then starts without a network",
                 "remove this variable: k3s finds the NVIDIA runtime by itself",
+                severity="warning" if draft.settings.gpu_operator.adopted else "error",
             )
 
 
 def variables_do_not_override_program(draft: Draft) -> Iterator[Problem]:
     """Refuse variables that the program sets: which of two wins depends on their order."""
+    adopted = draft.settings.gpu_operator.adopted
     for section, owned in OWNED_VARIABLES.items():
+        if adopted and section == "toolkit":  # the program sets none of an adopted operator's
+            continue
         for index, variable in enumerate(_variables(draft, section)):
             name = variable.get("name")
             if isinstance(name, str) and name in owned:

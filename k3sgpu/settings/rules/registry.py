@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from k3sgpu.problem import Problem
 from k3sgpu.settings.rules import (
+    adopted,
     card_access,
     chart_texts,
     cluster,
@@ -89,6 +90,11 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     card_access.only_slices_give_cards,
     operator.repository_only_with_chart_name,
     operator.workloads_need_operator,
+    adopted.adopted_release_is_named,
+    adopted.adopted_values_agree,
+    adopted.adopted_names_have_an_operator,
+    adopted.adopted_keys_are_distinct,
+    adopted.adopted_strategy_fits_profiles,
     operator_nodes.operator_has_a_node,
     workloads.namespaces_are_not_reserved,
     workloads.keys_match_kind,

@@ -80,6 +80,32 @@ def test_config_map_holds_every_profile() -> None:
     assert data["none"] == "version: v1\n"
 
 
+def adopted(**changes: Any) -> s.Settings:
+    """A sharing that was configured by hand under the key `found`, with six slices of the profile six."""
+    key = config_key("six", text_of({}))
+    names = {"configMap": "by-hand", "default": "found", "keys": {key: "found"}}
+    operator = {"release": "gpu-operator-1", "version": "v26.7.0", "adopted": True}
+    off = {"driver": {"enabled": False}, "toolkit": {"enabled": False}}
+    sharing = {"sharing/default": "six", "sharing/adopted": names}
+    return s.parse(with_({"gpuOperator": {**operator, "values": off}, **sharing, **changes}))
+
+
+def test_adopted_profile_keeps_its_key_until_it_changes() -> None:
+    before, after = adopted(), adopted(**{f"{RESOURCES}/0/replicas": 8})
+    assert capacity.config_map_name(before) == capacity.config_map_name(after) == "by-hand"
+    assert capacity.config_map_data(before) == {"found": text_of({}), "none": "version: v1\n"}
+    assert capacity.default_config_key(before) == capacity.default_config_key(after) == "found"
+    label = next(one for one in capacity.offers(after) if one.cards).labels["nvidia.com/device-plugin.config"]
+    eight = text_of({f"{RESOURCES}/0/replicas": 8})
+    assert label == config_key("six", eight)
+    assert capacity.config_map_data(after) == {"found": eight, "none": "version: v1\n", label: eight}
+
+
+def test_adopted_operator_overrides_the_strategy_of_partitions() -> None:
+    strategies = {one.mig_strategy for one in capacity.offers(adopted()) if one.cards}
+    assert strategies == {"single"}
+
+
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,52}[A-Za-z0-9])?", fullmatch=True).filter(
     lambda name: name != "none"
 )

@@ -57,6 +57,8 @@ def test_chart_values_disable_mig_manager_and_set_containerd_socket():
     values = chart_values(
         {
             "namespace": "gpu-operator",
+            "release": "gpu-operator",
+            "adopted": False,
             "version": "v26.3.3",
             "chart": "gpu-operator",
             "driver": False,

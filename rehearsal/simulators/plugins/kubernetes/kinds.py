@@ -18,6 +18,14 @@ MODELLED: Final = {
     "kubernetes:apps/v1:Deployment",
     "kubernetes:batch/v1:Job",
 }
+# Of the kinds that can be imported: the properties that are inputs.
+IMPORTED: Final = {
+    "kubernetes:core/v1:Namespace": ("apiVersion", "kind", "metadata", "spec"),
+    "kubernetes:core/v1:ConfigMap": ("apiVersion", "kind", "metadata", "data", "binaryData", "immutable"),
+}
+# Of metadata: what the official plugin leaves out of the inputs that it reads at an import.
+NOT_IMPORTED: Final = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 IDENTITY: Final[list[Path]] = [("metadata", "name"), ("metadata", "namespace")]
 # What the API server refuses to change, or what a change of would mean another object (the official plugin's
 # forceNew table).
@@ -87,6 +95,30 @@ def of(urn: str) -> Kind:
     if token in MODELLED or (custom and patch):
         return Kind(token, patch, custom)
     raise NotModelled(NAME, token, "use the official plugin, or one of " + ", ".join(sorted(MODELLED)))
+
+
+def identified(urn: str, identity: str) -> dict[str, Any]:
+    """The object that an import or a get names: "namespace/name", or "name". Raises NotModelled."""
+    kind = of(urn)
+    if kind.token not in IMPORTED:
+        raise NotModelled(NAME, f"import and get of {kind.token}", "use the official plugin")
+    namespace, _, name = identity.rpartition("/")
+    group, version, _ = kind.token.removeprefix("kubernetes:").replace(":", "/").split("/")
+    return {
+        "apiVersion": version if group == "core" else f"{group}/{version}",
+        "kind": kind.name,
+        "metadata": {"name": name} | ({"namespace": namespace} if namespace else {}),
+    }
+
+
+def found_inputs(urn: str, live: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of an imported object: everything that its type takes, as it is in the cluster."""
+    inputs = {key: live[key] for key in IMPORTED[of(urn).token] if key in live}
+    metadata = {key: value for key, value in live["metadata"].items() if key not in NOT_IMPORTED}
+    if "annotations" in metadata:
+        annotations = metadata["annotations"]
+        metadata["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
+    return inputs | {"metadata": metadata}
 
 
 def replaces(change: Change, fixed: list[Path]) -> bool:

@@ -33,11 +33,12 @@ READ_ONLY: Final = {
     *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields"),
     *("resourceVersion", "uid"),
 }
-# Managers whose fields an update takes over, as the official plugin does: its own creates, and kubectl.
-TAKEN_OVER: Final = {
+# Managers whose fields an update takes over, as the official plugin does: its own creates, and kubectl. By
+# the beginnings of their names, because kubectl create and kubectl apply have names of their own.
+TAKEN_OVER: Final = (
     *(("kubectl", "Apply"), ("kubectl", "Update"), ("before-first-apply", "Update")),
     *((CREATE_MANAGER, "Update"), ("pulumi-resource-kubernetes", "Update")),
-}
+)
 # A namespace or a custom resource's kind may be created a moment after what needs it.
 CREATE_RETRIES: Final = 5
 
@@ -208,16 +209,18 @@ class Objects:
     def read(self, request: Any) -> provider_pb2.ReadResponse:
         api = self._reachable()
         state, inputs = decode(request.properties), decode(request.inputs)
-        if not inputs:
-            raise NotModelled(NAME, "import and get", "use the official plugin")
-        obj = self._sent(plain(inputs))
+        imported = not inputs and not state
+        obj = kinds.identified(request.urn, request.id) if imported else self._sent(plain(inputs))
         try:
             live = api.get(obj)
         except ApiError as error:
             if error.code == 404:
                 return provider_pb2.ReadResponse()
             raise
-        seen = secrecy.annotated(secrecy.pruned(live, obj), inputs)
+        if imported:
+            seen = kinds.found_inputs(request.urn, live)
+        else:
+            seen = secrecy.annotated(secrecy.pruned(live, obj), inputs)
         checkpoint = secrecy.checkpoint(live, seen, _manager(state, obj))
         try:
             awaiting.check(api, live)
@@ -328,7 +331,7 @@ def _relinquish(api: Api, live: Object, manager: str) -> None:
 
 def _taken_over(managed: list[Object], manager: str) -> list[Object]:
     """`managed` with the fields of TAKEN_OVER given to `manager`."""
-    taken = [entry for entry in managed if _entry_key(entry) in TAKEN_OVER and not entry.get("subresource")]
+    taken = [entry for entry in managed if _is_taken_over(entry)]
     if not taken:
         return managed
     ours = next(
@@ -339,6 +342,13 @@ def _taken_over(managed: list[Object], manager: str) -> list[Object]:
         fields = _union(fields, entry["fieldsV1"])
     merged = taken[-1] | {"manager": manager, "operation": "Apply", "fieldsV1": fields}
     return [entry for entry in managed if entry not in taken and entry is not ours] + [merged]
+
+
+def _is_taken_over(entry: Object) -> bool:
+    name, operation = _entry_key(entry)
+    return not entry.get("subresource") and any(
+        name.startswith(beginning) and operation == taken for beginning, taken in TAKEN_OVER
+    )
 
 
 def _entry_key(entry: Object) -> tuple[str, str]:

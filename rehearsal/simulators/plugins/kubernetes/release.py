@@ -96,13 +96,28 @@ class Releases:
 
     def read(self, request: Any) -> provider_pb2.ReadResponse:
         state, inputs = decode(request.properties), decode(request.inputs)
-        if not inputs:
-            raise NotModelled(NAME, "import and get of a Release", "use the official plugin")
+        if not state:
+            found = self._imported(request.id)
+            if found is None:
+                return provider_pb2.ReadResponse()
+            inputs = state = found
         values = plain(state)
         if self._metadata(values) is None:
             return provider_pb2.ReadResponse()
         properties = encode(self._state(inputs, values))
-        return provider_pb2.ReadResponse(id=request.id, properties=properties, inputs=request.inputs)
+        return provider_pb2.ReadResponse(id=request.id, properties=properties, inputs=encode(inputs))
+
+    def _imported(self, identity: str) -> dict[str, Any] | None:
+        """The inputs of a release that somebody else has installed; None when there is none."""
+        namespace, _, name = identity.rpartition("/")
+        place = {"name": name, "namespace": namespace or self._namespace}
+        found = self._metadata(place)
+        if found is None:
+            return None
+        command = ["get", "values", name, "--namespace", place["namespace"], "--output", "json"]
+        values = json.loads(self._helm(command, DEFAULT_SECONDS)) or {}
+        chart = {"chart": _origin(found["chart"], found["version"]), "version": found["version"]}
+        return {**DEFAULTS, **place, **chart, "values": values, "timeout": DEFAULT_SECONDS}
 
     def delete(self, request: Any) -> empty_pb2.Empty:
         values = plain(decode(request.properties))
@@ -186,6 +201,23 @@ def _chart_arguments(values: dict[str, Any]) -> list[str]:
     if values.get("version") and not Path(values["chart"]).exists():
         arguments += ["--version", values["version"]]
     return arguments
+
+
+def _origin(name: str, version: str) -> str:
+    """Where the official plugin finds the chart of an imported release.
+
+    In the program's folder, else in the repositories that this user has added to helm, else under its name.
+    """
+    versioned = f"{name}-{version}"
+    for path in map(Path, (versioned, f"{versioned}.tgz", name, f"{name}.tgz")):
+        if (path / "Chart.yaml").is_file() or (path.suffix == ".tgz" and path.is_file()):
+            return str(path)
+    try:
+        command = ["search", "repo", name, "--version", version, "--output", "json"]
+        found = json.loads(_run(command, DEFAULT_SECONDS, {}))
+    except Failure:  # no repositories
+        found = []
+    return next((one["name"] for one in found if one["name"].rpartition("/")[2] == name), name)
 
 
 def _flags(verb: str, values: dict[str, Any], seconds: int) -> list[str]:

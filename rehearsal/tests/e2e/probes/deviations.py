@@ -56,8 +56,10 @@ kubernetes: a kubeconfig is contents, never a path, and never taken from the env
     plugins, basic authentication and connections without a check of the server are refused.
 kubernetes: only the kinds of this project's graph (kinds.MODELLED), patches of custom resources, and
     helm.sh/v3:Release without post-rendering, verification, credentials and generated names.
-kubernetes: names are never generated; replaceUnready, ignoreChanges on an update, import and get are refused;
-    amounts have to be written in the API's canonical form.
+kubernetes: names are never generated; replaceUnready and ignoreChanges on an update are refused; amounts have
+    to be written in the API's canonical form.
+kubernetes: import and get know Namespaces, ConfigMaps and Releases, after the official plugin's source
+    (provider.go and helm_release.go, Read); no probe was recorded.
 kubernetes: JSONPath in waitFor knows names, quoted names and numbers only.
 kubernetes: a Deployment's volume claims are not waited for.
 kubernetes: releases are made by Helm 4 with --server-side=false --wait=legacy; the official plugin is Helm 3.

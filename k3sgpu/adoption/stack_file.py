@@ -1,0 +1,64 @@
+"""The text of an adopted cluster's stack file, with comments."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from k3sgpu.discovery.stack_file_text import SCHEMA, yaml_form
+from k3sgpu.settings import NAMESPACE
+
+_HEAD = f"""\
+# {SCHEMA}
+# The cluster as `python -m k3sgpu adopt` found it. docs/guides/adopt.md says which keys may go, and when.
+"""
+_COMMENTS = {
+    "kubeconfig": "Who may change the cluster.",
+    "pools": "Nodes with the same cards form a pool.",
+    "gpuOperator": "The operator that was installed by hand, with exactly its values.",
+    "sharing": "The configurations of its device plugin. `adopted` keeps the names that are in use.",
+}
+"""By section: what stands above it."""
+_NOTES = {
+    "gpuOperator": {
+        "release": "Helm's name of it; stays for ever",
+        "adopted": "remove it when pods of the operator may start again",
+        "protect": "a destroy deletes nothing, until this is false and `up` was run",
+    }
+}
+"""By section and key: what stands beside it."""
+
+
+def stack_file_text(sections: Mapping[str, Any]) -> str:
+    """Returns the stack file with these sections."""
+    config = CommentedMap()
+    for name, section in sections.items():
+        values = CommentedMap(_quoted(section))
+        for key, note in _NOTES.get(name, {}).items():
+            if key in values:
+                values.yaml_add_eol_comment(note, key, column=0)
+        config[NAMESPACE + name] = values
+        if name in _COMMENTS:
+            config.yaml_set_comment_before_after_key(NAMESPACE + name, before=_COMMENTS[name], indent=2)
+    stream = io.StringIO()
+    yaml_form().dump({"config": config}, stream)
+    return _HEAD + stream.getvalue()
+
+
+def _quoted(value: Any) -> Any:
+    """`value` with quotes around texts that YAML 1.1 would take for something else, such as yes."""
+    if isinstance(value, Mapping):
+        return {_quoted(key): _quoted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_quoted(inner) for inner in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and _is_ambiguous(value) else value
+
+
+def _is_ambiguous(text: str) -> bool:
+    try:
+        return yaml.safe_load(text) != text
+    except (yaml.YAMLError, ValueError):
+        return False  # ruamel quotes what is no plain text in any version

@@ -1,0 +1,121 @@
+"""Write the stack file of a cluster that was built by hand, so that the program takes it over as it is.
+
+  python -m k3sgpu adopt lab --kubeconfig ~/.kube/config
+
+It reads the cluster, changes nothing in it, and writes Pulumi.lab.yaml, never over an existing file.
+"""
+
+import argparse
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k3sgpu.cli.arguments import add_json
+from k3sgpu.cli.output import print_json, print_progress, print_text
+from k3sgpu.foreign_text import escape
+from k3sgpu.problem import InputError, render
+
+if TYPE_CHECKING:
+    from k3sgpu.adoption.cluster_objects import ClusterObjects
+    from k3sgpu.adoption.existing_cluster import StackFileDraft
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stack", metavar="STACK", help="the name of the new stack")
+    parser.add_argument("--kubeconfig", metavar="FILE", required=True, help="the cluster's kubeconfig")
+    parser.add_argument("--context", metavar="NAME", help="its context; default: the current one")
+    parser.add_argument(
+        "--chart",
+        metavar="CHART",
+        help="the operator's chart, a folder or oci://…, if not in NVIDIA's repository",
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="write what is known, although something cannot be expressed"
+    )
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the stack file. Returns the exit status: 1 if something of the cluster cannot be expressed.
+
+    Raises InputError and SettingsError.
+    """
+    from k3sgpu.adoption.existing_cluster import describe_cluster
+
+    file = Path(f"Pulumi.{_stack(options.stack)}.yaml")
+    if file.exists():
+        raise InputError(f"{file} exists already; choose another name, or move it away")
+    kubeconfig = {"file": options.kubeconfig}
+    if options.context:
+        kubeconfig["context"] = options.context
+    objects = _read(options)
+    draft = describe_cluster(objects, kubeconfig, options.chart)
+    written = not draft.has_errors or options.partial
+    if written:
+        _write(file, draft)
+    if options.json:
+        problems = [asdict(problem) for problem in draft.problems]
+        print_json({"file": str(file) if written else None, "problems": problems})
+    else:
+        _report(file, draft, objects, written=written)
+    return 1 if draft.has_errors else 0
+
+
+def _stack(name: str) -> str:
+    """A stack's name that can be a part of a file's. Raises InputError."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+        return name
+    raise InputError(f"found {escape(name, 100)!r}; expected the name of a stack: letters, digits, _ . -")
+
+
+def _read(options: argparse.Namespace) -> "ClusterObjects":
+    """What the cluster has. Raises InputError and SettingsError."""
+    import asyncio
+
+    from k3sgpu.adoption.cluster_objects import read_cluster_objects
+    from k3sgpu.cluster.client import ApiUnavailable, client, parse_kubeconfig
+    from k3sgpu.settings import read_kubeconfig
+
+    text = read_kubeconfig(options.kubeconfig, options.context, Path.cwd())
+    config = parse_kubeconfig(text, options.kubeconfig)
+
+    async def look() -> "ClusterObjects":
+        return await read_cluster_objects(client(config))
+
+    print_progress(f"adopt: reading the cluster of {escape(options.kubeconfig)} …")
+    try:
+        return asyncio.run(look())
+    except ApiUnavailable as error:
+        raise InputError(str(error)) from None
+
+
+def _write(file: Path, draft: "StackFileDraft") -> None:
+    """Writes the stack file. Raises InputError when somebody else has, or it cannot be written."""
+    from k3sgpu.adoption.stack_file import stack_file_text
+
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(stack_file_text(draft.sections))
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _report(file: Path, draft: "StackFileDraft", objects: "ClusterObjects", *, written: bool) -> None:
+    """Prints problems, what is not taken over, and what comes next."""
+    if draft.problems:
+        print_text(render(draft.problems))
+        print_text("")
+    if objects.slice_users:
+        users = ", ".join(user.text for user in objects.slice_users)
+        print_text(f"not taken over, and goes on running: {users}")
+    if not written:
+        print_text(f"{file} was not written: correct the errors, or write what is known with --partial")
+        return
+    stack = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    print_text(
+        f"{file} written. Next:\n"
+        f"  python -m k3sgpu fit --file {file}\n"
+        f"  pulumi stack init {stack} && pulumi preview   # imports and new resources, nothing else\n"
+        f"  pulumi up"
+    )
