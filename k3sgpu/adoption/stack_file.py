@@ -1,6 +1,5 @@
 """The text of an adopted cluster's stack file, with comments."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import yaml
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from k3sgpu.discovery.stack_file_text import SCHEMA, yaml_form
+from k3sgpu.discovery.stack_file_text import SCHEMA, dump
 from k3sgpu.settings import NAMESPACE
 
 _HEAD = f"""\
@@ -43,9 +42,7 @@ def stack_file_text(sections: Mapping[str, Any]) -> str:
         config[NAMESPACE + name] = values
         if name in _COMMENTS:
             config.yaml_set_comment_before_after_key(NAMESPACE + name, before=_COMMENTS[name], indent=2)
-    stream = io.StringIO()
-    yaml_form().dump({"config": config}, stream)
-    return _HEAD + stream.getvalue()
+    return _HEAD + dump({"config": config})
 
 
 def _quoted(value: Any) -> Any:

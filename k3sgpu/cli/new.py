@@ -12,29 +12,20 @@ Exit status 1: a machine has an error, so that nothing was written, or with --pa
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from k3sgpu.cli.inputs import read_text
-from k3sgpu.cli.output import print_progress
-from k3sgpu.problem import InputError, Problem
+from k3sgpu.problem import InputError
 
 if TYPE_CHECKING:
     from k3sgpu.discovery.candidates import Candidate, Seen
-    from k3sgpu.discovery.host_arguments import HostArgument
     from k3sgpu.discovery.proposal import Choices
-    from k3sgpu.handoff.inventory import HostEntry
-    from k3sgpu.hosts.facts import Answer
-    from k3sgpu.hosts.ssh import Failure
-    from k3sgpu.settings.models.k3s import K3s
 
 K3S_VERSION = "v1.36.2+k3s1"
 """The release that is proposed: the newest on which the rehearsal was run."""
+SSH_PORT = 22
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with one HOST a line",
     )
     login = parser.add_argument_group("logging in")
-    login.add_argument("--user", default="root", help="the user of machines that name none (root)")
+    login.add_argument(
+        "--user", help="the user of machines that name none (root; with --add: as the file says)"
+    )
     login.add_argument(
         "--key", metavar="FILE", help="the private key (default: that in ~/.ssh, or the SSH agent's)"
     )
@@ -91,15 +84,16 @@ def _add_choices(choices: argparse._ArgumentGroup) -> None:
         type=_product,
         help="what cards are that no driver names, for instance NVIDIA-GeForce-RTX-2080-Ti:11264",
     )
-    choices.add_argument("--k3s-version", metavar="VERSION", default=K3S_VERSION, help=f"({K3S_VERSION})")
+    choices.add_argument("--k3s-version", metavar="VERSION", help=f"the release of k3s ({K3S_VERSION})")
     choices.add_argument("--mirror", metavar="URL", help="where k3s is downloaded from, as k3s.mirror")
     choices.add_argument(
         "--install-script-sha256",
         metavar="HASH",
         help="of k3s's install.sh, where it cannot be read from here",
     )
+    choices.add_argument("--waive", metavar="CHECK,...", help="checks of the machines to leave out")
     choices.add_argument(
-        "--waive", metavar="CHECK,...", default="", help="checks of the machines to leave out"
+        "--add", action="store_true", help="add the machines to the stack file, as agents; its text stays"
     )
     choices.add_argument(
         "--partial",
@@ -126,79 +120,29 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError and SettingsError for input that cannot be used.
     """
-    from k3sgpu.cli import new_file, new_logins
+    from k3sgpu.cli import new_addition
+
+    return new_addition.run(options) if options.add else _new(options)
+
+
+def _new(options: argparse.Namespace) -> int:
+    from k3sgpu.cli import new_file, new_logins, new_look
+    from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.settings.files import release_pins
 
     files = new_file.check_names(options.stack)
-    arguments = _arguments(options)
-    release = release_pins.release(options.k3s_version, options.mirror)
-    key = new_logins.private_key(options)
-    candidates, problems = new_logins.candidates_of(arguments, options.user, key)
+    arguments = new_look.arguments(options)
+    release = release_pins.release(options.k3s_version or K3S_VERSION, options.mirror)
+    login = Inherited(options.user or "root", SSH_PORT, new_logins.private_key(options))
+    candidates, problems = new_logins.candidates_of(arguments, login)
     servers = _named_servers(options.server, candidates)
     with ThreadPoolExecutor(1) as beside:  # a vendor that does not answer takes as long as the machines do
         pins = beside.submit(new_file.read_pins, release, options.install_script_sha256)
         trusted, unknown = new_logins.with_host_keys(candidates, options)
-        machines, unanswered = look(trusted, release, options)
+        machines, unanswered = new_look.look(trusted, release, options)
         problems += [*unknown, *unanswered]
         choices = _choices(options, machines, servers, ask=not problems or options.partial)
         return new_file.write(options, files, machines, choices, pins.result(), problems)
-
-
-def look(
-    candidates: Sequence[Candidate], release: K3s, options: argparse.Namespace
-) -> tuple[list[Seen], list[Problem]]:
-    """Asks all machines for their facts: those that have answered, and the problems of the others.
-
-    Those whose sudo wants a password are asked again with it. Raises InputError where nobody can give it.
-    """
-    from k3sgpu.cli.new_logins import connection_problems, sudo_password
-    from k3sgpu.discovery.candidates import needs_sudo_password, seen_of
-
-    answers = _ask(candidates, "", release)
-    refused = [one.candidate for one in seen_of(candidates, answers) if needs_sudo_password(one.facts)]
-    if refused:
-        again = [replace(one, sudo_password=True) for one in refused]
-        answers |= _ask(again, sudo_password(again, options), release)
-        candidates = [next((two for two in again if two.name == one.name), one) for one in candidates]
-    return seen_of(candidates, answers), connection_problems(candidates, answers)
-
-
-def _ask(candidates: Sequence[Candidate], password: str, release: K3s) -> dict[str, Answer | Failure]:
-    from k3sgpu.handoff.inventory import downloads
-    from k3sgpu.hosts.facts import collect_facts, facts_script
-    from k3sgpu.hosts.logins import Secrets, logins_for
-
-    entries = [one.entry("") for one in candidates]
-    if not entries:
-        return {}
-    logins = logins_for(entries, Secrets(sudo_password=password), os.environ.get("SSH_AUTH_SOCK"))
-    print_progress(f"looking at {len(entries)} machine{'s' if len(entries) > 1 else ''} ...")
-    done: list[str] = []
-
-    def answered(host: HostEntry, answer: Answer | Failure) -> None:
-        done.append(host["name"])
-        print_progress(f"  {len(done)} of {len(entries)}: {host['name']} {_in_short(answer)}")
-
-    return asyncio.run(collect_facts(entries, logins, None, facts_script(downloads(release)), answered))
-
-
-def _in_short(answer: Answer | Failure) -> str:
-    from k3sgpu.hosts.facts import Answer
-
-    if not isinstance(answer, Answer):
-        return "did not tell what it is"
-    return f"{answer.facts.one('hostname')}, {answer.facts.one('os')}"
-
-
-def _arguments(options: argparse.Namespace) -> list[HostArgument]:
-    from k3sgpu.discovery.host_arguments import parse_hosts, without_problems
-    from k3sgpu.discovery.inventories import read_inventory
-
-    named = parse_hosts(options.hosts)
-    listed = read_inventory(*read_text(options.inventory)) if options.inventory else []
-    if not named and not listed:
-        raise InputError("no machine: pass HOST, [user@]address[:port], or --from INVENTORY")
-    return without_problems([*named, *listed])
 
 
 def _named_servers(named: Sequence[str], candidates: Sequence[Candidate]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,65 +107,79 @@ def write(
     kinds, unclear = card_kinds(machines, Product(*options.gpu) if options.gpu else None)
     known = [one for one in machines if one.candidate.name in kinds or not one.has_gpu]
     problems = [*problems, *unclear, *pins.problems]
-    title = f"new {options.stack}"
     if not known:
-        print_text(as_text(Report(title, {}, problems)))
-        return _not_written(files)
+        return nothing_to_write(options.stack, files.stack_file, problems)
     proposal = propose(known, kinds, choices, options.stack, PROJECT)
+    hosts = [host for pool in proposal.pools for host in pool.hosts]
     secrets = {"sudoPassword"} if any(one.candidate.sudo_password for one in known) else set[str]()
-    with _draft(_text(options, files, proposal, pins), files) as draft:
-        settings = _accepted(draft, secrets)
-        report = _report(title, settings, proposal, problems, options.stack)
-        print_text(as_text(report))
-        if settings.warnings:
-            print_text("\n" + render(settings.warnings))
-        if pins.problems or (report.errors and not options.partial):
-            return _not_written(files)
-        _publish(draft, files, proposal, options)
-    _next_steps(options.stack, settings, secrets)
-    return report.exit_code
+    with draft(_text(options, files, proposal, hosts, pins), files.stack_file) as written:
+        settings = accepted(written, secrets)
+        told = report(f"new {options.stack}", settings, hosts, problems, (PROJECT, options.stack))
+        # A file without the hash of k3s's install script would not be accepted.
+        if not tell(told, settings, files.stack_file, options) or pins.problems:
+            return 1
+        _publish(written, files, hosts, options)
+    both = files.stack_file if options.known_hosts else f"{files.stack_file} and {files.known_hosts}"
+    print_text(f"\n{both}: written, {len(hosts)} hosts in {len(proposal.pools)} pools\n")
+    next_steps(options.stack, settings, secrets, exists=False)
+    return told.exit_code
 
 
-def _not_written(files: Files) -> int:
-    print_text(
-        f"\n{files.stack_file} is not written. Correct this and run the command again; --partial writes it "
-        "with the machines that answered"
-    )
+def nothing_to_write(stack: str, file: Path, problems: Sequence[Problem]) -> int:
+    """Reports problems that leave no machine over. Returns the exit status."""
+    print_text(as_text(Report(f"new {stack}", {}, problems)))
+    _not_written(file)
     return 1
 
 
-def _text(options: argparse.Namespace, files: Files, proposal: Proposal, pins: Pins) -> str:
+def tell(told: Report, settings: Settings, file: Path, options: argparse.Namespace) -> bool:
+    """Prints the report and the stack file's warnings. Returns whether the file may be written."""
+    print_text(as_text(told))
+    if settings.warnings:
+        print_text("\n" + render(settings.warnings))
+    if told.errors and not options.partial:
+        _not_written(file)
+        return False
+    return True
+
+
+def _not_written(file: Path) -> None:
+    print_text(
+        f"\n{file} is not written. Correct this and run the command again; --partial writes it with the "
+        "machines that answered"
+    )
+
+
+def _text(
+    options: argparse.Namespace, files: Files, proposal: Proposal, hosts: Sequence[ProposedHost], pins: Pins
+) -> str:
     from k3sgpu.discovery.stack_file_text import SshSection, new_text
     from k3sgpu.settings.models.gpu_operator import GpuOperator
 
-    candidates = [host.seen.candidate for host in _hosts(proposal)]
+    candidates = [host.seen.candidate for host in hosts]
     ssh = SshSection.for_most(candidates, options.known_hosts or str(files.known_hosts))
-    waive = [name for name in options.waive.split(",") if name]
+    waive = [name for name in (options.waive or "").split(",") if name]
     return new_text(options.stack, proposal, ssh, pins.section, GpuOperator().version, waive)
 
 
-def _hosts(proposal: Proposal) -> list[ProposedHost]:
-    return [host for pool in proposal.pools for host in pool.hosts]
-
-
 @contextmanager
-def _draft(text: str, files: Files) -> Iterator[Path]:
+def draft(text: str, file: Path) -> Iterator[Path]:
     """A file with the text, beside the place where it will lie; gone at the end unless it was renamed."""
-    handle, name = tempfile.mkstemp(prefix=f".{files.stack_file.name}.", dir=files.stack_file.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as draft:
-            draft.write(text)
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(text)
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
 
 
-def _accepted(draft: Path, secrets: set[str]) -> Settings:
+def accepted(written: Path, secrets: set[str]) -> Settings:
     """The settings of a draft. Raises InputError where the program's own rules refuse it."""
     from k3sgpu.settings import read_stack_file
 
     try:
-        return read_stack_file(draft, secrets)
+        return read_stack_file(written, secrets)
     except SettingsError as error:
         raise InputError(
             "the rules of stack files refuse what is proposed for these machines, and nothing is written. "
@@ -174,46 +188,53 @@ def _accepted(draft: Path, secrets: set[str]) -> Settings:
         ) from None
 
 
-def _report(
-    title: str, settings: Settings, proposal: Proposal, problems: Sequence[Problem], stack: str
+def report(
+    title: str,
+    settings: Settings,
+    hosts: Sequence[ProposedHost],
+    problems: Sequence[Problem],
+    owner: tuple[str, str],
 ) -> Report:
-    """Doctor's report about the proposed hosts, with the problems of those that are not among them."""
+    """Doctor's report about these hosts, with the problems of the machines that are not among them.
+
+    `owner`: project and stack.
+    """
     from k3sgpu.doctor.host_check import build_report
     from k3sgpu.handoff.inventory import build_inventory
     from k3sgpu.settings import SshAccess
 
-    hosts = {host.name: host.seen for host in _hosts(proposal)}
-    access: Mapping[str, SshAccess] = {
-        name: SshAccess(seen.candidate.host_key, None) for name, seen in hosts.items()
+    seen = {host.name: host.seen for host in hosts}
+    access = {
+        node.name: SshAccess(seen[node.name].candidate.host_key if node.name in seen else "", None)
+        for node in settings.machines
     }
-    inventory = build_inventory(settings, access, PROJECT, stack)
-    report = build_report(inventory, {name: seen.answer for name, seen in hosts.items()}, {})
-    return replace(report, title=title, problems=[*problems, *report.problems])
+    inventory = build_inventory(settings, access, *owner)
+    inventory["hosts"] = [host for host in inventory["hosts"] if host["name"] in seen]
+    built = build_report(inventory, {name: one.answer for name, one in seen.items()}, {})
+    return replace(built, title=title, problems=[*problems, *built.problems])
 
 
-def _publish(draft: Path, files: Files, proposal: Proposal, options: argparse.Namespace) -> None:
+def _publish(written: Path, files: Files, hosts: Sequence[ProposedHost], options: argparse.Namespace) -> None:
     """Puts the files in their places. Raises InputError where somebody has written one in the meantime."""
     from k3sgpu.discovery.host_keys import known_hosts_lines
 
     try:
         if not options.known_hosts:
             with files.known_hosts.open("x", encoding="utf-8") as known:
-                known.write(known_hosts_lines(host.seen.candidate for host in _hosts(proposal)))
-        draft.chmod(0o644)
-        os.link(draft, files.stack_file)
+                known.write(known_hosts_lines(host.seen.candidate for host in hosts))
+        written.chmod(0o644)
+        os.link(written, files.stack_file)
     except OSError as error:
         raise InputError(f"{error.filename2 or error.filename} cannot be written: {error.strerror}") from None
-    written = str(files.stack_file) if options.known_hosts else f"{files.stack_file} and {files.known_hosts}"
-    print_text(f"\n{written}: written, {len(_hosts(proposal))} hosts in {len(proposal.pools)} pools\n")
 
 
-def _next_steps(stack: str, settings: Settings, secrets: set[str]) -> None:
-    """Prints the slice map and the commands to type next."""
+def next_steps(stack: str, settings: Settings, secrets: set[str], *, exists: bool) -> None:
+    """Prints the slice map and the commands to type next; `exists`: the stack is there already."""
     from k3sgpu.capacity import fit, offers, render_slice_map
 
     print_text(render_slice_map(fit(settings, offers(settings))))
     commands = [
-        f"pulumi stack init {stack}",
+        *([] if exists else [f"pulumi stack init {stack}"]),
         *(f"pulumi config set --secret {name} --stack {stack}" for name in sorted(secrets)),
         f"pulumi preview --stack {stack}",
         f"pulumi up --stack {stack}",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from k3sgpu.discovery.candidates import Candidate
     from k3sgpu.discovery.host_arguments import HostArgument
+    from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.hosts.ssh import Failure
 
 USUAL_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
@@ -28,8 +29,8 @@ KEYS_FLAG = "--accept-host-keys, or --known-hosts FILE with keys that you have c
 PASSWORD_FLAG = "--sudo-password-file FILE (- is the standard input)"
 
 
-def private_key(options: argparse.Namespace) -> str | None:
-    """The file of the private key; None for the SSH agent's keys.
+def private_key(options: argparse.Namespace, in_stack_file: str | None = None) -> str | None:
+    """The file of the private key; None for the SSH agent's keys. `in_stack_file` goes before the usual ones.
 
     Raises InputError where there is neither, or where the key has a passphrase.
     """
@@ -40,9 +41,9 @@ def private_key(options: argparse.Namespace) -> str | None:
         raise InputError("--agent: SSH_AUTH_SOCK names no SSH agent; start one: eval $(ssh-agent); ssh-add")
     if options.agent:
         return None
-    files = [options.key] if options.key else USUAL_KEYS
-    for file in files:
-        if not options.key and not Path(file).expanduser().exists():
+    named = options.key or in_stack_file
+    for file in [named] if named else USUAL_KEYS:
+        if not named and not Path(file).expanduser().exists():
             continue
         text, _ = read_text(file)
         if not is_encrypted(text):
@@ -62,13 +63,14 @@ def private_key(options: argparse.Namespace) -> str | None:
 
 
 def candidates_of(
-    arguments: Sequence[HostArgument], user: str, key: str | None
+    arguments: Sequence[HostArgument], login: Inherited
 ) -> tuple[list[Candidate], list[Problem]]:
     """The machines with their IPv4 addresses, and a problem for each name that has none.
 
-    Raises SettingsError where two of them have the same address and port.
+    `login` is that of machines which name none. Raises SettingsError where two of them have the same address
+    and port.
     """
-    from k3sgpu.discovery.candidates import SSH_PORT, Candidate
+    from k3sgpu.discovery.candidates import Candidate
     from k3sgpu.discovery.host_arguments import same_endpoint
     from k3sgpu.hosts.names import ipv4_addresses
     from k3sgpu.hosts.ssh import Failure
@@ -78,37 +80,44 @@ def candidates_of(
     unnamed: list[Problem] = []
     for one in arguments:
         address = addresses[one.address]
+        new = Candidate(
+            one,
+            one.address if isinstance(address, Failure) else address,
+            one.port or login.port,
+            one.user or login.user,
+            one.key_file or login.key_file,
+        )
         if isinstance(address, Failure):
-            nowhere = Candidate(one, one.address, one.port or SSH_PORT, one.user or user, key)
-            unnamed += connection_problems([nowhere], {nowhere.name: address})
+            unnamed += connection_problems([new], {new.name: address})
             continue
-        new = Candidate(one, address, one.port or SSH_PORT, one.user or user, one.key_file or key)
         first = found.setdefault((new.address, new.port), new)
         if first is not new:
             raise SettingsError([same_endpoint(one, first.argument, new.name)])
     return list(found.values()), unnamed
 
 
-def connection_problems(candidates: Sequence[Candidate], answers: Mapping[str, object]) -> list[Problem]:
+def connection_problems(
+    candidates: Sequence[Candidate], answers: Mapping[str, object], known_file: str = OWN_KNOWN_HOSTS
+) -> list[Problem]:
     """The problems of the candidates whose answer is a Failure. `answers` are by candidate's name."""
     from k3sgpu.hosts.ssh import Failure
     from k3sgpu.hosts.ssh_errors import connection_problem
 
     failures = [(one, answers.get(one.name)) for one in candidates]
     return [
-        connection_problem(one.entry(OWN_KNOWN_HOSTS), failure, "")
+        connection_problem(one.entry(known_file), failure, "")
         for one, failure in failures
         if isinstance(failure, Failure)
     ]
 
 
 def with_host_keys(
-    candidates: Sequence[Candidate], options: argparse.Namespace
+    candidates: Sequence[Candidate], options: argparse.Namespace, known_file: str = OWN_KNOWN_HOSTS
 ) -> tuple[list[Candidate], list[Problem]]:
     """The candidates whose host keys are trusted, and the problems of the others.
 
-    A key is trusted that a known_hosts file has, that the user confirms, or with --accept-host-keys any.
-    Raises InputError where somebody has to be asked and nobody is there, or says no.
+    A key is trusted that `known_file` has, or the file of --known-hosts, or that the user confirms; with
+    --accept-host-keys any. Raises InputError where nobody can be asked, or somebody says no.
     """
     from k3sgpu.discovery.host_keys import keys_from
 
@@ -120,18 +129,18 @@ def with_host_keys(
             raise InputError(f"--known-hosts {name} cannot be used: {error}") from None
         return _keyed(candidates, keys), [_no_key(one, name) for one in candidates if one.name not in keys]
     shown = _shown_keys(candidates)
-    own = Path(OWN_KNOWN_HOSTS).expanduser()
+    own = Path(known_file).expanduser()
     known = keys_from(own.read_text(), candidates) if own.exists() else {}
-    problems = connection_problems(candidates, shown)
+    problems = connection_problems(candidates, shown, known_file)
     keys = {name: key for name, key in shown.items() if isinstance(key, str)}
     changed = {name for name, key in keys.items() if name in known and _contradicts(known[name], key)}
-    problems += _changed(_keyed(candidates, known), keys, changed)
+    problems += _changed(_keyed(candidates, known), keys, changed, known_file)
     unknown = [
         one
         for one in candidates
         if one.name in keys and keys[one.name] != known.get(one.name) and one.name not in changed
     ]
-    _confirm(unknown, keys, options)
+    _confirm(unknown, keys, options, known_file)
     return _keyed(candidates, {name: key for name, key in keys.items() if name not in changed}), problems
 
 
@@ -162,12 +171,14 @@ def _contradicts(known: str, shown: str) -> bool:
     return known != shown and known.split()[0] == shown.split()[0]
 
 
-def _changed(candidates: Sequence[Candidate], shown: Mapping[str, str], changed: set[str]) -> list[Problem]:
+def _changed(
+    candidates: Sequence[Candidate], shown: Mapping[str, str], changed: set[str], known_file: str
+) -> list[Problem]:
     from k3sgpu.discovery.host_keys import fingerprint
     from k3sgpu.hosts.ssh import Failure
 
     failures = {name: Failure("host-key", fingerprint(shown[name]), shown[name]) for name in changed}
-    return connection_problems(candidates, failures)
+    return connection_problems(candidates, failures, known_file)
 
 
 def _no_key(one: Candidate, file: str) -> Problem:
@@ -181,13 +192,15 @@ def _no_key(one: Candidate, file: str) -> Problem:
     )
 
 
-def _confirm(unknown: Sequence[Candidate], keys: Mapping[str, str], options: argparse.Namespace) -> None:
+def _confirm(
+    unknown: Sequence[Candidate], keys: Mapping[str, str], options: argparse.Namespace, known_file: str
+) -> None:
     """Shows host keys that nobody knows yet, and has them confirmed. Raises InputError if they are not."""
     from k3sgpu.discovery.host_keys import fingerprint_table
 
     if not unknown:
         return
-    print_progress(f"host keys that are not in {OWN_KNOWN_HOSTS}:\n{fingerprint_table(unknown, keys)}")
+    print_progress(f"host keys that are not in {known_file}:\n{fingerprint_table(unknown, keys)}")
     if options.accept_host_keys:
         return
     print_progress(

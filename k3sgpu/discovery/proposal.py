@@ -198,15 +198,16 @@ def _profiles(
     for cards in dict.fromkeys(kinds):
         profile = profile_for(cards, chosen)
         same = next(
-            (name for name in profiles if profile == profiles[name] and _profile_name(cards) == name), ""
+            (name for name in profiles if profile == profiles[name] and profile_name(cards) == name), ""
         )
-        names[cards] = same or (unique_name(_profile_name(cards), profiles) if profile else NO_SHARING)
+        names[cards] = same or (unique_name(profile_name(cards), profiles) if profile else NO_SHARING)
         if profile:
             profiles[names[cards]] = profile
     return profiles, names
 
 
-def _profile_name(cards: CardKind) -> str:
+def profile_name(cards: CardKind) -> str:
+    """The name for the profile of such cards, and for a pool of them."""
     return short_product(cards.product) + ("-mig" if cards.mig else "")
 
 
@@ -214,8 +215,8 @@ def _pool_name(role: str, cards: CardKind | None, kinds: Collection[CardKind | N
     """A name for a pool among the pools of its role, which have these `kinds`."""
     if not cards:
         return "control" if role == "server" else "cpu"
-    name = _profile_name(cards)
-    if any(one and one.count != cards.count and _profile_name(one) == name for one in kinds):
+    name = profile_name(cards)
+    if any(one and one.count != cards.count and profile_name(one) == name for one in kinds):
         name += f"-x{cards.count}"
     return f"server-{name}" if role == "server" else name
 

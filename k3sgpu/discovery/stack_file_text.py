@@ -10,11 +10,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from k3sgpu.discovery.candidates import SSH_PORT, Candidate
-from k3sgpu.discovery.proposal import Proposal, ProposedHost, ProposedPool
+from k3sgpu.discovery.proposal import Proposal, ProposedHost, ProposedPool, ProposedProfile
 from k3sgpu.settings.config_keys import NAMESPACE
 
 WIDTH = 110
 SCHEMA = "yaml-language-server: $schema=k3sgpu/settings/stack.schema.json"
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """The login that a host has when it says nothing."""
+
+    user: str
+    port: int
+    key_file: str | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,11 @@ class SshSection:
         logins = Counter((one.user, one.key_file) for one in candidates)
         user, key_file = logins.most_common(1)[0][0]
         return cls(user, key_file, known_hosts_file)
+
+    @property
+    def inherited(self) -> Inherited:
+        """The login of hosts without one of their own."""
+        return Inherited(self.user, SSH_PORT, self.key_file)
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ def new_text(
     _add(
         config,
         "pools",
-        CommentedMap((pool.name, pool_values(pool, ssh)) for pool in proposal.pools),
+        CommentedMap((pool.name, pool_values(pool, ssh.inherited)) for pool in proposal.pools),
         "Machines of one kind form a pool. A host's name becomes its node's name.",
         "Before the first `up` names and pools may be changed freely.",
     )
@@ -71,16 +85,13 @@ def new_text(
         _add_gpu_sections(config, proposal, operator)
     else:
         _add(config, "gpuOperator", {"enabled": False}, "No machine has a card.")
-    text = _dump({"config": config})
+    text = dump({"config": config})
     return "\n".join([f"# {SCHEMA}", *(f"# {line}" for line in _head(stack)), text]) + _tail(proposal)
 
 
-def pool_values(pool: ProposedPool, ssh: SshSection) -> CommentedMap:
-    """A pool as the stack file has it, with comments. `ssh` is what its hosts inherit."""
-    hosts = CommentedMap()
-    for host in pool.hosts:
-        add_host(hosts, host, ssh)
-    values = CommentedMap(role=pool.role, hosts=hosts)
+def pool_values(pool: ProposedPool, inherited: Inherited) -> CommentedMap:
+    """A pool as the stack file has it, with comments. `inherited` is the login of its hosts."""
+    values = CommentedMap(role=pool.role, hosts=host_values(pool.hosts, inherited))
     if pool.cards:
         gpu = CommentedMap(
             product=pool.cards.product, count=pool.cards.count, memoryMiB=pool.cards.memory_mib
@@ -97,23 +108,34 @@ def pool_values(pool: ProposedPool, ssh: SshSection) -> CommentedMap:
     return values
 
 
-def add_host(hosts: CommentedMap, host: ProposedHost, ssh: SshSection) -> None:
-    """Adds a host to the mapping of a pool's hosts, with what differs from `ssh`, and a comment."""
-    one = host.seen.candidate
-    values = CommentedMap(address=one.address)
-    if host.node_ip:
-        values["nodeIp"] = host.node_ip
-    if one.user != ssh.user:
-        values["user"] = one.user
-    if one.port != SSH_PORT:
-        values["port"] = one.port
-    if one.key_file and one.key_file != ssh.key_file:
-        values["privateKeyFile"] = one.key_file
-    values.fa.set_flow_style()
-    hosts[host.name] = one.address if len(values) == 1 else values
-    named = f"{one.argument.address}, " if one.argument.address != one.address else ""
-    notes = [f"{named}{_system(host)}", host.note]
-    hosts.yaml_add_eol_comment("; ".join(note for note in notes if note), host.name, column=0)
+def host_values(hosts: Sequence[ProposedHost], inherited: Inherited) -> CommentedMap:
+    """Hosts as a pool has them, with what differs from the `inherited` login, and comments."""
+    entries = CommentedMap()
+    for host in hosts:
+        one = host.seen.candidate
+        values = CommentedMap(address=one.address)
+        if host.node_ip:
+            values["nodeIp"] = host.node_ip
+        if one.user != inherited.user:
+            values["user"] = one.user
+        if one.port != inherited.port:
+            values["port"] = one.port
+        if one.key_file and one.key_file != inherited.key_file:
+            values["privateKeyFile"] = one.key_file
+        values.fa.set_flow_style()
+        entries[host.name] = one.address if len(values) == 1 else values
+        named = one.argument.address if one.argument.address != one.address else ""
+        notes = [note for note in (named, _system(host), host.note) if note]
+        entries.yaml_add_eol_comment("; ".join(notes) or "said nothing about itself", host.name, column=0)
+    return entries
+
+
+def profile_values(profiles: Mapping[str, ProposedProfile], indent: int) -> CommentedMap:
+    """Profiles as `sharing.profiles` has them, each below the reason for it; `indent` is that of comments."""
+    entries = CommentedMap((name, one.content) for name, one in profiles.items())
+    for name, one in profiles.items():
+        entries.yaml_set_comment_before_after_key(name, before=one.reason, indent=indent)
+    return entries
 
 
 def _system(host: ProposedHost) -> str:
@@ -169,9 +191,7 @@ def _add_gpu_sections(config: CommentedMap, proposal: Proposal, operator: str) -
         "NVIDIA's GPU Operator. host: as the machines have it; operator: it installs it.",
     )
     if proposal.profiles:
-        profiles = CommentedMap((name, one.content) for name, one in proposal.profiles.items())
-        for name, one in proposal.profiles.items():
-            profiles.yaml_set_comment_before_after_key(name, before=one.reason, indent=6)
+        profiles = profile_values(proposal.profiles, indent=6)
         note = "How cards become slices. Change replicas at any time: `up` then moves nothing that runs."
         _add(config, "sharing", {"profiles": profiles}, note)
 
@@ -201,16 +221,10 @@ def _flow(items: Sequence[str]) -> CommentedSeq:
     return sequence
 
 
-def yaml_form() -> YAML:
-    """How stack files are read and written here: comments, quotes and the order of keys stay."""
-    form = YAML()
+def dump(document: Mapping[str, Any]) -> str:
+    """A document as text, in the form of stack files here."""
+    form, stream = YAML(), io.StringIO()
     form.width = WIDTH
-    form.preserve_quotes = True
     form.indent(mapping=2, sequence=4, offset=2)
-    return form
-
-
-def _dump(document: Mapping[str, Any]) -> str:
-    stream = io.StringIO()
-    yaml_form().dump(document, stream)
+    form.dump(document, stream)
     return stream.getvalue()

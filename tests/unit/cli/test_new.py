@@ -1,5 +1,6 @@
 """`new`: from addresses to a stack file, against SSH servers that answer with captured facts."""
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,51 @@ def test_an_existing_file_stays(lab: Lab, tmp_path: Path, capsys) -> None:
     assert main(["new", "lab", "10.0.0.31", *ACCEPT]) == 2
     assert "Pulumi.lab.yaml exists" in capsys.readouterr().err
     assert (tmp_path / "Pulumi.lab.yaml").read_text() == "mine"
+
+
+def lab_with_stack(lab: Lab, tmp_path: Path) -> str:
+    """A stack file with a server and a card, changed by its user; returns its text."""
+    lab.add(lab_machine("10.0.0.11", "head"), lab_machine("10.0.0.21", "gpu-1", gpu=True))
+    assert main(["new", "lab", "10.0.0.11", "10.0.0.21", *ACCEPT]) == 0
+    file = tmp_path / "Pulumi.lab.yaml"
+    file.write_text(file.read_text().replace("replicas: 6", "replicas: 8 # ours"))
+    return file.read_text()
+
+
+def test_add_keeps_the_users_text(lab: Lab, tmp_path: Path, capsys) -> None:
+    before = lab_with_stack(lab, tmp_path)
+    t4 = {"nvidia_smi": "Tesla T4, 15360 MiB", "pci_gpu": "0000:01:00.0 0x1eb8"}
+    lab.add(
+        lab_machine("10.0.0.22", "gpu-2", gpu=True),
+        lab_machine("10.0.0.23", "t4-1", gpu=True, port=2222, **t4),
+        lab_machine("10.0.0.24", "cpu-1"),
+    )
+    new = ["10.0.0.22", "ubuntu@10.0.0.23:2222", "10.0.0.24"]
+    assert main(["new", "lab", *new, "--add", "--accept-host-keys"]) == 0
+    file = tmp_path / "Pulumi.lab.yaml"
+    changes = difflib.ndiff(before.splitlines(), file.read_text().splitlines())
+    assert not [line for line in changes if line.startswith("-")]
+    settings = read_stack_file(file)
+    assert {node.name: (node.pool, node.user, node.port) for node in settings.nodes} == {
+        "cpu-1": ("cpu", "root", 22),
+        "gpu-1": ("rtx-2080-ti", "root", 22),
+        "gpu-2": ("rtx-2080-ti", "root", 22),
+        "head": ("control", "root", 22),
+        "t4-1": ("t4", "ubuntu", 2222),
+    }
+    assert len(resolve_ssh(settings, tmp_path)) == 5
+    told = capsys.readouterr().out
+    assert "0 of 24 slices taken" in told and "stack init" not in told.split("hosts added")[1]
+
+
+def test_add_refuses_names_and_addresses_that_are_there(lab: Lab, tmp_path: Path, capsys) -> None:
+    before = lab_with_stack(lab, tmp_path)
+    lab.add(lab_machine("10.0.0.31", "gpu-1", gpu=True))
+    assert main(["new", "lab", "10.0.0.21", "--add", "--accept-host-keys"]) == 2
+    assert "the address of pools.rtx-2080-ti.hosts.gpu-1" in capsys.readouterr().err
+    assert main(["new", "lab", "10.0.0.31", "--add", "--accept-host-keys"]) == 1
+    assert "its name would be gpu-1, as pools.rtx-2080-ti.hosts.gpu-1 has it" in capsys.readouterr().out
+    assert main(["new", "lab", "10.0.0.31", "--add", "--driver", "host"]) == 2
+    assert "--driver has no effect with --add" in capsys.readouterr().err
+    assert (tmp_path / "Pulumi.lab.yaml").read_text() == before
+    assert main(["new", "other", "10.0.0.31", "--add"]) == 2
