@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from k3sgpu.problem import InputError
@@ -109,7 +109,10 @@ def _slices(text: str) -> int:
 
 
 def _product(text: str) -> tuple[str, int]:
-    product, _, memory = text.rpartition(":")
+    from k3sgpu.gpu_products import product_label
+
+    name, _, memory = text.rpartition(":")
+    product = product_label(name)  # nvidia-smi's name will do as well
     if not product or not re.fullmatch("[1-9][0-9]{2,6}", memory):
         raise argparse.ArgumentTypeError("PRODUCT:MIB, for instance NVIDIA-GeForce-RTX-2080-Ti:11264")
     return product, int(memory)
@@ -136,17 +139,18 @@ def _new(options: argparse.Namespace) -> int:
     login = Inherited(options.user or "root", SSH_PORT, new_logins.private_key(options))
     candidates, problems = new_logins.candidates_of(arguments, login)
     servers = _named_servers(options.server, candidates)
-    with ThreadPoolExecutor(1) as beside:  # a vendor that does not answer takes as long as the machines do
-        pins = beside.submit(new_file.read_pins, release, options.install_script_sha256)
-        trusted, unknown = new_logins.with_host_keys(candidates, options)
-        machines, unanswered = new_look.look(trusted, release, options)
-        problems += [*unknown, *unanswered]
-        choices = _choices(options, machines, servers, ask=not problems or options.partial)
-        return new_file.write(options, files, machines, choices, pins.result(), problems)
+    # Beside the machines: a vendor that does not answer takes as long as they do.
+    pins = new_file.start_reading_pins(release, options.install_script_sha256)
+    trusted, unknown = new_logins.with_host_keys(candidates, options)
+    answered, unanswered = new_look.look(trusted, release, options)
+    machines, kinds, unclear = new_look.with_known_cards(answered, options)
+    problems += [*unknown, *unanswered, *unclear]
+    choices = _choices(options, machines, servers, complete=not problems or options.partial)
+    return new_file.write(options, files, machines, kinds, choices, pins(), problems)
 
 
 def _named_servers(named: Sequence[str], candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """The candidates' names that --server names. Raises InputError for another one, or an even number."""
+    """The names of the candidates that --server names. Raises InputError for another one."""
     from k3sgpu.discovery.host_arguments import parse_hosts
 
     found: list[str] = []
@@ -161,22 +165,37 @@ def _named_servers(named: Sequence[str], candidates: Sequence[Candidate]) -> tup
             among = ", ".join(candidate.name for candidate in candidates)
             raise InputError(f"--server {one.endpoint}: expected one of the machines: {among}")
         found += match
-    if named and len(found) % 2 == 0:
-        raise InputError(
-            f"--server names {len(found)} servers; one, three or five: etcd needs more than half"
-        )
     return tuple(found)
 
 
 def _choices(
-    options: argparse.Namespace, machines: Sequence[Seen], servers: tuple[str, ...], *, ask: bool
+    options: argparse.Namespace, machines: Sequence[Seen], servers: tuple[str, ...], *, complete: bool
 ) -> Choices:
-    from k3sgpu.cli import questions
-    from k3sgpu.discovery.proposal import Choices, server_count_is_open
+    """The choices, with the servers. Asks how many where that is open.
+
+    `complete`: the file may be written. Else the choices are for the report alone: nobody is asked, and one
+    server will do. Raises InputError for an even number of servers, and where those that were named did not
+    answer.
+    """
+    from k3sgpu.discovery.proposal import Choices, choose_servers, server_count_is_open
 
     choices = Choices(servers, options.servers, options.slices, options.driver, options.toolkit)
-    if not ask or not server_count_is_open(machines, choices):
-        return choices
+    if complete and server_count_is_open(machines, choices):
+        choices = replace(choices, server_count=_ask_server_count())
+    chosen = tuple(one.candidate.name for one in choose_servers(machines, choices))
+    if not complete or not machines:
+        return replace(choices, servers=chosen[:1] or tuple(one.candidate.name for one in machines[:1]))
+    if len(chosen) % 2 == 0:
+        raise InputError(
+            f"{len(chosen)} servers{': ' if chosen else ''}{', '.join(chosen)}; expected one, three or five "
+            "that answer, because etcd needs more than half of them: pass --server HOST, once or three times"
+        )
+    return replace(choices, servers=chosen)
+
+
+def _ask_server_count() -> int:
+    from k3sgpu.cli import questions
+
     question = (
         "Three machines or more have no GPU. Three servers survive the loss of one; a single one is simpler. "
         "How many servers? 1 or 3:"
@@ -184,4 +203,4 @@ def _choices(
     answer = questions.ask(question, "--servers 1 or --servers 3")
     if answer not in ("1", "3"):
         raise InputError(f"how many servers: {answer!r}, expected 1 or 3")
-    return Choices(servers, int(answer), options.slices, options.driver, options.toolkit)
+    return int(answer)

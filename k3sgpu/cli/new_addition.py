@@ -52,7 +52,6 @@ def run(options: argparse.Namespace) -> int:
     Raises InputError and SettingsError for input that cannot be used.
     """
     from k3sgpu.discovery.additions import propose_additions, repeated
-    from k3sgpu.discovery.card_kinds import Product, card_kinds
     from k3sgpu.discovery.stack_file_text import Inherited
 
     stack = read(options)
@@ -63,9 +62,8 @@ def run(options: argparse.Namespace) -> int:
     if there := repeated(stack.settings, candidates):
         raise SettingsError(there)
     trusted, unknown = new_logins.with_host_keys(candidates, options, str(stack.known_hosts))
-    machines, unanswered = new_look.look(trusted, stack.settings.k3s, options)
-    kinds, unclear = card_kinds(machines, Product(*options.gpu) if options.gpu else None)
-    known = [one for one in machines if one.candidate.name in kinds or not one.has_gpu]
+    answered, unanswered = new_look.look(trusted, stack.settings.k3s, options)
+    known, kinds, unclear = new_look.with_known_cards(answered, options)
     owner = (new_file.PROJECT, options.stack)
     additions, taken = propose_additions(known, kinds, stack.settings, options.slices, owner)
     problems += [*unknown, *unanswered, *unclear, *taken]
@@ -78,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         settings = new_file.accepted(draft, {*stack.settings.secrets, *secrets})
         _check_only_added(stack, draft)
         report = new_file.report(f"new {options.stack} --add", settings, additions.all_hosts, problems, owner)
-        if not new_file.tell(report, settings, stack.file, options):
+        if not new_file.tell(report, settings, stack.file, partial=options.partial):
             return 1
         _append_known_hosts(stack, additions, options)
         draft.chmod(stack.file.stat().st_mode & 0o777)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     import argparse
 
     from k3sgpu.discovery.candidates import Seen
+    from k3sgpu.discovery.card_kinds import CardKind
     from k3sgpu.discovery.proposal import Choices, Proposal, ProposedHost
     from k3sgpu.discovery.stack_file_text import K3sSection
     from k3sgpu.settings import Settings
     from k3sgpu.settings.models.k3s import K3s
 
 PROJECT = "k3s-gpu-sharing"
+ADOPT = "to go on with a cluster that was built by hand: python -m k3sgpu adopt, docs/guides/adopt.md"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,24 @@ def check_names(stack: str) -> Files:
         if file.exists():
             raise InputError(f"{file} exists, and is not overwritten; choose another STACK, or move it away")
     return files
+
+
+def start_reading_pins(release: K3s, script_sha256: str | None) -> Callable[[], Pins]:
+    """Starts `read_pins` beside what the caller does next; the function that is returned waits for its end.
+
+    The thread does not keep the program from ending, so that an error elsewhere is not shown late.
+    """
+    done: list[Pins] = []
+    thread = threading.Thread(target=lambda: done.append(read_pins(release, script_sha256)), daemon=True)
+    thread.start()
+
+    def result() -> Pins:
+        if thread.is_alive():
+            print_progress(f"reading the hashes of k3s {release.version} ...")
+        thread.join()
+        return done[0]
+
+    return result
 
 
 def read_pins(release: K3s, script_sha256: str | None) -> Pins:
@@ -96,27 +117,25 @@ def write(
     options: argparse.Namespace,
     files: Files,
     machines: Sequence[Seen],
+    kinds: Mapping[str, CardKind],
     choices: Choices,
     pins: Pins,
     problems: Sequence[Problem],
 ) -> int:
     """Proposes, reports, and writes the files where nothing is in the way. Returns the exit status."""
-    from k3sgpu.discovery.card_kinds import Product, card_kinds
     from k3sgpu.discovery.proposal import propose
 
-    kinds, unclear = card_kinds(machines, Product(*options.gpu) if options.gpu else None)
-    known = [one for one in machines if one.candidate.name in kinds or not one.has_gpu]
-    problems = [*problems, *unclear, *pins.problems]
-    if not known:
+    problems = [*problems, *pins.problems]
+    if not machines:
         return nothing_to_write(options.stack, files.stack_file, problems)
-    proposal = propose(known, kinds, choices, options.stack, PROJECT)
+    proposal = propose(machines, kinds, choices, options.stack, PROJECT)
     hosts = [host for pool in proposal.pools for host in pool.hosts]
-    secrets = {"sudoPassword"} if any(one.candidate.sudo_password for one in known) else set[str]()
+    secrets = {"sudoPassword"} if any(one.candidate.sudo_password for one in machines) else set[str]()
     with draft(_text(options, files, proposal, hosts, pins), files.stack_file) as written:
         settings = accepted(written, secrets)
         told = report(f"new {options.stack}", settings, hosts, problems, (PROJECT, options.stack))
-        # A file without the hash of k3s's install script would not be accepted.
-        if not tell(told, settings, files.stack_file, options) or pins.problems:
+        # A file without the hash of k3s's install script would not be accepted, even as a part.
+        if not tell(told, settings, files.stack_file, partial=options.partial and not pins.problems):
             return 1
         _publish(written, files, hosts, options)
     both = files.stack_file if options.known_hosts else f"{files.stack_file} and {files.known_hosts}"
@@ -132,12 +151,12 @@ def nothing_to_write(stack: str, file: Path, problems: Sequence[Problem]) -> int
     return 1
 
 
-def tell(told: Report, settings: Settings, file: Path, options: argparse.Namespace) -> bool:
+def tell(told: Report, settings: Settings, file: Path, *, partial: bool) -> bool:
     """Prints the report and the stack file's warnings. Returns whether the file may be written."""
     print_text(as_text(told))
     if settings.warnings:
         print_text("\n" + render(settings.warnings))
-    if told.errors and not options.partial:
+    if told.errors and not partial:
         _not_written(file)
         return False
     return True
@@ -145,8 +164,8 @@ def tell(told: Report, settings: Settings, file: Path, options: argparse.Namespa
 
 def _not_written(file: Path) -> None:
     print_text(
-        f"\n{file} is not written. Correct this and run the command again; --partial writes it with the "
-        "machines that answered"
+        f"\n{file} is not written. Correct this and run the command again. --partial writes it in spite of "
+        "machines that have an error or do not answer"
     )
 
 
@@ -211,7 +230,13 @@ def report(
     inventory = build_inventory(settings, access, *owner)
     inventory["hosts"] = [host for host in inventory["hosts"] if host["name"] in seen]
     built = build_report(inventory, {name: one.answer for name, one in seen.items()}, {})
-    return replace(built, title=title, problems=[*problems, *built.problems])
+    notes = [ADOPT] if any(_has_foreign_k3s(one) for one in seen.values()) else []
+    return replace(built, title=title, problems=[*problems, *built.problems], notes=[*built.notes, *notes])
+
+
+def _has_foreign_k3s(one: Seen) -> bool:
+    """Whether somebody has installed k3s there by hand."""
+    return bool(one.facts.one("k3s-binary") or one.facts.one("k3s-unit")) and not one.facts.all("owner")
 
 
 def _publish(written: Path, files: Files, hosts: Sequence[ProposedHost], options: argparse.Namespace) -> None:

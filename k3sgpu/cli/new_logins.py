@@ -119,18 +119,12 @@ def with_host_keys(
     A key is trusted that `known_file` has, or the file of --known-hosts, or that the user confirms; with
     --accept-host-keys any. Raises InputError where nobody can be asked, or somebody says no.
     """
-    from k3sgpu.discovery.host_keys import keys_from
-
     if options.known_hosts:
-        text, name = read_text(options.known_hosts)
-        try:
-            keys = keys_from(text, candidates)
-        except ValueError as error:
-            raise InputError(f"--known-hosts {name} cannot be used: {error}") from None
-        return _keyed(candidates, keys), [_no_key(one, name) for one in candidates if one.name not in keys]
+        file = options.known_hosts
+        keys = _keys_in(file, candidates)
+        return _keyed(candidates, keys), [_no_key(one, file) for one in candidates if one.name not in keys]
     shown = _shown_keys(candidates)
-    own = Path(known_file).expanduser()
-    known = keys_from(own.read_text(), candidates) if own.exists() else {}
+    known = _known_keys(known_file, candidates)
     problems = connection_problems(candidates, shown, known_file)
     keys = {name: key for name, key in shown.items() if isinstance(key, str)}
     changed = {name for name, key in keys.items() if name in known and _contradicts(known[name], key)}
@@ -153,6 +147,21 @@ def sudo_password(candidates: Sequence[Candidate], options: argparse.Namespace) 
     if not (password := text.rstrip("\n")):
         raise InputError(f"--sudo-password-file: {name} is empty")
     return password
+
+
+def _known_keys(file: str, candidates: Sequence[Candidate]) -> dict[str, str]:
+    """The candidates' keys in a known_hosts file; none where it does not exist."""
+    return _keys_in(file, candidates) if Path(file).expanduser().exists() else {}
+
+
+def _keys_in(file: str, candidates: Sequence[Candidate]) -> dict[str, str]:
+    from k3sgpu.discovery.host_keys import keys_from
+
+    text, name = read_text(file)
+    try:
+        return keys_from(text, candidates)
+    except ValueError as error:
+        raise InputError(f"{name} cannot be used as known_hosts: {error}") from None
 
 
 def _shown_keys(candidates: Sequence[Candidate]) -> dict[str, str | Failure]:

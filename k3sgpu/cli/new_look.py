@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from k3sgpu.discovery.candidates import Candidate, Seen
+    from k3sgpu.discovery.card_kinds import CardKind
     from k3sgpu.discovery.host_arguments import HostArgument
     from k3sgpu.handoff.inventory import HostEntry
     from k3sgpu.hosts.facts import Answer
@@ -79,3 +80,13 @@ def _in_short(answer: Answer | Failure) -> str:
     if not isinstance(answer, Answer):
         return "did not tell what it is"
     return f"{answer.facts.one('hostname')}, {answer.facts.one('os')}"
+
+
+def with_known_cards(
+    machines: Sequence[Seen], options: argparse.Namespace
+) -> tuple[list[Seen], dict[str, CardKind], list[Problem]]:
+    """The machines whose cards are known, or that have none; these cards; and the problems of the others."""
+    from k3sgpu.discovery.card_kinds import Product, card_kinds
+
+    kinds, unclear = card_kinds(machines, Product(*options.gpu) if options.gpu else None)
+    return [one for one in machines if one.candidate.name in kinds or not one.has_gpu], kinds, unclear

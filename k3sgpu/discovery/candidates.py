@@ -75,8 +75,11 @@ class Seen:
 
 
 def needs_sudo_password(facts: Facts) -> bool:
-    """Whether the login became root only with a password that it was not given."""
-    return facts.one("privileges") == "none" and "password" in facts.one("sudo-said").lower()
+    """Whether the login may become root with a password that it was not given.
+
+    sudo asks everybody for a password first, in the language of the login, so only its absence is told apart.
+    """
+    return facts.one("privileges") == "none" and "not found" not in facts.one("sudo-said")
 
 
 def seen_of(candidates: Sequence[Candidate], answers: Mapping[str, object]) -> list[Seen]:

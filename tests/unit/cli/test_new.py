@@ -9,6 +9,8 @@ import pytest
 
 from k3sgpu.cli.main import main
 from k3sgpu.settings import read_stack_file, resolve_ssh
+from k3sgpu.settings.files import release_pins
+from k3sgpu.settings.files.release_pins import ReadError
 from tests.unit.discovery.lab import SUDO, Lab, lab_machine, running_lab
 from tests.unit.hosts.sshd import public_line
 
@@ -93,6 +95,7 @@ def test_doctors_errors_keep_the_file_from_being_written(lab: Lab, tmp_path: Pat
     told = capsys.readouterr().out
     assert "k3s v1.33.1+k3s1 that this program did not install" in told
     assert "machine-id same, the same as twin-2" in told
+    assert "python -m k3sgpu adopt" in told
     assert "Pulumi.lab.yaml is not written" in told
     assert list(tmp_path.glob("*Pulumi*")) == []
 
@@ -102,6 +105,63 @@ def test_an_existing_file_stays(lab: Lab, tmp_path: Path, capsys) -> None:
     assert main(["new", "lab", "10.0.0.31", *ACCEPT]) == 2
     assert "Pulumi.lab.yaml exists" in capsys.readouterr().err
     assert (tmp_path / "Pulumi.lab.yaml").read_text() == "mine"
+
+
+def test_an_even_number_of_servers_is_refused(lab: Lab, tmp_path: Path, capsys) -> None:
+    lab.add(lab_machine("10.0.0.31", "a"), lab_machine("10.0.0.32", "b"))
+    (tmp_path / "hosts.ini").write_text("[server]\n10.0.0.31\n10.0.0.32\n")
+    assert main(["new", "lab", "--from", "hosts.ini", *ACCEPT]) == 2
+    assert "2 servers: 10.0.0.31, 10.0.0.32; expected one, three or five" in capsys.readouterr().err
+    assert main(["new", "lab", "10.0.0.33", "10.0.0.31", "--server", "10.0.0.33", *ACCEPT]) == 1
+    assert "10.0.0.33\n  error: connection" in capsys.readouterr().out
+    assert main(["new", "lab", "10.0.0.33", "10.0.0.31", "--server", "10.0.0.33", "--partial", *ACCEPT]) == 2
+    assert "0 servers; expected one, three or five that answer" in capsys.readouterr().err
+
+
+def test_three_machines_without_a_gpu_leave_a_question(lab: Lab, tmp_path: Path, capsys) -> None:
+    addresses = [f"10.0.0.3{n}" for n in (1, 2, 3)]
+    lab.add(*(lab_machine(address, f"cpu-{address[-1]}") for address in addresses))
+    assert main(["new", "lab", *addresses, *ACCEPT]) == 2
+    assert "pass --servers 1 or --servers 3" in capsys.readouterr().err
+    assert main(["new", "lab", *addresses, "--servers", "3", *ACCEPT]) == 0
+    settings = read_stack_file(tmp_path / "Pulumi.lab.yaml")
+    assert [node.role for node in settings.nodes] == ["server"] * 3
+    assert not settings.gpu_operator.enabled
+
+
+def test_hashes_of_the_release_are_read_or_asked_for(lab: Lab, tmp_path: Path, capsys, monkeypatch) -> None:
+    def offline(url: str) -> bytes:
+        raise ReadError(f"{url}: no route")
+
+    lab.add(lab_machine("10.0.0.31", "box"))
+    arguments = ["new", "lab", "10.0.0.31", "--accept-host-keys"]
+    monkeypatch.setattr(release_pins, "read", offline)
+    assert main([*arguments, "--partial"]) == 1
+    told = capsys.readouterr().out
+    assert "k3s.installScriptSha256" in told and "make pins VERSION=v1.36.2+k3s1" in told
+    assert list(tmp_path.glob("*Pulumi*")) == []
+    assert main([*arguments, "--install-script-sha256", "b" * 64]) == 0
+    assert read_stack_file(tmp_path / "Pulumi.lab.yaml").k3s.install_script_sha256 == "b" * 64
+    files = {"txt": f"{'c' * 64}  k3s\n{'d' * 64}  k3s-arm64\n".encode(), "sh": b"#!/bin/sh\n"}
+    monkeypatch.setattr(release_pins, "read", lambda url: files[url.rpartition(".")[2]])
+    assert main(["new", "two", *arguments[2:]]) == 0
+    k3s = read_stack_file(tmp_path / "Pulumi.two.yaml").k3s
+    assert k3s.binary_sha256 == {"amd64": "c" * 64, "arm64": "d" * 64} and k3s.install_script_sha256
+
+
+def test_cards_without_a_driver_need_a_word(lab: Lab, tmp_path: Path, capsys) -> None:
+    bare: dict[str, Any] = {
+        "nvidia_module": None,
+        "nvidia_smi_status": None,
+        "nvidia_smi": None,
+        "toolkit": None,
+    }
+    lab.add(lab_machine("10.0.0.31", "box", gpu=True, os_id="ubuntu", os_version="24.04", **bare))
+    assert main(["new", "lab", "10.0.0.31", *ACCEPT]) == 1
+    assert "1 NVIDIA card (0x1e04 on the PCI bus), and no driver" in capsys.readouterr().out
+    assert main(["new", "lab", "10.0.0.31", "--gpu", "NVIDIA GeForce RTX 2080 Ti:11264", *ACCEPT]) == 0
+    (node,) = read_stack_file(tmp_path / "Pulumi.lab.yaml").nodes
+    assert node.gpu and node.gpu.product == "NVIDIA-GeForce-RTX-2080-Ti"
 
 
 def lab_with_stack(lab: Lab, tmp_path: Path) -> str:
