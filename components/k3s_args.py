@@ -1,34 +1,23 @@
 """The arguments of K3sCluster."""
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import NotRequired
 
 import pulumi
 from pulumi_command import remote
+from typing_extensions import TypedDict
+
+from k3sgpu.handoff.k3s_config import ClusterConfig, HostConfig
 
 
-class HostArgs(TypedDict):
+class HostArgs(HostConfig):
     """One host. `name` is its key in the stack file, and the name of its Node."""
 
-    name: str
-    address: str
-    """The address for SSH, and of the API in the kubeconfig."""
-    node_ip: str
-    """The address for the other nodes."""
-    external_ip: NotRequired[str | None]
     connection: remote.ConnectionArgsDict
     sudo: bool
     """Whether the login is not root: scripts then run under sudo."""
     sudo_password: NotRequired[pulumi.Input[str] | None]
     """Without one sudo must not ask for a password."""
-    labels: Mapping[str, str]
-    """Of its Node. Other labels of the Node stay."""
-    taints: Sequence[str]
-    """Of its Node, as key=value:Effect or key:Effect. Other taints of the Node stay."""
-    kubelet_args: Sequence[str]
-    """As name=value."""
-    flannel_iface: NotRequired[str | None]
-    """The network interface for the pods' packets. Without one k3s takes the default route's."""
 
 
 class PreflightArgs(TypedDict):
@@ -56,7 +45,7 @@ class LostHostArgs(TypedDict):
     role: str
 
 
-class K3sClusterArgs(TypedDict):
+class K3sClusterArgs(ClusterConfig):
     """All servers and agents, and k3s's configuration."""
 
     servers: Sequence[HostArgs]
@@ -67,19 +56,10 @@ class K3sClusterArgs(TypedDict):
     and with them everything in the cluster, would be unknown in its preview."""
     agents: Sequence[HostArgs]
     lost: Sequence[LostHostArgs]
-    registration_address: NotRequired[str | None]
-    """The address of several servers, for agents and the kubeconfig. A single one has its own addresses."""
     version: str
     """The release of k3s."""
     external_database: bool
     """Whether the servers share a database outside of the cluster, instead of etcd."""
-    disable: Sequence[str]
-    """Packaged components of k3s that are not installed, such as traefik."""
-    tls_san: Sequence[str]
-    config: Mapping[str, object]
-    """Further keys of k3s's config.yaml, for all nodes."""
-    server_config: Mapping[str, object]
-    """Further keys that only a server understands."""
     node_secrets: pulumi.Input[Mapping[str, str]]
     """By name, for converge.sh on every node: REGISTRIES, ENVIRONMENT, NODE_CONFIG."""
     server_secrets: pulumi.Input[Mapping[str, str]]

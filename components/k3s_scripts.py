@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pulumi
-import yaml
 
 from components.k3s_args import HostArgs, K3sClusterArgs
-from components.k3s_config import agent_config_file, server_config_file
+from k3sgpu.handoff.k3s_config import agent_config_file, config_text, server_config_file
 from k3sgpu.hosts import scripts
 
 Role = Literal["server", "agent"]
@@ -16,7 +15,8 @@ Role = Literal["server", "agent"]
 def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
     """A script that makes the host the k3s node that the stack file describes."""
     server = role == "server"
-    config = server_config_file(host, args) if server else agent_config_file(host, args)
+    server_ip = args["servers"][0]["node_ip"]
+    config = server_config_file(host, args) if server else agent_config_file(host, args, server_ip)
     return scripts.run_staged(
         "converge",
         host["name"],
@@ -30,7 +30,7 @@ def converge_script(host: HostArgs, role: Role, args: K3sClusterArgs) -> str:
         DRAIN_ON_PATCH="yes" if args["drain_on_patch"] else "",
         DRAIN_TIMEOUT=args["drain_timeout_seconds"],
         GENERATION=args["generation"],
-        CONFIG=yaml.safe_dump(config, sort_keys=True),
+        CONFIG=config_text(config),
     )
 
 

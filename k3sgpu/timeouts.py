@@ -66,6 +66,9 @@ SSH_KEEPALIVES = 4
 FACTS_SECONDS = 30
 """facts.sh on one machine, from the request to its last line. Its slowest command is nvidia-smi, which has
 20 s: with eight cards without persistence mode it takes more than ten."""
+READ_K3S_SECONDS = 60
+"""How long read-k3s.sh may print nothing: its slowest commands, k3s's version and the list of Nodes, have
+NODE_KUBECTL_SECONDS each."""
 UPLOAD_STALL_SECONDS = 60
 """How long a machine may accept nothing of a file that is sent to it. A slow network is no error, so the
 whole transfer has no deadline."""

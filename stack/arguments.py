@@ -20,7 +20,7 @@ from components.k3s_cluster import K3sCluster
 from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.digest import digest
-from k3sgpu.handoff import expected_state, inventory, staging
+from k3sgpu.handoff import expected_state, inventory, k3s_config, staging
 from k3sgpu.hosts import scripts
 from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
@@ -53,15 +53,11 @@ def cluster(
     return {
         "servers": [hosts[node.name] for node in settings.servers],
         "reader": host(initial, settings, access[initial.name], secrets, shorten_key=False),
-        "registration_address": k3s.registration_address,
+        **k3s_config.cluster_config(settings),
         "agents": [hosts[node.name] for node in settings.nodes if node.role == "agent"],
         "lost": [{"name": node.name, "role": node.role} for node in settings.lost if node.role],
         "version": k3s.version,
         "external_database": settings.external_database,
-        "disable": k3s.disable,
-        "tls_san": k3s.tls_san,
-        "config": k3s.node_config,
-        "server_config": k3s.server_config,
         "node_secrets": node_secrets,
         "server_secrets": _secret_texts(s.SERVER_SECRETS, secrets, s.server_secret_texts),
         "preflight": {

@@ -6,6 +6,7 @@ from pulumi_command import remote
 from components import ssh_connection
 from components.k3s_args import HostArgs
 from k3sgpu import settings as s
+from k3sgpu.handoff.k3s_config import host_config
 from stack.inputs import Secrets
 
 
@@ -24,16 +25,9 @@ def host(
         and _connection(settings.bastion, access.bastion, secrets, shorten_key)
     )
     return {
-        "name": node.name,
-        "address": node.address,
-        "node_ip": node.node_ip,
-        "external_ip": node.external_ip,
+        **host_config(node),
         "sudo": node.user != "root",
         "sudo_password": secrets.get("sudoPassword"),
-        "labels": node.labels,
-        "taints": node.taints,
-        "flannel_iface": node.flannel_iface,
-        "kubelet_args": [f"{name}={value}" for name, value in sorted(node.kubelet_args.items())],
         "connection": _connection(node, access, secrets, shorten_key, bastion),
     }
 

@@ -1,6 +1,6 @@
 """The stack file of an existing cluster with the operator that is in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,19 @@ def describe_cluster(
     if "gpuOperator" in sections:
         sections["gpuOperator"] = {**sections["gpuOperator"], "protect": True}
     if not problems or all(problem.severity != "error" for problem in problems):
-        problems += _problems_of(sections, objects)
+        problems += problems_of(sections, objects)
     return StackFileDraft(sections, tuple(problems))
 
 
-def _problems_of(sections: Mapping[str, Any], objects: ClusterObjects) -> Iterator[Problem]:
-    """What the program says about the stack file, and nodes that offer something else than it says."""
+def problems_of(
+    sections: Mapping[str, Any], objects: ClusterObjects, secrets: Collection[str] = ()
+) -> Iterator[Problem]:
+    """What the program says about the stack file, and nodes that offer something else than it says.
+
+    `secrets`: the names of those that the stack will have.
+    """
     try:
-        settings = s.parse(sections)
+        settings = s.parse(sections, secrets)
     except s.SettingsError as error:
         yield from error.problems
         return

@@ -15,12 +15,15 @@ _HEAD = f"""\
 # The cluster as `python -m k3sgpu adopt` found it. docs/guides/adopt.md says which keys may go, and when.
 """
 _COMMENTS = {
+    "ssh": "How the machines are reached; a pool and a host may have their own login.",
+    "k3s": "The k3s that was installed by hand. The first `up` takes it over and restarts nothing.",
     "kubeconfig": "Who may change the cluster.",
-    "pools": "Nodes with the same cards form a pool.",
+    "pools": "Nodes with the same cards form a pool. `adopt` of a host may go after the first `up`.",
     "gpuOperator": "The operator that was installed by hand, with exactly its values.",
     "sharing": "The configurations of its device plugin. `adopted` keeps the names that are in use.",
 }
 """By section: what stands above it."""
+_NO_OPERATOR = "The cluster has none. After the first `up`, take this section out to have one installed."
 _NOTES = {
     "gpuOperator": {
         "release": "Helm's name of it; stays for ever",
@@ -40,8 +43,9 @@ def stack_file_text(sections: Mapping[str, Any]) -> str:
             if key in values:
                 values.yaml_add_eol_comment(note, key, column=0)
         config[NAMESPACE + name] = values
-        if name in _COMMENTS:
-            config.yaml_set_comment_before_after_key(NAMESPACE + name, before=_COMMENTS[name], indent=2)
+        comment = _NO_OPERATOR if section == {"enabled": False} else _COMMENTS.get(name)
+        if comment:
+            config.yaml_set_comment_before_after_key(NAMESPACE + name, before=comment, indent=2)
     return _HEAD + dump({"config": config})
 
 

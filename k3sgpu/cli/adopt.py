@@ -1,8 +1,11 @@
 """Write the stack file of a cluster that was built by hand, so that the program takes it over as it is.
 
-  python -m k3sgpu adopt lab --kubeconfig ~/.kube/config
+  python -m k3sgpu adopt lab root@10.0.0.11 root@10.0.0.21   the machines' k3s, and the operator in it
+  python -m k3sgpu adopt lab --kubeconfig ~/.kube/config     the operator alone, without SSH
 
-It reads the cluster, changes nothing in it, and writes Pulumi.lab.yaml, never over an existing file.
+It reads machines and cluster, changes nothing there, and writes Pulumi.lab.yaml, never over an existing file.
+
+Exit status 1: something cannot be expressed, so that nothing was written, or with --partial not everything.
 """
 
 import argparse
@@ -11,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3sgpu.cli import new, new_logins
 from k3sgpu.cli.arguments import add_json
 from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.foreign_text import escape
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stack", metavar="STACK", help="the name of the new stack")
-    parser.add_argument("--kubeconfig", metavar="FILE", required=True, help="the cluster's kubeconfig")
+    parser.add_argument(
+        "hosts", metavar="HOST", nargs="*", help="a machine of the cluster: [user@]address[:port]"
+    )
+    parser.add_argument("--kubeconfig", metavar="FILE", help="the cluster's kubeconfig, instead of machines")
     parser.add_argument("--context", metavar="NAME", help="its context; default: the current one")
     parser.add_argument(
         "--chart",
@@ -34,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--partial", action="store_true", help="write what is known, although something cannot be expressed"
     )
     add_json(parser)
+    new_logins.add_arguments(parser)
+    machines = parser.add_argument_group("with machines")
+    new.add_machine_choices(machines)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,6 +51,17 @@ def run(options: argparse.Namespace) -> int:
 
     Raises InputError and SettingsError.
     """
+    if bool(options.hosts) == bool(options.kubeconfig):
+        raise InputError("expected the machines of the cluster, HOST..., or --kubeconfig FILE; one of them")
+    if options.hosts:
+        from k3sgpu.cli import adopt_machines
+
+        return adopt_machines.run(options)
+    return _adopt_cluster(options)
+
+
+def _adopt_cluster(options: argparse.Namespace) -> int:
+    """Writes the stack file of a cluster that is used through its kubeconfig."""
     from k3sgpu.adoption.existing_cluster import describe_cluster
 
     file = Path(f"Pulumi.{_stack(options.stack)}.yaml")

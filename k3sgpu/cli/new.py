@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from k3sgpu.cli import new_logins
 from k3sgpu.problem import InputError
 
 if TYPE_CHECKING:
@@ -38,24 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also the machines of an inventory: k3s-ansible's, SkyPilot's ssh_node_pools.yaml, or a list "
         "with one HOST a line",
     )
-    login = parser.add_argument_group("logging in")
-    login.add_argument(
-        "--user", help="the user of machines that name none (root; with --add: as the file says)"
-    )
-    login.add_argument(
-        "--key", metavar="FILE", help="the private key (default: that in ~/.ssh, or the SSH agent's)"
-    )
-    login.add_argument("--agent", action="store_true", help="use the SSH agent's keys")
-    trust = login.add_mutually_exclusive_group()
-    trust.add_argument(
-        "--known-hosts", metavar="FILE", help="trust the host keys of this file, and no others"
-    )
-    trust.add_argument(
-        "--accept-host-keys", action="store_true", help="trust the host keys that the machines show now"
-    )
-    login.add_argument(
-        "--sudo-password-file", metavar="FILE", help="a file with sudo's password; - is the standard input"
-    )
+    new_logins.add_arguments(parser)
     _add_choices(parser.add_argument_group("what is proposed"))
 
 
@@ -78,20 +62,8 @@ def _add_choices(choices: argparse._ArgumentGroup) -> None:
     )
     choices.add_argument("--driver", choices=("host", "operator"), help="who installs NVIDIA's driver")
     choices.add_argument("--toolkit", choices=("host", "operator"), help="who installs the container toolkit")
-    choices.add_argument(
-        "--gpu",
-        metavar="PRODUCT:MIB",
-        type=_product,
-        help="what cards are that no driver names, for instance NVIDIA-GeForce-RTX-2080-Ti:11264",
-    )
     choices.add_argument("--k3s-version", metavar="VERSION", help=f"the release of k3s ({K3S_VERSION})")
-    choices.add_argument("--mirror", metavar="URL", help="where k3s is downloaded from, as k3s.mirror")
-    choices.add_argument(
-        "--install-script-sha256",
-        metavar="HASH",
-        help="of k3s's install.sh, where it cannot be read from here",
-    )
-    choices.add_argument("--waive", metavar="CHECK,...", help="checks of the machines to leave out")
+    add_machine_choices(choices)
     choices.add_argument(
         "--add", action="store_true", help="add the machines to the stack file, as agents; its text stays"
     )
@@ -100,6 +72,23 @@ def _add_choices(choices: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="write the file although a machine has an error or does not answer",
     )
+
+
+def add_machine_choices(choices: argparse._ArgumentGroup) -> None:
+    """Adds the options about machines that `adopt` has as well."""
+    choices.add_argument(
+        "--gpu",
+        metavar="PRODUCT:MIB",
+        type=_product,
+        help="what cards are that no driver names, for instance NVIDIA-GeForce-RTX-2080-Ti:11264",
+    )
+    choices.add_argument("--mirror", metavar="URL", help="where k3s is downloaded from, as k3s.mirror")
+    choices.add_argument(
+        "--install-script-sha256",
+        metavar="HASH",
+        help="of k3s's install.sh, where it cannot be read from here",
+    )
+    choices.add_argument("--waive", metavar="CHECK,...", help="checks of the machines to leave out")
 
 
 def _slices(text: str) -> int:
@@ -129,8 +118,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _new(options: argparse.Namespace) -> int:
-    from k3sgpu.cli import new_file, new_logins, new_look
+    from k3sgpu.cli import new_file, new_look
     from k3sgpu.discovery.stack_file_text import Inherited
+    from k3sgpu.handoff.inventory import downloads
     from k3sgpu.settings.files import release_pins
 
     files = new_file.check_names(options.stack)
@@ -142,7 +132,7 @@ def _new(options: argparse.Namespace) -> int:
     # Beside the machines: a vendor that does not answer takes as long as they do.
     pins = new_file.start_reading_pins(release, options.install_script_sha256)
     trusted, unknown = new_logins.with_host_keys(candidates, options)
-    answered, unanswered = new_look.look(trusted, release, options)
+    answered, unanswered, _ = new_look.look(trusted, downloads(release), options)
     machines, kinds, unclear = new_look.with_known_cards(answered, options)
     problems += [*unknown, *unanswered, *unclear]
     choices = _choices(options, machines, servers, complete=not problems or options.partial)

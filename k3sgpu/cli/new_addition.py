@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from k3sgpu.discovery.additions import propose_additions, repeated
     from k3sgpu.discovery.stack_file_text import Inherited
+    from k3sgpu.handoff.inventory import downloads
 
     stack = read(options)
     ssh = stack.settings.ssh
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if there := repeated(stack.settings, candidates):
         raise SettingsError(there)
     trusted, unknown = new_logins.with_host_keys(candidates, options, str(stack.known_hosts))
-    answered, unanswered = new_look.look(trusted, stack.settings.k3s, options)
+    answered, unanswered, _ = new_look.look(trusted, downloads(stack.settings.k3s), options)
     known, kinds, unclear = new_look.with_known_cards(answered, options)
     owner = (new_file.PROJECT, options.stack)
     additions, taken = propose_additions(known, kinds, stack.settings, options.slices, owner)

@@ -29,6 +29,28 @@ KEYS_FLAG = "--accept-host-keys, or --known-hosts FILE with keys that you have c
 PASSWORD_FLAG = "--sudo-password-file FILE (- is the standard input)"
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of logging in."""
+    login = parser.add_argument_group("logging in")
+    login.add_argument(
+        "--user", help="the user of machines that name none (root; with --add: as the file says)"
+    )
+    login.add_argument(
+        "--key", metavar="FILE", help="the private key (default: that in ~/.ssh, or the SSH agent's)"
+    )
+    login.add_argument("--agent", action="store_true", help="use the SSH agent's keys")
+    trust = login.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--known-hosts", metavar="FILE", help="trust the host keys of this file, and no others"
+    )
+    trust.add_argument(
+        "--accept-host-keys", action="store_true", help="trust the host keys that the machines show now"
+    )
+    login.add_argument(
+        "--sudo-password-file", metavar="FILE", help="a file with sudo's password; - is the standard input"
+    )
+
+
 def private_key(options: argparse.Namespace, in_stack_file: str | None = None) -> str | None:
     """The file of the private key; None for the SSH agent's keys. `in_stack_file` goes before the usual ones.
 

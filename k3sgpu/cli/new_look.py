@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from k3sgpu.handoff.inventory import HostEntry
     from k3sgpu.hosts.facts import Answer
     from k3sgpu.hosts.ssh import Failure
-    from k3sgpu.settings.models.k3s import K3s
 
 
 def arguments(options: argparse.Namespace) -> list[HostArgument]:
@@ -37,26 +36,27 @@ def arguments(options: argparse.Namespace) -> list[HostArgument]:
 
 
 def look(
-    candidates: Sequence[Candidate], release: K3s, options: argparse.Namespace
-) -> tuple[list[Seen], list[Problem]]:
-    """Asks all machines for their facts: those that have answered, and the problems of the others.
+    candidates: Sequence[Candidate], urls: Sequence[str], options: argparse.Namespace
+) -> tuple[list[Seen], list[Problem], str]:
+    """Asks all machines for their facts: those that have answered, the problems of the others, and sudo's
+    password, "" where none wants it. `urls`: what the machines must be able to download.
 
     Those whose sudo wants a password are asked again with it. Raises InputError where nobody can give it.
     """
     from k3sgpu.cli.new_logins import connection_problems, sudo_password
     from k3sgpu.discovery.candidates import needs_sudo_password, seen_of
 
-    answers = _ask(candidates, "", release)
+    answers, password = _ask(candidates, "", urls), ""
     refused = [one.candidate for one in seen_of(candidates, answers) if needs_sudo_password(one.facts)]
     if refused:
         again = [replace(one, sudo_password=True) for one in refused]
-        answers |= _ask(again, sudo_password(again, options), release)
+        password = sudo_password(again, options)
+        answers |= _ask(again, password, urls)
         candidates = [next((two for two in again if two.name == one.name), one) for one in candidates]
-    return seen_of(candidates, answers), connection_problems(candidates, answers)
+    return seen_of(candidates, answers), connection_problems(candidates, answers), password
 
 
-def _ask(candidates: Sequence[Candidate], password: str, release: K3s) -> dict[str, Answer | Failure]:
-    from k3sgpu.handoff.inventory import downloads
+def _ask(candidates: Sequence[Candidate], password: str, urls: Sequence[str]) -> dict[str, Answer | Failure]:
     from k3sgpu.hosts.facts import collect_facts, facts_script
     from k3sgpu.hosts.logins import Secrets, logins_for
 
@@ -71,7 +71,7 @@ def _ask(candidates: Sequence[Candidate], password: str, release: K3s) -> dict[s
         done.append(host["name"])
         print_progress(f"  {len(done)} of {len(entries)}: {host['name']} {_in_short(answer)}")
 
-    return asyncio.run(collect_facts(entries, logins, None, facts_script(downloads(release)), answered))
+    return asyncio.run(collect_facts(entries, logins, None, facts_script(urls), answered))
 
 
 def _in_short(answer: Answer | Failure) -> str:

@@ -60,6 +60,8 @@ class SshTarget(TypedDict):
     """The bastion in front of a host, as ssh -J takes it. Null: none. Absent for the bastion itself."""
     sudoPassword: NotRequired[bool]
     """Whether the secret sudoPassword is for this host's sudo. Absent for the bastion."""
+    adopt: NotRequired[str]
+    """The permission to take over a k3s that was installed on the host by hand. Absent: there is none."""
 
 
 class HostEntry(SshTarget):
@@ -157,7 +159,7 @@ def build_inventory(
 
 def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> HostEntry:
     waived: set[str] = {*settings.doctor.waive, *node.waive}
-    return {
+    entry: HostEntry = {
         **_ssh_target(node.name, node, settings, access),
         "role": node.role or "",  # never empty: only Nodes of an existing cluster have none
         "nodeIp": node.node_ip,
@@ -168,6 +170,9 @@ def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> Host
         "gpu": _gpu_entry(node.gpu) if node.gpu and not node.maintenance else None,
         "maintenance": node.maintenance,
     }
+    if node.adopt:
+        entry["adopt"] = node.adopt
+    return entry
 
 
 def _checked_config(settings: "Settings") -> dict[str, Any]:

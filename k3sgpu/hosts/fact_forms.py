@@ -53,6 +53,7 @@ FORMS = {
             "check-config",
             "hostname",
             "k3s-binary",
+            "k3s-files",
             "k3s-version",
             "kernel",
             "kernel-lacks",

@@ -117,7 +117,7 @@ def facts_script(downloads: Sequence[str] = (), registration: str = "") -> str:
     names = dict.fromkeys(name for name in hosts if re.search("[a-z]", name, re.IGNORECASE))
     variables = {"downloads": " ".join(downloads), "server": registration, "names": " ".join(names)}
     header = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    return header + SCRIPT.read_text()
+    return header + scripts.source("facts")
 
 
 async def collect_facts(

@@ -193,6 +193,7 @@ class _Staging:
             VERSION=release["version"],
             SOURCE=_source(release),
             UPLOADS=" ".join(uploads) if release["folder"] else "",
+            ADOPT=host.get("adopt", ""),
         )
 
     async def _upload(self, shell: RootShell, host: StageTarget, machine: str, present: Sequence[str]) -> str:

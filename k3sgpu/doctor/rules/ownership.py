@@ -31,15 +31,37 @@ def owner(machine: Machine, plan: Plan) -> Iterator[Problem]:
     elif marker:
         yield from _copied_disk(machine, marker)
         yield from _changed_role(machine)
+    elif k3s and (permission := machine.spec.get("adopt")):
+        yield from _changed_since_adopt(machine, plan, permission)
+        yield from _changed_role(machine)
     elif k3s:
         version = machine.facts.one("k3s-version") or "of unknown version"
         yield machine.problem(
             f"k3s {version} that this program did not install ({k3s})",
             "a machine without Kubernetes",
-            f'if nobody needs it: {machine.ssh} "sudo /usr/local/bin/k3s-uninstall.sh" '
+            "take it over: python -m k3sgpu adopt\n"
+            f'or if nobody needs it: {machine.ssh} "sudo /usr/local/bin/k3s-uninstall.sh" '
             "(on an agent: k3s-agent-uninstall.sh)\nor use another machine",
         )
-    yield from _other_distributions(machine)
+    yield from other_distributions(machine)
+
+
+def _changed_since_adopt(machine: Machine, plan: Plan, permission: str) -> Iterator[Problem]:
+    """A k3s that was installed by hand is taken over as `adopt` has read it, and not otherwise."""
+    again = "run python -m k3sgpu adopt again: it reads k3s anew"
+    found, version = machine.facts.one("k3s-files"), machine.facts.one("k3s-version")
+    if permission[: len(permission) // 2] != found[: len(permission) // 2]:
+        yield machine.problem(
+            "the unit or the configuration of its k3s has changed since adopt read it",
+            "k3s as it was then: this stack may take over that one only",
+            again,
+        )
+    elif version != plan.k3s_version:
+        yield machine.problem(
+            f"k3s {version or 'of unknown version'}, and the stack file says {plan.k3s_version}",
+            "the installed release until k3s is taken over",
+            f"k3s: {{version: {version or '…'}}} for the first pulumi up, and upgrade after it\nor {again}",
+        )
 
 
 def _of_another_stack(machine: Machine, plan: Plan, marker: Mapping[str, str]) -> Problem:
@@ -84,7 +106,8 @@ def _changed_role(machine: Machine) -> Iterator[Problem]:
         )
 
 
-def _other_distributions(machine: Machine) -> Iterator[Problem]:
+def other_distributions(machine: Machine) -> Iterator[Problem]:
+    """No other Kubernetes than k3s is on the machine."""
     paths = machine.facts.all("kubernetes")
     for path in paths:
         names = [name for start, name in _DISTRIBUTIONS.items() if path.startswith(start)]

@@ -11,6 +11,7 @@
     label-nodes.sh      on the initial server: sets labels and taints of all Nodes
     tokens.sh           on the initial server: prints the tokens
     kubeconfig.sh       on the initial server: prints the kubeconfig
+    read-k3s.sh         prints what `adopt` has to know about a k3s that was installed by hand
     facts.sh            prints what the host checks have to know
 
 A Command stores its text twice in the state, and a preview shows it. So the scripts of STAGED are on the

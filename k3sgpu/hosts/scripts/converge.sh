@@ -46,16 +46,24 @@
 . ./parts/configure.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/service.sh
 . ./parts/service.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/k3s_files.sh
+. ./parts/k3s_files.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/adopt.sh
+. ./parts/adopt.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/background.sh
 . ./parts/background.sh
 
 converge() {
     action="nothing to change"
 
-    check_owner    # parts/owner.sh
-    check_claimed  # parts/owner.sh
-    check_version  # parts/checks.sh
-    check_database # parts/checks.sh
+    check_owner   # parts/owner.sh
+    check_claimed # parts/owner.sh
+    check_version # parts/checks.sh
+    if adoption_is_pending; then
+        take_over # parts/adopt.sh
+    else
+        check_database # parts/checks.sh
+    fi
 
     if release_is_installed; then # parts/release.sh
         configure                 # parts/configure.sh
@@ -72,6 +80,7 @@ converge() {
 
     start_k3s        # parts/service.sh
     wait_until_ready # parts/service.sh
+    finish_adoption  # parts/adopt.sh
     uncordon         # parts/upgrade.sh
     printf '%s: k3s %s: %s\n' "$HOST" "$ROLE" "$action"
 }

@@ -81,6 +81,8 @@ partitions() {
 }
 
 root=${2-}
+# shellcheck source=k3sgpu/hosts/scripts/parts/k3s_files.sh
+. ./parts/k3s_files.sh
 
 # A function, so that nothing runs before all of it has arrived and nothing in it eats the rest from stdin.
 look() {
@@ -201,6 +203,8 @@ look() {
         [ "$active" != active ] || bounded 10 "$root/usr/local/bin/k3s" check-config 2>/dev/null |
             sed -n 's/^- \([A-Za-z0-9_]*\): missing (fail).*/\1/p' | each check-config
     done
+    files=$(k3s_files)
+    [ -z "$files" ] || say k3s-files "$(k3s_files_hash)"
     say own-ca "$(digest "$(text "$root/var/lib/rancher/k3s/server/tls/server-ca.crt")")"
     if [ -r "$root/var/lib/rancher/k3s/agent/etc/containerd/config.toml" ]; then
         say containerd-config "$(text "$root/var/lib/rancher/k3s/agent/etc/containerd/config.toml" |

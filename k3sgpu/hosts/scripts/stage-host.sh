@@ -4,6 +4,7 @@
 # Set in front: PROJECT STACK HOST ROLE   whose machine this is
 #               VERSION SOURCE            the k3s release; the text of its `source` (parts/release.sh)
 #               UPLOADS                   names of the files that are uploaded; empty: the machine downloads
+#               ADOPT                     empty, or the permission to take over a k3s that is here (parts/adopt.sh)
 # stdin:        ENVIRONMENT=<base64> as for converge.sh, or nothing; a line --; then the files for this machine: a line
 #               "-- NAME-SHA256" and the text of each
 # stdout:       "scripts COUNT": how many were missing or different
@@ -28,6 +29,10 @@
 . ./parts/release.sh
 # shellcheck source=k3sgpu/hosts/scripts/parts/download.sh
 . ./parts/download.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/k3s_files.sh
+. ./parts/k3s_files.sh
+# shellcheck source=k3sgpu/hosts/scripts/parts/adopt.sh
+. ./parts/adopt.sh
 
 # The uninstall script and those of Commands. Other versions of these stay: Commands in the state may name them.
 take_scripts() {
@@ -137,6 +142,10 @@ list_uploads() {
 read_secrets
 free_staged_machine # parts/owner.sh
 check_owner         # parts/owner.sh
+if is_to_adopt; then # parts/adopt.sh
+    check_found "$ADOPT"
+    keep_found "$ADOPT"
+fi
 take_scripts
 claim
 stage_release

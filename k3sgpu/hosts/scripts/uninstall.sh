@@ -236,6 +236,8 @@ leave_folders() {
 
 # Whether converge.sh has come as far as configuring k3s. The first thing that it then writes is data-folders.
 was_configured() {
+    # A k3s that was to be taken over, and was not.
+    [ ! -d $marker_dir/adopted ] || [ -e $marker_dir/adopted/begun ] || return 1
     for path in $marker_dir/data-folders /usr/local/bin/k3s /etc/systemd/system/k3s.service /etc/systemd/system/k3s-agent.service; do
         [ ! -e "$path" ] || return 0
     done

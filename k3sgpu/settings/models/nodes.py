@@ -72,6 +72,8 @@ class Node(Endpoint):
     """By name, without leading dashes."""
     flannel_iface: str | None = None
     """The network interface for the pods' packets; None: as k3s chooses."""
+    adopt: str | None = None
+    """The permission to take over a k3s that was installed by hand."""
 
     def suits(self, selector: Mapping[str, str]) -> bool:
         """Whether this node can match a pod's node selector. A label that is not known in advance matches."""
@@ -190,5 +192,6 @@ def _node_of_host(
         taints=tuple(dict.fromkeys([*pool.taints, *host.taints])),
         kubelet_args={**kubelet_args, **pool.kubelet_args, **host.kubelet_args},
         flannel_iface=host.flannel_iface or pool.flannel_iface,
+        adopt=host.adopt,
         **resolve_login(ssh, (place, host), (f"pools.{pool_name}", pool)),
     )

@@ -40,6 +40,15 @@ Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=100)]
 Slices = Annotated[int, Field(ge=0, le=NODE_SLICES)]
 Reserved = Annotated[dict[Resource, Slices], Field(max_length=100)]
 Taints = Annotated[tuple[Taint, ...], Field(strict=False, max_length=100)]
+Permission = Annotated[
+    str,
+    Text(
+        "[0-9a-f]{64}",
+        64,
+        "64 lower-case hex digits that `python -m k3sgpu adopt` wrote",
+        "run it again, or remove the key",
+    ),
+]
 MOST_HOSTS = 1000
 """In one pool. Kubernetes itself is built for 5,000 nodes (kubernetes.io/docs/setup/best-practices)."""
 
@@ -119,6 +128,14 @@ class Host(Login):
         description="the host's public host key, as in its /etc/ssh/ssh_host_ed25519_key.pub; default: the "
         "entry in ssh.knownHostsFile",
         examples=["ssh-ed25519 AAAA..."],
+    )
+    adopt: Permission | None = Field(
+        default=None,
+        description="the permission to take over the k3s that was installed on this host by hand, as "
+        "`python -m k3sgpu adopt STACK HOST...` writes it: half of the hash of its unit and configuration "
+        "files, and half of the hash of the configuration that replaces them; without effect after the "
+        "first `pulumi up`",
+        examples=["(64 hex digits)"],
     )
     reserved: Reserved | None = Field(
         default=None,

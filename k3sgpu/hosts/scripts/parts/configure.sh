@@ -33,6 +33,8 @@ database_exists() { [ -d "$data_dir/server/db" ] || { [ -n "$EXTERNAL_DATABASE" 
 # stay as they are: another initial server must restart no server.
 database_config() {
     if [ -d "$data_dir/server/db/etcd" ] || { [ -n "$EXTERNAL_DATABASE" ] && database_exists; }; then
+        # A k3s that is taken over may have none.
+        [ -e "$config_dir/config.yaml" ] || return 0
         for key in cluster-init server token-file; do config_key $key <"$config_dir/config.yaml"; done
         return 0
     fi

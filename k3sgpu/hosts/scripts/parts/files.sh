@@ -2,6 +2,7 @@
 # shellcheck disable=SC2034,SC2154,SC2329  # other parts read what this sets, and call it
 
 marker_dir=/etc/k3s-gpu-sharing
+adopted_dir=$marker_dir/adopted
 lib_dir=/usr/local/lib/k3s-gpu-sharing
 release_dir=$lib_dir/release/$VERSION
 config_dir=/etc/rancher/k3s

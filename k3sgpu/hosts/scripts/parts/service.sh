@@ -33,7 +33,9 @@ start_k3s() {
     case $(systemctl is-active "$unit" || :) in
     active | activating | reloading)
         why=
-        if [ "$hash" != "$(cat "$marker_dir/started" 2>/dev/null || :)" ]; then
+        if adoption_is_pending; then # parts/adopt.sh: these files say what k3s has read from others
+            :
+        elif [ "$hash" != "$(cat "$marker_dir/started" 2>/dev/null || :)" ]; then
             why="with a new configuration"
         elif node_is_deleted; then
             why="because its Node had been deleted"
