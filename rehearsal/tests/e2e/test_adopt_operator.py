@@ -1,5 +1,6 @@
 """An operator that was installed by hand, as the article does it, is taken over and nothing starts again."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from rehearsal.lab.engine import ROOT
 from rehearsal.lab.fixture import PREFIX, StackFixture, stack_config, stack_fixture, wait_until
 from rehearsal.process import run
+from rehearsal.tests.e2e.test_operator import chart
 
 NODE, KEY, NAMESPACE, GPU = "box", "2080ti-12gb", "gpu-operator", "nvidia.com/gpu"
 CHART = ROOT / "rehearsal/simulators/chart"
@@ -111,6 +113,19 @@ def running(one: StackFixture) -> dict[str, Any]:
     }
 
 
+def helm(one: StackFixture, *words: str) -> Any:
+    command = [one.tools.helm, "--kubeconfig", one.stack.kubeconfig, "--namespace", NAMESPACE, *words]
+    return json.loads(run([*command, "--output", "json"], timeout=60))
+
+
+def releases(one: StackFixture) -> list[dict[str, Any]]:
+    return helm(one, "list")
+
+
+def values(one: StackFixture, release: str) -> dict[str, Any]:
+    return helm(one, "get", "values", release)
+
+
 def adopt(theirs: StackFixture, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "k3sgpu", "adopt", "lab", "--kubeconfig", str(theirs.stack.kubeconfig)]
     return subprocess.run(
@@ -164,6 +179,7 @@ def test_first_up_imports_and_starts_nothing_again(theirs: StackFixture, ours: S
         "kubernetes:helm.sh/v3:Release gpu-operator",
     }
     assert running(theirs) == before
+    assert [found["revision"] for found in releases(theirs)] == ["2"]
     assert theirs.get("node", NODE)["metadata"]["labels"]["nvidia.com/device-plugin.config"] == KEY
 
 
@@ -171,6 +187,7 @@ def test_second_up_changes_nothing(theirs: StackFixture, ours: StackFixture):
     before = running(theirs)
     assert set(ours.up()) == {"same"}
     assert running(theirs) == before
+    assert [found["revision"] for found in releases(theirs)] == ["2"]
 
 
 def test_slices_change_without_a_new_pod(theirs: StackFixture, ours: StackFixture):
@@ -184,6 +201,22 @@ def test_slices_change_without_a_new_pod(theirs: StackFixture, ours: StackFixtur
     label = theirs.get("node", NODE)["metadata"]["labels"]["nvidia.com/device-plugin.config"]
     assert set(data) == {KEY, label, "none"} and data[KEY] == data[label] and label != KEY
     assert set(ours.up()) == {"same"}
+
+
+def test_adopted_operator_is_upgraded_with_its_values(
+    theirs: StackFixture, ours: StackFixture, tmp_path: Path
+):
+    before = {name: found for name, found in running(theirs).items() if name.startswith("nvidia-plugin-test")}
+    operator, own = ours.config["gpuOperator"], dict(ours.config["gpuOperator"])
+    operator |= {"version": "v26.7.1", "chart": chart(tmp_path, "v26.7.1")}
+    ours.up()
+    (found,) = releases(theirs)
+    assert found["chart"] == "gpu-operator-v26.7.1" and values(theirs, found["name"]) == operator["values"]
+    assert allocatable(theirs) == "8"
+    after = running(theirs)
+    assert {name: after[name] for name in before} == before
+    ours.config["gpuOperator"] = own
+    ours.up()
 
 
 def test_adopted_keys_may_go_when_pods_may_start_again(theirs: StackFixture, ours: StackFixture):
