@@ -58,8 +58,8 @@ kubernetes: only the kinds of this project's graph (kinds.MODELLED), patches of 
     helm.sh/v3:Release without post-rendering, verification, credentials and generated names.
 kubernetes: names are never generated; replaceUnready and ignoreChanges on an update are refused; amounts have
     to be written in the API's canonical form.
-kubernetes: import and get know Namespaces, ConfigMaps and Releases, after the official plugin's source
-    (provider.go and helm_release.go, Read); no probe was recorded.
+kubernetes: import and get know Namespaces, ConfigMaps and Releases. The probe of imports was recorded from
+    the repository 94977969, without its component resources, and with the inputs of these kinds as schema.
 kubernetes: JSONPath in waitFor knows names, quoted names and numbers only.
 kubernetes: a Deployment's volume claims are not waited for.
 kubernetes: releases are made by Helm 4 with --server-side=false --wait=legacy; the official plugin is Helm 3.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from rehearsal.tests.e2e.probes.cluster import live, managers, soon
+from rehearsal.tests.e2e.probes.imports import MAP as MADE_BY_HAND
+from rehearsal.tests.e2e.probes.imports import imports, made_by_hand
 from rehearsal.tests.e2e.probes.kubernetes_programs import (
     MAP,
     chart,
@@ -106,6 +108,18 @@ PROBES = (
             Step("elsewhere", "preview", release(a=2, image="third", namespace="kube-public")),
             Step("refresh", "refresh", release(a=2, image="third")),
             Step("destroy", "destroy", release(a=2)),
+        ),
+    ),
+    Probe(
+        "import",
+        (
+            Step("nothing", "preview", imports(name="nowhere"), before=made_by_hand),
+            Step("preview", "preview", imports()),
+            Step("import", "up", imports(), observe=managers(MADE_BY_HAND)),
+            Step("data", "refresh", imports(), observe=live(MADE_BY_HAND, "data", "metadata/labels")),
+            Step("again", "up", imports()),
+            Step("change", "up", imports(a=2)),
+            Step("destroy", "destroy", imports(a=2), observe=live(MADE_BY_HAND)),
         ),
     ),
     Probe("no-chart", (Step("preview", "preview", release(chart="./nowhere")),)),
