@@ -1,9 +1,10 @@
 """Which cards machines have, as a stack file declares them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from k3sgpu.discovery.candidates import Seen
+from k3sgpu.gpu_products import product_of_device
 from k3sgpu.problem import Problem
 
 
@@ -31,7 +32,7 @@ def card_kinds(machines: Sequence[Seen], unseen: Product | None) -> tuple[dict[s
     """By candidate's name, the cards of the machines that have some; a problem for each where nobody knows.
 
     Without a driver a machine shows only the devices on its PCI bus: their product is that of another machine
-    with the same devices, or `unseen`, the user's word.
+    with the same devices, or what the table of devices says, or `unseen`, the user's word.
     """
     kinds: dict[str, CardKind] = {}
     problems: list[Problem] = []
@@ -43,8 +44,7 @@ def card_kinds(machines: Sequence[Seen], unseen: Product | None) -> tuple[dict[s
             count, mig = cards.products[product.label], cards.shown[0].partitions
             kinds[name] = CardKind(product.label, product.memory_mib, count, tuple(sorted(mig.items())))
         elif one.has_gpu:
-            found = [devices[device] for device in _devices(one) if device in devices]
-            if product := (found[0] if found else unseen):
+            if product := _by_device(_devices(one), devices) or unseen:
                 count = cards.on_bus - cards.passed_through
                 kinds[name] = CardKind(product.label, product.memory_mib, count)
             else:
@@ -71,6 +71,16 @@ def _devices(one: Seen) -> list[str]:
     """The PCI device IDs of the machine's cards, each once: 0x1e07."""
     parts = (line.split() for line in one.facts.all("pci-gpu"))
     return list(dict.fromkeys(part[1] for part in parts if len(part) > 1))
+
+
+def _by_device(found: Sequence[str], known: Mapping[str, Product]) -> Product | None:
+    """The product of a machine's devices, if it has those of one product only."""
+    tables = [product_of_device(device) for device in found]
+    products = {
+        known.get(device) or (Product(*entry) if entry else None)
+        for device, entry in zip(found, tables, strict=True)
+    }
+    return products.pop() if len(products) == 1 else None
 
 
 def _unknown(one: Seen) -> Problem:

@@ -6,10 +6,12 @@ from k3sgpu.gpu_products.labels import PRODUCT_SUFFIX, product_label, without_su
 from k3sgpu.gpu_products.memory import named_memory_gb
 from k3sgpu.gpu_products.mig_layouts import MigLayout, can_be_partitioned, mig_layouts
 from k3sgpu.gpu_products.mps import MPS_CLIENTS, mps_clients
+from k3sgpu.gpu_products.pci_devices import PCI_DEVICES, product_of_device
 
 __all__ = [
     "MPS_CLIENTS",
     "OLDEST_TARGET",
+    "PCI_DEVICES",
     "PRODUCT_SUFFIX",
     "MigLayout",
     "can_be_partitioned",
@@ -19,5 +21,6 @@ __all__ = [
     "mps_clients",
     "named_memory_gb",
     "product_label",
+    "product_of_device",
     "without_suffixes",
 ]

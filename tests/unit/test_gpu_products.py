@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from k3sgpu.gpu_products import (
+    PCI_DEVICES,
     can_be_partitioned,
     compute_capability,
     last_driver_branch,
@@ -12,6 +13,7 @@ from k3sgpu.gpu_products import (
     mps_clients,
     named_memory_gb,
     product_label,
+    product_of_device,
     without_suffixes,
 )
 
@@ -171,3 +173,13 @@ def test_last_driver_branch_follows_the_architecture(label: str, branch: int | N
 )
 def test_memory_is_read_from_the_label(label: str, sizes: set[int]) -> None:
     assert named_memory_gb(label) == sizes
+
+
+@pytest.mark.parametrize("device", PCI_DEVICES)
+def test_a_pci_device_is_a_known_product(device: str) -> None:
+    found = product_of_device(device)
+    assert found
+    label, memory_mib = found
+    assert product_label(label) == label
+    assert compute_capability(label)
+    assert all(abs(memory_mib - size * 1024) < 0.1 * memory_mib for size in named_memory_gb(label))

@@ -156,9 +156,13 @@ def test_cards_without_a_driver_need_a_word(lab: Lab, tmp_path: Path, capsys) ->
         "nvidia_smi": None,
         "toolkit": None,
     }
-    lab.add(lab_machine("10.0.0.31", "box", gpu=True, os_id="ubuntu", os_version="24.04", **bare))
+    lab.add(
+        lab_machine(
+            "10.0.0.31", "box", gpu=True, os_id="ubuntu", os_version="24.04", pci_gpu="a 0xffff", **bare
+        )
+    )
     assert main(["new", "lab", "10.0.0.31", *ACCEPT]) == 1
-    assert "1 NVIDIA card (0x1e04 on the PCI bus), and no driver" in capsys.readouterr().out
+    assert "1 NVIDIA card (0xffff on the PCI bus), and no driver" in capsys.readouterr().out
     assert main(["new", "lab", "10.0.0.31", "--gpu", "NVIDIA GeForce RTX 2080 Ti:11264", *ACCEPT]) == 0
     (node,) = read_stack_file(tmp_path / "Pulumi.lab.yaml").nodes
     assert node.gpu and node.gpu.product == "NVIDIA-GeForce-RTX-2080-Ti"

@@ -8,7 +8,7 @@ import yaml
 from k3sgpu import settings
 from k3sgpu.discovery import slices
 from k3sgpu.discovery.candidates import Candidate, Seen
-from k3sgpu.discovery.card_kinds import Product, card_kinds
+from k3sgpu.discovery.card_kinds import CardKind, Product, card_kinds
 from k3sgpu.discovery.host_arguments import parse_hosts
 from k3sgpu.discovery.proposal import Choices, Proposal, propose, server_count_is_open
 from k3sgpu.discovery.stack_file_text import K3sSection, SshSection, new_text
@@ -32,9 +32,9 @@ def seen(text: str, hostname: str = "", *, gpu: bool = False, **changes: Any) ->
     return Seen(candidate, Answer(known, None, argument.address))
 
 
-def proposed(*machines: Seen, unseen: Product | None = None, **choices: Any) -> Proposal:
+def proposed(*machines: Seen, **choices: Any) -> Proposal:
     """The proposal for these machines, whose text is a stack file that the program accepts."""
-    kinds, problems = card_kinds(machines, unseen)
+    kinds, problems = card_kinds(machines, None)
     assert problems == []
     proposal = propose(machines, kinds, Choices(**choices), "lab", "k3s-gpu-sharing")
     accepted(proposal, machines)
@@ -121,20 +121,24 @@ def test_the_operator_installs_what_a_machine_lacks(
     there: list[dict[str, Any]], driver: str, toolkit: str
 ) -> None:
     machines = [seen(f"10.0.0.{n}", f"m{n}", gpu=True, **changes) for n, changes in enumerate(there, 1)]
-    proposal = proposed(*machines, unseen=Product("NVIDIA-GeForce-RTX-2080-Ti", 11264))
+    proposal = proposed(*machines)
     assert (proposal.driver, proposal.toolkit) == (driver, toolkit)
 
 
 def test_cards_without_a_driver_are_those_of_a_machine_with_the_same_devices() -> None:
     kinds, problems = card_kinds([seen("10.0.0.1", gpu=True), seen("10.0.0.2", gpu=True, **NO_DRIVER)], None)
     assert len(set(kinds.values())) == 1 and problems == []
-    kinds, (problem,) = card_kinds([seen("10.0.0.2", gpu=True, **NO_DRIVER)], None)
+    kinds, _ = card_kinds([seen("10.0.0.2", gpu=True, **NO_DRIVER, pci_gpu="0000:01:00.0 0x27b8")], None)
+    assert kinds["10.0.0.2"] == CardKind("NVIDIA-L4", 23034, 1)
+    unknown = seen("10.0.0.2", gpu=True, **NO_DRIVER, pci_gpu="0000:01:00.0 0xffff")
+    assert card_kinds([unknown], Product("NVIDIA-L4", 23034))[1] == []
+    kinds, (problem,) = card_kinds([unknown], None)
     assert kinds == {} and "--gpu NVIDIA-GeForce-RTX-2080-Ti:11264" in problem.remedy
 
 
 def test_cards_before_turing_get_the_operators_older_driver() -> None:
-    machine = seen("10.0.0.1", gpu=True, **NO_DRIVER)
-    file = accepted(proposed(machine, unseen=Product("Tesla-V100-SXM2-16GB", 16384)), (machine,))
+    machine = seen("10.0.0.1", gpu=True, **NO_DRIVER, pci_gpu="0000:01:00.0 0x1db1")
+    file = accepted(proposed(machine), (machine,))
     assert file.gpu_operator.values == {"driver": {"version": "580.173.02"}}
 
 
