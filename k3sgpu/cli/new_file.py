@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from k3sgpu.settings.models.k3s import K3s
 
 PROJECT = "k3s-gpu-sharing"
+SET_PASSWORD = "pulumi config set --secret sudoPassword"
 ADOPT = "to go on with a cluster that was built by hand: python -m k3sgpu adopt, docs/guides/adopt.md"
 
 
@@ -230,8 +231,15 @@ def report(
     inventory = build_inventory(settings, access, *owner)
     inventory["hosts"] = [host for host in inventory["hosts"] if host["name"] in seen]
     built = build_report(inventory, {name: one.answer for name, one in seen.items()}, {})
+    found = [_for_now(problem) for problem in built.problems]
     notes = [ADOPT] if any(_has_foreign_k3s(one) for one in seen.values()) else []
-    return replace(built, title=title, problems=[*problems, *built.problems], notes=[*built.notes, *notes])
+    return replace(built, title=title, problems=[*problems, *found], notes=[*built.notes, *notes])
+
+
+def _for_now(problem: Problem) -> Problem:
+    """A problem of doctor whose remedy does not ask for a stack that does not exist yet."""
+    instead = problem.remedy.replace(SET_PASSWORD, "run this command again with sudo's password")
+    return replace(problem, remedy=instead)
 
 
 def _has_foreign_k3s(one: Seen) -> bool:
@@ -260,7 +268,7 @@ def next_steps(stack: str, settings: Settings, secrets: set[str], *, exists: boo
     print_text(render_slice_map(fit(settings, offers(settings))))
     commands = [
         *([] if exists else [f"pulumi stack init {stack}"]),
-        *(f"pulumi config set --secret {name} --stack {stack}" for name in sorted(secrets)),
+        *([f"{SET_PASSWORD} --stack {stack}"] if secrets else []),
         f"pulumi preview --stack {stack}",
         f"pulumi up --stack {stack}",
     ]

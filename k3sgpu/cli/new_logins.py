@@ -110,7 +110,9 @@ def candidates_of(
             one.key_file or login.key_file,
         )
         if isinstance(address, Failure):
-            unnamed += connection_problems([new], {new.name: address})
+            remedy = "correct the name, or write the address; names of ~/.ssh/config are not read"
+            (problem,) = connection_problems([new], {new.name: address})
+            unnamed.append(replace(problem, remedy=remedy))
             continue
         first = found.setdefault((new.address, new.port), new)
         if first is not new:

@@ -63,6 +63,9 @@ def test_sudo_gets_its_password_from_a_file(lab: Lab, tmp_path: Path, capsys) ->
     arguments = ["new", "lab", "ops@10.0.0.31", *ACCEPT]
     assert main(arguments) == 2
     assert "--sudo-password-file FILE" in capsys.readouterr().err
+    (tmp_path / "wrong").write_text("wrong")
+    assert main([*arguments, "--sudo-password-file", "wrong"]) == 1
+    assert "remedy:   run this command again with sudo's password" in capsys.readouterr().out
     assert main([*arguments, "--sudo-password-file", "password"]) == 0
     told = capsys.readouterr()
     assert "pulumi config set --secret sudoPassword --stack lab" in told.out
@@ -83,6 +86,14 @@ def test_unreachable_and_changed_machines_are_listed_at_once(lab: Lab, tmp_path:
     assert list(tmp_path.glob("Pulumi*")) == []
     assert main([*arguments, "--partial"]) == 1
     assert [node.name for node in read_stack_file(tmp_path / "Pulumi.lab.yaml").nodes] == ["box"]
+
+
+def test_a_name_that_leads_nowhere_is_a_problem(lab: Lab, capsys) -> None:
+    assert main(["new", "lab", "no-such-host.invalid", *ACCEPT]) == 1
+    told = capsys.readouterr().out
+    assert (
+        "no-such-host.invalid\n  error: connection" in told and "names of ~/.ssh/config are not read" in told
+    )
 
 
 def test_doctors_errors_keep_the_file_from_being_written(lab: Lab, tmp_path: Path, capsys) -> None:
