@@ -70,6 +70,7 @@ starts k3s there""",
         r'namespaces "gpu-operator" already exists',
         """\
 helm --namespace gpu-operator list   # shows whose it is
+one that was installed by hand: docs/guides/adopt.md takes it over as it is
 another one that may go; then this one can be installed:
 helm --namespace gpu-operator uninstall NAME --wait; kubectl delete namespace gpu-operator; up
 another one that stays: gpuOperator: {{enabled: false}}, without sharing by this stack

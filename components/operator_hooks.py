@@ -49,7 +49,7 @@ then up""",
         r"cannot be imported into the current release",
         """\
 kubectl get clusterpolicy,crd,clusterrole --show-labels | grep -i gpu-operator
-one that is in use: gpuOperator: {{enabled: false}}
+one that is in use: docs/guides/adopt.md takes it over; or gpuOperator: {{enabled: false}}
 one that may go: helm list --all-namespaces names its release, then
 helm --namespace NAMESPACE uninstall NAME --wait
 what is left of one: kubectl delete clusterpolicy cluster-policy   # or the object that Helm names

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -22,6 +22,13 @@ _WORKLOADS = (
     DaemonSet,
 )
 _KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+_CONTROLLERS = (
+    create_namespaced_resource("helm.cattle.io", "v1", "HelmChart", "helmcharts"),
+    create_namespaced_resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"),
+)
+"""Kinds of objects from which k3s and Flux make Helm releases, and make them again."""
+_UNMANAGED = "helmcharts.helm.cattle.io/unmanaged"
+"""The annotation of a HelmChart that k3s leaves alone (k3s-io/helm-controller)."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,18 @@ class ClusterObjects:
     config_map: Mapping[str, Any] | None = None
     """The one that the ClusterPolicy names; None where it names none, or one that does not exist."""
     slice_users: tuple[SliceUser, ...] = ()
+    controllers: Mapping[str, str] = field(default_factory=dict)
+    """By release: the object from which another program makes it."""
 
 
 async def read_cluster_objects(api: AsyncClient) -> ClusterObjects:
     """Returns what the cluster has. It takes SNAPSHOT_SECONDS at most. Raises ApiUnavailable."""
     async with request_deadline(api):
-        nodes, policies, secrets, *workloads = await asyncio.gather(
+        nodes, policies, secrets, charts, flux, *workloads = await asyncio.gather(
             list_objects(api, Node),
             list_objects(api, ClusterPolicy),
             list_objects(api, _SECRET, namespace="*", labels=OWNER_LABELS),
-            *(list_objects(api, kind, namespace="*") for kind in _WORKLOADS),
+            *(list_objects(api, kind, namespace="*") for kind in (*_CONTROLLERS, *_WORKLOADS)),
         )
         name = config_of(policies[0]).get("name") if policies else None
         config_map = await _get(api, _CONFIG_MAP, name, OPERATOR_NAMESPACE) if name else None
@@ -77,6 +86,7 @@ async def read_cluster_objects(api: AsyncClient) -> ClusterObjects:
             for item in objects
             for user in _slice_users(kind, item)
         ),
+        controllers=_controllers(charts, flux),
     )
 
 
@@ -84,6 +94,22 @@ def config_of(policy: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of a ClusterPolicy that select the device plugin's configurations."""
     plugin = (policy.get("spec") or {}).get("devicePlugin") or {}
     return plugin.get("config") or {}
+
+
+def _controllers(charts: list[dict[str, Any]], flux: list[dict[str, Any]]) -> dict[str, str]:
+    """By release: the HelmChart of k3s or the HelmRelease of Flux that is at work."""
+    at_work = [("HelmChart", one) for one in charts if not _is_unmanaged(one)]
+    at_work += [("HelmRelease", one) for one in flux if not one["spec"].get("suspend")]
+    return {
+        one["spec"].get("releaseName") or one["metadata"]["name"]: (
+            f"{kind} {one['metadata']['namespace']}/{one['metadata']['name']}"
+        )
+        for kind, one in at_work
+    }
+
+
+def _is_unmanaged(chart: Mapping[str, Any]) -> bool:
+    return _UNMANAGED in (chart["metadata"].get("annotations") or {})
 
 
 def _slice_users(kind: str, item: Mapping[str, Any]) -> Iterator[SliceUser]:

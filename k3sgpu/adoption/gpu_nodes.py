@@ -11,6 +11,8 @@ from k3sgpu.wellknown import CONFIG_LABEL, GPU_RESOURCE, PRODUCT_LABEL
 
 PRESENT_LABEL = f"{GPU_RESOURCE}.present"
 """The operator sets it to "true" on every node with a card of NVIDIA's."""
+_OPT_OUT = ("nvidia.com/gpu.deploy.operands", "nvidia.com/gpu.deploy.device-plugin")
+"""Labels with which a node is left without the device plugin when they are "false"."""
 _PARTITION = "nvidia.com/mig-"
 _COUNT, _MEMORY = f"{GPU_RESOURCE}.count", f"{GPU_RESOURCE}.memory"
 
@@ -33,7 +35,7 @@ def gpu_nodes(nodes: Sequence[Mapping[str, Any]]) -> tuple[list[GpuNode], list[P
     problems: list[Problem] = []
     for node in nodes:
         labels = node["metadata"].get("labels") or {}
-        if labels.get(PRESENT_LABEL) != "true":
+        if labels.get(PRESENT_LABEL) != "true" or any(labels.get(one) == "false" for one in _OPT_OUT):
             continue
         reasons = list(_unusable(labels, (node.get("status") or {}).get("allocatable") or {}))
         problems += [Problem(escape(node["metadata"]["name"]), *reason) for reason in reasons]

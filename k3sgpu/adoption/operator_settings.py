@@ -44,6 +44,8 @@ def operator_settings(objects: ClusterObjects, chart: str | None = None) -> Oper
         return OperatorSettings(problems=tuple(problems))
     release, policy = objects.releases[0], objects.policies[0]
     problems += _release_problems(release)
+    if controller := objects.controllers.get(release.name):
+        problems.append(_controlled(release, controller))
     problems += _changes_by_hand(release, policy)
     nodes, node_problems = gpu_nodes(objects.nodes)
     problems += node_problems
@@ -135,6 +137,22 @@ def _release_problems(release: HelmRelease) -> Iterator[Problem]:
             "see whether fit and the first preview say what you expect",
             severity="warning",
         )
+
+
+def _controlled(release: HelmRelease, controller: str) -> Problem:
+    kind, _, name = controller.partition(" ")
+    namespace, _, name = name.partition("/")
+    leave = (
+        f"kubectl --namespace {namespace} annotate helmchart {name} helmcharts.helm.cattle.io/unmanaged=true"
+        if kind == "HelmChart"
+        else f"flux suspend helmrelease --namespace {namespace} {name}"
+    )
+    return Problem(
+        "gpuOperator.release",
+        f"{release.name}, which is made by {escape(controller, 200)}",
+        "a release that nobody else changes",
+        f"let it go, and adopt again: {leave}",
+    )
 
 
 def _text(release: tuple[int, int]) -> str:

@@ -18,11 +18,12 @@ _COMMENTS = {
     "ssh": "How the machines are reached; a pool and a host may have their own login.",
     "k3s": "The k3s that was installed by hand. The first `up` takes it over and restarts nothing.",
     "kubeconfig": "Who may change the cluster.",
-    "pools": "Nodes with the same cards form a pool. `adopt` of a host may go after the first `up`.",
+    "pools": "Nodes with the same cards form a pool.",
     "gpuOperator": "The operator that was installed by hand, with exactly its values.",
     "sharing": "The configurations of its device plugin. `adopted` keeps the names that are in use.",
 }
 """By section: what stands above it."""
+_WITH_HOSTS = " `adopt` of a host may go after the first `up`."
 _NO_OPERATOR = "The cluster has none. After the first `up`, take this section out to have one installed."
 _NOTES = {
     "gpuOperator": {
@@ -44,6 +45,8 @@ def stack_file_text(sections: Mapping[str, Any]) -> str:
                 values.yaml_add_eol_comment(note, key, column=0)
         config[NAMESPACE + name] = values
         comment = _NO_OPERATOR if section == {"enabled": False} else _COMMENTS.get(name)
+        if comment and name == "pools" and "ssh" in sections:
+            comment += _WITH_HOSTS
         if comment:
             config.yaml_set_comment_before_after_key(NAMESPACE + name, before=comment, indent=2)
     return _HEAD + dump({"config": config})

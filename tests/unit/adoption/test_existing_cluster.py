@@ -49,6 +49,13 @@ def test_sharing_without_a_default_stays_without_one():
     assert settings.nodes[0].gpu and settings.nodes[0].gpu.profile == "none"
 
 
+def test_node_without_the_device_plugin_is_left_out():
+    opted_out = node("gpu-2")
+    opted_out["metadata"]["labels"]["nvidia.com/gpu.deploy.operands"] = "false"
+    (pool,) = settings_of(objects(nodes=(node(), opted_out))).pools.values()
+    assert list(pool.nodes) == ["gpu-1"]
+
+
 def test_newest_revision_counts():
     old, new = record(revision=9, status="superseded"), record(revision=10, version="v26.7.1")
     assert [(one.revision, one.version) for one in newest_releases([new, old])] == [(10, "v26.7.1")]
@@ -65,6 +72,10 @@ CASES: dict[str, tuple[ClusterObjects, str, str]] = {
     "from manifests": (without(releases=()), "gpuOperator.release", "no Helm release"),
     "no ClusterPolicy": (without(policies=()), "gpuOperator.release", "without a ClusterPolicy"),
     "two releases": (objects(record(), record("b")), "gpuOperator.release", "several releases"),
+    "a release of k3s": (
+        without(controllers={RELEASE: "HelmChart kube-system/op"}), "gpuOperator.release", "kube-system/op"),
+    "a release of Flux": (
+        without(controllers={RELEASE: "HelmRelease flux/op"}), "gpuOperator.release", "HelmRelease flux/op"),
     "another namespace": (objects(record(namespace="nvidia")), "gpuOperator.release", "namespace nvidia"),
     "a failed release": (objects(record(status="failed")), "gpuOperator.release", "is failed"),
     "an interrupted release": (objects(record(status="pending-upgrade")), "gpuOperator.release", "pending"),

@@ -208,6 +208,7 @@ def test_helm_error_that_blocks_the_release_has_a_hint(error: str, expected: str
             "somebody has deleted the ClusterPolicy, and with it the operator's settings\n  expected: ",
         ),
         ('namespaces "gpu-operator" already exists', "helm --namespace gpu-operator uninstall NAME"),
+        ('namespaces "gpu-operator" already exists', "docs/guides/adopt.md takes it over"),
         ('deployments.apps "nvidia-plugin-test-2" already exists', "kubectl delete it"),
     ],
 )
