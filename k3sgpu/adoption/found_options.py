@@ -79,6 +79,12 @@ def other_environment(unit: str) -> list[str]:
     return sorted(set(found))
 
 
+def environment_files(unit: str, name: str) -> list[str]:
+    """The paths of EnvironmentFile, which systemd reads. `name`: the unit without .service, for %N."""
+    found = re.findall(r"^[ \t]*EnvironmentFile[ \t]*=[ \t]*-?(.*?)[ \t]*$", unit, re.MULTILINE)
+    return [path.replace("%N", name) for path in found if path]
+
+
 def flag_options(words: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """The options of a command line, and the words that are none of k3s's options."""
     options, unknown, rest = dict[str, tuple[str, ...]](), list[str](), list(words)

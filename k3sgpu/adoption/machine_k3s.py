@@ -172,6 +172,11 @@ def _options(printed: _Printed, unit: str) -> tuple[dict[str, tuple[str, ...]], 
     reasons += [f"the variable {escape(name, 60)} in {unit}.env" for name in other]
     reasons += [f"{name}= in {unit}" for name in found_options.other_environment(text)]
     reasons += [
+        f"EnvironmentFile={escape(path, 100)} in {unit}"
+        for path in found_options.environment_files(text, unit.removesuffix(".service"))
+        if path not in _environment_paths(unit)
+    ]
+    reasons += [
         f"{path}, which the program would not read" for path in printed.files if _is_elsewhere(path, printed)
     ]
     options = {**variables, **files, **flags}
@@ -179,8 +184,17 @@ def _options(printed: _Printed, unit: str) -> tuple[dict[str, tuple[str, ...]], 
     return options, reasons
 
 
+def _environment_paths(unit: str) -> tuple[str, ...]:
+    """Where k3s's install script has systemd look for variables, its own file the last."""
+    name = unit.removesuffix(".service")
+    return f"/etc/default/{name}", f"/etc/sysconfig/{name}", f"/etc/systemd/system/{unit}.env"
+
+
 def _variables(printed: _Printed, unit: str) -> dict[str, str]:
-    return found_options.environment(printed.files.get(f"/etc/systemd/system/{unit}.env", ""))
+    path = _environment_paths(unit)[-1]
+    text = printed.files[f"/etc/systemd/system/{unit}"]
+    is_read = path in found_options.environment_files(text, unit.removesuffix(".service"))
+    return found_options.environment(printed.files.get(path, "")) if is_read else {}
 
 
 def _is_elsewhere(path: str, printed: _Printed) -> bool:

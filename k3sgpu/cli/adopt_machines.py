@@ -270,28 +270,36 @@ def _write(files: Files, draft: _Draft, machines: Sequence[Seen], options: argpa
 
 
 def _keep_secrets(stack: str, secrets: Mapping[str, str]) -> bool:
-    """Puts the secrets into the stack with Pulumi, by stdin. Says what to do where that fails."""
-    failed = ""
-    for name, secret in secrets.items() if secrets else ():
-        for command, text in (
-            (["pulumi", "stack", "select", "--create", stack, "--non-interactive"], ""),
-            (["pulumi", "config", "set", "--secret", name, "--stack", stack, "--non-interactive"], secret),
-        ):
-            try:
-                done = subprocess.run(
-                    command, input=text, capture_output=True, text=True, timeout=PULUMI_SECONDS
-                )
-                failed = failed or (done.stderr.strip().replace(secret, "***") if done.returncode else "")
-            except (OSError, subprocess.TimeoutExpired) as error:
-                failed = failed or f"{type(error).__name__}: {command[0]}"
+    """Puts the secrets into the stack, by Pulumi's standard input. Says what to do where that fails."""
+    if not secrets:
+        return True
+    failed = _pulumi(["stack", "select", "--create", stack], "")
+    for name, secret in secrets.items():
+        failed = failed or _pulumi(["config", "set", "--secret", name, "--stack", stack], secret)
     if failed:
         commands = "\n".join(f"  pulumi config set --secret {name} --stack {stack}" for name in secrets)
-        print_text(
-            f"the secrets are not in the stack ({failed}); set them as k3s's files have them:\n{commands}\n"
-        )
-    elif secrets:
-        print_text(f"secrets of the stack, encrypted: {', '.join(secrets)}\n")
+        print_text(f"secrets are missing in the stack: {failed}\nset them as k3s has them:\n{commands}\n")
+    else:
+        print_text(f"secrets of the stack, encrypted by Pulumi: {', '.join(secrets)}\n")
     return not failed
+
+
+def _pulumi(arguments: Sequence[str], secret: str) -> str:
+    """Runs Pulumi with `secret` as its standard input. Returns why it failed, "" where it did not."""
+    try:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            input=secret,
+            capture_output=True,
+            text=True,
+            timeout=PULUMI_SECONDS,
+        )
+    except FileNotFoundError:
+        return "there is no program pulumi here"
+    except subprocess.TimeoutExpired:
+        return f"pulumi {arguments[0]} took longer than {PULUMI_SECONDS} s"
+    said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    return (said[0].replace(secret, "***") if secret else said[0]) if said else ""
 
 
 def _next_steps(stack: str, found: Mapping[str, FoundK3s], draft: _Draft, *, wants_password: bool) -> None:
@@ -302,7 +310,7 @@ def _next_steps(stack: str, found: Mapping[str, FoundK3s], draft: _Draft, *, wan
         users = ", ".join(user.text for user in draft.users)
         print_text(f"not taken over, and goes on running: {users}\n")
     commands = [
-        f"pulumi stack init {stack}" if not draft.secrets else "",
+        "" if draft.secrets else f"pulumi stack init {stack}",
         f"pulumi config set --secret sudoPassword --stack {stack}" if wants_password else "",
         f"pulumi preview --stack {stack}    # creates Commands; replaces and deletes nothing",
         f"pulumi up --stack {stack}         # restarts no k3s",

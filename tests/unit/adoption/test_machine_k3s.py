@@ -3,7 +3,7 @@
 import pytest
 
 from k3sgpu.adoption.machine_k3s import FoundK3s, read_machine
-from tests.unit.adoption.hand_made import lines
+from tests.unit.adoption.hand_made import UNIT, lines
 
 
 def found(*arguments: str, **keywords: object) -> FoundK3s:
@@ -63,6 +63,10 @@ REFUSED = {
         "p.conf, which the program would not read",
     ),
     "variables elsewhere": ({"files": {"/etc/default/k3s": "K3S_DEBUG=true\n"}}, "/etc/default/k3s"),
+    "another environment file": (
+        {"files": {"/etc/systemd/system/k3s.service": UNIT.format(unit="x", role="server", flags="")}},
+        "EnvironmentFile=/etc/systemd/system/x.env",
+    ),
     "no YAML": ({"files": {"/etc/rancher/k3s/config.yaml": "{"}}, "no YAML"),
 }
 
