@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from k3sgpu.discovery.stack_file_text import SCHEMA, dump
+from k3sgpu.discovery.stack_file_text import SCHEMA, dump, quoted
 from k3sgpu.settings import NAMESPACE
 
 _HEAD = f"""\
@@ -58,11 +56,4 @@ def _quoted(value: Any) -> Any:
         return {_quoted(key): _quoted(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_quoted(inner) for inner in value]
-    return DoubleQuotedScalarString(value) if isinstance(value, str) and _is_ambiguous(value) else value
-
-
-def _is_ambiguous(text: str) -> bool:
-    try:
-        return yaml.safe_load(text) != text
-    except (yaml.YAMLError, ValueError):
-        return False  # ruamel quotes what is no plain text in any version
+    return quoted(value) if isinstance(value, str) else value

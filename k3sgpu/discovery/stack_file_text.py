@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from k3sgpu.discovery.candidates import SSH_PORT, Candidate
 from k3sgpu.discovery.proposal import Proposal, ProposedHost, ProposedPool, ProposedProfile
@@ -123,10 +125,11 @@ def host_values(hosts: Sequence[ProposedHost], inherited: Inherited) -> Commente
         if one.key_file and one.key_file != inherited.key_file:
             values["privateKeyFile"] = one.key_file
         values.fa.set_flow_style()
-        entries[host.name] = one.address if len(values) == 1 else values
+        name = quoted(host.name)
+        entries[name] = one.address if len(values) == 1 else values
         named = one.argument.address if one.argument.address != one.address else ""
         notes = [note for note in (named, _system(host), host.note) if note]
-        entries.yaml_add_eol_comment("; ".join(notes) or "said nothing about itself", host.name, column=0)
+        entries.yaml_add_eol_comment("; ".join(notes) or "said nothing about itself", name, column=0)
     return entries
 
 
@@ -219,6 +222,15 @@ def _flow(items: Sequence[str]) -> CommentedSeq:
     sequence = CommentedSeq(items)
     sequence.fa.set_flow_style()
     return sequence
+
+
+def quoted(text: str) -> str:
+    """A text that is written in quotes if YAML 1.1, which editors know, takes it for something else: yes."""
+    try:
+        same = yaml.safe_load(text) == text
+    except (yaml.YAMLError, ValueError):
+        same = True  # ruamel quotes what is no plain text in any version
+    return text if same else DoubleQuotedScalarString(text)
 
 
 def dump(document: Mapping[str, Any]) -> str:

@@ -75,10 +75,12 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
 
 
-def new(folder: Path, *arguments: str, stdin: str = "", status: int = 0) -> str:
+def new(
+    folder: Path, *arguments: str, stdin: str = "", status: int = 0, options: Sequence[str] = OPTIONS
+) -> str:
     """Runs `new lab` without a terminal, and returns what it printed on both streams."""
     done = subprocess.run(
-        command("new", "lab", *arguments, *OPTIONS),
+        command("new", "lab", *arguments, *options),
         cwd=folder, env=environment(folder), input=stdin, timeout=120, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -174,15 +176,25 @@ def test_machines_that_cannot_be_used_are_listed_at_once(
     assert list(folder.glob("Pulumi*")) == []
 
 
-def test_the_articles_two_come_up_with_the_file(lab: StackFixture, folder: Path) -> None:
-    new(folder, ADDRESSES["head"], ADDRESSES["rtx-1"], "--accept-host-keys")
+def use(lab: StackFixture, folder: Path) -> None:
+    """Makes the file that `new` has written the one of the next `up`, with the rehearsal's chart."""
     config: dict[str, Any] = yaml.safe_load((folder / "Pulumi.lab.yaml").read_text())["config"]
     lab.config.update({key.removeprefix(PREFIX): value for key, value in config.items()})
     access = {"privateKeyFile": ".ssh/id_ed25519", "knownHostsFile": "Pulumi.lab.known_hosts"}
     lab.config["ssh"].update({key: str(folder / file) for key, file in access.items()})
     lab.config["gpuOperator"]["chart"] = "./rehearsal/simulators/chart"
+
+
+def test_the_articles_two_come_up_and_a_third_is_added(lab: StackFixture, folder: Path) -> None:
+    new(folder, ADDRESSES["head"], ADDRESSES["rtx-1"], "--accept-host-keys")
+    use(lab, folder)
     lab.stack.install_plugins(lab.tools, Progress())
     lab.up()
     assert lab.get("node", "rtx-1")["status"]["allocatable"]["nvidia.com/gpu"] == "6"
     assert set(lab.up()) == {"same"}
+    said = new(folder, ADDRESSES["rtx-2"], "--add", "--accept-host-keys", options=())
+    assert "0 of 12 slices taken" in said
+    use(lab, folder)
+    assert "delete" not in lab.up()
+    assert lab.get("node", "rtx-2")["status"]["allocatable"]["nvidia.com/gpu"] == "6"
     lab.destroy()

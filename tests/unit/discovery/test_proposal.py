@@ -94,6 +94,13 @@ def test_names_are_valid_and_unique() -> None:
     assert names == ["gpu-box", "gpu-box-2", "gpu-1", "gpu-2"]
 
 
+def test_a_name_that_yaml_takes_for_something_else_is_quoted() -> None:
+    machines = [seen(f"10.0.0.{n}", name) for n, name in enumerate(("yes", "null", "12", "1e3", "0x1f"), 1)]
+    proposal = proposed(*machines)
+    nodes = accepted(proposal, tuple(machines)).nodes
+    assert sorted(node.name for node in nodes) == ["0x1f", "12", "1e3", "null", "yes"]
+
+
 def test_a_machine_of_this_stack_keeps_its_name() -> None:
     marker = ("project k3s-gpu-sharing", "stack lab", "host old-name")
     (pool,) = proposed(seen("10.0.0.1", "new-name", owner=marker)).pools
