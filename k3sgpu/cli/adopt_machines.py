@@ -6,11 +6,11 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k3sgpu.cli.new_file import PROJECT, Files, check_names
-from k3sgpu.cli.output import print_progress, print_text
+from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError, Problem, SettingsError, render
 
 if TYPE_CHECKING:
@@ -52,16 +52,22 @@ def run(options: argparse.Namespace) -> int:
     machines, password, problems = _look(options)
     found, unread = _read(machines, password)
     draft = _draft(options, files, machines, found, [*problems, *unread], password)
-    if draft.problems:
+    written = bool(draft.sections) and not draft.refused and (options.partial or not draft.failed)
+    if written:
+        _write(files, draft, [one for one in machines if one.candidate.name in found], options)
+    if options.json:
+        problems = [asdict(problem) for problem in draft.problems]
+        print_json({"file": str(files.stack_file) if written else None, "problems": problems})
+    elif draft.problems:
         print_text(render(draft.problems) + "\n")
-    if draft.refused or not draft.sections or (draft.failed and not options.partial):
-        print_text(
+    if not written:
+        print_progress(
             f"{files.stack_file} is not written, and nothing was changed; correct this, and run adopt again"
         )
         return 1
-    _write(files, draft, [one for one in machines if one.candidate.name in found], options)
     kept = _keep_secrets(options.stack, draft.secrets)
-    _next_steps(options.stack, found, draft, wants_password=bool(password))
+    if not options.json:
+        _next_steps(options.stack, found, draft, wants_password=bool(password))
     return 0 if kept and not draft.failed else 1
 
 
@@ -149,6 +155,10 @@ def _draft(
     draft.users = objects.slice_users
     _add_sections(draft, options, files, machines, found, proposal, objects)
     _compare(draft, by_node, objects)
+    if not draft.refused:
+        draft.problems += _doctor(
+            draft, options.stack, {found[one.candidate.name].node_name: one for one in machines}
+        )
     return draft
 
 
@@ -254,6 +264,18 @@ def _compare(draft: _Draft, by_node: Mapping[str, FoundK3s], objects: ClusterObj
         entries[name]["adopt"] = permission(one, plan)
 
 
+def _doctor(draft: _Draft, stack: str, machines: Mapping[str, Seen]) -> list[Problem]:
+    """What doctor says about the machines, by their Nodes: an error would stop the first `up`."""
+    from k3sgpu.doctor.host_check import build_report
+    from k3sgpu.handoff.inventory import build_inventory
+    from k3sgpu.settings import SshAccess, parse
+
+    access = {name: SshAccess(one.candidate.host_key, None) for name, one in machines.items()}
+    inventory = build_inventory(parse(draft.sections, draft.secrets), access, PROJECT, stack)
+    answers = {name: one.answer for name, one in machines.items()}
+    return [one for one in build_report(inventory, answers, {}).problems if one.severity != "waived"]
+
+
 def _write(files: Files, draft: _Draft, machines: Sequence[Seen], options: argparse.Namespace) -> None:
     """Writes the files. Raises InputError where somebody has written one in the meantime."""
     from k3sgpu.adoption.stack_file import stack_file_text
@@ -278,9 +300,9 @@ def _keep_secrets(stack: str, secrets: Mapping[str, str]) -> bool:
         failed = failed or _pulumi(["config", "set", "--secret", name, "--stack", stack], secret)
     if failed:
         commands = "\n".join(f"  pulumi config set --secret {name} --stack {stack}" for name in secrets)
-        print_text(f"secrets are missing in the stack: {failed}\nset them as k3s has them:\n{commands}\n")
+        print_progress(f"secrets are missing in the stack: {failed}\nset them as k3s has them:\n{commands}")
     else:
-        print_text(f"secrets of the stack, encrypted by Pulumi: {', '.join(secrets)}\n")
+        print_progress(f"secrets of the stack, encrypted by Pulumi: {', '.join(secrets)}")
     return not failed
 
 

@@ -32,9 +32,7 @@ PASSWORD_FLAG = "--sudo-password-file FILE (- is the standard input)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of logging in."""
     login = parser.add_argument_group("logging in")
-    login.add_argument(
-        "--user", help="the user of machines that name none (root; with --add: as the file says)"
-    )
+    login.add_argument("--user", help="the user of machines that name none (root, or as the stack file says)")
     login.add_argument(
         "--key", metavar="FILE", help="the private key (default: that in ~/.ssh, or the SSH agent's)"
     )

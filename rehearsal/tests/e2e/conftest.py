@@ -9,6 +9,7 @@ LONGEST_FIRST = (
     "node_lifecycle",
     "faults",
     "topology",
+    "adopt",
     "sharing",
     "card_access",
     "real_operands",

@@ -18,7 +18,7 @@ from rehearsal.tests.e2e.test_adopt_operator import (
     running,
 )
 
-SERVER, AGENT = "10.77.0.78", "10.77.0.79"
+SERVER, AGENT = "10.77.0.85", "10.77.0.86"
 State = tuple[Mapping[str, str], Mapping[str, Any]]
 
 

@@ -39,7 +39,7 @@ def test_secrets_reach_pulumi_by_stdin_alone(
     (tmp_path / "pulumi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     kept = adopt_machines._keep_secrets("lab", {"proxyPassword": "hidden-1", "datastoreEndpoint": "hidden-2"})
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert kept == (fails == "nothing") and "hidden" not in said + log.read_text()
     assert "datastoreEndpoint" in said
     assert stdin.read_text() == ("hidden-1hidden-2" if kept else "hidden-1")
@@ -51,5 +51,5 @@ def test_missing_pulumi_is_said(
 ):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not adopt_machines._keep_secrets("lab", {"proxyPassword": "hidden"})
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "no program pulumi" in said and "pulumi config set --secret proxyPassword --stack lab" in said
