@@ -20,6 +20,7 @@ from k3sgpu.cli import (
     new,
     pins,
     plan,
+    release,
     schema,
     stage,
     uncordon,
@@ -32,6 +33,7 @@ FINE, FOUND, COULD_NOT, INTERRUPTED = 0, 1, 2, 130
 COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
     "new": (new, "look at machines and write the stack file for them"),
     "adopt": (adopt, "write the stack file of a cluster that was built by hand"),
+    "release": (release, "take a cluster out of the program, with everything running"),
     "fit": (fit, "check whether the workloads fit the GPUs"),
     "plan": (plan, "show every resource of a stack, and what the policies forbid, without a Pulumi engine"),
     "graph": (graph, "draw a stack's dependency graph"),

@@ -83,20 +83,48 @@ async def clean_hosts(
     owner: Owner, hosts: Sequence[StageTarget], logins: Mapping[str, Login], bastion: SshTarget | None
 ) -> Outcome:
     """Removes what was staged from those of `hosts` on which k3s was never installed."""
+    texts = {host["name"]: scripts.render("unstage-host", **_who(owner, host)) for host in hosts}
+    return await _run_on_hosts(texts, "remove what was staged", hosts, logins, bastion)
 
-    async def clean(connection: asyncssh.SSHClientConnection, host: StageTarget) -> str | ScriptError:
-        script = scripts.render(
-            "unstage-host", PROJECT=owner["project"], STACK=owner["stack"], HOST=host["name"]
-        )
+
+async def release_hosts(
+    owner: Owner,
+    version: str,
+    hosts: Sequence[StageTarget],
+    logins: Mapping[str, Login],
+    bastion: SshTarget | None,
+) -> Outcome:
+    """Takes `hosts` out of the program. Their k3s of `version` goes on, and notes there say how."""
+    texts = {
+        host["name"]: scripts.render("release-host", **_who(owner, host), ROLE=host["role"], VERSION=version)
+        for host in hosts
+    }
+    return await _run_on_hosts(texts, "release", hosts, logins, bastion)
+
+
+def _who(owner: Owner, host: SshTarget) -> dict[str, str]:
+    return {"PROJECT": owner["project"], "STACK": owner["stack"], "HOST": host["name"]}
+
+
+async def _run_on_hosts(
+    texts: Mapping[str, str],
+    title: str,
+    hosts: Sequence[StageTarget],
+    logins: Mapping[str, Login],
+    bastion: SshTarget | None,
+) -> Outcome:
+    """Runs a script on each host, by name in `texts`. Its last line is what was done."""
+
+    async def run(connection: asyncssh.SSHClientConnection, host: StageTarget) -> str | ScriptError:
         shell = RootShell(connection, host, logins[host["name"]].sudo_password)
         try:
-            lines = await shell.run(script, "removing what was staged", CLEAN_SECONDS)
+            lines = await shell.run(texts[host["name"]], title, CLEAN_SECONDS)
         except ScriptError as error:
             return error
         return lines[-1].removeprefix(f"{host['name']}: ") if lines else "nothing said"
 
-    results = await on_every_host(hosts, logins, bastion, clean, MAX_CONNECTIONS)
-    return _outcome("remove what was staged", results, hosts, bastion, logins)
+    results = await on_every_host(hosts, logins, bastion, run, MAX_CONNECTIONS)
+    return _outcome(title, results, hosts, bastion, logins)
 
 
 def _outcome(

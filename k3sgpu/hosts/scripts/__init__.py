@@ -3,6 +3,7 @@
     stage-host.sh       prepares a host: claims it, takes the staged scripts, starts the download of k3s
     receive-release.sh  takes an uploaded release, file by file
     unstage-host.sh     removes what stage-host.sh left where k3s was never installed
+    release-host.sh     takes a host out of the program; its k3s goes on
     converge.sh         makes a host the k3s node that the stack file describes
     uninstall.sh        uninstalls k3s; stage-host.sh leaves it on the host, so that it is there on removal
     run-uninstall.sh    starts uninstall.sh on the host
