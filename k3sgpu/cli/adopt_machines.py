@@ -73,13 +73,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _look(options: argparse.Namespace) -> tuple[list[Seen], str, list[Problem]]:
     """The machines that answer, sudo's password, and the problems of the others."""
-    from k3sgpu.cli import new_logins, new_look
+    from k3sgpu.cli import new, new_logins, new_look
     from k3sgpu.discovery.candidates import SSH_PORT
     from k3sgpu.discovery.host_arguments import parse_hosts
     from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.doctor.machine import Machine
     from k3sgpu.doctor.rules.ownership import other_distributions
 
+    new.check_release_options(options)
     login = Inherited(options.user or "root", SSH_PORT, new_logins.private_key(options))
     candidates, problems = new_logins.candidates_of(parse_hosts(options.hosts), login)
     trusted, unknown = new_logins.with_host_keys(candidates, options)
@@ -230,7 +231,7 @@ def _add_sections(
     if operator.sections:
         draft.sections["gpuOperator"] = {**operator.sections["gpuOperator"], "protect": True}
     if options.waive:
-        draft.sections["doctor"] = {"waive": [name for name in options.waive.split(",") if name]}
+        draft.sections["doctor"] = {"waive": options.waive}
 
 
 def _ssh_section(machines: Sequence[Seen], options: argparse.Namespace, files: Files) -> SshSection:

@@ -23,6 +23,7 @@ from k3sgpu.problem import InputError
 if TYPE_CHECKING:
     from k3sgpu.discovery.candidates import Candidate, Seen
     from k3sgpu.discovery.proposal import Choices
+    from k3sgpu.settings.models.k3s import K3s
 
 K3S_VERSION = "v1.36.2+k3s1"
 """The release that is proposed: the newest on which the rehearsal was run."""
@@ -88,7 +89,13 @@ def add_machine_choices(choices: argparse._ArgumentGroup) -> None:
         metavar="HASH",
         help="of k3s's install.sh, where it cannot be read from here",
     )
-    choices.add_argument("--waive", metavar="CHECK,...", help="checks of the machines to leave out")
+    choices.add_argument(
+        "--waive", metavar="CHECK,...", type=_names, default=[], help="checks of the machines to leave out"
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _slices(text: str) -> int:
@@ -107,6 +114,18 @@ def _product(text: str) -> tuple[str, int]:
     return product, int(memory)
 
 
+def check_release_options(options: argparse.Namespace, version: str | None = None) -> K3s:
+    """The release that the options name.
+
+    Raises SettingsError with every option that a stack file cannot have. Call it before machines are asked.
+    """
+    from k3sgpu.settings.files import release_pins
+
+    return release_pins.release(
+        version or K3S_VERSION, options.mirror, options.install_script_sha256, options.waive
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Looks at the machines and writes the stack file. Returns the exit status: 1 if one has an error.
 
@@ -121,11 +140,10 @@ def _new(options: argparse.Namespace) -> int:
     from k3sgpu.cli import new_file, new_look
     from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.handoff.inventory import downloads
-    from k3sgpu.settings.files import release_pins
 
     files = new_file.check_names(options.stack)
     arguments = new_look.arguments(options)
-    release = release_pins.release(options.k3s_version or K3S_VERSION, options.mirror)
+    release = check_release_options(options, options.k3s_version)
     login = Inherited(options.user or "root", SSH_PORT, new_logins.private_key(options))
     candidates, problems = new_logins.candidates_of(arguments, login)
     servers = _named_servers(options.server, candidates)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from k3sgpu.cli.output import print_progress, print_text
 from k3sgpu.problem import InputError, Problem, SettingsError, render
-from k3sgpu.report import Report, as_text
+from k3sgpu.report import Report, as_text, names
 
 if TYPE_CHECKING:
     import argparse
@@ -111,6 +111,7 @@ def _no_pin(release: K3s, unread: Sequence[str]) -> Problem:
         f"on a computer that reaches it: make pins VERSION={release.version}\n"
         "then here: --install-script-sha256 HASH\n"
         "or --mirror https://… with a copy of the release, or --mirror file:///… where the machines have it",
+        check="pins",
     )
 
 
@@ -140,7 +141,7 @@ def write(
             return 1
         _publish(written, files, hosts, options)
     both = files.stack_file if options.known_hosts else f"{files.stack_file} and {files.known_hosts}"
-    print_text(f"\n{both}: written, {len(hosts)} hosts in {len(proposal.pools)} pools\n")
+    print_text(f"\n{both}: written, with {names([host.name for host in hosts])}\n")
     next_steps(options.stack, settings, secrets, exists=False)
     return told.exit_code
 
@@ -178,8 +179,7 @@ def _text(
 
     candidates = [host.seen.candidate for host in hosts]
     ssh = SshSection.for_most(candidates, options.known_hosts or str(files.known_hosts))
-    waive = [name for name in (options.waive or "").split(",") if name]
-    return new_text(options.stack, proposal, ssh, pins.section, GpuOperator().version, waive)
+    return new_text(options.stack, proposal, ssh, pins.section, GpuOperator().version, options.waive)
 
 
 @contextmanager

@@ -87,17 +87,21 @@ def candidates_of(
 ) -> tuple[list[Candidate], list[Problem]]:
     """The machines with their IPv4 addresses, and a problem for each name that has none.
 
-    `login` is that of machines which name none. Raises SettingsError where two of them have the same address
-    and port.
+    `login` is that of machines which name none. Raises SettingsError for addresses that no host may have, and
+    where two machines have the same address and port.
     """
+    from pydantic_core import PydanticCustomError
+
     from k3sgpu.discovery.candidates import Candidate
     from k3sgpu.discovery.host_arguments import same_endpoint
     from k3sgpu.hosts.names import ipv4_addresses
     from k3sgpu.hosts.ssh import Failure
+    from k3sgpu.settings.models.addresses import ADDRESS
 
     addresses = asyncio.run(ipv4_addresses(one.address for one in arguments))
     found: dict[tuple[str, int], Candidate] = {}
     unnamed: list[Problem] = []
+    wrong: list[Problem] = []
     for one in arguments:
         address = addresses[one.address]
         new = Candidate(
@@ -112,9 +116,18 @@ def candidates_of(
             (problem,) = connection_problems([new], {new.name: address})
             unnamed.append(replace(problem, remedy=remedy))
             continue
+        try:
+            ADDRESS.check(address)
+        except PydanticCustomError as error:
+            shown = address if address == one.address else f"{one.address}, which is {address}"
+            expected = str((error.context or {}).get("expected"))
+            wrong.append(Problem(one.place, shown, expected, "write the address that the other machines use"))
+            continue
         first = found.setdefault((new.address, new.port), new)
         if first is not new:
-            raise SettingsError([same_endpoint(one, first.argument, new.name)])
+            wrong.append(same_endpoint(one, first.argument, new.name))
+    if wrong:
+        raise SettingsError(wrong)
     return list(found.values()), unnamed
 
 

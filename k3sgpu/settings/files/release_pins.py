@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from typing import get_args
 from urllib.parse import quote, urlsplit
@@ -29,9 +29,18 @@ class ReadError(Exception):
     """A hash that cannot be read. Its text is for the user."""
 
 
-def release(version: str, mirror: str | None) -> K3s:
-    """The settings of a release by its version, at a mirror or where k3s publishes. Raises SettingsError."""
-    raw = {"k3s": {"version": version, "mirror": mirror or RELEASES}, "pools": {}}
+def release(
+    version: str, mirror: str | None, script_sha256: str | None = None, waive: Sequence[str] = ()
+) -> K3s:
+    """The settings of a release by its version, at a mirror or where k3s publishes.
+
+    `script_sha256` and `waive` (of `doctor`) are checked with it, so that all mistakes are found at once.
+    Raises SettingsError.
+    """
+    k3s = {"version": version, "mirror": mirror or RELEASES}
+    if script_sha256:
+        k3s["installScriptSha256"] = script_sha256
+    raw = {"k3s": k3s, "doctor": {"waive": list(waive)}, "pools": {}}
     try:
         return Settings.of(Sections.model_validate(raw), frozenset()).k3s
     except ValidationError as error:

@@ -43,16 +43,14 @@ def _special(remedy: str) -> tuple[Refused, ...]:
 
 
 _ADDRESS_EXAMPLE = "write for instance 10.0.0.11"
-Address = Annotated[
-    str,
-    Text(
-        IPV4,
-        len("255.255.255.255"),
-        "the host's IPv4 address; no DNS name, because k3s uses it as node-ip",
-        _ADDRESS_EXAMPLE,
-        _special(_ADDRESS_EXAMPLE),
-    ),
-]
+ADDRESS = Text(
+    IPV4,
+    len("255.255.255.255"),
+    "the host's IPv4 address; no DNS name, because k3s uses it as node-ip",
+    _ADDRESS_EXAMPLE,
+    _special(_ADDRESS_EXAMPLE),
+)
+Address = Annotated[str, ADDRESS]
 HostName = Annotated[str, Text(HOST, HOST_LIMIT, _HOST_EXPECTED, "write for instance bastion.example.org")]
 _REGISTRATION_EXAMPLE = "write for instance k3s.example.org"
 RegistrationAddress = Annotated[

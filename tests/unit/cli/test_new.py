@@ -96,6 +96,29 @@ def test_a_name_that_leads_nowhere_is_a_problem(lab: Lab, capsys) -> None:
     )
 
 
+def test_addresses_that_no_host_may_have_are_refused(lab: Lab, capsys) -> None:
+    assert main(["new", "lab", "127.0.0.1", "root@localhost", *ACCEPT]) == 2
+    told = capsys.readouterr().err
+    assert "2 errors" in told and "localhost, which is 127.0.0.1" in told
+    assert "write the address that the other machines use" in told
+
+
+def test_wrong_options_are_refused_before_machines_are_asked(lab: Lab, capsys) -> None:
+    wrong = (
+        "--waive",
+        "swap,systemd,owner",
+        "--install-script-sha256",
+        "abc",
+        "--mirror",
+        "http://u:p@m.example",
+    )
+    assert main(["new", "lab", "10.0.0.31", *wrong]) == 2
+    told = capsys.readouterr().err
+    for path in ("doctor.waive[1]", "doctor.waive[2]", "k3s.installScriptSha256", "k3s.mirror"):
+        assert path in told
+    assert "asking" not in told and "u:p" not in told
+
+
 def test_doctors_errors_keep_the_file_from_being_written(lab: Lab, tmp_path: Path, capsys) -> None:
     k3s: dict[str, Any] = {"k3s_binary": "/usr/local/bin/k3s", "k3s_version": "v1.33.1+k3s1"}
     twins = [
