@@ -118,6 +118,10 @@ class Engine:
         """Replaces the state."""
         self._stack(copy_stack_file=False).import_stack(deployment)
 
+    def forget(self) -> None:
+        """Removes the state, and deletes nothing that is in it."""
+        self._cli("stack", "rm", self.stack, "--force", "--preserve-config", "--yes")
+
     def exists(self) -> bool:
         """Whether this stack has a state here."""
         return (self.folder / "backend/.pulumi/stacks" / PROJECT / f"{self.stack}.json").exists()

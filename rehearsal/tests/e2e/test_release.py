@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+import yaml
 
 from rehearsal.lab.engine import ROOT
-from rehearsal.lab.fixture import StackFixture, stack_config, stack_fixture
+from rehearsal.lab.fixture import PREFIX, StackFixture, stack_config, stack_fixture
 from rehearsal.lab.machine_records import RunningMachine
 
 SERVER, AGENT = "10.77.0.78", "10.77.0.79"
@@ -71,12 +71,21 @@ def test_released_cluster_goes_on_and_up_refuses_it(
     assert running(cluster, machines) == before
 
 
-def test_released_cluster_is_adopted_again(cluster: StackFixture, machines: dict[str, RunningMachine]):
+def test_released_cluster_is_adopted_again_without_a_restart(
+    cluster: StackFixture, machines: dict[str, RunningMachine]
+):
+    before = running(cluster, machines)
+    cluster.stack.engine(cluster.tools).forget()
+    cluster.stack.stack_file.unlink()
     state = cluster.stack.state
-    written = k3sgpu(
-        cluster, "adopt", "again", SERVER, AGENT, "--key", str(state / "id_ed25519"),
+    k3sgpu(
+        cluster, "adopt", "released", SERVER, AGENT, "--key", str(state / "id_ed25519"),
         "--known-hosts", str(state / "known_hosts"), "--mirror", "file:///opt/standin/release",
         "--waive", "cgroup,modules,swap,time-sync", "--chart", str(ROOT / "rehearsal/simulators/chart"),
     )  # fmt: skip
-    assert "Pulumi.again.yaml" in written
-    assert Path(cluster.stack.stack_file.parent / "Pulumi.again.yaml").exists()
+    written = yaml.safe_load(cluster.stack.stack_file.read_text())["config"]
+    cluster.config = {key.removeprefix(PREFIX): value for key, value in written.items()}
+    assert set(cluster.preview()) <= {"create", "import", "same"}
+    cluster.up()
+    assert set(cluster.up()) == {"same"}
+    assert running(cluster, machines) == before
