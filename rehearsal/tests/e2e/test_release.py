@@ -85,7 +85,7 @@ def test_released_cluster_is_adopted_again_without_a_restart(
     )  # fmt: skip
     written = yaml.safe_load(cluster.stack.stack_file.read_text())["config"]
     cluster.config = {key.removeprefix(PREFIX): value for key, value in written.items()}
-    assert set(cluster.preview()) <= {"create", "import", "same"}
+    assert set(cluster.preview()) <= {"create", "import", "update", "same"}
     cluster.up()
     assert set(cluster.up()) == {"same"}
     assert running(cluster, machines) == before
