@@ -4,6 +4,9 @@ A name that two packages must spell alike is defined here. Changing one of this 
 changes existing clusters.
 """
 
+PROJECT = "k3s-gpu-sharing"
+"""The project's name in Pulumi.yaml; keys of stack files and owner markers of machines have it too."""
+
 GPU_RESOURCE = "nvidia.com/gpu"
 """The extended resource of a whole card; also the key of the taint on GPU nodes (NVIDIA's device plugin)."""
 RUNTIME_CLASS = "nvidia"

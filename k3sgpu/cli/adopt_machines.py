@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from k3sgpu.cli.new_file import PROJECT, Files, check_names
+from k3sgpu.cli.new_file import Files, check_names
 from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError, Problem, SettingsError, render
+from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
     import argparse

@@ -28,13 +28,13 @@ from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
 from k3sgpu.timeouts import SSH_AGENT_SECONDS
+from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
     from k3sgpu.handoff.expected_state import ExpectedState
     from k3sgpu.handoff.inventory import Inventory
     from k3sgpu.hosts.facts import Facts
 
-PROJECT = "k3s-gpu-sharing"
 NO_HOSTS = "no hosts to check: the stack uses an existing cluster (kubeconfig). Check it with: doctor cluster"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from k3sgpu.cli import new_file, new_logins, new_look
 from k3sgpu.cli.output import print_text
 from k3sgpu.problem import InputError, Problem, SettingsError
+from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
     from k3sgpu.discovery.additions import Additions
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     trusted, unknown = new_logins.with_host_keys(candidates, options, str(stack.known_hosts))
     answered, unanswered, _ = new_look.look(trusted, downloads(stack.settings.k3s), options)
     known, kinds, unclear = new_look.with_known_cards(answered, options)
-    owner = (new_file.PROJECT, options.stack)
+    owner = (PROJECT, options.stack)
     additions, taken = propose_additions(known, kinds, stack.settings, options.slices, owner)
     problems += [*unknown, *unanswered, *unclear, *taken]
     if kinds and not stack.settings.gpu_operator.enabled:

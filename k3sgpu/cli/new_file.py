@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from k3sgpu.cli.output import print_progress, print_text
 from k3sgpu.problem import InputError, Problem, SettingsError, render
 from k3sgpu.report import Report, as_text, names
+from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from k3sgpu.settings import Settings
     from k3sgpu.settings.models.k3s import K3s
 
-PROJECT = "k3s-gpu-sharing"
 SET_PASSWORD = "pulumi config set --secret sudoPassword"
 ADOPT = "to go on with a cluster that was built by hand: python -m k3sgpu adopt, docs/guides/adopt.md"
 

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 from k3sgpu.cli.output import print_progress, print_text
 from k3sgpu.cli.questions import ask
 from k3sgpu.problem import InputError
+from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
     from k3sgpu.settings import Settings
-
-PROJECT = "k3s-gpu-sharing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from k3sgpu.handoff.inventory import SshTarget
 from k3sgpu.hosts.ssh import Login
 from k3sgpu.problem import InputError
 
-PASS_SECRETS = "pulumi config --show-secrets --json | python -m k3sgpu doctor hosts …"
+PASS_SECRETS = "pulumi config --show-secrets --json | python -m k3sgpu …"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from k3sgpu.problem import Problem, SettingsError
 from k3sgpu.settings.model_paths import fields
 from k3sgpu.settings.models.sections import SECRET_KEYS, Sections
 from k3sgpu.settings.pydantic_errors import nearest
+from k3sgpu.wellknown import PROJECT
 
-PROJECT = "k3s-gpu-sharing"
-"""The project's name in Pulumi.yaml."""
 NAMESPACE = f"{PROJECT}:"
 """The prefix of this project's keys."""
 SIMILAR = 0.6
