@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k3sgpu.adoption.gpu_nodes import GpuNode
-from k3sgpu.discovery.candidates import SSH_PORT, Candidate
+from k3sgpu.discovery.candidates import Candidate
 from k3sgpu.discovery.card_kinds import CardKind
 from k3sgpu.discovery.proposal import ProposedPool
 from k3sgpu.discovery.stack_file_text import SshSection
+from k3sgpu.settings.models.nodes import SSH_PORT
 
 
 def labelled_kinds(nodes: Sequence[GpuNode], names: Mapping[str, str]) -> dict[str, CardKind]:

@@ -9,13 +9,13 @@ Exit status 1: something cannot be expressed, so that nothing was written, or wi
 """
 
 import argparse
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3sgpu.cli import new, new_logins
 from k3sgpu.cli.arguments import add_json
+from k3sgpu.cli.new_file import new_stack_file
 from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError, render
@@ -64,9 +64,7 @@ def _adopt_cluster(options: argparse.Namespace) -> int:
     """Writes the stack file of a cluster that is used through its kubeconfig."""
     from k3sgpu.adoption.existing_cluster import describe_cluster
 
-    file = Path(f"Pulumi.{_stack(options.stack)}.yaml")
-    if file.exists():
-        raise InputError(f"{file} exists already; choose another name, or move it away")
+    file = new_stack_file(options.stack)
     kubeconfig = {"file": options.kubeconfig}
     if options.context:
         kubeconfig["context"] = options.context
@@ -81,13 +79,6 @@ def _adopt_cluster(options: argparse.Namespace) -> int:
     else:
         _report(file, draft, objects, written=written)
     return 1 if draft.has_errors else 0
-
-
-def _stack(name: str) -> str:
-    """A stack's name that can be a part of a file's. Raises InputError."""
-    if re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
-        return name
-    raise InputError(f"found {escape(name, 100)!r}; expected the name of a stack: letters, digits, _ . -")
 
 
 def _read(options: argparse.Namespace) -> "ClusterObjects":

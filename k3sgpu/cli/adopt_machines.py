@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from k3sgpu.cli.new_file import Files, check_names
+from k3sgpu.cli.new_file import Files, check_names, doctors_report
 from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError, Problem, SettingsError, render
 from k3sgpu.wellknown import PROJECT
@@ -75,11 +75,11 @@ def run(options: argparse.Namespace) -> int:
 def _look(options: argparse.Namespace) -> tuple[list[Seen], str, list[Problem]]:
     """The machines that answer, sudo's password, and the problems of the others."""
     from k3sgpu.cli import new, new_logins, new_look
-    from k3sgpu.discovery.candidates import SSH_PORT
     from k3sgpu.discovery.host_arguments import parse_hosts
     from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.doctor.machine import Machine
     from k3sgpu.doctor.rules.ownership import other_distributions
+    from k3sgpu.settings.models.nodes import SSH_PORT
 
     new.check_release_options(options)
     login = Inherited(options.user or "root", SSH_PORT, new_logins.private_key(options))
@@ -268,14 +268,10 @@ def _compare(draft: _Draft, by_node: Mapping[str, FoundK3s], objects: ClusterObj
 
 def _doctor(draft: _Draft, stack: str, machines: Mapping[str, Seen]) -> list[Problem]:
     """What doctor says about the machines, by their Nodes: an error would stop the first `up`."""
-    from k3sgpu.doctor.host_check import build_report
-    from k3sgpu.handoff.inventory import build_inventory
-    from k3sgpu.settings import SshAccess, parse
+    from k3sgpu.settings import parse
 
-    access = {name: SshAccess(one.candidate.host_key, None) for name, one in machines.items()}
-    inventory = build_inventory(parse(draft.sections, draft.secrets), access, PROJECT, stack)
-    answers = {name: one.answer for name, one in machines.items()}
-    return [one for one in build_report(inventory, answers, {}).problems if one.severity != "waived"]
+    report = doctors_report(parse(draft.sections, draft.secrets), machines, (PROJECT, stack))
+    return [one for one in report.problems if one.severity != "waived"]
 
 
 def _write(files: Files, draft: _Draft, machines: Sequence[Seen], options: argparse.Namespace) -> None:
@@ -322,8 +318,10 @@ def _pulumi(arguments: Sequence[str], secret: str) -> str:
         return "there is no program pulumi here"
     except subprocess.TimeoutExpired:
         return f"pulumi {arguments[0]} took longer than {PULUMI_SECONDS} s"
-    said = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-    return (said[0].replace(secret, "***") if secret else said[0]) if said else ""
+    if not done.returncode:
+        return ""
+    said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return said.replace(secret, "***") if secret else said
 
 
 def _next_steps(stack: str, found: Mapping[str, FoundK3s], draft: _Draft, *, wants_password: bool) -> None:

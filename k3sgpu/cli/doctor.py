@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from k3sgpu.cli import check_list
 from k3sgpu.cli.arguments import add_file, add_json
+from k3sgpu.cli.host_logins import check_ssh_agent, host_logins, read_login_secrets
 from k3sgpu.cli.inputs import STDIN, read_json_variable, read_text, stack_name
 from k3sgpu.cli.output import print_json, print_progress, print_text
 from k3sgpu.problem import InputError
 from k3sgpu.report import Report, as_json, as_text
-from k3sgpu.timeouts import SSH_AGENT_SECONDS
 from k3sgpu.wellknown import PROJECT
 
 if TYPE_CHECKING:
@@ -67,10 +66,7 @@ def check_hosts(options: argparse.Namespace) -> int:
     inventory = _inventory(options.file)
     if not inventory["hosts"]:
         return _print_report(Report("doctor hosts", {}, [], [NO_HOSTS]), options)
-    secrets = sys.stdin.read() if inventory["secrets"] and not sys.stdin.isatty() else ""
-    if inventory["agent"]:
-        _check_ssh_agent(required=True)
-    report, _ = _look(inventory, secrets, {})
+    report, _ = _look(inventory, read_login_secrets(inventory), {})
     return _print_report(report, options)
 
 
@@ -85,7 +81,7 @@ def _check_hosts_from_graph(options: argparse.Namespace) -> int:
     by_hand = "python -m k3sgpu doctor hosts --file Pulumi.dev.yaml"
     inventory = parse_inventory(read_json_variable("K3SGPU_INVENTORY", by_hand))
     secrets = sys.stdin.read()
-    _check_ssh_agent(required=inventory["agent"])
+    check_ssh_agent(required=inventory["agent"])
     digests = preflight_cache.host_digests(inventory, secrets, os.environ.get("K3SGPU_GENERATION", ""))
     # Servers are always checked: nodes join them, and the rules for joining compare with them.
     agents = {host["name"]: digests[host["name"]] for host in inventory["hosts"] if host["role"] == "agent"}
@@ -102,36 +98,9 @@ def _look(inventory: Inventory, secrets: str, known: Mapping[str, Facts]) -> tup
     """Checks the hosts that are not `known`: the report, and the facts of every host."""
     from k3sgpu.doctor.host_check import check_hosts
     from k3sgpu.handoff.inventory import ssh_targets
-    from k3sgpu.hosts.logins import logins_for, read_secrets
 
-    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if inventory["agent"] else None
-    logins = logins_for(ssh_targets(inventory), read_secrets(secrets), agent_socket)
+    logins = host_logins(ssh_targets(inventory), secrets, agent=inventory["agent"])
     return check_hosts(inventory, logins, known)
-
-
-def _check_ssh_agent(*, required: bool) -> None:
-    """Raises InputError when the SSH agent does not answer, or none is named and the stack needs one.
-
-    pulumi-command connects to the agent in SSH_AUTH_SOCK even with a private key of its own. When that agent
-    does not answer, as in a shell that outlived its login, it fails on every host.
-    """
-    path = os.environ.get("SSH_AUTH_SOCK", "")
-    if not path:
-        if required:
-            raise InputError(
-                "ssh.agent is true, and SSH_AUTH_SOCK names no SSH agent; start one and add the key: "
-                'eval "$(ssh-agent)"; ssh-add'
-            )
-        return
-    try:
-        with socket.socket(socket.AF_UNIX) as agent:
-            agent.settimeout(SSH_AGENT_SECONDS)
-            agent.connect(path)
-    except OSError as error:
-        raise InputError(
-            f"SSH_AUTH_SOCK is {path}, where no SSH agent answers ({error.strerror or error}); "
-            "Pulumi's command plugin would fail on every host. Run env -u SSH_AUTH_SOCK pulumi up"
-        ) from None
 
 
 def check_cluster(options: argparse.Namespace) -> int:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 K3S_VERSION = "v1.36.2+k3s1"
 """The release that is proposed: the newest on which the rehearsal was run."""
-SSH_PORT = 22
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,6 +139,7 @@ def _new(options: argparse.Namespace) -> int:
     from k3sgpu.cli import new_file, new_look
     from k3sgpu.discovery.stack_file_text import Inherited
     from k3sgpu.handoff.inventory import downloads
+    from k3sgpu.settings.models.nodes import SSH_PORT
 
     files = new_file.check_names(options.stack)
     arguments = new_look.arguments(options)

@@ -42,9 +42,7 @@ class Existing:
     @property
     def known_hosts(self) -> Path:
         """Its known_hosts file."""
-        from k3sgpu.settings.files.ssh_keys import resolve_path
-
-        return resolve_path(self.settings.ssh.known_hosts_file, Path.cwd())
+        return _known_hosts(self.settings)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -110,7 +108,8 @@ def read(options: argparse.Namespace) -> Existing:
         raise InputError(
             f"--add: the machines of {file} are behind a bastion, which this command does not use"
         )
-    if options.known_hosts and Path(options.known_hosts).expanduser().resolve() != _resolved(settings):
+    known = _known_hosts(settings).resolve()
+    if options.known_hosts and Path(options.known_hosts).expanduser().resolve() != known:
         raise InputError(
             f"--known-hosts {options.known_hosts}: {file} takes host keys from "
             f"{settings.ssh.known_hosts_file}; name that file, or add the keys to it"
@@ -118,10 +117,11 @@ def read(options: argparse.Namespace) -> Existing:
     return Existing(file, file.read_text(encoding="utf-8-sig"), raw, settings)
 
 
-def _resolved(settings: Settings) -> Path:
+def _known_hosts(settings: Settings) -> Path:
+    """The known_hosts file of a stack file."""
     from k3sgpu.settings.files.ssh_keys import resolve_path
 
-    return resolve_path(settings.ssh.known_hosts_file, Path.cwd()).resolve()
+    return resolve_path(settings.ssh.known_hosts_file, Path.cwd())
 
 
 def _text(stack: Existing, additions: Additions) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k3sgpu.cli.output import print_progress, print_text
+from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError, Problem, SettingsError, render
 from k3sgpu.report import Report, as_text, names
 from k3sgpu.wellknown import PROJECT
@@ -49,13 +50,23 @@ class Pins:
 
 def check_names(stack: str) -> Files:
     """The files of a stack. Raises InputError for a name that Pulumi refuses, and for files that exist."""
+    return Files(new_stack_file(stack), _new(Path(f"Pulumi.{stack}.known_hosts")))
+
+
+def new_stack_file(stack: str) -> Path:
+    """The stack file. Raises InputError for a name that Pulumi refuses, and for a file that exists."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", stack):
-        raise InputError(f"STACK {stack!r}: expected letters, digits, '-', '_' and '.', at most 100")
-    files = Files(Path(f"Pulumi.{stack}.yaml"), Path(f"Pulumi.{stack}.known_hosts"))
-    for file in (files.stack_file, files.known_hosts):
-        if file.exists():
-            raise InputError(f"{file} exists, and is not overwritten; choose another STACK, or move it away")
-    return files
+        expected = "expected the name of a stack: at most 100 letters, digits, '-', '_' and '.'"
+        raise InputError(f"found {escape(stack, 100)!r}; {expected}")
+    return _new(Path(f"Pulumi.{stack}.yaml"))
+
+
+def _new(file: Path) -> Path:
+    if file.exists():
+        raise InputError(
+            f"{file} exists already, and is not overwritten; choose another STACK, or move it away"
+        )
+    return file
 
 
 def start_reading_pins(release: K3s, script_sha256: str | None) -> Callable[[], Pins]:
@@ -219,21 +230,29 @@ def report(
 
     `owner`: project and stack.
     """
+    seen = {host.name: host.seen for host in hosts}
+    built = doctors_report(settings, seen, owner)
+    found = [_for_now(problem) for problem in built.problems]
+    notes = [ADOPT] if any(_has_foreign_k3s(one) for one in seen.values()) else []
+    return replace(built, title=title, problems=[*problems, *found], notes=[*built.notes, *notes])
+
+
+def doctors_report(settings: Settings, seen: Mapping[str, Seen], owner: tuple[str, str]) -> Report:
+    """What doctor says about machines that were looked at, by their hosts' names.
+
+    `owner`: project and stack.
+    """
     from k3sgpu.doctor.host_check import build_report
     from k3sgpu.handoff.inventory import build_inventory
     from k3sgpu.settings import SshAccess
 
-    seen = {host.name: host.seen for host in hosts}
     access = {
         node.name: SshAccess(seen[node.name].candidate.host_key if node.name in seen else "", None)
         for node in settings.machines
     }
     inventory = build_inventory(settings, access, *owner)
     inventory["hosts"] = [host for host in inventory["hosts"] if host["name"] in seen]
-    built = build_report(inventory, {name: one.answer for name, one in seen.items()}, {})
-    found = [_for_now(problem) for problem in built.problems]
-    notes = [ADOPT] if any(_has_foreign_k3s(one) for one in seen.values()) else []
-    return replace(built, title=title, problems=[*problems, *found], notes=[*built.notes, *notes])
+    return build_report(inventory, {name: one.answer for name, one in seen.items()}, {})
 
 
 def _for_now(problem: Problem) -> Problem:

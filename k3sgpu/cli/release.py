@@ -12,11 +12,10 @@ Exit status 1: a host was not released. Run the command again; what is done stay
 
 import argparse
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from k3sgpu.cli.host_logins import host_logins, read_login_secrets
 from k3sgpu.cli.output import print_progress, print_text
 from k3sgpu.cli.questions import ask
 from k3sgpu.problem import InputError
@@ -59,14 +58,12 @@ def _release_hosts(settings: "Settings", stack: str) -> bool:
     """Whether every host of the stack file is released now."""
     from k3sgpu.handoff.inventory import build_inventory, ssh_targets
     from k3sgpu.handoff.staging import stage_targets
-    from k3sgpu.hosts.logins import logins_for, read_secrets
     from k3sgpu.hosts.staging import release_hosts
     from k3sgpu.settings import resolve_ssh
 
     inventory = build_inventory(settings, resolve_ssh(settings, Path.cwd()), PROJECT, stack)
-    secrets = sys.stdin.read() if inventory["secrets"] and not sys.stdin.isatty() else ""
-    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if inventory["agent"] else None
-    logins = logins_for(ssh_targets(inventory), read_secrets(secrets), agent_socket)
+    secrets = read_login_secrets(inventory)
+    logins = host_logins(ssh_targets(inventory), secrets, agent=inventory["agent"])
     targets = stage_targets(inventory["hosts"])
     version = settings.k3s.version
     outcome = asyncio.run(release_hosts(inventory["owner"], version, targets, logins, inventory["bastion"]))

@@ -13,12 +13,12 @@ Exit status 1: a host lacks something.
 import argparse
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from k3sgpu.cli.host_logins import host_logins
 from k3sgpu.cli.inputs import read_json_variable
 from k3sgpu.cli.output import print_progress, print_text
 from k3sgpu.problem import InputError
@@ -129,11 +129,7 @@ def _print_outcome(outcome: "Outcome") -> None:
 def _logins(
     hosts: "Sequence[StageTarget]", bastion: "SshTarget | None", secrets: str, *, agent: bool
 ) -> "dict[str, Login]":
-    from k3sgpu.hosts.logins import logins_for, read_secrets
-
-    targets = [*hosts, *([bastion] if bastion else [])]
-    agent_socket = os.environ.get("SSH_AUTH_SOCK", "") if agent else None
-    return logins_for(targets, read_secrets(secrets), agent_socket)
+    return host_logins([*hosts, *([bastion] if bastion else [])], secrets, agent=agent)
 
 
 def _environment(secrets: str) -> str:

@@ -7,8 +7,7 @@ from k3sgpu.discovery.host_arguments import HostArgument
 from k3sgpu.doctor.cards import Cards, read_cards, unsupported_platform
 from k3sgpu.handoff.inventory import HostEntry
 from k3sgpu.hosts.facts import Answer, Facts
-
-SSH_PORT = 22
+from k3sgpu.settings.models.nodes import SSH_PORT
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import asyncssh
 
-from k3sgpu.discovery.candidates import SSH_PORT, Candidate
+from k3sgpu.discovery.candidates import Candidate
 from k3sgpu.hosts.fleet import MAX_LOGINS
 from k3sgpu.hosts.ssh import Failure, shown_host_key
 from k3sgpu.settings.files.ssh_keys import HOST_KEY_TYPES, export_key, trusted_key
+from k3sgpu.settings.models.nodes import SSH_PORT
 
 
 async def fetch_host_keys(candidates: Sequence[Candidate]) -> dict[str, str | Failure]:

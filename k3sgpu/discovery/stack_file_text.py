@@ -11,9 +11,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from k3sgpu.discovery.candidates import SSH_PORT, Candidate
+from k3sgpu.discovery.candidates import Candidate
 from k3sgpu.discovery.proposal import Proposal, ProposedHost, ProposedPool, ProposedProfile
 from k3sgpu.settings.config_keys import NAMESPACE
+from k3sgpu.settings.models.nodes import SSH_PORT
 
 WIDTH = 110
 SCHEMA = "yaml-language-server: $schema=k3sgpu/settings/stack.schema.json"

@@ -46,7 +46,17 @@ def test_secrets_reach_pulumi_by_stdin_alone(
     assert log.read_text().startswith("stack select --create lab")
 
 
-def test_missing_pulumi_is_said(
+def test_pulumi_that_fails_without_a_word_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "pulumi").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert not adopt_machines._keep_secrets("lab", {"proxyPassword": "hidden"})
+    assert "exit status 3" in capsys.readouterr().err
+
+
+def test_missing_pulumi_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -52,7 +52,7 @@ keep_found() {
 # about labels and taints are not in it: k3s reads them only when a Node registers.
 planned_hash() {
     {
-        printf '%s' "$CONFIG" | awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off'
+        printf '%s' "$CONFIG" | config_read_at_start
         printf '%s\n--\n' "$node_config" "$server_config" "$registries" "$environment"
     } | sha256sum | cut -d ' ' -f 1
 }

@@ -2,9 +2,6 @@
 # Set in front: HOST ROLE TIMEOUT
 # shellcheck disable=SC2154,SC2329  # other parts set what this reads, and call it
 
-# config.yaml without what k3s reads only when a Node registers.
-config_read_at_start() { awk '/^[^- ]/ { off = /^node-(label|taint):/ } !off' "$config_dir/config.yaml"; }
-
 # The paths where k3s looks for NVIDIA's runtime when it starts, in its order, to offer the RuntimeClass nvidia.
 nvidia_runtimes() {
     for dir in /usr/local/nvidia/toolkit /usr/bin; do
@@ -14,7 +11,7 @@ nvidia_runtimes() {
 
 # The hash of everything that k3s reads at its start only. Another one means a restart.
 start_hash() {
-    { config_read_at_start && cat "$config_dir"/*-token "$k3s" "$unit_file" && print_stack_files && nvidia_runtimes; } |
+    { config_read_at_start <"$config_dir/config.yaml" && cat "$config_dir"/*-token "$k3s" "$unit_file" && print_stack_files && nvidia_runtimes; } |
         sha256sum | cut -d ' ' -f 1
 }
 
