@@ -21,6 +21,7 @@ COMPUTED = {
     "K3s.mirror": "k3s's releases on GitHub; with `airGap` the folder on the hosts",
     "K3s.installScriptUrl": "install.sh of the release's tag on GitHub; with a `file://` mirror its own",
     "GpuOperator.repository": "NVIDIA's, for a chart given by name",
+    "Workload.namespace": "the team's; without a team `default`",
     "Workload.image": "vectoradd for a Job, dcgmproftester for a Deployment",
     "Workload.command": "the image's own; for dcgmproftester the one that it needs",
     "Workload.args": "the image's own; for dcgmproftester the ones that it needs",

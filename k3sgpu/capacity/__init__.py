@@ -12,6 +12,7 @@ from k3sgpu.capacity.node_usage import NodeUsage, node_usage
 from k3sgpu.capacity.offers import NodeOffer, offers
 from k3sgpu.capacity.render.slice_map import render_slice_map
 from k3sgpu.capacity.render.svg import render_svg
+from k3sgpu.capacity.team_shares import TeamShare, team_shares
 
 __all__ = [
     "Fit",
@@ -19,6 +20,7 @@ __all__ = [
     "NodeUsage",
     "Pending",
     "Placement",
+    "TeamShare",
     "config_key",
     "config_map_data",
     "config_map_name",
@@ -29,4 +31,5 @@ __all__ = [
     "offers",
     "render_slice_map",
     "render_svg",
+    "team_shares",
 ]

@@ -193,8 +193,10 @@ def _mig_strategy(profile: Profile, override: str | None) -> str | None:
 
 
 def _pool_label(node: Node, settings: Settings) -> dict[str, str]:
-    """The pool's label, only if a workload names the pool."""
-    named = any(workload.pool == node.pool for workload in settings.workloads.values())
+    """The pool's label, only if a workload or a team names the pool."""
+    named = any(workload.pool == node.pool for workload in settings.workloads.values()) or any(
+        node.pool in team.pools for team in settings.teams.values()
+    )
     return {POOL_LABEL: node.pool} if named else {}
 
 

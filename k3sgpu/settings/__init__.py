@@ -32,6 +32,7 @@ from k3sgpu.settings.models.resolved import Settings
 from k3sgpu.settings.models.sections import SECRET_KEYS
 from k3sgpu.settings.models.sharing import Profile, mig_resource, partition_memory_mib
 from k3sgpu.settings.models.taints import Taint, untolerated
+from k3sgpu.settings.models.teams import PerSlice, Rank, Team, slices_of
 from k3sgpu.settings.models.workloads import SecurityContext, Toleration, Workload
 from k3sgpu.settings.node_secrets import (
     NODE_SECRETS,
@@ -54,14 +55,17 @@ __all__ = [
     "Endpoint",
     "Gpu",
     "Node",
+    "PerSlice",
     "Problem",
     "Profile",
+    "Rank",
     "ReleaseFiles",
     "SecurityContext",
     "Settings",
     "SettingsError",
     "SshAccess",
     "Taint",
+    "Team",
     "Toleration",
     "Workload",
     "check_config_keys",
@@ -80,6 +84,7 @@ __all__ = [
     "resolve_ssh",
     "server_secret_texts",
     "shortest_form",
+    "slices_of",
     "tolerations_for_gpu_pools",
     "untolerated",
 ]

@@ -23,6 +23,7 @@ from k3sgpu.settings.models.names import (
 )
 from k3sgpu.settings.models.sharing import MOST_CARDS, NODE_SLICES
 from k3sgpu.settings.models.ssh import HostKey, Login
+from k3sgpu.settings.models.teams import PerSlice
 
 MOST_MEMORY_MIB = 4 * 1024 * 1024
 """4 TiB, several times the memory of the largest announced card."""
@@ -88,6 +89,12 @@ class PoolGpu(Model):
         default={},
         description="the existing MIG partitions of each card: their number, at least 1, by MIG profile",
         examples=["{1g.5gb: 7}"],
+    )
+    per_slice: PerSlice = Field(
+        default=PerSlice(),
+        description="with teams: the CPU and memory that a guaranteed pod can request for each slice, and "
+        "that a container requests unless it says otherwise",
+        examples=["{cpuMillis: 2000, memoryMiB: 8192}"],
     )
 
 

@@ -15,6 +15,7 @@ from k3sgpu.settings.models.pools import Pools
 from k3sgpu.settings.models.sections import LOGIN_SECRET_KEYS, Mode, Sections
 from k3sgpu.settings.models.sharing import Sharing
 from k3sgpu.settings.models.ssh import Ssh
+from k3sgpu.settings.models.teams import Team
 from k3sgpu.settings.models.verify import Verify
 from k3sgpu.settings.models.workloads import Workload
 
@@ -35,6 +36,7 @@ class Settings:
     gpu_operator: GpuOperator
     sharing: Sharing
     workloads: dict[str, Workload]
+    teams: dict[str, Team]
     verify: Verify
     doctor: Doctor
     fit: Mode

@@ -14,6 +14,7 @@ from k3sgpu.settings.models.names import KubeconfigPath, Name
 from k3sgpu.settings.models.pools import Pools
 from k3sgpu.settings.models.sharing import Sharing
 from k3sgpu.settings.models.ssh import Ssh
+from k3sgpu.settings.models.teams import MOST_TEAMS, Team
 from k3sgpu.settings.models.verify import Verify, VerifySetting
 from k3sgpu.settings.models.workloads import Workload, apply_preset
 
@@ -70,6 +71,12 @@ class Sections(Model):
         default={},
         description="Deployments and Jobs that use slices, by name",
         examples=["{nvidia-plugin-test-2: {replicas: 2, gpus: 2}}"],
+    )
+    teams: Annotated[dict[Name, Team], Field(max_length=MOST_TEAMS)] = Field(
+        default={},
+        description="people who share the cards: by team its members, the slices that it can always have and "
+        "those that it may have",
+        examples=["{vision: {members: [ana, bo], guaranteed: {rtx: 4}, limit: {rtx: 8}}}"],
     )
     verify: VerifySetting = Field(
         default=Verify(),

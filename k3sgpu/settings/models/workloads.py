@@ -27,6 +27,7 @@ from k3sgpu.settings.models.images import Image
 from k3sgpu.settings.models.names import LabelKey, LabelValue, Name, Resource, SecretName
 from k3sgpu.settings.models.pools import MOST_MEMORY_MIB
 from k3sgpu.settings.models.sharing import NODE_SLICES
+from k3sgpu.settings.models.teams import Rank
 from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL
 
 TESTER = "nvcr.io/nvidia/cloud-native/dcgm:4.6.0-1-ubuntu24.04"
@@ -79,6 +80,10 @@ def _is_tester(image: str) -> bool:
 
 def _default_image(data: dict[str, Any]) -> str:
     return VECTORADD if data["kind"] == "Job" else TESTER
+
+
+def _default_namespace(data: dict[str, Any]) -> str:
+    return data.get("team") or "default"
 
 
 def _default_command(data: dict[str, Any]) -> tuple[str, ...]:
@@ -233,9 +238,21 @@ class Workload(Model):
         description="the resource that each pod requests, nvidia.com/gpu or that of MIG partitions",
         examples=[GPU_RESOURCE],
     )
+    team: Name | None = Field(
+        default=None,
+        description="the team whose namespace and slices the pods use, one of teams; default: no team",
+        examples=["vision"],
+    )
+    priority: Rank | None = Field(
+        default=None,
+        description="with team: guaranteed (the pods count against the team's guarantee and are never "
+        "preempted) or burst (they give way to guaranteed pods); default: guaranteed where the team has a "
+        "guarantee in the pool",
+        examples=["burst"],
+    )
     namespace: Name = Field(
-        default="default",
-        description="the namespace of the pods; created unless it is default",
+        default_factory=_default_namespace,
+        description="the namespace of the pods, created unless it is default",
         examples=["default"],
     )
     image: Image = Field(

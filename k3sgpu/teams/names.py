@@ -1,0 +1,22 @@
+"""Names of the objects that teams have in a cluster. They are the program's own and stay for good."""
+
+from k3sgpu.settings import Rank
+
+MEMBERS_NAMESPACE = "gpu-team-members"
+"""Where the members' ServiceAccounts are. No member has rights here: a pod could use another's account."""
+MEMBERS_GROUP = f"system:serviceaccounts:{MEMBERS_NAMESPACE}"
+"""The group that Kubernetes puts all these ServiceAccounts into."""
+TEAMS_CONFIG_MAP = "gpu-teams"
+"""In MEMBERS_NAMESPACE: what the program knows about pools and shares, for members to read."""
+TEAM_LABEL = "k3s-gpu-sharing/team"
+"""The label of a team's namespace, with the team's name."""
+
+
+def priority_class(rank: Rank, pool: str, member: str | None = None) -> str:
+    """The PriorityClass of pods of this rank in a pool; that of one member where his slices are counted."""
+    return f"{rank}-{pool}" + (f".{member}" if member else "")
+
+
+def member_user(member: str) -> str:
+    """The name under which the API server knows a member."""
+    return f"system:serviceaccount:{MEMBERS_NAMESPACE}:{member}"
