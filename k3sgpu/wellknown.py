@@ -14,6 +14,11 @@ RUNTIME_CLASS = "nvidia"
 
 OPERATOR_NAMESPACE = "gpu-operator"
 """The namespace of NVIDIA's GPU Operator (its documentation installs it there)."""
+MEMBERS_NAMESPACE = "gpu-team-members"
+"""The namespace of the members' ServiceAccounts. The name is this program's.
+
+Members have no rights here: a pod could use another's account.
+"""
 OPERATOR_RELEASE = "gpu-operator"
 """The name of the GPU Operator's Helm release. The name is this program's."""
 CLUSTER_POLICY = "cluster-policy"

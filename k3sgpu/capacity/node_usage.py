@@ -36,7 +36,7 @@ def node_usage(
         node = pod.get("spec", {}).get("nodeName")
         finished = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
         if node and not finished and not _belongs_to_stack(settings, pod):
-            used.setdefault(node, Counter()).update(_requested(pod))
+            used.setdefault(node, Counter()).update(requested_resources(pod))
             numbers[node] += 1
     named = {node["metadata"]["name"]: node for node in nodes}
     return {name: _usage(node, used.get(name, Counter()), numbers[name]) for name, node in named.items()}
@@ -74,8 +74,11 @@ def _belongs_to_stack(settings: Settings, pod: Mapping[str, Any]) -> bool:
     return False
 
 
-def _requested(pod: Mapping[str, Any]) -> dict[str, int]:
-    """What the scheduler counts: all containers that run together, or one init container if it needs more."""
+def requested_resources(pod: Mapping[str, Any]) -> dict[str, int]:
+    """What the scheduler counts of a Pod, by extended resource.
+
+    All containers that run together, or one init container if it needs more.
+    """
     spec = pod["spec"]
     total: Counter[str] = Counter()
     init_containers = spec.get("initContainers") or []

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NodeRoom:
-    """The slices of one resource that a node offers, and how many pods its kubelet takes (None: any number)."""
+    """The slices of one resource that a node offers to guaranteed pods."""
 
     slices: int
     pods: int | None = None
+    """How many pods its kubelet takes; None: any number."""
 
     def slices_to_block(self, request: int) -> int:
         """The fewest slices that other pods use where a pod with this request finds no room here."""

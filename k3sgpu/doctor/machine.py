@@ -50,6 +50,8 @@ class Plan:
     """The release of the GPU Operator, vX.Y.Z."""
     strategies: frozenset[str] = frozenset()
     """How the device plugin tells a container of its devices (card_access); empty without the operator."""
+    teams: bool = False
+    """Whether members of teams create pods."""
 
     @classmethod
     def from_inventory(cls, inventory: Inventory) -> "Plan":
@@ -75,6 +77,7 @@ class Plan:
             single_node=len(inventory["hosts"]) == 1,
             operator_version=inventory.get("operatorVersion", ""),
             strategies=frozenset(inventory.get("deviceListStrategies", ())),
+            teams=inventory.get("teams", False),
         )
 
 

@@ -103,6 +103,8 @@ class Inventory(TypedDict):
     """The release of the GPU Operator, vX.Y.Z."""
     deviceListStrategies: NotRequired[list[str]]
     """How the device plugin tells a container of its devices (card_access); none without the operator."""
+    teams: NotRequired[bool]
+    """Whether members of teams create pods, who must not get at cards without slices."""
     networks: Networks
     flannel: str
     """k3s's flannel-backend."""
@@ -142,6 +144,7 @@ def build_inventory(
         "deviceListStrategies": sorted(strategies(operator.version, operator.values))
         if operator.enabled
         else [],
+        "teams": bool(settings.teams),
         "networks": {"clusterCidr": k3s.cluster_cidr, "serviceCidr": k3s.service_cidr},
         "flannel": k3s.flannel_backend,
         "embeddedRegistry": bool(k3s.config.get("embedded-registry")),

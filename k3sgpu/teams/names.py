@@ -1,9 +1,10 @@
 """Names of the objects that teams have in a cluster. They are the program's own and stay for good."""
 
-from k3sgpu.settings import Rank
+import re
 
-MEMBERS_NAMESPACE = "gpu-team-members"
-"""Where the members' ServiceAccounts are. No member has rights here: a pod could use another's account."""
+from k3sgpu.settings import Rank
+from k3sgpu.wellknown import MEMBERS_NAMESPACE
+
 MEMBERS_GROUP = f"system:serviceaccounts:{MEMBERS_NAMESPACE}"
 """The group that Kubernetes puts all these ServiceAccounts into."""
 TEAMS_CONFIG_MAP = "gpu-teams"
@@ -15,6 +16,13 @@ TEAM_LABEL = "k3s-gpu-sharing/team"
 def priority_class(rank: Rank, pool: str, member: str | None = None) -> str:
     """The PriorityClass of pods of this rank in a pool; that of one member where his slices are counted."""
     return f"{rank}-{pool}" + (f".{member}" if member else "")
+
+
+def pool_of_class(name: str) -> tuple[Rank, str] | None:
+    """The rank and the pool of a PriorityClass with such a name; None for any other class."""
+    if match := re.fullmatch(r"(guaranteed|burst)-([a-z0-9-]+)(?:\.[a-z0-9-]+)?", name):
+        return ("guaranteed" if match[1] == "guaranteed" else "burst"), match[2]
+    return None
 
 
 def member_user(member: str) -> str:

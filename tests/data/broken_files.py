@@ -7,6 +7,7 @@ from tests.data import (
     refused_kubelet,
     refused_operator,
     refused_sharing,
+    refused_teams,
     refused_together,
     refused_values,
     refused_workloads,
@@ -31,6 +32,7 @@ REFUSALS = (
     | refused_sharing.REFUSALS
     | refused_together.REFUSALS
     | refused_workloads.REFUSALS
+    | refused_teams.REFUSALS
     | refused_k3s.REFUSALS
     | refused_k3s_config.REFUSALS
     | refused_kubelet.REFUSALS
@@ -165,6 +167,14 @@ WARNINGS = {
         "what its cards provide: nvidia.com/gpu",
         "pools.rtx.gpu.mig",
     ),
+    "a toolkit that nobody looks at, beside teams": existing(
+        "{rtx: {nodes: [gpu-1], gpu: {product: NVIDIA-H200, count: 1, memoryMiB: 143771}}}",
+        "gpuOperator.toolkit",
+        "host, on Nodes where this program does not log in",
+        "pods with a slice only",
+        "sudo nvidia-ctk config --in-place --set",
+        teams="{vision: {members: [ana], guaranteed: {rtx: 1}}}",
+    ),
     "the memory of another variant of the card": changed(
         {"pools/rtx/gpu/product": "NVIDIA-A100-SXM4-40GB", "pools/rtx/gpu/memoryMiB": 81920},
         "pools.rtx.gpu.memoryMiB",
@@ -186,6 +196,7 @@ WARNINGS = {
         | refused_k3s_config.WARNINGS
         | refused_operator.WARNINGS
         | refused_adopted.WARNINGS
+        | refused_teams.WARNINGS
     ).items()
 }
 """Accepted with a warning."""

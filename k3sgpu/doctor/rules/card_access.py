@@ -51,9 +51,13 @@ def _open(machine: Machine, plan: Plan, access: CardAccess) -> Problem:
         "NVIDIA_VISIBLE_DEVICES=all, which the images of nvidia/cuda set",
         "false, so that only pods with a slice, and privileged ones, see a card",
         f'{first}{machine.ssh} "{_SET} {ENVVAR_OPTION}=false"\n'
-        "it holds for new containers, without a restart; pods with slices keep their cards\n"
-        "or waive card-access, if everybody who may create pods may use every card",
-        "warning",
+        "it holds for new containers, without a restart; pods with slices keep their cards"
+        + (
+            ""
+            if plan.teams
+            else "\nor waive card-access, if everybody who may create pods may use every card"
+        ),
+        "error" if plan.teams else "warning",
     )
 
 

@@ -1,9 +1,9 @@
 """The section `teams`: people who share the cards, what they can always have and what they may have."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
 from k3sgpu.settings.models.base import Model
 from k3sgpu.settings.models.names import Name, Resource
@@ -16,15 +16,28 @@ MOST_HOURS = 24 * 366
 MOST_SLICES = 1000 * NODE_SLICES
 """Of one pool: as many hosts as it may have, with as many slices as each may offer."""
 
+
+def _as_written(number: Any, by_resource: Any) -> WrapValidator:
+    """Validate a value as what it is, a mapping or a number: a union would report errors of both."""
+    of_mapping, of_number = TypeAdapter(by_resource), TypeAdapter(number)
+
+    def validate(value: Any, _: ValidatorFunctionWrapHandler) -> Any:
+        return (of_mapping if isinstance(value, Mapping) else of_number).validate_python(value, strict=True)
+
+    return WrapValidator(validate)
+
+
 TeamSlices = Annotated[int, Field(ge=0, le=MOST_SLICES)]
+TeamSlicesByResource = Annotated[dict[Resource, TeamSlices], Field(min_length=1, max_length=100)]
 SlicesByPool = Annotated[
-    dict[Name, TeamSlices | Annotated[dict[Resource, TeamSlices], Field(min_length=1, max_length=100)]],
+    dict[Name, Annotated[TeamSlices | TeamSlicesByResource, _as_written(TeamSlices, TeamSlicesByResource)]],
     Field(max_length=1000),
 ]
 """By pool: slices, or slices by resource where the pool offers several."""
 PodSlices = Annotated[int, Field(ge=1, le=NODE_SLICES)]
+PodSlicesByResource = Annotated[dict[Resource, PodSlices], Field(min_length=1, max_length=100)]
 PodSlicesByPool = Annotated[
-    dict[Name, PodSlices | Annotated[dict[Resource, PodSlices], Field(min_length=1, max_length=100)]],
+    dict[Name, Annotated[PodSlices | PodSlicesByResource, _as_written(PodSlices, PodSlicesByResource)]],
     Field(max_length=1000),
 ]
 Hours = Annotated[int, Field(ge=1, le=MOST_HOURS)]

@@ -1,6 +1,7 @@
 """The rule about pods without a slice, where the operator installs NVIDIA's container toolkit.
 
-Where the hosts have the toolkit, doctor's check `card-access` looks at their own configuration.
+Where the hosts have the toolkit, doctor's check `card-access` looks at their own configuration, and nothing
+looks at that of an existing cluster's Nodes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 from k3sgpu.card_access import (
     ENVVAR,
+    ENVVAR_OPTION,
     ENVVAR_VARIABLE,
     FIRST_WITH_CDI,
     MOUNTS_VARIABLE,
@@ -25,8 +27,13 @@ VALUES = "gpuOperator.values"
 
 
 def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
-    """Warn of values that give cards to pods without a slice; refuse those that hide them from slices."""
+    """Warn of values that give cards to pods without a slice; refuse those that hide them from slices.
+
+    With teams the first are refused too: quotas and guarantees count slices.
+    """
     operator = draft.settings.gpu_operator
+    if operator.toolkit == "host" and draft.settings.kubeconfig and draft.settings.teams:
+        yield _unseen_toolkit()
     if not operator.enabled or operator.toolkit != "operator" or not draft.intact("gpuOperator"):
         return
     access = operator_access(operator.version, operator.values, adopted=operator.adopted)
@@ -40,14 +47,27 @@ def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
         )
     elif access.without_slice:
         where, found, remedy = _what_opens(operator.version, operator.values, operator.adopted)
+        teams = bool(draft.settings.teams)
         yield Problem(
             where,
             found,
             "cards for pods with a slice only: any other takes all cards of its node by the RuntimeClass\n"
             f"{RUNTIME_CLASS} and NVIDIA_VISIBLE_DEVICES=all, which the images of nvidia/cuda set",
-            remedy,
-            severity="warning",
+            remedy
+            + (",\nor remove teams: members could take slices that others are guaranteed" if teams else ""),
+            severity="error" if teams else "warning",
         )
+
+
+def _unseen_toolkit() -> Problem:
+    return Problem(
+        "gpuOperator.toolkit",
+        "host, on Nodes where this program does not log in, beside teams",
+        "a toolkit that gives cards to pods with a slice only, or members take slices that others are\n"
+        "guaranteed",
+        f"run on each Node with cards: sudo nvidia-ctk config --in-place --set {ENVVAR_OPTION}=false",
+        severity="warning",
+    )
 
 
 def _what_opens(version: str, values: Mapping[str, Any], adopted: bool) -> tuple[str, str, str]:

@@ -50,7 +50,9 @@ TEAMS = st.builds(Team, st.integers(1, 4), st.integers(1, 4))
 
 @settings(max_examples=600, deadline=None)
 @given(st.lists(ROOMS, min_size=1, max_size=3), st.lists(TEAMS, min_size=1, max_size=3))
-def test_guarantees_are_proven_exactly_where_no_pod_can_wait(rooms: list[NodeRoom], teams: list[Team]) -> None:
+def test_guarantees_are_proven_exactly_where_no_pod_can_wait(
+    rooms: list[NodeRoom], teams: list[Team]
+) -> None:
     promised = sum(team.guaranteed for team in teams)
     largest = max(min(team.per_pod, team.guaranteed) for team in teams)
     assert (blocked_request(rooms, promised, largest) is not None) == some_pod_can_wait(rooms, teams)
