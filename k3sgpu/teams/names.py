@@ -28,3 +28,23 @@ def pool_of_class(name: str) -> tuple[Rank, str] | None:
 def member_user(member: str) -> str:
     """The name under which the API server knows a member."""
     return f"system:serviceaccount:{MEMBERS_NAMESPACE}:{member}"
+
+
+def guaranteed_quota(pool: str) -> str:
+    """The ResourceQuota of a team's guaranteed pods in a pool."""
+    return f"guaranteed-{pool}"
+
+
+def limit_quota(pool: str) -> str:
+    """The ResourceQuota of all of a team's pods in a pool."""
+    return f"limit-{pool}"
+
+
+def member_quota(pool: str, member: str) -> str:
+    """The ResourceQuota of one member's pods in a pool."""
+    return f"member-{pool}.{member}"
+
+
+def team_policy(team: str) -> str:
+    """The admission policies that hold a team to its pools and shares, and that fill in what is missing."""
+    return f"gpu-team-{team}"
