@@ -48,6 +48,20 @@ JOB_CLEANUP_SECONDS = 60
 """ttlSecondsAfterFinished of verification Jobs, for those that a killed run has left behind."""
 JOB_DELETE_SECONDS = 5
 """How long the deletion of verification Jobs is repeated while the API server does not answer."""
+TEAM_INTERVAL_SECONDS = 1
+"""Between two looks at what the cluster holds for teams."""
+TEAM_QUOTAS_SECONDS = 60
+"""How long the controller of ResourceQuotas may take to copy new numbers into their status."""
+TEAM_POLICIES_SECONDS = 60
+"""How long the API server may take to enforce new admission policies: it reads and compiles them within a few
+seconds."""
+TEAM_PREVIEW_SECONDS = 5
+"""How long a preview asks which pods a smaller share would evict: no longer for a cluster that is away."""
+TEAM_EVICTION_SECONDS = 180
+"""How long pods that a smaller share evicts may take to end: their grace period is 60 s at most, and a busy
+node takes its time."""
+TOKEN_SECONDS = 90 * 24 * 3600
+"""How long a member's token is valid."""
 NODE_FULL_SECONDS = 10
 """How long the scheduler must find no room before a node counts as full: the device plugin may have reported
 its slices a moment ago."""

@@ -45,7 +45,7 @@ def node_usage(
 def _usage(node: Mapping[str, Any], used: Mapping[str, int], pods: int) -> NodeUsage:
     spec = node.get("spec", {})
     allocatable = node.get("status", {}).get("allocatable") or {}
-    limit = _whole_number(allocatable.get("pods"))
+    limit = whole_number(allocatable.get("pods"))
     return NodeUsage(
         labels=node["metadata"].get("labels") or {},
         taints=frozenset(
@@ -97,11 +97,11 @@ def _requests(container: Mapping[str, Any]) -> dict[str, int]:
 
 def _extended_resources(quantities: Mapping[str, Any]) -> dict[str, int]:
     """The resources with a domain in their name."""
-    found = {name: _whole_number(text) for name, text in quantities.items() if "/" in name}
+    found = {name: whole_number(text) for name, text in quantities.items() if "/" in name}
     return {name: number for name, number in found.items() if number is not None}
 
 
-def _whole_number(quantity: object) -> int | None:
+def whole_number(quantity: object) -> int | None:
     """A quantity that is a whole number; the API may write 2000 as 2k."""
     factors = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
     number = re.fullmatch(r"([0-9]{1,18})([kMG]?)", str(quantity))

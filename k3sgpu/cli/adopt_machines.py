@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k3sgpu.cli.new_file import Files, check_names, doctors_report
 from k3sgpu.cli.output import print_json, print_progress, print_text
+from k3sgpu.cli.pulumi_process import PulumiFailed, run_pulumi
 from k3sgpu.problem import InputError, Problem, SettingsError, render
 from k3sgpu.wellknown import PROJECT
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from k3sgpu.adoption.machine_k3s import FoundK3s
     from k3sgpu.discovery.candidates import Seen
     from k3sgpu.discovery.stack_file_text import SshSection
-
-PULUMI_SECONDS = 60
-"""How long `pulumi config set` may take."""
 
 
 @dataclass
@@ -293,35 +290,16 @@ def _keep_secrets(stack: str, secrets: Mapping[str, str]) -> bool:
     """Puts the secrets into the stack, by Pulumi's standard input. Says what to do where that fails."""
     if not secrets:
         return True
-    failed = _pulumi(["stack", "select", "--create", stack], "")
-    for name, secret in secrets.items():
-        failed = failed or _pulumi(["config", "set", "--secret", name, "--stack", stack], secret)
-    if failed:
+    try:
+        run_pulumi(["stack", "select", "--create", stack])
+        for name, secret in secrets.items():
+            run_pulumi(["config", "set", "--secret", name, "--stack", stack], secret)
+    except PulumiFailed as failed:
         commands = "\n".join(f"  pulumi config set --secret {name} --stack {stack}" for name in secrets)
         print_progress(f"secrets are missing in the stack: {failed}\nset them as k3s has them:\n{commands}")
-    else:
-        print_progress(f"secrets of the stack, encrypted by Pulumi: {', '.join(secrets)}")
-    return not failed
-
-
-def _pulumi(arguments: Sequence[str], secret: str) -> str:
-    """Runs Pulumi with `secret` as its standard input. Returns why it failed, "" where it did not."""
-    try:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],
-            input=secret,
-            capture_output=True,
-            text=True,
-            timeout=PULUMI_SECONDS,
-        )
-    except FileNotFoundError:
-        return "there is no program pulumi here"
-    except subprocess.TimeoutExpired:
-        return f"pulumi {arguments[0]} took longer than {PULUMI_SECONDS} s"
-    if not done.returncode:
-        return ""
-    said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    return said.replace(secret, "***") if secret else said
+        return False
+    print_progress(f"secrets of the stack, encrypted by Pulumi: {', '.join(secrets)}")
+    return True
 
 
 def _next_steps(stack: str, found: Mapping[str, FoundK3s], draft: _Draft, *, wants_password: bool) -> None:

@@ -23,6 +23,7 @@ from k3sgpu.cli import (
     release,
     schema,
     stage,
+    team,
     uncordon,
 )
 from k3sgpu.cli.output import print_json, print_progress
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
     "kubeconfig": (kubeconfig, "add a stack's cluster to your own kubeconfig"),
     "pins": (pins, "print the hashes of a k3s release for the stack file"),
     "schema": (schema, "write the JSON Schema of stack files"),
+    "team": (team, "print a member's kubeconfig; for the Pulumi program: members' tokens, evictions"),
     "stage": (stage, "for the Pulumi program: put scripts and the k3s release on the hosts"),
     "drain": (drain, "for the Pulumi program: drain the nodes whose GPUs are about to change"),
     "uncordon": (uncordon, "for the Pulumi program: uncordon the nodes that drain has cordoned"),

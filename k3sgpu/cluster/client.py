@@ -105,9 +105,9 @@ def api_errors(api: AsyncClient) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def request_deadline(api: AsyncClient) -> AsyncIterator[None]:
-    """Gives all its requests together SNAPSHOT_SECONDS. Raises ApiUnavailable."""
-    seconds = timeouts.SNAPSHOT_SECONDS
+async def request_deadline(api: AsyncClient, seconds: float | None = None) -> AsyncIterator[None]:
+    """Gives all its requests together so many seconds, SNAPSHOT_SECONDS by default. Raises ApiUnavailable."""
+    seconds = seconds or timeouts.SNAPSHOT_SECONDS
     try:
         async with asyncio.timeout(seconds):
             with api_errors(api):

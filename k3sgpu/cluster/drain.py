@@ -8,11 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import httpx2
 from lightkube import AsyncClient, KubeConfig
-from lightkube.core.exceptions import ApiError
-from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import PodEviction
 from lightkube.types import PatchType
 
 from k3sgpu import timeouts
@@ -26,8 +22,8 @@ from k3sgpu.cluster.drain_plan import (
     pods_holding_gpus,
     why_not_evictable,
 )
+from k3sgpu.cluster.eviction import request_eviction
 from k3sgpu.cluster.objects import KubernetesObject
-from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, poll, progress_line
 
@@ -81,7 +77,7 @@ async def _evict_until_free(
 
     async def look() -> Look[list[str]]:
         pods = pods_holding_gpus(nodes, await _pods(api))
-        lines = [pod_line(pod, await _evict(api, pod)) for pod in pods]
+        lines = [pod_line(pod, (await request_eviction(api, pod)).state) for pod in pods]
         return Look(lines, f"waiting for {'; '.join(lines)}", done=not pods)
 
     result = await poll(
@@ -93,29 +89,6 @@ async def _evict_until_free(
     if not result.done:
         head = f"after {deadline:.0f} s these pods still hold GPUs; their nodes are uncordoned again:"
         raise DrainFailed("\n".join([head, *(result.last.value if result.last else [])]))
-
-
-async def _evict(api: AsyncClient, pod: KubernetesObject) -> str:
-    """Requests the pod's eviction, and returns what became of it."""
-    metadata = pod["metadata"]
-    if metadata.get("deletionTimestamp"):
-        return "is terminating"
-    name, namespace = metadata["name"], metadata["namespace"]
-    eviction = PodEviction(metadata=ObjectMeta(name=name, namespace=namespace))
-    try:
-        await api.create(eviction, name=name, namespace=namespace)
-    except ApiError as error:
-        return "is deleted" if error.status.code == 404 else _refusal(error)
-    except (httpx2.HTTPError, OSError) as error:  # the next look requests it again
-        return f"eviction not requested: {escape(error) or type(error).__name__}"
-    return "is terminating"
-
-
-def _refusal(error: ApiError) -> str:
-    """The API server's message, with its causes: which PodDisruptionBudget, and what it needs."""
-    details = error.status.details
-    causes = [cause.message for cause in (details and details.causes) or [] if cause.message]
-    return " ".join(map(escape, [error.status.message, *causes]))
 
 
 async def _uncordon_drained_nodes(config: KubeConfig) -> str:

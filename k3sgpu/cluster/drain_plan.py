@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from k3sgpu.cluster.comparison import GPU_RESOURCE_PATTERN
-from k3sgpu.cluster.objects import KubernetesObject, labels_of, status_of
+from k3sgpu.cluster.objects import KubernetesObject, has_ended, labels_of
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.wellknown import CONFIG_LABEL, MIG_STRATEGY_LABEL, MPS_CAPABLE_LABEL
 
@@ -37,7 +37,7 @@ def pods_holding_gpus(nodes: Sequence[str], pods: Sequence[KubernetesObject]) ->
         pod
         for pod in pods
         if pod["spec"].get("nodeName") in nodes
-        and status_of(pod).get("phase") not in ("Succeeded", "Failed")
+        and not has_ended(pod)
         and any(GPU_RESOURCE_PATTERN.fullmatch(name) for name in _limits(pod))
     ]
 

@@ -16,6 +16,11 @@ def labels_of(item: KubernetesObject) -> Mapping[str, str]:
     return item.get("metadata", {}).get("labels") or {}
 
 
+def has_ended(pod: KubernetesObject) -> bool:
+    """Whether all containers of the pod have ended for good: it holds no resources any more."""
+    return status_of(pod).get("phase") in ("Succeeded", "Failed")
+
+
 def condition(item: KubernetesObject, kind: str) -> Mapping[str, Any]:
     """The condition of that type in the object's status; empty when there is none."""
     conditions = status_of(item).get("conditions") or []

@@ -58,6 +58,8 @@ def test_stack_file_that_is_refused_is_status_2(command: str, capfd: pytest.Capt
         ("drain", "K3SGPU_EXPECTED_STATE"),
         ("jobs wait", "K3SGPU_JOB"),
         ("jobs verify", "K3SGPU_VERIFY"),
+        ("team tokens", "K3SGPU_TEAM_TOKENS"),
+        ("team evict", "K3SGPU_TEAM_SHARES"),
     ],
 )
 def test_missing_variable_is_named(
