@@ -16,6 +16,10 @@ from k3sgpu.capacity.pod_limits import floating_pods
 from k3sgpu.capacity.reservations import excess_reservations, reserved_resources
 from k3sgpu.capacity.schedulable_nodes import SchedulableNode, schedulable_nodes
 from k3sgpu.capacity.scheduling import FitSummary, Outcome, schedule_all, summarize
+from k3sgpu.capacity.team_guarantees import TeamRoom, team_rooms
+from k3sgpu.capacity.team_nodes import pool_guarantees, team_demand
+from k3sgpu.capacity.team_problems import guarantee_problems
+from k3sgpu.capacity.team_shares import team_shares
 from k3sgpu.settings import Problem, Settings, Workload
 
 OUTSIDE_THE_STACK = "outside the stack"
@@ -57,7 +61,8 @@ class Fit:
 
     The scheduler may choose another placement: at least `min_pending` and at most `max_pending` pods stay
     Pending whatever it chooses. `reserved` stands for pods outside the stack. `memory_loads` is what declared
-    pods may use of one card's memory. `problems` begins with the warnings of the settings.
+    pods may use of one card's memory. `teams` is what teams can have. `problems` begins with the warnings of
+    the settings.
     """
 
     offers: tuple[NodeOffer, ...]
@@ -71,6 +76,7 @@ class Fit:
     max_pending: int
     node_losses: tuple[NodeLoss, ...]
     memory_loads: tuple[MemoryLoad, ...] = ()
+    teams: tuple[TeamRoom, ...] = ()
 
     @property
     def fits(self) -> bool | None:
@@ -96,7 +102,14 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
     """
     offered = tuple(offer.effective for offer in offers)
     nodes = schedulable_nodes(settings, offered, usage)
-    demands = [demand_of(name, workload) for name, workload in sorted(settings.workloads.items())]
+    demands = [
+        team_demand(settings, demand_of(name, workload), workload)
+        for name, workload in sorted(settings.workloads.items())
+    ]
+    shares = team_shares(settings, offers)
+    guarantees = pool_guarantees(settings, shares, nodes, demands)
+    # With the hosts in maintenance: guarantees that only they are missing for are no reason to stop.
+    later = pool_guarantees(settings, shares, schedulable_nodes(settings, offers, usage), demands)
     outcomes = schedule_all(nodes, demands)
     named = sum(one.pods for one in demands) <= MAX_NAMED_PODS
     summary = summarize(outcomes)
@@ -105,7 +118,7 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
     summary, limits = _with_kubelet_limits(
         nodes, demands, summary, floating_pods(settings) if usage is None else 0
     )
-    found += limits
+    found += [*limits, *guarantee_problems(offered, guarantees, later)]
     loads = memory_loads(offered, nodes, demands)
     return Fit(
         offers=offered,
@@ -123,6 +136,7 @@ def fit(settings: Settings, offers: Sequence[NodeOffer], usage: Mapping[str, Nod
         max_pending=summary.max_pending,
         node_losses=node_losses(nodes, demands),
         memory_loads=loads,
+        teams=team_rooms(guarantees),
     )
 
 

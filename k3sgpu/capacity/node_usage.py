@@ -60,7 +60,12 @@ def _usage(node: Mapping[str, Any], used: Mapping[str, int], pods: int) -> NodeU
 
 
 def _belongs_to_stack(settings: Settings, pod: Mapping[str, Any]) -> bool:
-    """Whether a workload of the stack file owns the pod."""
+    """Whether the pod is a team's, or of a workload of the stack file."""
+    return pod["metadata"].get("namespace") in settings.teams or workload_of(settings, pod) is not None
+
+
+def workload_of(settings: Settings, pod: Mapping[str, Any]) -> str | None:
+    """The workload of the stack file that owns the pod; None if none does."""
     metadata = pod["metadata"]
     for owner in metadata.get("ownerReferences") or []:
         name, kind = owner.get("name", ""), "Job"
@@ -70,8 +75,8 @@ def _belongs_to_stack(settings: Settings, pod: Mapping[str, Any]) -> bool:
             continue
         workload = settings.workloads.get(name)
         if workload and workload.kind == kind and workload.namespace == metadata.get("namespace"):
-            return True
-    return False
+            return name
+    return None
 
 
 def requested_resources(pod: Mapping[str, Any]) -> dict[str, int]:

@@ -44,7 +44,7 @@ def _more_slices(
         needed = search.replicas_needed(profile, now, offers, nodes, outcome)
         if needed is None:
             continue
-        cost = _sharing_cost(own, outcome.resource, now, needed)
+        cost = sharing_cost(own, outcome.resource, now, needed)
         if profile == NO_SHARING:
             pools = ", ".join(sorted({offer.pool for offer in own}))
             yield f"share the cards of pool {pools}: a profile with replicas: {needed} ({cost})"
@@ -52,7 +52,8 @@ def _more_slices(
             yield f"sharing.profiles.{profile}: replicas: {needed} instead of {now} ({cost})"
 
 
-def _sharing_cost(offers: Sequence[NodeOffer], resource: str, now: int, needed: int) -> str:
+def sharing_cost(offers: Sequence[NodeOffer], resource: str, now: int, needed: int) -> str:
+    """What more slices of each card cost: memory of a slice, and what sharers take from each other."""
     sizes = sorted({one.memory_mib for offer in offers if (one := offer.resource_offer(resource))})
     each = ", ".join(f"{size // now} -> {size // needed}" for size in sizes)
     strategy = offers[0].strategy

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,11 @@ from k3sgpu.foreign_text import escape
 from k3sgpu.problem import InputError, render
 
 if TYPE_CHECKING:
-    from k3sgpu.capacity import Fit, NodeUsage
+    from k3sgpu.capacity import Fit, NodeUsage, Placement
+    from k3sgpu.capacity.render.team_table import TeamUse
+    from k3sgpu.capacity.team_guarantees import TeamRoom
     from k3sgpu.settings import Settings
+    from k3sgpu.teams.evictions import Eviction
 
 CLUSTER_HELP = "Use the output of:\nkubectl get nodes,pods --all-namespaces --output json"
 
@@ -38,19 +41,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints whether the workloads fit. Returns the exit status: 1 if they do not."""
+    """Prints whether workloads and guarantees fit. Returns the exit status: 1 if they do not."""
     from k3sgpu.capacity import fit, offers, render_slice_map, render_svg
     from k3sgpu.settings import read_stack_file
 
     settings = read_stack_file(options.file)
-    usage = _node_usage(settings, options.cluster) if options.cluster else None
-    result = fit(settings, offers(settings), usage)
+    cluster = _read_cluster(settings, options.cluster) if options.cluster else None
+    result = fit(settings, offers(settings), cluster.usage if cluster else None)
     if options.svg:
         _write(options.svg, render_svg(result))
     if options.json:
-        print_json(_as_json(result))
+        print_json(_as_json(result, cluster))
     else:
-        print_text("\n".join(part for part in (render_slice_map(result), render(result.problems)) if part))
+        running, used = (cluster.running, cluster.used) if cluster else ((), None)
+        parts = (
+            render_slice_map(result, running=running, used=used),
+            _evicted(cluster),
+            render(result.problems),
+        )
+        print_text("\n".join(part for part in parts if part))
     wrong = any(problem.severity == "error" for problem in result.problems)
     return 1 if wrong or result.fits is False else 0
 
@@ -63,23 +72,53 @@ def _write(file: Path, text: str) -> None:
         raise InputError(f"--svg {escape(file)} cannot be written: {reason}") from None
 
 
-def _node_usage(settings: Settings, file: str) -> Mapping[str, NodeUsage]:
-    """What runs on a cluster's nodes, from kubectl's list of nodes and pods. Raises InputError."""
-    from k3sgpu.capacity import node_usage
+@dataclass(frozen=True)
+class _Cluster:
+    """What runs in a cluster now."""
+
+    usage: Mapping[str, NodeUsage]
+    running: Sequence[Placement]
+    """The pods of members."""
+    used: Mapping[tuple[str, str, str], TeamUse]
+    evictions: Sequence[Eviction]
+    """The pods of teams that use more than the stack file allows."""
+
+
+def _read_cluster(settings: Settings, file: str) -> _Cluster:
+    """What runs in a cluster, from kubectl's list of nodes and pods. Raises InputError."""
+    from k3sgpu.capacity import node_usage, offers, team_shares
+    from k3sgpu.capacity.node_usage import workload_of
+    from k3sgpu.teams.evictions import evictions
+    from k3sgpu.teams.team_pods import team_pods
+    from k3sgpu.teams.team_use import team_placements, team_use
 
     try:
         items = json.loads(read_text(file)[0])["items"]
-        kinds = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod")}
-        return node_usage(settings, kinds["Node"], kinds["Pod"])
+        nodes, pods = ([item for item in items if item["kind"] == kind] for kind in ("Node", "Pod"))
+        usage, of_teams = node_usage(settings, nodes, pods), team_pods(pods, settings.teams)
+        of_members = [pod for pod in pods if workload_of(settings, pod) is None]
     except InputError as error:
         raise InputError(f"--cluster: {error}. {CLUSTER_HELP}") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"--cluster: {file} holds no list of nodes and pods as JSON. {CLUSTER_HELP}"
         ) from None
+    return _Cluster(
+        usage,
+        running=team_placements(team_pods(of_members, settings.teams)),
+        used=team_use(of_teams),
+        evictions=evictions(team_shares(settings, offers(settings)), of_teams),
+    )
 
 
-def _as_json(result: Fit) -> dict[str, object]:
+def _evicted(cluster: _Cluster | None) -> str:
+    from k3sgpu.teams.team_use import eviction_lines
+
+    lines = eviction_lines(cluster.evictions) if cluster else []
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def _as_json(result: Fit, cluster: _Cluster | None) -> dict[str, object]:
     from k3sgpu.capacity.render.summary import rolling_update_text
     from k3sgpu.capacity.slice_usage import totals
 
@@ -109,5 +148,19 @@ def _as_json(result: Fit) -> dict[str, object]:
                 result.offers, (*result.reserved, *result.placements)
             ).items()
         },
+        "running": [asdict(placement) for placement in cluster.running] if cluster else [],
+        "teams": [_team_as_json(room, result, cluster) for room in result.teams],
+        "evictions": [asdict(one) for one in cluster.evictions] if cluster else [],
         "problems": [asdict(problem) for problem in result.problems],
     }
+
+
+def _team_as_json(room: TeamRoom, result: Fit, cluster: _Cluster | None) -> dict[str, object]:
+    from k3sgpu.capacity.render.team_table import NO_USE, free_slices
+
+    facts: dict[str, object] = {**asdict(room), "alone": room.alone}
+    if cluster:
+        own = cluster.used.get((room.team, room.pool, room.resource), NO_USE)
+        guaranteed, burst = free_slices(room, result.teams, cluster.used)
+        facts |= {"used": asdict(own), "free": {"guaranteed": guaranteed, "burst": burst}}
+    return facts

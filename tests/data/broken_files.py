@@ -113,6 +113,13 @@ PENDING = {
         "a node that offers it and admits these pods",
         "write pool: control, or remove it",
     ),
+    "guarantees over the offer": changed(
+        {"teams": {"vision": {"guaranteed": {"rtx": 5}}}, "workloads": {"w": {"gpus": 2}}},
+        "teams.vision.guaranteed.rtx",
+        "5 nvidia.com/gpu of pool rtx guaranteed (vision 5), and 2 for workloads of no team (w 2)",
+        "the pool's 1 node offers 6 nvidia.com/gpu",
+        "teams.vision.guaranteed.rtx: 4 instead of 5",
+    ),
     "a selector for no node": changed(
         {"workloads/w/nodeSelector": {"accelerator": "NVIDIA-A100"}},
         "workloads.w.nodeSelector",

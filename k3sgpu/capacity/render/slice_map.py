@@ -1,6 +1,6 @@
 """The slice map as plain text: each node, its cards with their slices, and the pod on each slice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from k3sgpu.capacity.fit import Fit, Pending, Placement
 from k3sgpu.capacity.offers import NodeOffer
@@ -14,6 +14,7 @@ from k3sgpu.capacity.render.summary import (
     workload_mark,
     wrapped,
 )
+from k3sgpu.capacity.render.team_table import TeamUse, team_lines
 from k3sgpu.capacity.slice_usage import by_node, pods_by_device
 from k3sgpu.capacity.wording import count_noun
 
@@ -24,19 +25,27 @@ MAX_LISTED_PODS = 40
 BAR_LENGTH = 20
 
 
-def render_slice_map(fit: Fit, placements: Sequence[Placement] | None = None) -> str:
+def render_slice_map(
+    fit: Fit,
+    placements: Sequence[Placement] | None = None,
+    *,
+    running: Sequence[Placement] = (),
+    used: Mapping[tuple[str, str, str], TeamUse] | None = None,
+) -> str:
     """The map of a fit, at most WIDTH columns wide.
 
     `placements` replaces those of the fit, for instance by those of a running cluster; the map then leaves
-    out what is Pending or may happen later.
+    out what is Pending or may happen later. `running` are the pods of members in a running cluster; `used` is
+    what all pods of teams use there, by team, pool and resource.
     """
-    shown = (*fit.reserved, *fit.placements) if placements is None else placements
+    shown = (*fit.reserved, *running, *fit.placements) if placements is None else placements
     blocks = [
         *_node_blocks(fit, shown),
         _without_gpu(fit.offers),
         _legend(shown),
         [*total_lines(fit, shown), *(_pending(fit.pending) if placements is None else [])],
         outlook_lines(fit) if placements is None and (fit.placements or fit.pending) else [],
+        team_lines(fit.teams, used),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 

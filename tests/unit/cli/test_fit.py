@@ -139,3 +139,46 @@ def test_drawing_that_cannot_be_written_is_status_2(
     for target in (tmp_path, tmp_path / "none" / "fit.svg", tmp_path / "a\0b"):
         assert main(["fit", "--file", written(tmp_path, {}), "--svg", str(target)]) == 2
         assert "cannot be written" in capsys.readouterr().err
+
+
+def a_pod(name: str, kind: str, created: str) -> dict[str, Any]:
+    """A pod of team vision with one slice of gpu-1."""
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "vision", "creationTimestamp": created},
+        "spec": {
+            "nodeName": "gpu-1",
+            "priorityClassName": kind,
+            "containers": [{"resources": {"requests": {"nvidia.com/gpu": "1"}}}],
+        },
+        "status": {"phase": "Running"},
+    }
+
+
+def test_command_shows_what_teams_use_and_whom_up_evicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vision = {"members": ["ana"], "guaranteed": {"rtx": 2}, "limit": {"rtx": 5}}
+    file = written(tmp_path, {"teams": {"vision": vision, "idle": {"limit": {"rtx": 1}}}, "workloads": {}})
+    pods = [
+        a_pod("first", "guaranteed-rtx", "2026-11-30T10:00:00Z"),
+        a_pod("last", "guaranteed-rtx", "2026-11-30T10:02:00Z"),
+        a_pod("middle", "guaranteed-rtx", "2026-11-30T10:01:00Z"),
+        a_pod("more", "burst-rtx", "2026-11-30T10:03:00Z"),
+    ]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"items": pods}).encode())))
+    assert main(["fit", "--file", file, "--cluster", "-"]) == 0
+    said = capsys.readouterr().out
+    assert "vision  rtx            2      5            5     4            1     0           1" in said
+    assert "4 of 6 slices taken" in said and "outside the stack" not in said
+    assert "pulumi up evicts 1 pod of teams:\n  vision/last  guaranteed, 1 nvidia.com/gpu of pool rtx" in said
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"items": pods}).encode())))
+    main(["fit", "--file", file, "--cluster", "-", "--json"])
+    reported = json.loads(capsys.readouterr().out)
+    idle, busy = reported["teams"]
+    assert (idle["alone"], idle["free"], busy["used"]) == (
+        1,
+        {"guaranteed": 0, "burst": 1},
+        {"guaranteed": 3, "burst": 1},
+    )
+    assert [one["pod"]["name"] for one in reported["evictions"]] == ["last"]
