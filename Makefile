@@ -56,9 +56,10 @@ kubeconfig: venv ## merge the cluster into your kubeconfig, under the stack's na
 	@$(PYTHON) -m k3sgpu kubeconfig --stack $(STACK) $(if $(REMOVE),--remove,--from .rehearsal/$(STACK)/kubeconfig $(if $(USE),--use))
 
 .PHONY: reference
-reference: venv ## write the generated pages of docs/reference: stack file, checks
+reference: venv ## write the generated pages of docs/reference: stack file, checks, team permissions
 	@$(PYTHON) -m tools.stack_file_reference
 	@$(PYTHON) -m tools.checks_reference
+	@$(PYTHON) -m tools.team_permissions_reference
 
 .PHONY: bench
 bench: venv ## measure against baselines, and write rehearsal/reports/bench.md (BENCH=b,f: parts; ROUNDS=n; PEER=name=path,…; NODES=n: of part c)

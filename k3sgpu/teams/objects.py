@@ -14,7 +14,9 @@ from k3sgpu.teams.access import (
 )
 from k3sgpu.teams.classes import priority_classes
 from k3sgpu.teams.defaults_policy import defaults_policies
-from k3sgpu.teams.manifest import Manifest
+from k3sgpu.teams.facts import FACTS_KEY, facts_text, teams_facts
+from k3sgpu.teams.manifest import Manifest, manifest
+from k3sgpu.teams.names import MEMBERS_NAMESPACE, TEAMS_CONFIG_MAP
 from k3sgpu.teams.network import network_policies
 from k3sgpu.teams.quotas import quotas
 from k3sgpu.teams.safety import safety_policies
@@ -43,6 +45,7 @@ def team_objects(settings: Settings, offers: Sequence[NodeOffer], shares: Sequen
             *priority_classes(teams),
             *members_namespace(),
             *members_rights(),
+            _facts(settings, offers, shares),
             *safety_policies(),
         ),
         teams={team.name: _objects(team, settings) for team in teams},
@@ -52,6 +55,11 @@ def team_objects(settings: Settings, offers: Sequence[NodeOffer], shares: Sequen
             for member in sorted(team.team.members)
         },
     )
+
+
+def _facts(settings: Settings, offers: Sequence[NodeOffer], shares: Sequence[TeamShare]) -> Manifest:
+    text = facts_text(teams_facts(settings, offers, shares))
+    return manifest("v1", "ConfigMap", TEAMS_CONFIG_MAP, MEMBERS_NAMESPACE, data={FACTS_KEY: text})
 
 
 def _objects(team: TeamPools, settings: Settings) -> tuple[Manifest, ...]:

@@ -38,6 +38,8 @@ VOLUMES = (
 """Those of Pod Security's `restricted` without csi. The kubelet mounts others, such as nfs, as the node."""
 FINALIZERS = ("batch.kubernetes.io/job-tracking", "foregroundDeletion", "orphan")
 """Those that Kubernetes' own controllers set and remove."""
+OWNERS = ("DaemonSet", "Node")
+"""Whose pods stay on a node that is drained."""
 
 _ANNOTATIONS = "object.metadata.?annotations.orValue({})"
 _ALL_CONTAINERS = "object.spec.containers + object.spec.?initContainers.orValue([])"
@@ -148,6 +150,12 @@ def _pod_rules() -> Iterator[Rule]:
         "remove metadata.finalizers: a pod must go when it is deleted",
     )
 
+    yield _owners_rule()
+    yield Rule(
+        "variables.containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')",
+        "remove procMount, which Pod Security accepts in a user namespace",
+    )
+
 
 def _pod_change_rules() -> Iterator[Rule]:
     yield Rule(
@@ -164,8 +172,16 @@ def _pod_change_rules() -> Iterator[Rule]:
         "  f in oldObject.metadata.?finalizers.orValue([]))",
         "do not add finalizers: a pod must go when it is deleted",
     )
+    yield _owners_rule()
     yield _variables_rule()
     yield _mounts_rule()
+
+
+def _owners_rule() -> Rule:
+    return Rule(
+        f"object.metadata.?ownerReferences.orValue([]).all(o, !(o.kind in {literal(OWNERS)}))",
+        f"remove ownerReferences to {' and '.join(OWNERS)}: a drain would leave the pod on its node",
+    )
 
 
 def _variables_rule() -> Rule:

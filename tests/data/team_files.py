@@ -12,8 +12,8 @@ TEAMS: dict[str, Any] = {
     "vision": {
         "members": ["ana", "bo"],
         "guaranteed": {"rtx": 2},
-        "limit": {"rtx": 4},
-        "perPod": {"rtx": 2},
+        "limit": {"rtx": 5},
+        "perPod": {"rtx": 3},
         "hours": {"default": 8, "max": 24},
     },
     "students": {"members": ["cy", "di"], "limit": {"rtx": 2}, "perMember": {"rtx": 1}},

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from k3sgpu.settings.models.sections import Sections
-from tools import checks_reference, stack_file_reference
+from tools import checks_reference, stack_file_reference, team_permissions_reference
 
 
 def test_reference_of_the_stack_file_is_up_to_date() -> None:
@@ -15,6 +15,11 @@ def test_reference_of_the_stack_file_is_up_to_date() -> None:
 
 def test_reference_of_the_checks_is_up_to_date() -> None:
     assert checks_reference.PAGE.read_text() == checks_reference.page(), "run make reference"
+
+
+def test_reference_of_team_permissions_is_up_to_date() -> None:
+    reference = team_permissions_reference
+    assert reference.PAGE.read_text() == reference.page(), "run make reference"
 
 
 def test_notes_of_the_reference_name_existing_keys() -> None:

@@ -74,7 +74,7 @@ def test_quota_counts_guaranteed_pods_and_all_pods() -> None:
     found = quotas(objects_of(team_settings()), "vision")
     assert found["guaranteed-rtx"]["hard"] == {"requests.nvidia.com/gpu": "2"}
     assert classes_of(found["guaranteed-rtx"]) == ["guaranteed-rtx"]
-    assert found["limit-rtx"]["hard"] == {"requests.nvidia.com/gpu": "4"}
+    assert found["limit-rtx"]["hard"] == {"requests.nvidia.com/gpu": "5"}
     assert classes_of(found["limit-rtx"]) == ["guaranteed-rtx", "burst-rtx"]
 
 

@@ -1,0 +1,1 @@
+"""Who may do what where teams share cards: the table of requests, from which the page and the test come."""
