@@ -7,25 +7,26 @@ from typing import Any
 
 import httpx2
 from lightkube import AsyncClient
-from lightkube.generic_resource import create_namespaced_resource
 
 from k3sgpu.adoption.helm_releases import OWNER_LABELS, HelmRelease, newest_releases
-from k3sgpu.cluster.client import ClusterPolicy, DaemonSet, Node, list_objects, request_deadline
+from k3sgpu.cluster.client import list_objects, request_deadline
+from k3sgpu.cluster.kinds import (
+    ClusterPolicy,
+    ConfigMap,
+    DaemonSet,
+    Deployment,
+    FluxHelmRelease,
+    HelmChart,
+    Node,
+    Secret,
+    StatefulSet,
+)
 from k3sgpu.wellknown import GPU_RESOURCE, OPERATOR_NAMESPACE
 
 OPERATOR_CHART = "gpu-operator"
-_SECRET = create_namespaced_resource("", "v1", "Secret", "secrets")
-_CONFIG_MAP = create_namespaced_resource("", "v1", "ConfigMap", "configmaps")
-_WORKLOADS = (
-    create_namespaced_resource("apps", "v1", "Deployment", "deployments"),
-    create_namespaced_resource("apps", "v1", "StatefulSet", "statefulsets"),
-    DaemonSet,
-)
+_WORKLOADS = (Deployment, StatefulSet, DaemonSet)
 _KINDS = ("Deployment", "StatefulSet", "DaemonSet")
-_CONTROLLERS = (
-    create_namespaced_resource("helm.cattle.io", "v1", "HelmChart", "helmcharts"),
-    create_namespaced_resource("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"),
-)
+_CONTROLLERS = (HelmChart, FluxHelmRelease)
 """Kinds of objects from which k3s and Flux make Helm releases, and make them again."""
 _UNMANAGED = "helmcharts.helm.cattle.io/unmanaged"
 """The annotation of a HelmChart that k3s leaves alone (k3s-io/helm-controller)."""
@@ -70,11 +71,11 @@ async def read_cluster_objects(api: AsyncClient) -> ClusterObjects:
         nodes, policies, secrets, charts, flux, *workloads = await asyncio.gather(
             list_objects(api, Node),
             list_objects(api, ClusterPolicy),
-            list_objects(api, _SECRET, namespace="*", labels=OWNER_LABELS),
+            list_objects(api, Secret, namespace="*", labels=OWNER_LABELS),
             *(list_objects(api, kind, namespace="*") for kind in (*_CONTROLLERS, *_WORKLOADS)),
         )
         name = config_of(policies[0]).get("name") if policies else None
-        config_map = await _get(api, _CONFIG_MAP, name, OPERATOR_NAMESPACE) if name else None
+        config_map = await _get(api, ConfigMap, name, OPERATOR_NAMESPACE) if name else None
     return ClusterObjects(
         nodes=tuple(sorted(nodes, key=lambda node: node["metadata"]["name"])),
         policies=tuple(policies),

@@ -10,19 +10,12 @@ import httpx2
 import yaml
 from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
-from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 
 from k3sgpu import timeouts
+from k3sgpu.cluster.kinds import ClusterPolicy, DaemonSet, Event, Node, Pod
 from k3sgpu.foreign_text import escape
 from k3sgpu.polling import NoAnswer
 from k3sgpu.problem import InputError
-
-# Plain dictionaries instead of typed models: fields that a newer Kubernetes adds must not break anything.
-Node = create_global_resource("", "v1", "Node", "nodes")
-Pod = create_namespaced_resource("", "v1", "Pod", "pods")
-_Event = create_namespaced_resource("", "v1", "Event", "events")
-DaemonSet = create_namespaced_resource("apps", "v1", "DaemonSet", "daemonsets")
-ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies")
 
 
 class ApiUnavailable(NoAnswer):
@@ -137,7 +130,7 @@ async def warning_events(api: AsyncClient, namespace: str, most: int = 5) -> lis
     """Returns the last Warning events of a namespace, newest last; none if it cannot read them."""
     try:
         async with request_deadline(api):
-            found = api.list(_Event, namespace=namespace, fields={"type": "Warning"})
+            found = api.list(Event, namespace=namespace, fields={"type": "Warning"})
             events = [event async for event in found]
     except ApiUnavailable:
         return []

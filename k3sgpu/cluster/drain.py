@@ -12,7 +12,7 @@ from lightkube import AsyncClient, KubeConfig
 from lightkube.types import PatchType
 
 from k3sgpu import timeouts
-from k3sgpu.cluster.client import ApiUnavailable, Node, Pod, api_errors, client
+from k3sgpu.cluster.client import ApiUnavailable, api_errors, client
 from k3sgpu.cluster.drain_plan import (
     DRAINED_ANNOTATION,
     drained_nodes,
@@ -23,6 +23,7 @@ from k3sgpu.cluster.drain_plan import (
     why_not_evictable,
 )
 from k3sgpu.cluster.eviction import request_eviction
+from k3sgpu.cluster.kinds import Node, Pod
 from k3sgpu.cluster.objects import KubernetesObject
 from k3sgpu.handoff.expected_state import ExpectedState
 from k3sgpu.polling import Look, poll, progress_line

@@ -7,15 +7,14 @@ from typing import Any
 
 from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import CascadeType
 
-from k3sgpu.cluster.client import ApiUnavailable, Pod, client, request_deadline
+from k3sgpu.cluster.client import ApiUnavailable, client, request_deadline
+from k3sgpu.cluster.kinds import Job, Pod
 from k3sgpu.cluster.objects import KubernetesObject
 from k3sgpu.foreign_text import escape
 
 LOG_LINES = 20
-_Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class JobsApi:
         """Creates a Job, and returns its name."""
         async with request_deadline(self.api):
             create: Any = self.api.create  # its overloads do not know resources that are made at run time
-            whole = _Job.from_dict({"apiVersion": "batch/v1", "kind": "Job", **job})
+            whole = Job.from_dict({"apiVersion": "batch/v1", "kind": "Job", **job})
             created = await create(whole, namespace=self.namespace)
         return created["metadata"]["name"]
 
@@ -37,7 +36,7 @@ class JobsApi:
         """Returns the Job; None when it does not exist."""
         async with request_deadline(self.api):
             try:
-                return await self.api.get(_Job, name, namespace=self.namespace)
+                return await self.api.get(Job, name, namespace=self.namespace)
             except ApiError as error:
                 if error.status.code == 404:
                     return None
@@ -52,9 +51,9 @@ class JobsApi:
     async def delete(self, labels: Mapping[str, str]) -> None:
         """Deletes all Jobs that have these labels, with their pods."""
         async with request_deadline(self.api):
-            found = self.api.list(_Job, namespace=self.namespace, labels=dict(labels))
+            found = self.api.list(Job, namespace=self.namespace, labels=dict(labels))
             for name in [job["metadata"]["name"] async for job in found]:
-                await self.api.delete(_Job, name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
+                await self.api.delete(Job, name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
 
     async def log(self, pod: KubernetesObject) -> list[str]:
         """Returns the last lines of the pod's log, or one line that says why it cannot."""

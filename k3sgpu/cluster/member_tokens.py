@@ -7,20 +7,18 @@ from typing import Any
 
 from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError
-from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.authentication_v1 import TokenRequestSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ServiceAccountToken
 
 from k3sgpu import timeouts
-from k3sgpu.cluster.client import ApiUnavailable, Pod, client, list_objects, request_deadline
-from k3sgpu.cluster.team_evictions import ResourceQuota
+from k3sgpu.cluster.client import ApiUnavailable, client, list_objects, request_deadline
+from k3sgpu.cluster.kinds import Pod, ResourceQuota, Service
 from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.teams import ApiServer, IssuedToken, IssuedTokens, Member, TokensPlan
 from k3sgpu.polling import Look, poll, progress_line
 from k3sgpu.problem import InputError
 
-Service = create_namespaced_resource("", "v1", "Service", "services")
 _POLICY = "ValidatingAdmissionPolicy"
 _SYSTEM_CLASS = "system-cluster-critical"
 """A PriorityClass that every cluster has, and no team may use."""

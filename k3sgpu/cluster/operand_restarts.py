@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError
 
-from k3sgpu.cluster.client import ApiUnavailable, Pod, Snapshot, request_deadline
+from k3sgpu.cluster.client import ApiUnavailable, Snapshot, request_deadline
 from k3sgpu.cluster.comparison import DAEMON_SETS, MPS_DAEMON_SET
+from k3sgpu.cluster.kinds import Pod
 from k3sgpu.cluster.objects import KubernetesObject, is_owned_by, pods_on_node, status_of
 
 _OWNERS = (*DAEMON_SETS, MPS_DAEMON_SET)

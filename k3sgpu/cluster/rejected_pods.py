@@ -12,7 +12,8 @@ from datetime import datetime
 
 from lightkube import AsyncClient
 
-from k3sgpu.cluster.client import ApiUnavailable, Pod, request_deadline
+from k3sgpu.cluster.client import ApiUnavailable, request_deadline
+from k3sgpu.cluster.kinds import Pod
 from k3sgpu.cluster.objects import KubernetesObject, labels_of, status_of
 from k3sgpu.foreign_text import escape
 from k3sgpu.problem import Problem

@@ -7,21 +7,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from lightkube import AsyncClient, KubeConfig
-from lightkube.generic_resource import create_namespaced_resource
 
 from k3sgpu import timeouts
 from k3sgpu.capacity import TeamShare
 from k3sgpu.capacity.node_usage import whole_number
-from k3sgpu.cluster.client import ApiUnavailable, Pod, client, list_objects, request_deadline
+from k3sgpu.cluster.client import ApiUnavailable, client, list_objects, request_deadline
 from k3sgpu.cluster.eviction import request_eviction
+from k3sgpu.cluster.kinds import Pod, ResourceQuota
 from k3sgpu.cluster.objects import KubernetesObject, has_ended
 from k3sgpu.foreign_text import escape
 from k3sgpu.polling import Look, poll, progress_line
 from k3sgpu.teams.evictions import Eviction, evictions
 from k3sgpu.teams.names import guaranteed_quota, limit_quota
 from k3sgpu.teams.team_pods import team_pods
-
-ResourceQuota = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
 
 Progress = Callable[[str], None]
 
