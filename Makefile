@@ -87,6 +87,10 @@ e2e-large: venv ## a hundred machines from `up` to destroy, and write rehearsal/
 faults: venv ## inject faults, and write rehearsal/reports/faults.md: a sample; FAULTS=all; or FAULTS=name,area
 	@$(PYTHON) -m rehearsal.faults '$(FAULTS)'
 
+.PHONY: guarantees
+guarantees: venv ## random teams before the real scheduler, and write rehearsal/reports/guarantees.md (CASES=500)
+	@$(PYTHON) -m rehearsal.guarantees $(if $(CASES),--cases $(CASES))
+
 check: venv ## run the linters, the type checker and the import rules
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .

@@ -11,6 +11,13 @@ from k3sgpu.wellknown import API_PORT
 if TYPE_CHECKING:
     from k3sgpu.settings import Node, Settings
 
+CONTROLLER_ARGUMENTS = "kube-controller-manager-arg"
+QUOTA_SYNC = "resource-quota-sync-period=5s"
+"""For teams: how often Kubernetes counts again what quotas have used; 5 minutes by default.
+
+When pods end and begin at the same moment, a quota's count can be too low until then, and admits too many
+pods (kubernetes/kubernetes#123434), or too high, and refuses pods that are within it.
+"""
 AGENT_TOKEN_FILE = "/etc/rancher/k3s/agent-token"
 
 
@@ -69,8 +76,14 @@ def cluster_config(settings: "Settings") -> ClusterConfig:
         "disable": k3s.disable,
         "tls_san": k3s.tls_san,
         "config": k3s.node_config,
-        "server_config": k3s.server_config,
+        "server_config": _with_quota_sync(k3s.server_config) if settings.teams else k3s.server_config,
     }
+
+
+def _with_quota_sync(config: Mapping[str, object]) -> dict[str, object]:
+    """The keys with QUOTA_SYNC before the arguments of the stack file, of which the last counts."""
+    own = config.get(CONTROLLER_ARGUMENTS, [])
+    return {**config, CONTROLLER_ARGUMENTS: [QUOTA_SYNC, *(own if isinstance(own, list) else [own])]}
 
 
 def config_text(config: Mapping[str, object]) -> str:
