@@ -2,7 +2,8 @@
 
 The requests suppose two teams in pool rtx, vision with members ana and eve (who has left), and students with
 members cy and di, whose slices are counted each. vision has 2 slices guaranteed, 5 at most, 3 in one pod.
-It runs pods `work` (guaranteed, 1 slice) and `burst` (2 slices); `waiting` is not placed yet.
+It runs pods `work` (guaranteed, 1 slice) and `burst` (2 slices); `waiting` is not placed yet. Class
+burst-big is that of a pool that neither team uses.
 """
 
 from collections.abc import Mapping

@@ -124,6 +124,7 @@ QUOTA = (
             ("system-cluster-critical", SHARE),
             ("system-node-critical", SHARE),
             (f"burst-{POOL}.cy", SHARE),
+            ("burst-big", SHARE),
             ("burst-unknown", PRIORITY),
         )
     ),

@@ -12,17 +12,26 @@ from typing import Any, Final
 
 import httpx2
 
+from k3sgpu.settings import Settings
 from k3sgpu.teams.manifest import Manifest
 from k3sgpu.teams.names import MEMBERS_NAMESPACE
 from k3sgpu.teams.objects import TeamObjects
+from k3sgpu.wellknown import POOL_LABEL
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.controlplane import ControlPlane, control_plane
 from rehearsal.toolchain import toolbox
 from tests.data.team_files import objects_of, team_settings
-from tools.team_permissions.action import NODE, POOL, TEAM, deployment, in_namespace, in_team, pod, thing
+from tools.team_permissions.action import NODE, POOL, deployment, in_namespace, in_team, pod, thing
 
 READY_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.25
+HARDENED: Final[dict[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""A container's security context that Pod Security's `restricted` accepts."""
 FORMER = "eve"
 """A member of TEAM who is taken out after she got a token."""
 
@@ -86,14 +95,21 @@ class TeamCluster:
 
 
 @contextmanager
-def team_cluster(folder: Path) -> Iterator[TeamCluster]:
-    """Starts a control plane and brings it to the state that tools.team_permissions supposes."""
-    objects = objects_of(team_settings({"teams/vision/members": ["ana", "bo", FORMER]}))
+def start_teams(folder: Path, settings: Settings) -> Iterator[TeamCluster]:
+    """Starts a control plane and applies the objects of the stack file's teams; ends when policies answer."""
     programs = toolbox.prepare(Progress()).bin
     with control_plane(folder, programs) as plane, plane.client(30) as client:
-        cluster = TeamCluster(plane, client, objects)
+        cluster = TeamCluster(plane, client, objects_of(settings))
         _apply_teams(cluster)
-        _wait_for_policies(cluster)
+        wait_until("the policies of the teams", lambda: _unready_teams(cluster))
+        yield cluster
+
+
+@contextmanager
+def team_cluster(folder: Path) -> Iterator[TeamCluster]:
+    """Starts a control plane and brings it to the state that tools.team_permissions supposes."""
+    settings = team_settings({"teams/vision/members": ["ana", "bo", FORMER]})
+    with start_teams(folder, settings) as cluster:
         _fill(cluster)
         _take_out(cluster)
         yield cluster
@@ -121,30 +137,33 @@ def _missing_accounts(cluster: TeamCluster) -> str:
     return ", ".join(f"none in {name}" for name, answer in found.items() if not answer.is_success)
 
 
-def _wait_for_policies(cluster: TeamCluster) -> None:
+def _unready_teams(cluster: TeamCluster) -> str:
     """Policies answer some time after they were created."""
+    external = thing("v1", "Service", spec={"type": "ExternalName", "externalName": "a.b"})
+    safe = {"securityContext": HARDENED}
+    critical = pod(priorityClassName="system-cluster-critical", container=safe)
+    for team, objects in cluster.objects.teams.items():
+        for kind, wrong in (("pods", critical), ("services", external)):
+            answer = cluster.client.post(in_namespace(f"{kind}?dryRun=All", team), json=wrong)
+            if "ValidatingAdmissionPolicy" not in answer.text:
+                return f"wrong {kind} are accepted in {team}: {answer.text[:300]}"
+        if burst := _burst_class(objects):
+            body = pod(slices=0, priorityClassName=burst, container=safe)
+            answer = cluster.client.post(in_namespace("pods?dryRun=All", team), json=body)
+            if POOL_LABEL not in answer.text:
+                return f"defaults are missing in {team}: {answer.text[:300]}"
+        kinds = [one["kind"] for one in objects]
+        quotas = cluster.client.get(in_namespace("resourcequotas", team)).json()["items"]
+        counted = [one for one in quotas if one.get("status", {}).get("hard")]
+        if len(counted) < kinds.count("ResourceQuota"):
+            return f"{len(counted)} of {kinds.count('ResourceQuota')} quotas in {team} count"
+    return ""
 
-    def unmet() -> str:
-        for team, member in ((TEAM, "ana"), ("students", "cy")):
-            token = cluster.tokens[member]
-            path = in_namespace("pods", team)
-            plain = pod(priorityClassName=None)
-            answer = cluster.ask("POST", f"{path}?dryRun=All", token, json=plain)
-            if answer.status_code != 201 or not answer.json()["spec"].get("priorityClassName"):
-                return f"a plain pod in {team}: {answer.status_code} {answer.json().get('message')}"
-            for kind, body in (
-                ("pods", pod(priorityClassName="system-cluster-critical")),
-                ("services", thing("v1", "Service", spec={"type": "ExternalName", "externalName": "a.b"})),
-            ):
-                path = in_namespace(f"{kind}?dryRun=All", team)
-                if cluster.ask("POST", path, token, json=body).status_code != 403:
-                    return f"wrong {kind} are accepted in {team}"
-            quotas = cluster.client.get(in_namespace("resourcequotas", team)).json()["items"]
-            if empty := [one["metadata"]["name"] for one in quotas if not one.get("status", {}).get("hard")]:
-                return f"quotas without status in {team}: {', '.join(empty)}"
-        return ""
 
-    wait_until("the policies of the teams", unmet)
+def _burst_class(objects: Sequence[Manifest]) -> str | None:
+    scopes = [one["spec"]["scopeSelector"] for one in objects if "scopeSelector" in one.get("spec", {})]
+    names = [name for scope in scopes for one in scope["matchExpressions"] for name in one["values"]]
+    return next((name for name in names if name.startswith("burst-")), None)
 
 
 def _fill(cluster: TeamCluster) -> None:
@@ -153,7 +172,8 @@ def _fill(cluster: TeamCluster) -> None:
     node = thing(
         "v1", "Node", NODE, status={"capacity": {"nvidia.com/gpu": "6", "cpu": "8", "memory": "8Gi"}}
     )
-    apply(client, [node, thing("v1", "Namespace", "gpu-operator"), *_operator()])
+    elsewhere = thing("scheduling.k8s.io/v1", "PriorityClass", "burst-big", value=-10)
+    apply(client, [node, elsewhere, thing("v1", "Namespace", "gpu-operator"), *_operator()])
     wait_until(
         "the operator's ClusterPolicy",
         lambda: _refusal(
