@@ -13,6 +13,7 @@ from k3sgpu.handoff.validation import validate
 from k3sgpu.problem import InputError
 
 if TYPE_CHECKING:
+    from k3sgpu.capacity.team_requests import TeamRequests
     from k3sgpu.settings import Endpoint, Gpu, Node, Settings, SshAccess
     from k3sgpu.settings.models.k3s import K3s
 
@@ -31,6 +32,14 @@ class Owner(TypedDict):
     stack: str
 
 
+class GuaranteedRequests(TypedDict):
+    """What the guaranteed pods of all teams may request on one host together."""
+
+    slices: int
+    cpuMillis: int
+    memoryMiB: int
+
+
 class GpuEntry(TypedDict):
     """The cards that the stack file declares for one host."""
 
@@ -41,6 +50,8 @@ class GpuEntry(TypedDict):
     """The declared version of NVIDIA's driver, or the beginning of it."""
     mig: NotRequired[dict[str, int]]
     """The declared MIG partitions of each card by profile. Absent: whole cards."""
+    guaranteed: NotRequired[GuaranteedRequests]
+    """What guaranteed pods of teams may request there. Absent: there are none."""
 
 
 class SshTarget(TypedDict):
@@ -132,8 +143,12 @@ def build_inventory(
     settings: "Settings", ssh_access: Mapping[str, "SshAccess"], project: str, stack: str
 ) -> Inventory:
     """Builds the inventory of a stack. `ssh_access` is what `settings.resolve_ssh` returned."""
+    from k3sgpu.capacity import offers
+    from k3sgpu.capacity.team_requests import team_requests
+
     bastion, access = settings.bastion, next((a.bastion for a in ssh_access.values() if a.bastion), None)
     k3s, operator = settings.k3s, settings.gpu_operator
+    requests = team_requests(settings, offers(settings)) if settings.teams else {}
     return {
         "owner": {"project": project, "stack": stack},
         "k3sVersion": k3s.version,
@@ -156,11 +171,16 @@ def build_inventory(
         "secrets": sorted(settings.login_secrets),
         "agent": settings.ssh.agent,
         "bastion": _ssh_target(BASTION, bastion, settings, access) if bastion and access else None,
-        "hosts": [_host_entry(node, settings, ssh_access[node.name]) for node in settings.machines],
+        "hosts": [
+            _host_entry(node, settings, ssh_access[node.name], requests.get(node.name))
+            for node in settings.machines
+        ],
     }
 
 
-def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> HostEntry:
+def _host_entry(
+    node: "Node", settings: "Settings", access: "SshAccess", requests: "TeamRequests | None"
+) -> HostEntry:
     waived: set[str] = {*settings.doctor.waive, *node.waive}
     entry: HostEntry = {
         **_ssh_target(node.name, node, settings, access),
@@ -170,7 +190,7 @@ def _host_entry(node: "Node", settings: "Settings", access: "SshAccess") -> Host
         "waive": sorted(waived),
         "jump": settings.jump(node),
         "sudoPassword": node.user != "root" and "sudoPassword" in settings.secrets,
-        "gpu": _gpu_entry(node.gpu) if node.gpu and not node.maintenance else None,
+        "gpu": _gpu_entry(node.gpu, requests) if node.gpu and not node.maintenance else None,
         "maintenance": node.maintenance,
     }
     if node.adopt:
@@ -182,12 +202,18 @@ def _checked_config(settings: "Settings") -> dict[str, Any]:
     return {key: value for key, value in settings.k3s.config.items() if key in CHECKED_KEYS}
 
 
-def _gpu_entry(gpu: "Gpu") -> GpuEntry:
+def _gpu_entry(gpu: "Gpu", requests: "TeamRequests | None") -> GpuEntry:
     entry: GpuEntry = {"count": gpu.count, "product": gpu.product}
     if gpu.driver:
         entry["driver"] = gpu.driver
     if gpu.mig:
         entry["mig"] = dict(gpu.mig)
+    if requests:
+        entry["guaranteed"] = {
+            "slices": requests.slices,
+            "cpuMillis": requests.cpu_millis,
+            "memoryMiB": requests.memory_mib,
+        }
     return entry
 
 

@@ -7,6 +7,7 @@ from k3sgpu.doctor.rules.system import TOOLS
 from k3sgpu.hosts.facts import Facts
 from tests.data.machines import CARD, DEBIAN, GPU, OUR_K3S, PLAN, facts, machine, plan
 
+GUARANTEED = {"slices": 5, "cpuMillis": 1, "memoryMiB": 1}
 RELEASE = "https://github.com/k3s-io/k3s/releases/download/v1.36.2%2Bk3s1/k3s"
 
 CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
@@ -271,6 +272,10 @@ CASES: list[tuple[str, Facts, dict[str, Any], dict[str, Any], list[str]]] = [
      ["warning: k3s check-config fails for CONFIG_VETH, CONFIG_VXLAN"]),
     ("cpu", facts(cpus="1"), {}, {}, ["warning: one CPU", "2 for a k3s server"]),
     ("cpu", facts(DEBIAN + GPU, cpus="1"), {"gpu": CARD, "role": "agent"}, {}, ["2 for a GPU node"]),
+    ("cpu", facts(DEBIAN + GPU), {"gpu": {**CARD, "guaranteed": GUARANTEED | {"cpuMillis": 5000}}}, {},
+     ["warning: 4 CPUs, where guaranteed pods may request 5", "for 5 slices", "cpuMillis: 720"]),
+    ("memory", facts(DEBIAN + GPU), {"gpu": {**CARD, "guaranteed": GUARANTEED | {"memoryMiB": 10240}}}, {},
+     ["warning: 7.6 GiB of memory, where guaranteed pods may request 10.0 GiB", "memoryMiB: 1406"]),
     ("memory", facts(DEBIAN + GPU, memory_kib="2000000"), {"gpu": CARD, "role": "agent"}, {},
      ["warning: 1.9 GiB of memory", "about 4 GiB for a GPU node"]),
     ("disk", facts(program_free_kib="90000"), {}, {}, ["error: 87 MiB free", "/usr/local/bin"]),

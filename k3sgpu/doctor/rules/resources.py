@@ -27,7 +27,7 @@ UNFIT_FILE_SYSTEMS = frozenset(
 
 
 def cpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """A server and a GPU node have at least two CPUs."""
+    """A server and a GPU node have at least two CPUs, and as many as teams request with their slices."""
     if machine.facts.number("cpus") == 1 and (machine.role == "server" or machine.gpu):
         yield machine.problem(
             "one CPU",
@@ -35,10 +35,20 @@ def cpu(machine: Machine, plan: Plan) -> Iterator[Problem]:
             "give the machine another CPU, or let another one have this role",
             "warning",
         )
+    guaranteed, cpus = (machine.gpu or {}).get("guaranteed"), machine.facts.number("cpus")
+    if guaranteed and cpus and guaranteed["cpuMillis"] > 1000 * cpus:
+        yield machine.problem(
+            f"{cpus} CPUs, where guaranteed pods may request {guaranteed['cpuMillis'] / 1000:g}",
+            f"perSlice.cpuMillis for {guaranteed['slices']} slices of teams: else a guaranteed pod can stay\n"
+            "Pending for want of CPU",
+            f"write perSlice: {{cpuMillis: {900 * cpus // guaranteed['slices']}}} in the pool's gpu, "
+            "or give the machine another CPU",
+            "warning",
+        )
 
 
 def memory(machine: Machine, plan: Plan) -> Iterator[Problem]:
-    """There is enough memory: about 2 GiB on a server, 1 GiB on an agent, 4 GiB on a GPU node."""
+    """There is enough memory: 2 GiB on a server, 1 GiB on an agent, 4 GiB with cards, and teams' requests."""
     found = machine.facts.number("memory-kib")
     least = MIN_MEMORY_GPU_KIB if machine.gpu else MIN_MEMORY_KIB[machine.role]
     node = "GPU node" if machine.gpu else f"k3s {machine.role}"
@@ -47,6 +57,16 @@ def memory(machine: Machine, plan: Plan) -> Iterator[Problem]:
             f"{gib(found)} of memory",
             f"about {round(least / KIB_PER_GIB)} GiB for a {node}, without workloads",
             "give the machine more memory, or let another one have this role",
+            "warning",
+        )
+    guaranteed = (machine.gpu or {}).get("guaranteed")
+    if guaranteed and found and (requests := guaranteed["memoryMiB"] * 1024) > found:
+        yield machine.problem(
+            f"{gib(found)} of memory, where guaranteed pods may request {gib(requests)}",
+            f"perSlice.memoryMiB for {guaranteed['slices']} slices of teams: else a guaranteed pod can stay\n"
+            "Pending for want of memory",
+            f"write perSlice: {{memoryMiB: {found * 9 // 10 // 1024 // guaranteed['slices']}}} in the pool's "
+            "gpu, or give the machine more memory",
             "warning",
         )
 

@@ -19,6 +19,7 @@ LONGEST_FIRST = (
     "probes",
     "settings",
     "operator",
+    "team_guarantees",
 )
 """Test files that take minutes. `make e2e` gives whole files to its workers in this order, so that no long
 one starts last and runs alone."""

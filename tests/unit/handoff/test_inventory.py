@@ -106,6 +106,16 @@ def test_declared_driver_version_is_in_the_inventory(folder):
     assert gpu and gpu.get("driver") == "580"
 
 
+def test_requests_of_guaranteed_pods_are_in_the_inventory(folder):
+    teams = {"a": {"guaranteed": {"rtx": 3}}, "b": {"guaranteed": {"rtx": 1}, "limit": {"rtx": 6}}}
+    agent = build(folder, teams=teams, workloads={})["hosts"][0]
+    assert agent["gpu"] and agent["gpu"].get("guaranteed") == {
+        "slices": 4,
+        "cpuMillis": 2000,
+        "memoryMiB": 4096,
+    }
+
+
 def test_host_under_maintenance_declares_no_cards_and_says_so(folder):
     host = build(folder, **{"pools/rtx/maintenance": True})["hosts"][0]
     assert (host["gpu"], host.get("maintenance")) == (None, True)
