@@ -26,6 +26,7 @@ from k3sgpu.cli import (
     stage,
     team,
     uncordon,
+    why,
 )
 from k3sgpu.cli.output import print_json, print_progress
 from k3sgpu.problem import InputError, Problem, SettingsError
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
     "doctor": (doctor, "check the hosts over SSH, or the cluster over its API"),
     "kubeconfig": (kubeconfig, "add a stack's cluster to your own kubeconfig"),
     "free": (free, "for members of teams: the slices that are free for you now"),
+    "why": (why, "for members of teams: why a pod or a workload does not run"),
     "pins": (pins, "print the hashes of a k3s release for the stack file"),
     "schema": (schema, "write the JSON Schema of stack files"),
     "team": (team, "print a member's kubeconfig; for the Pulumi program: members' tokens, evictions"),

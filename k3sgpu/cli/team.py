@@ -98,14 +98,15 @@ def _write_private(file: Path, text: str) -> None:
 def tokens(options: argparse.Namespace) -> int:
     """Prints the members' tokens. Returns the exit status: 1 if they could not be made."""
     from k3sgpu.cluster.client import parse_kubeconfig
-    from k3sgpu.cluster.member_tokens import TokensFailed, issue_tokens
+    from k3sgpu.cluster.member_tokens import issue_tokens
+    from k3sgpu.cluster.team_enforcement import TeamNotReady
     from k3sgpu.handoff.teams import TOKENS_VARIABLE, parse_tokens_plan, read_issued_tokens
 
     plan = parse_tokens_plan(read_json_variable(TOKENS_VARIABLE))
     before = read_issued_tokens(os.environ.get("PULUMI_COMMAND_STDOUT", ""))
     try:
         issued = issue_tokens(plan, parse_kubeconfig(sys.stdin.read(), STDIN), before, print_progress)
-    except TokensFailed as reason:
+    except TeamNotReady as reason:
         print_progress(f"team tokens: {reason}")
         return 1
     print_json(issued, indent=None)

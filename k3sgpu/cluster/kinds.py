@@ -10,9 +10,6 @@ ClusterPolicy = create_global_resource("nvidia.com", "v1", "ClusterPolicy", "clu
 
 ConfigMap = create_namespaced_resource("", "v1", "ConfigMap", "configmaps")
 Event = create_namespaced_resource("", "v1", "Event", "events")
-PersistentVolumeClaim = create_namespaced_resource(
-    "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"
-)
 Pod = create_namespaced_resource("", "v1", "Pod", "pods")
 ResourceQuota = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
 Secret = create_namespaced_resource("", "v1", "Secret", "secrets")

@@ -11,7 +11,19 @@ from lightkube.core.exceptions import ApiError
 from lightkube.resources.authentication_v1 import SelfSubjectReview
 
 from k3sgpu.cluster.client import list_objects, request_deadline
-from k3sgpu.cluster.kinds import ConfigMap, Node, Pod, ResourceQuota
+from k3sgpu.cluster.kinds import (
+    ConfigMap,
+    CronJob,
+    Deployment,
+    Event,
+    Job,
+    Node,
+    Pod,
+    ReplicaSet,
+    ResourceQuota,
+    StatefulSet,
+)
+from k3sgpu.cluster.members.subject import TeamObjects
 from k3sgpu.cluster.objects import KubernetesObject
 from k3sgpu.foreign_text import escape
 from k3sgpu.handoff.validation import validate
@@ -70,15 +82,35 @@ async def look(api: AsyncClient, config: KubeConfig) -> MemberView:
     )
 
 
+async def read_team(api: AsyncClient, view: MemberView) -> TeamObjects:
+    """Reads what says why pods of the member's team do not run.
+
+    It takes SNAPSHOT_SECONDS at most. Raises ApiUnavailable.
+    """
+    kinds = {
+        "Deployment": Deployment,
+        "ReplicaSet": ReplicaSet,
+        "StatefulSet": StatefulSet,
+        "Job": Job,
+        "CronJob": CronJob,
+    }
+    async with request_deadline(api):
+        events, *found = await asyncio.gather(
+            *(list_objects(api, kind, namespace=view.team) for kind in (Event, *kinds.values()))
+        )
+    return TeamObjects({"Pod": view.pods, **dict(zip(kinds, found, strict=True))}, events)
+
+
 async def _facts(api: AsyncClient) -> TeamsFacts:
     """What the program has told the members. Raises InputError where there is nothing that can be read."""
     try:
         found: Any = await api.get(ConfigMap, TEAMS_CONFIG_MAP, namespace=MEMBERS_NAMESPACE)
     except ApiError as error:
-        if error.status.code not in (403, 404):
+        if error.status.code not in (401, 403, 404):
             raise
+        why = "your token has ended, or you are no member any more" if error.status.code == 401 else ""
         raise InputError(
-            f"{_WHERE} cannot be read: {escape(error.status.message)}\n"
+            f"{_WHERE} cannot be read: {why or escape(error.status.message)}\n"
             "remedy: use the kubeconfig that you were given as a member; the administrator prints a new one: "
             "python -m k3sgpu team kubeconfig"
         ) from None

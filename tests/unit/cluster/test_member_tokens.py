@@ -12,7 +12,9 @@ from lightkube.core.exceptions import ApiError
 from k3sgpu import timeouts
 from k3sgpu.cluster import member_tokens
 from k3sgpu.cluster.client import parse_kubeconfig
-from k3sgpu.cluster.member_tokens import TokensFailed, issue_tokens
+from k3sgpu.cluster.kinds import Pod, Service
+from k3sgpu.cluster.member_tokens import issue_tokens
+from k3sgpu.cluster.team_enforcement import TeamNotReady
 from k3sgpu.handoff.teams import IssuedTokens, TokensPlan, member_expiries, member_kubeconfigs
 from tests.data.team_pods import quota
 
@@ -30,31 +32,41 @@ PLAN: TokensPlan = {
 
 
 class Api:
-    """Makes tokens, and refuses what the policies in `refused` must refuse."""
+    """Makes tokens. Policies refuse objects of the kinds in `refused`, but for pods of the burst class, which
+    they complete unless `late`."""
 
-    def __init__(self, refused: tuple[Any, ...]) -> None:
-        self.refused, self.made = refused, 0
+    def __init__(self, refused: tuple[Any, ...], late: bool) -> None:
+        self.refused, self.late, self.made = refused, late, 0
 
     async def list(self, kind: Any, namespace: str):
-        yield quota("guaranteed-rtx", 2)
+        counted = quota("limit-rtx", 4)
+        terms = [{"scopeName": "PriorityClass", "operator": "In", "values": ["burst-rtx", "guaranteed-rtx"]}]
+        counted["spec"]["scopeSelector"] = {"matchExpressions": terms}
+        yield counted
 
     async def create(self, body: Any, name: str = "", namespace: str = "", dry_run: bool = False) -> Any:
         if dry_run:
-            if type(body) in self.refused:
-                answer = {"message": "ValidatingAdmissionPolicy 'x' with binding 'x' denied", "code": 422}
-                request = httpx2.Request("POST", "http://x")
-                raise ApiError(request=request, response=httpx2.Response(422, json=answer, request=request))
-            return body
+            return self.judge(body)
         self.made += 1
         ends = datetime.now(UTC) + timedelta(seconds=body.spec.expirationSeconds)
         token = f"{name}-{body.metadata.uid}-{self.made}"
         return SimpleNamespace(status=SimpleNamespace(token=token, expirationTimestamp=ends))
 
+    def judge(self, body: Any) -> Any:
+        if body["spec"].get("priorityClassName") == "burst-rtx":
+            selector = {} if self.late else {"k3s-gpu-sharing/pool": "rtx"}
+            return {"spec": {**body["spec"], "nodeSelector": selector}}
+        if type(body) not in self.refused:
+            return body
+        answer = {"message": "ValidatingAdmissionPolicy 'x' with binding 'x' denied", "code": 422}
+        request = httpx2.Request("POST", "http://x")
+        raise ApiError(request=request, response=httpx2.Response(422, json=answer, request=request))
+
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch):
-    def serve(*refused: Any) -> Api:
-        api = Api(refused or (member_tokens.Service, member_tokens.Pod))
+    def serve(*refused: Any, late: bool = False) -> Api:
+        api = Api(refused or (Service, Pod), late)
 
         @contextlib.asynccontextmanager
         async def connect(_: Any):
@@ -85,9 +97,19 @@ def test_tokens_that_are_still_good_are_kept(served) -> None:
     assert api.made == 6
 
 
-def test_no_token_is_made_before_the_policies_answer(served) -> None:
-    api = served(member_tokens.Service)
-    with pytest.raises(TokensFailed, match="refuses other PriorityClasses in vision: allowed"):
+@pytest.mark.parametrize(
+    ("refused", "late", "words"),
+    [
+        ((Pod,), False, "the policy of all teams, in vision: a Service was allowed"),
+        ((Service,), False, "the policy of team vision: a pod was allowed"),
+        ((), True, "the policy that completes pods of team vision: nothing"),
+    ],
+)
+def test_no_token_is_made_before_the_policies_answer(
+    served, refused: tuple[Any, ...], late: bool, words: str
+) -> None:
+    api = served(*refused, late=late)
+    with pytest.raises(TeamNotReady, match=words):
         issue_tokens(PLAN, CONFIG, None, print)
     assert not api.made
 
