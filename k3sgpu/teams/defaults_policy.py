@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from k3sgpu.teams.cel import add, literal, mutating_policy, patch_if, resources
 from k3sgpu.teams.classes import PREEMPTION, PRIORITY
 from k3sgpu.teams.manifest import Manifest
-from k3sgpu.teams.names import TEAM_LABEL, team_policy
-from k3sgpu.teams.share_policy import TEMPLATE, TEMPLATES, WRITER, WRITTEN_BY_MEMBER, pools_by_class
+from k3sgpu.teams.names import TEAM_LABEL, team_policy, template_policy
+from k3sgpu.teams.safety import WRITTEN_BY_MEMBER
+from k3sgpu.teams.share_policy import TEMPLATE, TEMPLATES, WRITER, pools_by_class
 from k3sgpu.teams.team_pools import TeamPools
 from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL, RUNTIME_CLASS
 
@@ -38,7 +39,7 @@ def defaults_policies(team: TeamPools) -> tuple[Manifest, ...]:
     if not team.per_member:
         return pods
     templates = mutating_policy(
-        f"{team_policy(team.name)}-templates",
+        template_policy(team.name),
         selector,
         [resources(group, names, ["CREATE", "UPDATE"]) for group, names in TEMPLATES],
         {

@@ -48,3 +48,8 @@ def member_quota(pool: str, member: str) -> str:
 def team_policy(team: str) -> str:
     """The admission policies that hold a team to its pools and shares, and that fill in what is missing."""
     return f"gpu-team-{team}"
+
+
+def template_policy(team: str) -> str:
+    """Those for what makes pods, where slices are counted by member. No team's name has a dot."""
+    return f"{team_policy(team)}.templates"

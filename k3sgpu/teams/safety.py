@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from k3sgpu.teams.cel import Rule, literal, resources, validating_policy
 from k3sgpu.teams.manifest import Manifest
-from k3sgpu.teams.names import TEAM_LABEL
+from k3sgpu.teams.names import MEMBERS_GROUP, TEAM_LABEL
 from k3sgpu.wellknown import RUNTIME_CLASS
 
 TEAMS_NAMESPACES = {"matchExpressions": [{"key": TEAM_LABEL, "operator": "Exists"}]}
+WRITTEN_BY_MEMBER = f"{literal(MEMBERS_GROUP)} in request.userInfo.groups"
 GRACE_SECONDS = 60
 """The longest that a pod may take to end: so long a guaranteed pod waits for the pod that gives way."""
 DEVICE_VARIABLES = (
@@ -67,13 +68,7 @@ def safety_policies() -> tuple[Manifest, ...]:
             TEAMS_NAMESPACES,
             [resources("", ["pods"], ["DELETE"])],
             {},
-            [
-                Rule(
-                    "request.options == null || !has(request.options.gracePeriodSeconds) || "
-                    f"request.options.gracePeriodSeconds <= {GRACE_SECONDS}",
-                    f"a pod may take {GRACE_SECONDS} s to end: delete it without --grace-period",
-                )
-            ],
+            _pod_deletion_rules(),
         ),
         *validating_policy(
             "gpu-teams-services",
@@ -133,8 +128,9 @@ def _pod_rules() -> Iterator[Rule]:
         "request slices in containers, not in initContainers",
     )
     yield Rule(
-        f"object.spec.?terminationGracePeriodSeconds.orValue(30) <= {GRACE_SECONDS}",
-        f"write terminationGracePeriodSeconds: {GRACE_SECONDS} at most, because a guaranteed pod may wait",
+        f"object.spec.terminationGracePeriodSeconds >= 1 && "
+        f"object.spec.terminationGracePeriodSeconds <= {GRACE_SECONDS}",
+        f"write terminationGracePeriodSeconds: 1 to {GRACE_SECONDS}, because others wait for the end",
     )
     yield Rule(
         f"object.spec.?volumes.orValue([]).all(v, {' || '.join(f'has(v.{name})' for name in VOLUMES)})",
@@ -175,6 +171,25 @@ def _pod_change_rules() -> Iterator[Rule]:
     yield _owners_rule()
     yield _variables_rule()
     yield _mounts_rule()
+
+
+def _pod_deletion_rules() -> Iterator[Rule]:
+    """`options` holds the seconds that the API server has determined: 0 for a pod that does not run.
+
+    A running pod that is deleted at once is gone for the scheduler and the quotas, and still has its slices.
+    The kubelet refuses the pod that is placed there next, and a refused pod has failed for good.
+    """
+    seconds = "request.options.?gracePeriodSeconds.orValue(30)"
+    yield Rule(
+        f"{seconds} <= {GRACE_SECONDS}",
+        f"a pod may take {GRACE_SECONDS} s to end: delete it without --grace-period",
+    )
+    yield Rule(
+        f"{seconds} > 0 || !({WRITTEN_BY_MEMBER}) || oldObject.spec.?nodeName.orValue('') == '' ||\n"
+        "oldObject.status.?phase.orValue('') in ['Succeeded', 'Failed']",
+        "delete the pod without --force, because it has its slices until it has ended; if its node does not "
+        "answer, ask the administrator",
+    )
 
 
 def _owners_rule() -> Rule:

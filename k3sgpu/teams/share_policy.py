@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from k3sgpu.teams.cel import Rule, literal, resources, validating_policy
 from k3sgpu.teams.manifest import Manifest
-from k3sgpu.teams.names import MEMBERS_GROUP, MEMBERS_NAMESPACE, TEAM_LABEL, priority_class, team_policy
+from k3sgpu.teams.names import MEMBERS_NAMESPACE, TEAM_LABEL, priority_class, team_policy, template_policy
+from k3sgpu.teams.safety import WRITTEN_BY_MEMBER
 from k3sgpu.teams.team_pools import RANKS, TeamPools
 from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL, RUNTIME_CLASS
 
@@ -25,7 +26,6 @@ TEMPLATE = (
     "dyn(object).kind == 'CronJob' ?\ndyn(object).spec.jobTemplate.spec.template : dyn(object).spec.template"
 )
 """The pod template of any of TEMPLATES."""
-WRITTEN_BY_MEMBER = f"{literal(MEMBERS_GROUP)} in request.userInfo.groups"
 
 
 def pools_by_class(team: TeamPools) -> dict[str, str]:
@@ -57,7 +57,7 @@ def share_policies(team: TeamPools) -> tuple[Manifest, ...]:
     if not team.per_member:
         return pods
     templates = validating_policy(
-        f"{team_policy(team.name)}-templates",
+        template_policy(team.name),
         selector,
         [resources(group, names, ["CREATE", "UPDATE"]) for group, names in TEMPLATES],
         {

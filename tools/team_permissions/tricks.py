@@ -180,6 +180,21 @@ WAITING = (
     _pod("anti-affinity to pods of all namespaces", PODS, affinity={"podAntiAffinity": _APART}),
     _pod("anti-affinity to another team's pods", PODS, affinity={"podAntiAffinity": _NAMED}),
     _pod("an end that takes longer than 60 s", PODS, terminationGracePeriodSeconds=61),
+    _pod("an end without a second, before which the slices are free", PODS, terminationGracePeriodSeconds=0),
+    Action(
+        "delete a running pod by force",
+        "DELETE",
+        in_team("pods/burst?gracePeriodSeconds=0"),
+        allowed=("admin",),
+        holder="gpu-teams-pod-deletions",
+    ),
+    Action(
+        "delete all pods by force",
+        "DELETE",
+        in_team("pods?gracePeriodSeconds=0"),
+        allowed=("admin",),
+        holder="gpu-teams-pod-deletions",
+    ),
     Action(
         "delete a pod with a longer end",
         "DELETE",
@@ -203,6 +218,14 @@ WAITING = (
 )
 _EVERYWHERE = [{"operator": "Exists"}]
 PLACES = (
+    Action(
+        "another scheduler, by server-side apply",
+        "PATCH",
+        in_team("pods/new?fieldManager=test"),
+        pod(schedulerName="mine"),
+        holder=PODS,
+        patch="apply-patch",
+    ),
     _pod("nodeName", PODS, nodeName=NODE),
     _pod("another scheduler", PODS, schedulerName="mine"),
     _pod("the mark of a static pod", PODS, metadata={"annotations": {"kubernetes.io/config.source": "file"}}),

@@ -48,6 +48,7 @@ PODS = (
         "change a pod's labels", "PATCH", in_team("pods/work"), {"metadata": {"labels": {"a": "b"}}}, **_TEAM
     ),
     Action("delete a pod", "DELETE", in_team("pods/work"), **_TEAM),
+    Action("delete a waiting pod by force", "DELETE", in_team("pods/waiting?gracePeriodSeconds=0"), **_TEAM),
     Action("delete all pods of the team", "DELETE", in_team("pods"), **_TEAM),
     Action("read a pod's log", "GET", in_team("pods/work/log"), connects=True, **_TEAM),
     Action("exec by POST", "POST", in_team("pods/work/exec?command=id&stdout=1"), connects=True, **_TEAM),
@@ -134,7 +135,7 @@ READING = (
 _OWN: Body = {"priorityClassName": f"burst-{POOL}.cy"}
 _OTHERS: Body = {"priorityClassName": f"burst-{POOL}.di"}
 _ANYBODYS: Body = {"priorityClassName": f"burst-{POOL}"}
-_POLICY, _TEMPLATES = f"gpu-team-{COUNTED_TEAM}", f"gpu-team-{COUNTED_TEAM}-templates"
+_POLICY, _TEMPLATES = f"gpu-team-{COUNTED_TEAM}", f"gpu-team-{COUNTED_TEAM}.templates"
 _COUNTED: dict[str, Any] = {"team": COUNTED_TEAM}
 _ADMIN: dict[str, Any] = {"team": COUNTED_TEAM, "allowed": ("admin",)}
 _COUNTED_PODS = in_team("pods", COUNTED_TEAM)

@@ -41,7 +41,9 @@ def ask(cluster: TeamCluster, who: Who, action: Action) -> httpx2.Response:
         path += ("&" if "?" in path else "?") + "dryRun=All"
     headers = dict(action.headers)
     if action.method == "PATCH":
-        headers["Content-Type"] = f"application/{action.patch}+json"
+        headers["Content-Type"] = (
+            f"application/{action.patch}+{'yaml' if action.patch == 'apply-patch' else 'json'}"
+        )
     return cluster.ask(action.method, path, token(cluster, who, action), json=action.body, headers=headers)
 
 
