@@ -19,9 +19,10 @@ import httpx2
 import pytest
 import yaml
 
+from k3sgpu.capacity import TeamShare
 from k3sgpu.cli.main import main
-from k3sgpu.handoff.teams import TOKENS_VARIABLE, member_kubeconfigs
-from k3sgpu.teams.names import MEMBERS_NAMESPACE
+from k3sgpu.handoff.teams import SHARES_VARIABLE, TOKENS_VARIABLE, eviction_plan, member_kubeconfigs
+from k3sgpu.teams.names import MEMBERS_NAMESPACE, guaranteed_quota
 from rehearsal.progress import Progress
 from rehearsal.tests.e2e.controlplane import ControlPlane, control_plane
 from rehearsal.tests.e2e.team_cluster import apply, wait_until
@@ -344,6 +345,35 @@ def test_why_tells_of_an_eviction(lab: Lab) -> None:
     answer = lab.admin.post(in_namespace("pods/moved/eviction", "vision"), json=body)
     assert answer.is_success, answer.text
     lab.why("ana", "moved", "eviction", "it was evicted at 20")
+
+
+def test_lower_guarantee_evicts_the_newest_pod_despite_a_budget(lab: Lab) -> None:
+    for name in ("a-old", "b-new"):
+        lab.create("ana", "Pod", pod(name, terminationGracePeriodSeconds=0))
+        lab.wait_for_node_of("vision", name)
+        lab.set_status("vision", name, {"phase": "Running"})
+    budget = thing("policy/v1", "PodDisruptionBudget", "all", spec={"minAvailable": 9, "selector": {}})
+    budgets = in_namespace("poddisruptionbudgets", "vision", "policy/v1")
+    assert lab.admin.post(budgets, json=budget).is_success
+    share = TeamShare("vision", "rtx", GPU, guaranteed=1, limit=5, per_pod=3, per_member=None)
+    try:
+        _set_guarantee(lab, 1)
+        with (
+            mock.patch.dict(os.environ, {SHARES_VARIABLE: json.dumps(eviction_plan([share]))}),
+            mock.patch("sys.stdin", io.StringIO(lab.plane.kubeconfig)),
+        ):
+            assert main(["team", "evict"]) == 0
+        left = [one["metadata"]["name"] for one in lab.get(in_namespace("pods", "vision"))["items"]]
+        assert left == ["a-old"]
+    finally:
+        lab.admin.delete(f"{budgets}/all")
+        _set_guarantee(lab, 2)
+
+
+def _set_guarantee(lab: Lab, slices: int) -> None:
+    body = {"spec": {"hard": {f"requests.{GPU}": str(slices)}}}
+    path = in_namespace(f"resourcequotas/{guaranteed_quota('rtx')}", "vision")
+    assert lab.admin.patch(path, json=body, headers=MERGE).is_success
 
 
 def test_job_of_the_guide_gets_its_slice(lab: Lab) -> None:
