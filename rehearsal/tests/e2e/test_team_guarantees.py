@@ -6,7 +6,7 @@ from rehearsal.guarantees.run import SEED, run_cases
 from rehearsal.progress import Progress
 from rehearsal.toolchain import toolbox
 
-CASES = 30
+CASES = 24
 
 
 def test_guarantees_hold_where_the_fit_proves_them(capsys: pytest.CaptureFixture[str]) -> None:
