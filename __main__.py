@@ -6,7 +6,6 @@ from pathlib import Path
 gc.disable()  # as sdk_workarounds says; first, because imports are most of a small stack's time
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 from pulumi import ResourceOptions
 
 from components import error_hints
@@ -14,15 +13,18 @@ from components.existing_cluster import ExistingCluster
 from components.gpu_operator import GpuOperator
 from components.gpu_profiles import GpuProfiles
 from components.gpu_sharing import GpuSharing
+from components.gpu_teams import GpuTeams
 from components.gpu_verify import GpuVerify
-from components.gpu_workload import GpuWorkload
+from components.gpu_workload import GpuWorkload, workload_namespaces
 from components.guard import Guard
 from components.k3s_cluster import K3sCluster
+from components.resource_options import after
 from components.sdk_workarounds import flush_registrations
 from k3sgpu import capacity
 from k3sgpu.handoff.expected_state import build_expected_state
 from stack import arguments, inputs
-from stack.outputs import outputs
+from stack.outputs import export, outputs
+from stack.team_evictions import report_evictions
 
 # The stack file and the files that it names. A mistake ends the program here, before anything is registered.
 config, folder = pulumi.Config(), Path.cwd()
@@ -41,39 +43,36 @@ else:  # hosts become a k3s cluster, and everything in it is deleted with it
     cluster = K3sCluster("cluster", cluster_args, ResourceOptions(hooks=hooks))
     inside = ResourceOptions(provider=cluster.provider, deleted_with=cluster.provider, hooks=hooks)
 
-
-def after(*resources: pulumi.Resource) -> ResourceOptions:
-    """Options of what is inside the cluster and comes after `resources`."""
-    return ResourceOptions.merge(inside, ResourceOptions(depends_on=list(resources)))
-
-
 parts: list[pulumi.Resource] = [*cluster.last]
 if settings.gpu_operator.enabled:
     expected = build_expected_state(settings, offers)
     profiles = GpuProfiles("gpu-profiles", arguments.profiles(settings, expected, cluster.kubeconfig), inside)
     operator_args = arguments.operator(settings, profiles.namespace)
-    operator = GpuOperator("gpu-operator", operator_args, after(profiles.config_map))
+    operator = GpuOperator("gpu-operator", operator_args, after(inside, profiles.config_map))
     sharing_args = arguments.sharing(settings, offers, expected, cluster, profiles, operator)
-    sharing = GpuSharing("gpu-sharing", sharing_args, after(operator.release))
+    sharing = GpuSharing("gpu-sharing", sharing_args, after(inside, operator.release))
     ready: pulumi.Resource = sharing.ready  # every node offers its slices
     if settings.verify.enabled:  # before the workloads, while slices are free
         verify_args = arguments.verify(settings, offers, operator.installed, cluster.kubeconfig)
-        verify = GpuVerify("gpu-verify", verify_args, after(ready))
+        verify = GpuVerify("gpu-verify", verify_args, after(inside, ready))
         ready = verify.ran
         parts.append(verify)
-        pulumi.export("verified", verify.verdicts)
+        export({"verified": verify.verdicts})
 
-    namespaces = [
-        kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": labels}, opts=inside)
-        for name, labels in arguments.namespaces(settings).items()
-    ]
+    namespaces = workload_namespaces(arguments.namespaces(settings), inside)
     parts += [profiles, operator, *sharing.last, *namespaces]
-    for name, workload_args in arguments.workloads(settings, cluster.kubeconfig).items():
-        parts.append(GpuWorkload(name, workload_args, after(ready, *namespaces)))
-    pulumi.export("seen", sharing.ready.stdout)
+    if settings.teams:
+        teams_args = arguments.teams(settings, offers, cluster.kubeconfig)
+        teams = GpuTeams("teams", teams_args, after(inside, ready))
+        report_evictions(cluster.kubeconfig, teams_args["shares"])
+        ready = teams.held  # no team has more than it may
+        parts += teams.last
+        export({"members": teams.members, "memberKubeconfigs": teams.kubeconfigs})
+    for name, workload_args in arguments.workloads(settings, offers, cluster.kubeconfig).items():
+        parts.append(GpuWorkload(name, workload_args, after(inside, ready, *namespaces)))
+    export({"seen": sharing.ready.stdout})
 
 Guard("guard", parts, protect=settings.protect)
-for name, value in {"kubeconfig": cluster.kubeconfig, **outputs(settings, offers)}.items():
-    pulumi.export(name, value)
+export({"kubeconfig": cluster.kubeconfig, **outputs(settings, offers)})
 
 pulumi.run(flush_registrations)

@@ -51,6 +51,13 @@ starts k3s there""",
         found="the cluster's API server does not answer",
         expected="an API server that answers",
     ),
+    # The API server does not know the kind: it is older than v1.36.
+    Hint(
+        r'no matches for kind "MutatingAdmissionPolicy',
+        "upgrade Kubernetes to v1.36 or later, then up again; or take teams out of the stack file",
+        found="the API server is too old for teams",
+        expected="MutatingAdmissionPolicy in admissionregistration.k8s.io/v1, as Kubernetes v1.36 has it",
+    ),
     # The API server does not know the kind: its CRD is gone.
     Hint(
         r'no matches for kind "ClusterPolicy"',

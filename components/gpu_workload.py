@@ -40,6 +40,8 @@ class GpuWorkloadArgs(TypedDict):
     gpus: int
     """Units of `resource` a pod asks for."""
     resource: str
+    priority_class: str | None
+    """None: the cluster's default."""
     image: str
     command: Sequence[str]
     args: Sequence[str]
@@ -87,6 +89,16 @@ class GpuWorkload(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def workload_namespaces(
+    labels: Mapping[str, Mapping[str, str]], opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Registers the namespaces of workloads; `labels` are those of each, by its name."""
+    return [
+        kubernetes.core.v1.Namespace(name, metadata={"name": name, "labels": dict(own)}, opts=opts)
+        for name, own in labels.items()
+    ]
+
+
 def _deployment(
     labels: Mapping[str, str], args: GpuWorkloadArgs
 ) -> kubernetes.apps.v1.DeploymentSpecArgsDict:
@@ -131,7 +143,7 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
         {"name": name, "value_from": {"secret_key_ref": {"name": of, "key": key}}}
         for name, (of, key) in sorted(args["secret_env"].items())
     ]
-    return {
+    pod: kubernetes.core.v1.PodSpecArgsDict = {
         "runtime_class_name": RUNTIME_CLASS,
         "node_selector": dict(args["node_selector"]),
         "tolerations": [*TOLERATIONS, *args["tolerations"]],
@@ -148,3 +160,6 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
             }
         ],
     }
+    if args["priority_class"]:
+        pod["priority_class_name"] = args["priority_class"]
+    return pod

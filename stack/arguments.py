@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from components.existing_cluster import ExistingCluster, ExistingClusterArgs
 from components.gpu_operator import GpuOperator, GpuOperatorArgs
 from components.gpu_profiles import GpuProfiles, GpuProfilesArgs
 from components.gpu_sharing import GpuSharingArgs
+from components.gpu_teams import GpuTeamsArgs
 from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_args import K3sClusterArgs
@@ -21,11 +23,17 @@ from k3sgpu import capacity
 from k3sgpu import settings as s
 from k3sgpu.digest import digest
 from k3sgpu.handoff import expected_state, inventory, k3s_config, staging
+from k3sgpu.handoff.teams import eviction_plan
 from k3sgpu.hosts import scripts
+from k3sgpu.teams.names import MEMBERS_NAMESPACE
+from k3sgpu.teams.objects import team_objects
+from k3sgpu.teams.workload_class import workload_class
 from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
 from stack.inputs import Secrets
 
+RENEWAL_SECONDS = 30 * 86400
+"""Members get new tokens at the first `up` in each such period; a token lasts three of them."""
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
@@ -171,8 +179,33 @@ def verify(
     }
 
 
-def workloads(settings: s.Settings, kubeconfig: pulumi.Input[str]) -> dict[str, GpuWorkloadArgs]:
+def teams(
+    settings: s.Settings, offers: Sequence[capacity.NodeOffer], kubeconfig: pulumi.Input[str]
+) -> GpuTeamsArgs:
+    """Arguments of GpuTeams."""
+    shares = capacity.team_shares(settings, offers)
+    objects = team_objects(settings, offers, shares)
+    return {
+        "shared": objects.shared,
+        "members_namespace": MEMBERS_NAMESPACE,
+        "teams": {
+            name: {
+                "objects": objects.teams[name],
+                "members": {member: objects.members[member] for member in sorted(team.members)},
+            }
+            for name, team in sorted(settings.teams.items())
+        },
+        "shares": eviction_plan(shares),
+        "renewal": int(time.time() // RENEWAL_SECONDS),
+        "kubeconfig": kubeconfig,
+    }
+
+
+def workloads(
+    settings: s.Settings, offers: Sequence[capacity.NodeOffer], kubeconfig: pulumi.Input[str]
+) -> dict[str, GpuWorkloadArgs]:
     """By name: arguments of every GpuWorkload."""
+    shares = capacity.team_shares(settings, offers)
     return {
         name: {
             "namespace": workload.namespace,
@@ -188,6 +221,7 @@ def workloads(settings: s.Settings, kubeconfig: pulumi.Input[str]) -> dict[str, 
             else None,
             "gpus": workload.gpus,
             "resource": workload.resource,
+            "priority_class": workload_class(workload, shares),
             "image": workload.image,
             "command": workload.command,
             "args": workload.args,
@@ -205,7 +239,7 @@ def namespaces(settings: s.Settings) -> dict[str, dict[str, str]]:
     """By name: the labels of the namespaces that the workloads need, for Pod Security."""
     labels: dict[str, dict[str, str]] = {}
     for workload in settings.workloads.values():
-        if workload.namespace != "default":
+        if workload.namespace != "default" and not workload.team:
             own = labels.setdefault(workload.namespace, {POD_SECURITY: "baseline"})
             if not workload.security_context.is_baseline:
                 own[POD_SECURITY] = "privileged"

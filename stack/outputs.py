@@ -1,6 +1,6 @@
 """The stack's outputs beside its kubeconfig."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pulumi
@@ -37,3 +37,9 @@ def outputs(settings: s.Settings, offers: Iterable[capacity.NodeOffer]) -> dict[
             "fit": f"sh k3sgpu/run.sh fit --file {file}",
         },
     }
+
+
+def export(values: Mapping[str, Any]) -> None:
+    """Makes outputs of the stack, by name."""
+    for name, value in values.items():
+        pulumi.export(name, value)

@@ -32,6 +32,7 @@ KUBECONFIG = yaml.safe_dump(
         "current-context": "default",
     }
 )
+TEAM_TOKENS = json.dumps({"cluster": {"server": "https://127.0.0.1:6443"}, "members": {}})
 TOKENS = json.dumps({"server": "K10aa::server:server-secret", "agent": "K10aa::node:agent-secret"})
 
 
@@ -110,7 +111,7 @@ class MockedMachines(mocks.Mocks):
             if not self._known:
                 outputs["stdout"] = pulumi.UNKNOWN
         if args.typ == "command:local:Command":
-            outputs["stdout"] = "{}"
+            outputs["stdout"] = TEAM_TOKENS if args.name.startswith("teams-tokens-") else "{}"
         return f"{args.name}-id", outputs
 
     def call(self, args: mocks.MockCallArgs) -> dict:

@@ -21,6 +21,11 @@ class TeamShare:
     per_member: int | None
     """None: one member may use all that the team may."""
 
+    @property
+    def burst(self) -> int:
+        """What burst pods may use: the rest of the limit, so that they never keep guaranteed pods out."""
+        return self.limit - self.guaranteed
+
 
 def team_shares(settings: Settings, offers: Iterable[NodeOffer]) -> tuple[TeamShare, ...]:
     """The shares of all teams: one for each resource of each pool that the team names."""

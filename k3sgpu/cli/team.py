@@ -8,7 +8,8 @@ or key as always.
 For the Pulumi program, with the administrator's kubeconfig on stdin:
   tokens reads the plan as JSON from K3SGPU_TEAM_TOKENS and prints the tokens as JSON. It keeps those of
   PULUMI_COMMAND_STDOUT (its output of the last run) that are still good.
-  evict reads the teams' shares as JSON from K3SGPU_TEAM_SHARES and evicts the pods above them.
+  evict reads the teams' shares as JSON from K3SGPU_TEAM_SHARES and evicts the pods above them; with
+  --preview it only names them.
 Exit status 1: tokens could not be made, or pods not evicted.
 """
 
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("tokens", help="for the Pulumi program: make the members' tokens").set_defaults(
         run=tokens
     )
-    actions.add_parser("evict", help="for the Pulumi program: evict pods above the shares").set_defaults(
-        run=evict
-    )
+    evicting = actions.add_parser("evict", help="for the Pulumi program: evict pods above the shares")
+    evicting.set_defaults(run=evict)
+    evicting.add_argument("--preview", action="store_true", help="only name them")
 
 
 def print_kubeconfig(options: argparse.Namespace) -> int:
@@ -114,13 +115,22 @@ def tokens(options: argparse.Namespace) -> int:
 
 
 def evict(options: argparse.Namespace) -> int:
-    """Evicts pods above the shares. Returns the exit status: 1 if some are still there."""
-    from k3sgpu.cluster.client import parse_kubeconfig
-    from k3sgpu.cluster.team_evictions import EvictionsFailed, evict_excess_pods
+    """Evicts pods above the shares, or names them. Returns the exit status: 1 if that was not possible."""
+    from k3sgpu.cluster.client import ApiUnavailable, parse_kubeconfig
+    from k3sgpu.cluster.team_evictions import EvictionsFailed, evict_excess_pods, planned_evictions
     from k3sgpu.handoff.teams import SHARES_VARIABLE, parse_eviction_plan
+    from k3sgpu.teams.evictions import describe_eviction
 
     shares = parse_eviction_plan(read_json_variable(SHARES_VARIABLE))
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
+    if options.preview:
+        try:
+            planned = planned_evictions(config, shares)
+        except ApiUnavailable as reason:
+            print_progress(str(reason))
+            return 1
+        print_text("\n".join(f"up would evict {describe_eviction(one)}" for one in planned))
+        return 0
     try:
         evicted = evict_excess_pods(shares, config, print_progress)
     except EvictionsFailed as reason:

@@ -17,8 +17,8 @@ from k3sgpu.cluster.kinds import Pod, ResourceQuota
 from k3sgpu.cluster.objects import KubernetesObject, has_ended
 from k3sgpu.foreign_text import escape
 from k3sgpu.polling import Look, poll, progress_line
-from k3sgpu.teams.evictions import Eviction, evictions
-from k3sgpu.teams.names import guaranteed_quota, limit_quota
+from k3sgpu.teams.evictions import Eviction, describe_eviction, evictions
+from k3sgpu.teams.names import burst_quota, guaranteed_quota
 from k3sgpu.teams.team_pods import team_pods
 
 Progress = Callable[[str], None]
@@ -93,7 +93,7 @@ def quotas_without_shares(quotas: Sequence[KubernetesObject], shares: Sequence[T
     missing = []
     for share in shares:
         key = f"requests.{share.resource}"
-        numbers = {guaranteed_quota(share.pool): share.guaranteed, limit_quota(share.pool): share.limit}
+        numbers = {guaranteed_quota(share.pool): share.guaranteed, burst_quota(share.pool): share.burst}
         for name, number in numbers.items():
             quota = found.get((share.team, name), {})
             hard = [(part or {}).get("hard") or {} for part in (quota.get("spec"), quota.get("status"))]
@@ -129,7 +129,7 @@ async def _evict_until_gone(api: AsyncClient, shares: Sequence[TeamShare], progr
             f"after {deadline} s pods that should be gone are still there; last seen: {result.state}\n"
             "remedy: kubectl get nodes (a node that is not Ready ends no pod), then pulumi up again"
         )
-    return [f"evicted {_name(one)}: {_reason(one)}" for one in chosen.values()]
+    return [f"evicted {describe_eviction(one)}" for one in chosen.values()]
 
 
 def _excess(pods: Mapping[str, KubernetesObject], shares: Sequence[TeamShare]) -> list[Eviction]:
@@ -160,10 +160,3 @@ async def _evict(api: AsyncClient, pod: KubernetesObject) -> str:
 
 def _name(one: Eviction) -> str:
     return escape(f"{one.pod.team}/{one.pod.name}")
-
-
-def _reason(one: Eviction) -> str:
-    what = "is guaranteed" if one.quota == "guaranteed" else "may have"
-    return (
-        f"team {one.pod.team} {what} {one.allowed} {one.resource} in pool {one.pod.pool}, and held {one.used}"
-    )

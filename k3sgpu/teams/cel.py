@@ -47,7 +47,7 @@ def validating_policy(
     spec: dict[str, Any] = {
         "failurePolicy": "Fail",
         "matchConstraints": {"namespaceSelector": namespaces, "resourceRules": list(matched)},
-        "variables": _variables(variables),
+        **_variables(variables),
         "validations": [
             {"expression": rule.expression, "message": rule.message, "reason": "Forbidden"} for rule in rules
         ],
@@ -79,7 +79,7 @@ def mutating_policy(
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
         "matchConstraints": {"namespaceSelector": namespaces, "resourceRules": list(matched)},
-        "variables": _variables(variables),
+        **_variables(variables),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     }
     if condition:
@@ -100,5 +100,7 @@ def patch_if(condition: str, *patches: str) -> str:
     return f"{condition} ? [{', '.join(patches)}] : []"
 
 
-def _variables(variables: dict[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "expression": expression} for name, expression in variables.items()]
+def _variables(variables: dict[str, str]) -> dict[str, list[dict[str, str]]]:
+    """The field, left out where it is empty, as the API server leaves it out."""
+    fields = [{"name": name, "expression": expression} for name, expression in variables.items()]
+    return {"variables": fields} if fields else {}

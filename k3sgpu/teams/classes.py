@@ -34,6 +34,5 @@ def _priority_class(name: str, rank: Rank, pool: str) -> Manifest:
         name,
         value=PRIORITY[rank],
         preemptionPolicy=PREEMPTION[rank],
-        globalDefault=False,
         description=f"a team's pod in pool {pool} that {_MEANING[rank]}",
     )

@@ -1,26 +1,33 @@
 """Which pods have to go where a team's guarantee or limit is smaller than what its pods use.
 
-Quotas refuse new pods only. The newest pods go first, and of those above a limit burst pods before others.
+Quotas refuse new pods only. Pods without a node go first, then the newest.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from k3sgpu.capacity.team_shares import TeamShare
+from k3sgpu.settings import Rank
 from k3sgpu.teams.team_pods import TeamPod
 
 
 @dataclass(frozen=True)
 class Eviction:
-    """A pod that has to go, and the number of slices that is exceeded: of its team in its pool."""
+    """A pod that has to go, and what its team's pods of this rank use of its pool and may use."""
 
     pod: TeamPod
     resource: str
     used: int
     allowed: int
-    quota: str
-    """guaranteed or limit."""
+
+
+def describe_eviction(one: Eviction) -> str:
+    """The pod and why it goes, in words."""
+    return (
+        f"{one.pod.team}/{one.pod.name}: team {one.pod.team} may have {one.allowed} {one.resource} in pool "
+        f"{one.pod.pool} for {one.pod.rank} pods, which hold {one.used}"
+    )
 
 
 def evictions(shares: Iterable[TeamShare], pods: Iterable[TeamPod]) -> list[Eviction]:
@@ -33,27 +40,30 @@ def evictions(shares: Iterable[TeamShare], pods: Iterable[TeamPod]) -> list[Evic
     found: list[Eviction] = []
     for place, own in sorted(users.items()):
         share = by_place.get(place)
-        found += _of_one_share(own, place[2], share.guaranteed if share else 0, share.limit if share else 0)
+        allowed: dict[Rank, int] = {
+            "guaranteed": share.guaranteed if share else 0,
+            "burst": share.burst if share else 0,
+        }
+        found += _of_one_share(own, place[2], allowed)
     return found
 
 
-def _of_one_share(pods: Sequence[TeamPod], resource: str, guaranteed: int, limit: int) -> list[Eviction]:
-    newest = sorted(pods, key=lambda pod: (pod.created, pod.name), reverse=True)
-    promised = [pod for pod in newest if pod.rank == "guaranteed"]
-    above = _exceeding(promised, resource, guaranteed, "guaranteed")
-    gone = {one.pod.name for one in above}
-    rest = [pod for pod in newest if pod.name not in gone]
-    bursts_first = sorted(rest, key=lambda pod: pod.rank == "guaranteed")
-    return [*above, *_exceeding(bursts_first, resource, limit, "limit")]
+def _of_one_share(pods: Sequence[TeamPod], resource: str, allowed: Mapping[Rank, int]) -> list[Eviction]:
+    newest = sorted(pods, key=lambda pod: (not pod.node, pod.created, pod.name), reverse=True)
+    return [
+        eviction
+        for rank, slices in allowed.items()
+        for eviction in _exceeding([pod for pod in newest if pod.rank == rank], resource, slices)
+    ]
 
 
-def _exceeding(pods: Sequence[TeamPod], resource: str, allowed: int, quota: str) -> list[Eviction]:
+def _exceeding(pods: Sequence[TeamPod], resource: str, allowed: int) -> list[Eviction]:
     """The first of these pods, as few as leave no more slices used than allowed."""
     used = left = sum(pod.slices[resource] for pod in pods)
     found: list[Eviction] = []
     for pod in pods:
         if left <= allowed:
             break
-        found.append(Eviction(pod, resource, used, allowed, quota))
+        found.append(Eviction(pod, resource, used, allowed))
         left -= pod.slices[resource]
     return found

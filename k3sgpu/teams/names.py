@@ -35,9 +35,9 @@ def guaranteed_quota(pool: str) -> str:
     return f"guaranteed-{pool}"
 
 
-def limit_quota(pool: str) -> str:
-    """The ResourceQuota of all of a team's pods in a pool."""
-    return f"limit-{pool}"
+def burst_quota(pool: str) -> str:
+    """The ResourceQuota of a team's burst pods in a pool."""
+    return f"burst-{pool}"
 
 
 def member_quota(pool: str, member: str) -> str:

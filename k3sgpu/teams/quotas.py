@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from k3sgpu.capacity import TeamShare
 from k3sgpu.teams.manifest import Manifest, manifest
-from k3sgpu.teams.names import guaranteed_quota, limit_quota, member_quota, priority_class
+from k3sgpu.teams.names import burst_quota, guaranteed_quota, member_quota, priority_class
+from k3sgpu.teams.quantities import count_quantity, cpu_quantity, memory_quantity
 from k3sgpu.teams.team_pools import RANKS, TeamPool, TeamPools
 
 OBJECTS_QUOTA = "objects"
@@ -37,9 +38,9 @@ def _slice_quotas(team: TeamPools) -> Iterator[Manifest]:
         if not pool.shares:
             continue
         guaranteed = {share.resource: share.guaranteed for share in pool.shares}
-        limit = {share.resource: share.limit for share in pool.shares}
+        burst = {share.resource: share.burst for share in pool.shares}
         yield _quota(team, guaranteed_quota(pool.name), guaranteed, team.classes(pool, ["guaranteed"]))
-        yield _quota(team, limit_quota(pool.name), limit, team.classes(pool))
+        yield _quota(team, burst_quota(pool.name), burst, team.classes(pool, ["burst"]))
         if pool.per_member:
             for member in team.team.members:
                 classes = [priority_class(rank, pool.name, member) for rank in RANKS]
@@ -60,7 +61,7 @@ def _quota(team: TeamPools, name: str, slices: dict[str, int], classes: Sequence
         name,
         team.name,
         spec={
-            "hard": {f"requests.{resource}": str(number) for resource, number in slices.items()},
+            "hard": {f"requests.{resource}": count_quantity(number) for resource, number in slices.items()},
             "scopeSelector": {
                 "matchExpressions": [
                     {"scopeName": "PriorityClass", "operator": "In", "values": list(classes)}
@@ -79,7 +80,7 @@ def _objects_quota(team: TeamPools) -> Manifest:
         "ResourceQuota",
         OBJECTS_QUOTA,
         team.name,
-        spec={"hard": {name: str(number) for name, number in hard.items()}},
+        spec={"hard": {name: count_quantity(number) for name, number in hard.items()}},
     )
 
 
@@ -89,6 +90,6 @@ def _default_requests(team: TeamPools) -> Iterator[Manifest]:
         return
     cpu = min(pool.per_slice.cpu_millis for pool in team.pools)
     memory = min(pool.per_slice.memory_mib for pool in team.pools)
-    requests = {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
+    requests = {"cpu": cpu_quantity(cpu), "memory": memory_quantity(memory)}
     limits = [{"type": "Container", "defaultRequest": requests}]
     yield manifest("v1", "LimitRange", "default-requests", team.name, spec={"limits": limits})

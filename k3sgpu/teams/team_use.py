@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from k3sgpu.capacity import Placement
 from k3sgpu.capacity.render.team_table import TeamUse
 from k3sgpu.capacity.wording import count_noun
-from k3sgpu.teams.evictions import Eviction
+from k3sgpu.teams.evictions import Eviction, describe_eviction
 from k3sgpu.teams.team_pods import TeamPod
 
 
@@ -32,9 +32,5 @@ def team_placements(pods: Iterable[TeamPod]) -> list[Placement]:
 
 def eviction_lines(evictions: Iterable[Eviction]) -> list[str]:
     """A line for each pod that the next `up` evicts; nothing where there is none."""
-    lines = [
-        f"  {one.pod.team}/{one.pod.name}  {one.pod.rank}, {one.pod.slices[one.resource]} {one.resource}"
-        f" of pool {one.pod.pool}: {one.used} used, {one.quota} {one.allowed}"
-        for one in evictions
-    ]
+    lines = [f"  {describe_eviction(one)}" for one in evictions]
     return [f"pulumi up evicts {count_noun(len(lines), 'pod')} of teams:", *lines] if lines else []

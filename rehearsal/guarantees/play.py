@@ -120,7 +120,11 @@ def _prepare(batch: Batch, cluster: Cluster) -> None:
     with cluster.pods.lock:
         for share in shares:
             place = share.team, share.pool
-            cluster.pods.limits |= {(*place, "guaranteed"): share.guaranteed, (*place, ""): share.limit}
+            cluster.pods.limits |= {
+                (*place, "guaranteed"): share.guaranteed,
+                (*place, "burst"): share.burst,
+                (*place, ""): share.limit,
+            }
     runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": "nvidia"}
     cluster.apply([{**runtime, "metadata": {"name": "nvidia"}}, *objects.shared])
     cluster.apply_all(objects.teams.values())
@@ -199,22 +203,25 @@ def _has_node(cluster: Cluster, name: tuple[str, str]) -> bool:
 
 
 def _alone(pools: Sequence[PoolPlay], cluster: Cluster) -> None:
-    """One team bursts while the others use nothing: it gets what the fit says, and no more than its limit."""
+    """One team uses its guarantee and bursts while the others use nothing: it gets what the fit says."""
     teams = {one.case.pool: one.random.choice(one.shares) for one in pools}
     for one in pools:
         share = teams[one.case.pool]
-        made = cluster.create([one.pod(share, "burst", 1) for _ in range(share.limit)])
-        one.check(all(made), f"{made.count(False)} of {share.limit} bursts of {share.team} were refused")
+        pods = [one.pod(share, "guaranteed", 1) for _ in range(share.guaranteed)]
+        pods += [one.pod(share, "burst", 1) for _ in range(share.burst)]
+        made = cluster.create(pods)
+        one.check(all(made), f"{made.count(False)} of {share.limit} pods of {share.team} were refused")
         one.outcome.refused += cluster.create([one.pod(share, "burst", 1, insists=False)]).count(False)
     _evict_excess(pools, cluster)
     _settle(pools, cluster)
     for one in pools:
         share = teams[one.case.pool]
-        seen = sum(bool(pod.node) for pod in one.pods_of(share, "burst"))
+        own = [*one.pods_of(share, "guaranteed"), *one.pods_of(share, "burst")]
+        seen = sum(bool(pod.node) for pod in own)
         said = _room_of(one.case, share)
         if share.per_pod == 1 or not one.case.few_pods:
             one.check(seen == said.alone, f"{share.team} got {seen} alone, the fit said {said.alone}")
-        cluster.delete(one.pods_of(share, "burst"))
+        cluster.delete(own)
 
 
 def _room_of(case: Case, share: TeamShare) -> TeamRoom:
@@ -222,14 +229,12 @@ def _room_of(case: Case, share: TeamShare) -> TeamRoom:
 
 
 def _flood(pools: Sequence[PoolPlay], cluster: Cluster) -> None:
-    """Every team bursts as far as its limit leaves room beside its guarantee."""
+    """Every team bursts as far as its quota allows."""
     for one in pools:
         pods = [
             one.pod(share, "burst", size)
             for share in one.shares
-            for size in one.sizes(
-                share.limit - share.guaranteed - one.slices_of(share, "burst"), share.per_pod
-            )
+            for size in one.sizes(share.burst - one.slices_of(share, "burst"), share.per_pod)
         ]
         made = cluster.create(pods)
         one.check(all(made), f"{made.count(False)} bursts below the limits were refused")

@@ -18,9 +18,9 @@ is told to end, as a kubelet does.
 
 In every pool, one after another:
 
-1. One team bursts while the others use nothing. It gets what the fit says ("others idle"), and its quota
-   refuses more.
-2. All teams burst, as far as their limits leave room beside their guarantees.
+1. One team uses its guarantee and bursts while the others use nothing. It gets what the fit says ("others
+   idle"), and its quotas refuse more.
+2. All teams burst, as far as their quotas allow.
 3. Pods of no team and guaranteed pods of one slice take the worst nodes for a last pod, by node affinity.
 4. A team that is under its guarantee asks for that last pod. Where the fit proves the guarantees, it gets a
    node; where the fit refuses them, it stays Pending.

@@ -86,14 +86,16 @@ class RehearsedStack:
         targets: Sequence[str] = (),
         on_event: EventListener | None = None,
     ) -> Mapping[str, int]:
-        """Runs `pulumi up` and writes the kubeconfig. Returns the number of resources by operation.
+        """Runs `pulumi up` and writes the kubeconfigs. Returns the number of resources by operation.
 
         Raises EngineFailed.
         """
         run = self.engine(tools)
         changes = run.up(show, targets, on_event)
-        self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(run.outputs()["kubeconfig"])
+        outputs = run.outputs()
+        write_private(self.kubeconfig, outputs["kubeconfig"])
+        for member, text in outputs.get("memberKubeconfigs", {}).items():
+            write_private(self.folder / "members" / member, text)
         return changes
 
     def link_kubectl_and_kubeconfig(self, tools: toolbox.Tools) -> None:
@@ -154,6 +156,13 @@ class RehearsedStack:
         fit = capacity.fit(settings, capacity.offers(settings))
         seen = capacity.render_slice_map(fit, cluster_summary.placements(found["pods"]))
         return cluster_summary.render(found, list(settings.workloads)) + "\n\n" + seen
+
+
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that only its owner can read, in a folder of the same kind."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(text)
 
 
 def share_cards(cards: Sequence[RealCard], settings: s.Settings) -> dict[str, RealCards]:

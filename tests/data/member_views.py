@@ -44,12 +44,12 @@ def facts(**changes: Any) -> TeamsFacts:
 def quotas(
     vision: tuple[int, int] = (0, 0), students: int = 0, cy: int | None = None
 ) -> list[dict[str, Any]]:
-    """Used: guaranteed and all slices of vision, all slices of students, and those of member cy."""
+    """Used: guaranteed and burst slices of vision, burst slices of students, and those of member cy."""
     found = [
         quota("guaranteed-rtx", 4, vision[0]),
-        quota("limit-rtx", 8, vision[1]),
+        quota("burst-rtx", 4, vision[1]),
         quota("guaranteed-rtx", 0, 0, "students"),
-        quota("limit-rtx", 6, students, "students"),
+        quota("burst-rtx", 6, students, "students"),
     ]
     return found if cy is None else [*found, quota("member-rtx.cy", 1, cy, "students")]
 

@@ -21,6 +21,7 @@ FIT = {
     "existing": {"nvidia.com/gpu": 6},
     "2080ti-12gb": {"nvidia.com/gpu": 6},
     "jobs": {"nvidia.com/gpu": 8},
+    "five-people": {"nvidia.com/gpu": 6},
     "behind-a-proxy": {"nvidia.com/gpu": 6},
     "a100-40gb": {
         "nvidia.com/gpu": 8,

@@ -142,7 +142,7 @@ SHARES = (
         in_team(f"resourcequotas/guaranteed-{POOL}/status"),
         {"status": {"used": {f"requests.{GPU}": "0"}}},
     ),
-    _delete("delete a quota", in_team(f"resourcequotas/limit-{POOL}")),
+    _delete("delete a quota", in_team(f"resourcequotas/burst-{POOL}")),
     _delete("delete the LimitRange", in_team("limitranges/default-requests")),
     _post(
         "create a quota",

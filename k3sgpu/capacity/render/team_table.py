@@ -72,6 +72,6 @@ def free_slices(
     own = used.get((room.team, room.pool, room.resource), NO_USE)
     others = [one for one in teams if (one.pool, one.resource) == (room.pool, room.resource)]
     taken = sum(used.get((one.team, one.pool, one.resource), NO_USE).total for one in others)
-    allowed = max(0, room.limit - own.total)
-    guaranteed = max(0, min(room.guaranteed - own.guaranteed, allowed))
-    return guaranteed, max(0, min(allowed, room.room - taken))
+    guaranteed = max(0, room.guaranteed - own.guaranteed)
+    burst = max(0, room.limit - room.guaranteed - own.burst)
+    return guaranteed, max(0, min(burst, room.room - taken))

@@ -54,12 +54,12 @@ def _pool(pool: PoolView) -> str:
     lines += _columns(rows)
     if pool.member:
         lines.append(f"  you use {pool.member.used} of the {pool.member.hard} slices that one member may use")
-    rows = [("BOOKED", "GUARANTEED", "BURST", "LIMIT")]
+    rows = [("BOOKED", "GUARANTEED", "BURST")]
     for one in pool.bookings:
-        guaranteed = f"{one.guaranteed.used} of {one.guaranteed.hard}"
-        rows.append((f"team {one.team}", guaranteed, str(one.burst), f"{one.all.used} of {one.all.hard}"))
+        guaranteed, burst = (f"{count.used} of {count.hard}" for count in (one.guaranteed, one.burst))
+        rows.append((f"team {one.team}", guaranteed, burst))
     if pool.outside:
-        rows.append(("no team", f"{pool.outside} at most", "", ""))
+        rows.append(("no team", f"{pool.outside} at most", ""))
     return "\n".join([*lines, *_columns(rows)])
 
 
@@ -142,7 +142,7 @@ def _pool_json(pool: PoolView) -> dict[str, Any]:
         },
         "member": asdict(pool.member) if pool.member else None,
         "booked": {
-            one.team: {"guaranteed": asdict(one.guaranteed), "burst": one.burst, "all": asdict(one.all)}
+            one.team: {"guaranteed": asdict(one.guaranteed), "burst": asdict(one.burst)}
             for one in pool.bookings
         },
     }

@@ -141,7 +141,7 @@ def _no_slices(pod: KubernetesObject, pool: PoolView, requested: int) -> Finding
     """Why there are not enough slices on one node."""
     rank = (pool_of_class(pod["spec"].get("priorityClassName") or "") or ("burst", ""))[0]
     guaranteed = sum(one.guaranteed.used for one in pool.bookings)
-    burst = sum(one.burst for one in pool.bookings)
+    burst = sum(one.burst.used for one in pool.bookings)
     booked = f"booked: {guaranteed} by guaranteed pods, {burst} by burst pods"
     if pool.outside:
         booked += f", up to {pool.outside} by pods of no team"

@@ -13,7 +13,7 @@ from k3sgpu.cluster.members.view import MemberView
 from k3sgpu.cluster.objects import KubernetesObject, condition, status_of
 from k3sgpu.settings import Rank
 from k3sgpu.teams.facts import share_of_facts
-from k3sgpu.teams.names import guaranteed_quota, limit_quota, member_quota, priority_class
+from k3sgpu.teams.names import burst_quota, guaranteed_quota, member_quota, priority_class
 
 RANKS: tuple[Rank, Rank] = ("guaranteed", "burst")
 _SYSTEM_TAINTS = "node.kubernetes.io/"
@@ -39,13 +39,12 @@ class Booking:
 
     team: str
     guaranteed: Count
-    all: Count
-    """Guaranteed and burst, of the limit."""
+    burst: Count
 
     @property
-    def burst(self) -> int:
-        """Slices of burst pods."""
-        return max(0, self.all.used - self.guaranteed.used)
+    def used(self) -> int:
+        """Slices of all its pods."""
+        return self.guaranteed.used + self.burst.used
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def _pool_view(view: MemberView, share: TeamShare, shares: Sequence[TeamShare]) 
         Booking(
             one.team,
             _count(quotas.get((one.team, guaranteed_quota(pool))), resource, one.guaranteed),
-            _count(quotas.get((one.team, limit_quota(pool))), resource, one.limit),
+            _count(quotas.get((one.team, burst_quota(pool))), resource, one.burst),
         )
         for one in shares
         if (one.pool, one.resource) == (pool, resource)
@@ -138,16 +137,15 @@ def _free(
 ) -> Free:
     own = next(one for one in bookings if one.team == share.team)
     slices = sum(node.slices for node in nodes)
-    booked = sum((one.guaranteed if rank == "guaranteed" else one.all).used for one in bookings)
+    booked = sum(one.guaranteed.used if rank == "guaranteed" else one.used for one in bookings)
     room = max(0, slices - outside - booked)
-    bounds = [
-        (room, "the room on the nodes"),
-        (own.all.left, "the team's limit"),
-    ]
+    bounds = [(room, "the room on the nodes")]
     if member:
         bounds.insert(0, (member.left, "what one member may use"))
     if rank == "guaranteed":
         bounds.insert(0, (own.guaranteed.left, "the team's guarantee"))
+    else:
+        bounds.insert(0, (own.burst.left, "the team's limit"))
     free, bound = min(bounds, key=lambda one: one[0])
     sizes = range(1, min(free, share.per_pod) + 1)
     offered = [node.slices for node in nodes]

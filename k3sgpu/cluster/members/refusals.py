@@ -9,7 +9,7 @@ from k3sgpu.cluster.members.pools import PoolView
 from k3sgpu.cluster.members.view import MemberView
 from k3sgpu.cluster.objects import KubernetesObject, has_ended
 from k3sgpu.foreign_text import escape
-from k3sgpu.teams.names import guaranteed_quota, limit_quota, member_quota, pool_of_class
+from k3sgpu.teams.names import burst_quota, guaranteed_quota, member_quota, pool_of_class
 
 # k8s.io/apiserver, pkg/admission/plugin/resourcequota/controller.go: the first quota that is used up
 _QUOTA = re.compile(r"exceeded quota: ([^,\s]+), requested: (\S+), used: (\S+), limited: (\S+)")
@@ -67,10 +67,10 @@ def _quota(refused: re.Match[str], view: MemberView, pools: Sequence[PoolView]) 
                 f"team {view.team} uses its guarantee in pool {share.pool}: {counted}{holders}",
                 f"{_burst_advice(pool)}; or delete one of these pods, or wait until one ends",
             )
-        if name == limit_quota(share.pool):
+        if name == burst_quota(share.pool):
             return Finding(
                 "quota",
-                f"team {view.team} is at its limit in pool {share.pool}, bursts included: {counted}{holders}",
+                f"team {view.team} has the bursts of its limit in pool {share.pool}: {counted}{holders}",
                 "delete one of these pods, or wait until one ends",
             )
         if view.member and name == member_quota(share.pool, view.member):

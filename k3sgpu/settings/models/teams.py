@@ -10,8 +10,8 @@ from k3sgpu.settings.models.names import Name, Resource
 from k3sgpu.settings.models.sharing import MOST_CARDS, NODE_SLICES
 
 MOST_TEAMS = 200
-MOST_MEMBERS = 1000
-"""Of one team."""
+MOST_MEMBERS = 64
+"""Of one team: their tokens are one Command's output, whose length is limited (handoff/environment.py)."""
 MOST_HOURS = 24 * 366
 MOST_SLICES = 1000 * NODE_SLICES
 """Of one pool: as many hosts as it may have, with as many slices as each may offer."""
@@ -49,7 +49,7 @@ class PerSlice(Model):
     """CPU and memory that go with one slice."""
 
     cpu_millis: Annotated[int, Field(ge=1, le=1000 * 1024)] = Field(
-        default=500, description="thousandths of a CPU (Kubernetes' unit m)", examples=[500]
+        default=200, description="thousandths of a CPU (Kubernetes' unit m)", examples=[2000]
     )
     memory_mib: Annotated[int, Field(ge=1, le=MOST_CARDS * 1024 * 1024)] = Field(
         default=1024, alias="memoryMiB", description="MiB of the host's memory", examples=[1024]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from k3sgpu.teams.names import limit_quota
+from k3sgpu.teams.names import burst_quota
 from rehearsal.tests.e2e.team_cluster import FORMER, TeamCluster, create, team_cluster, wait_until
 from tools.team_permissions.action import POOL, TEAM, WHO, Action, Who, deployment, in_team
 from tools.team_permissions.table import ACTIONS, TABLE
@@ -124,7 +124,7 @@ def test_scaled_deployment_stays_within_the_limit(cluster: TeamCluster) -> None:
     assert answer.status_code == 200
 
     def slices() -> int:
-        quota = cluster.client.get(in_team(f"resourcequotas/{limit_quota(POOL)}")).json()
+        quota = cluster.client.get(in_team(f"resourcequotas/{burst_quota(POOL)}")).json()
         return int(quota["status"]["used"]["requests.nvidia.com/gpu"])
 
     wait_until("pods up to the limit", lambda: "" if slices() == 5 else f"{slices()} of 5 slices")

@@ -169,9 +169,9 @@ def test_command_shows_what_teams_use_and_whom_up_evicts(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"items": pods}).encode())))
     assert main(["fit", "--file", file, "--cluster", "-"]) == 0
     said = capsys.readouterr().out
-    assert "vision  rtx            2      5            5     4            1     0           1" in said
+    assert "vision  rtx            2      5            5     4            1     0           2" in said
     assert "4 of 6 slices taken" in said and "outside the stack" not in said
-    assert "pulumi up evicts 1 pod of teams:\n  vision/last  guaranteed, 1 nvidia.com/gpu of pool rtx" in said
+    assert "pulumi up evicts 1 pod of teams:\n  vision/last: team vision may have 2 nvidia.com/gpu" in said
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"items": pods}).encode())))
     main(["fit", "--file", file, "--cluster", "-", "--json"])
     reported = json.loads(capsys.readouterr().out)

@@ -39,7 +39,7 @@ class Api:
         self.refused, self.late, self.made = refused, late, 0
 
     async def list(self, kind: Any, namespace: str):
-        counted = quota("limit-rtx", 4)
+        counted = quota("burst-rtx", 4)
         terms = [{"scopeName": "PriorityClass", "operator": "In", "values": ["burst-rtx", "guaranteed-rtx"]}]
         counted["spec"]["scopeSelector"] = {"matchExpressions": terms}
         yield counted

@@ -31,7 +31,7 @@ def pod(name: str, age: int, kind: str = "guaranteed-rtx", slices: int = 1, **mo
 
 
 def evicted(pods: list[dict[str, Any]], *shares: TeamShare) -> list[tuple[str, str]]:
-    return [(one.pod.name, one.quota) for one in evictions(shares, team_pods(pods, {"vision"}))]
+    return [(one.pod.name, one.pod.rank) for one in evictions(shares, team_pods(pods, {"vision"}))]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def evicted(pods: list[dict[str, Any]], *shares: TeamShare) -> list[tuple[str, s
     [
         (3, 5, []),
         (2, 5, [("g-new", "guaranteed")]),
-        (1, 1, [("g-new", "guaranteed"), ("g-mid", "guaranteed"), ("b-new", "limit"), ("b-old", "limit")]),
-        (3, 4, [("b-new", "limit")]),
-        (2, 2, [("g-new", "guaranteed"), ("b-new", "limit"), ("b-old", "limit")]),
+        (1, 1, [("g-new", "guaranteed"), ("g-mid", "guaranteed"), ("b-new", "burst"), ("b-old", "burst")]),
+        (3, 4, [("b-new", "burst")]),
+        (2, 2, [("g-new", "guaranteed"), ("b-new", "burst"), ("b-old", "burst")]),
     ],
 )
 def test_newest_pods_go_first_and_bursts_above_a_limit(
@@ -63,6 +63,12 @@ def test_as_few_pods_go_as_leave_no_more_than_allowed() -> None:
     assert evicted(pods, share(3, 8)) == [("newest", "guaranteed"), ("large", "guaranteed")]
 
 
+def test_pod_without_a_node_goes_before_newer_ones() -> None:
+    waiting = pod("waiting", 30)
+    del waiting["spec"]["nodeName"]
+    assert evicted([pod("new", 10), waiting, pod("old", 50)], share(2, 2)) == [("waiting", "guaranteed")]
+
+
 def test_pods_that_hold_no_slices_stay() -> None:
     ended = {**pod("ended", 5), "status": {"phase": "Succeeded"}}
     pods = [
@@ -76,4 +82,4 @@ def test_pods_that_hold_no_slices_stay() -> None:
 
 
 def test_pods_in_a_pool_that_the_team_lost_go() -> None:
-    assert evicted([pod("left", 5, "burst-old-pool")], share(1, 1)) == [("left", "limit")]
+    assert evicted([pod("left", 5, "burst-old-pool")], share(1, 1)) == [("left", "burst")]

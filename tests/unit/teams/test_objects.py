@@ -70,25 +70,25 @@ def test_only_counted_members_have_classes_of_their_own() -> None:
     }
 
 
-def test_quota_counts_guaranteed_pods_and_all_pods() -> None:
+def test_quotas_count_guaranteed_pods_and_burst_pods_apart() -> None:
     found = quotas(objects_of(team_settings()), "vision")
     assert found["guaranteed-rtx"]["hard"] == {"requests.nvidia.com/gpu": "2"}
     assert classes_of(found["guaranteed-rtx"]) == ["guaranteed-rtx"]
-    assert found["limit-rtx"]["hard"] == {"requests.nvidia.com/gpu": "5"}
-    assert classes_of(found["limit-rtx"]) == ["guaranteed-rtx", "burst-rtx"]
+    assert found["burst-rtx"]["hard"] == {"requests.nvidia.com/gpu": "3"}
+    assert classes_of(found["burst-rtx"]) == ["burst-rtx"]
 
 
 def test_quota_counts_each_member() -> None:
     found = quotas(objects_of(team_settings()), "students")
     assert found["member-rtx.cy"]["hard"] == {"requests.nvidia.com/gpu": "1"}
     assert classes_of(found["member-rtx.cy"]) == ["guaranteed-rtx.cy", "burst-rtx.cy"]
-    assert set(classes_of(found["limit-rtx"])) >= {"burst-rtx", "burst-rtx.cy", "guaranteed-rtx.di"}
+    assert set(classes_of(found["burst-rtx"])) == {"burst-rtx", "burst-rtx.cy", "burst-rtx.di"}
 
 
 def test_default_request_is_the_smallest_of_the_pools() -> None:
     (limits,) = [one for one in objects_of(team_settings()).teams["vision"] if one["kind"] == "LimitRange"]
     assert limits["spec"]["limits"] == [
-        {"type": "Container", "defaultRequest": {"cpu": "500m", "memory": "1024Mi"}}
+        {"type": "Container", "defaultRequest": {"cpu": "200m", "memory": "1Gi"}}
     ]
 
 

@@ -10,6 +10,7 @@ import httpx2
 from rehearsal.simulators.plugins.kubernetes.kubeconfig import Cluster
 from rehearsal.simulators.plugins.server import Failure
 
+ADMISSION: Final = "admissionregistration.k8s.io/v1"
 # Plural names of the built-in kinds; those of custom resources are asked from the server.
 BUILT_IN: Final = {
     ("v1", "Namespace"): ("namespaces", False),
@@ -19,6 +20,19 @@ BUILT_IN: Final = {
     ("apps/v1", "Deployment"): ("deployments", True),
     ("apps/v1", "ReplicaSet"): ("replicasets", True),
     ("batch/v1", "Job"): ("jobs", True),
+    ("v1", "LimitRange"): ("limitranges", True),
+    ("v1", "ResourceQuota"): ("resourcequotas", True),
+    ("v1", "ServiceAccount"): ("serviceaccounts", True),
+    ("networking.k8s.io/v1", "NetworkPolicy"): ("networkpolicies", True),
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): ("clusterroles", False),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): ("clusterrolebindings", False),
+    ("rbac.authorization.k8s.io/v1", "Role"): ("roles", True),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): ("rolebindings", True),
+    ("scheduling.k8s.io/v1", "PriorityClass"): ("priorityclasses", False),
+    (ADMISSION, "MutatingAdmissionPolicy"): ("mutatingadmissionpolicies", False),
+    (ADMISSION, "MutatingAdmissionPolicyBinding"): ("mutatingadmissionpolicybindings", False),
+    (ADMISSION, "ValidatingAdmissionPolicy"): ("validatingadmissionpolicies", False),
+    (ADMISSION, "ValidatingAdmissionPolicyBinding"): ("validatingadmissionpolicybindings", False),
 }
 # Manager of plain creates in the official plugin; its first update hands the fields to the resource's own.
 CREATE_MANAGER: Final = "pulumi-kubernetes"

@@ -121,6 +121,8 @@ def _of_kind(api: Api, obj: Object) -> Look | None:
         return lambda live: _deployment(api, live)
     if (obj["apiVersion"], obj["kind"]) == ("batch/v1", "Job"):
         return _job
+    if (obj["apiVersion"], obj["kind"]) == ("v1", "ResourceQuota"):
+        return _quota
     return None
 
 
@@ -161,6 +163,12 @@ def _deployment(api: Api, live: Object) -> tuple[str, list[str]]:
         if condition["type"] in ("Available", "Progressing") and condition["status"] != "True"
     ]
     return f"{having}/{wanted} Pods available", reasons + _pod_troubles(api, newest)
+
+
+def _quota(live: Object) -> tuple[str, list[str]]:
+    """Ready: its controller has taken over what the quota allows; until then nothing is refused."""
+    wanted, seen = live["spec"].get("hard", {}), live.get("status", {}).get("hard", {})
+    return ("", []) if wanted == seen else ("its controller has not seen it yet", [])
 
 
 def _newest_replica_set(api: Api, live: Object, revision: str) -> Object | None:

@@ -17,6 +17,24 @@ MODELLED: Final = {
     "kubernetes:core/v1:NodePatch",
     "kubernetes:apps/v1:Deployment",
     "kubernetes:batch/v1:Job",
+    *(
+        f"kubernetes:{kind}"
+        for kind in (
+            "core/v1:LimitRange",
+            "core/v1:ResourceQuota",
+            "core/v1:ServiceAccount",
+            "networking.k8s.io/v1:NetworkPolicy",
+            "rbac.authorization.k8s.io/v1:ClusterRole",
+            "rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+            "rbac.authorization.k8s.io/v1:Role",
+            "rbac.authorization.k8s.io/v1:RoleBinding",
+            "scheduling.k8s.io/v1:PriorityClass",
+            "admissionregistration.k8s.io/v1:MutatingAdmissionPolicy",
+            "admissionregistration.k8s.io/v1:MutatingAdmissionPolicyBinding",
+            "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+            "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding",
+        )
+    ),
 }
 # Of the kinds that can be imported: the properties that are inputs.
 IMPORTED: Final = {
@@ -59,6 +77,8 @@ EMPTY_IS_ABSENT: Final = {
     ),
     "volumes",
 }
+# Maps from a resource to an amount of it.
+AMOUNTS: Final = ("defaultRequest", "hard", "limits", "requests")
 QUANTITY: Final = re.compile(r"(\d+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
@@ -129,7 +149,7 @@ def replaces(change: Change, fixed: list[Path]) -> bool:
 def normalised(value: Any, key: str = "") -> Any:
     """Inputs in the form in which the API returns them. Raises NotModelled for an amount it would rewrite."""
     if isinstance(value, dict):
-        if key in ("limits", "requests"):
+        if key in AMOUNTS:
             return {name: _quantity(name, amount) for name, amount in value.items()}
         inside = {name: normalised(inner, name) for name, inner in value.items()}
         return {name: inner for name, inner in inside.items() if not _absent(name, inner)}

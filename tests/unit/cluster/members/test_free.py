@@ -24,14 +24,15 @@ def free(seen: MemberView) -> dict[str, tuple[int, int, int, str]]:
 def test_free_slices_are_bounded_by_quotas_and_room() -> None:
     assert free(view()) == {
         "guaranteed": (4, 4, 4, "the team's guarantee"),
-        "burst": (8, 4, 4, "the team's limit"),
+        "burst": (4, 4, 4, "the team's limit"),
     }
-    assert free(view(used=quotas((3, 5), students=6))) == {
+    assert free(view(used=quotas((3, 2), students=6))) == {
         "guaranteed": (1, 1, 1, "the team's guarantee"),
         "burst": (1, 1, 1, "the room on the nodes"),
     }
-    own_bursts = free(view(used=quotas((0, 8))))
-    assert own_bursts["guaranteed"] == (0, 0, 0, "the team's limit")
+    own_bursts = free(view(used=quotas((0, 4))))
+    assert own_bursts["guaranteed"] == (4, 4, 4, "the team's guarantee")
+    assert own_bursts["burst"] == (0, 0, 0, "the team's limit")
 
 
 def test_guaranteed_pods_have_the_room_of_bursts() -> None:
@@ -79,7 +80,7 @@ def test_text_names_classes_bookings_pods_and_the_time_limit() -> None:
         team_pod("old", status={"phase": "Failed"}),
         team_pod("\x1b[2J", "burst-rtx"),
     ]
-    seen = view(used=quotas((2, 3), students=1), pods=pods)
+    seen = view(used=quotas((2, 1), students=1), pods=pods)
     text = free_text.as_text(seen, pool_views(seen))
     assert text.splitlines() == [
         "team vision, member ana",
@@ -88,10 +89,10 @@ def test_text_names_classes_bookings_pods_and_the_time_limit() -> None:
         "pool rtx, nvidia.com/gpu: 12 slices on 2 of 2 nodes",
         "              FREE FOR YOU  LARGEST POD  PRIORITY CLASS",
         "  guaranteed  2             2            guaranteed-rtx  bounded by the team's guarantee",
-        "  burst       5             4            burst-rtx       bounded by the team's limit",
-        "  BOOKED         GUARANTEED  BURST  LIMIT",
-        "  team vision    2 of 4      1      3 of 8",
-        "  team students  0 of 0      1      1 of 6",
+        "  burst       3             3            burst-rtx       bounded by the team's limit",
+        "  BOOKED         GUARANTEED  BURST",
+        "  team vision    2 of 4      1 of 4",
+        "  team students  0 of 0      1 of 6",
         "",
         "pods of team vision",
         "  POD      SLICES  PRIORITY CLASS  NODE   STATE",
@@ -99,5 +100,5 @@ def test_text_names_classes_bookings_pods_and_the_time_limit() -> None:
         "  \\x1b[2J  1       burst-rtx       -      Running, not Ready",
     ]
     told = free_text.as_json(seen, pool_views(seen))
-    assert told["pools"][0]["free"]["burst"]["slices"] == 5
+    assert told["pools"][0]["free"]["burst"]["slices"] == 3
     assert [pod["ends"] for pod in told["pods"]] == ["2026-12-01T11:00:00Z", None]
