@@ -20,6 +20,8 @@ class TeamShare:
     per_pod: int
     per_member: int | None
     """None: one member may use all that the team may."""
+    accounts: tuple[str, ...] = ()
+    """The members who have PriorityClasses of their own in the pool."""
 
     @property
     def burst(self) -> int:
@@ -57,4 +59,5 @@ def _share(name: str, team: Team, pool: str, resource: str) -> TeamShare:
         limit=guaranteed if limit is None else limit,
         per_pod=slices_of(team.per_pod.get(pool), resource) or 1,
         per_member=slices_of(team.per_member.get(pool), resource),
+        accounts=team.members if pool in team.per_member else (),
     )

@@ -20,18 +20,29 @@ class Eviction:
     resource: str
     used: int
     allowed: int
+    closed: bool = False
+    """Whether no quota counts the pod, because its member has no account in the pool any more."""
 
 
 def describe_eviction(one: Eviction) -> str:
     """The pod and why it goes, in words."""
+    name = f"{one.pod.team}/{one.pod.name}"
+    if one.closed:
+        return (
+            f"{name}: its slices are {one.pod.account}'s, who has none of his own in team {one.pod.team} and "
+            f"pool {one.pod.pool} any more"
+        )
     return (
-        f"{one.pod.team}/{one.pod.name}: team {one.pod.team} may have {one.allowed} {one.resource} in pool "
+        f"{name}: team {one.pod.team} may have {one.allowed} {one.resource} in pool "
         f"{one.pod.pool} for {one.pod.rank} pods, which hold {one.used}"
     )
 
 
 def evictions(shares: Iterable[TeamShare], pods: Iterable[TeamPod]) -> list[Eviction]:
-    """The pods to evict, by team, pool and resource. Without a share a team may use nothing."""
+    """The pods to evict, by team, pool and resource. Without a share a team may use nothing.
+
+    No quota counts the pods of a member who has no account any more, so none of them may stay.
+    """
     by_place = {(one.team, one.pool, one.resource): one for one in shares}
     users: dict[tuple[str, str, str], list[TeamPod]] = defaultdict(list)
     for pod in pods:
@@ -44,7 +55,11 @@ def evictions(shares: Iterable[TeamShare], pods: Iterable[TeamPod]) -> list[Evic
             "guaranteed": share.guaranteed if share else 0,
             "burst": share.burst if share else 0,
         }
-        found += _of_one_share(own, place[2], allowed)
+        accounts = {"", *(share.accounts if share else ())}
+        closed = [pod for pod in own if pod.account not in accounts]
+        found += [Eviction(pod, place[2], pod.slices[place[2]], 0, closed=True) for pod in closed]
+        counted = [pod for pod in own if pod.account in accounts]
+        found += _of_one_share(counted, place[2], allowed)
     return found
 
 

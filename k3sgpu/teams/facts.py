@@ -35,6 +35,7 @@ class ShareFacts(TypedDict):
     limit: int
     perPod: int
     perMember: int | None
+    accounts: list[str]
 
 
 class HoursFacts(TypedDict):
@@ -90,6 +91,7 @@ def share_facts(share: TeamShare) -> ShareFacts:
         "limit": share.limit,
         "perPod": share.per_pod,
         "perMember": share.per_member,
+        "accounts": sorted(share.accounts),
     }
 
 
@@ -103,6 +105,7 @@ def share_of_facts(facts: ShareFacts) -> TeamShare:
         limit=facts["limit"],
         per_pod=facts["perPod"],
         per_member=facts["perMember"],
+        accounts=tuple(facts["accounts"]),
     )
 
 

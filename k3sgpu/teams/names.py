@@ -25,6 +25,11 @@ def pool_of_class(name: str) -> tuple[Rank, str] | None:
     return None
 
 
+def account_of_class(name: str) -> str:
+    """The member whose own a PriorityClass is; "" for one of a whole pool."""
+    return name.partition(".")[2]
+
+
 def member_user(member: str) -> str:
     """The name under which the API server knows a member."""
     return f"system:serviceaccount:{MEMBERS_NAMESPACE}:{member}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from k3sgpu.capacity.node_usage import requested_resources
 from k3sgpu.settings import Rank
-from k3sgpu.teams.names import pool_of_class
+from k3sgpu.teams.names import account_of_class, pool_of_class
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class TeamPod:
     node: str = ""
     created: str = ""
     uid: str = ""
+    account: str = ""
+    """The member whose slices it uses; "" where they are the whole team's."""
 
 
 def team_pods(pods: Iterable[Mapping[str, Any]], teams: Collection[str]) -> list[TeamPod]:
@@ -47,6 +49,7 @@ def team_pods(pods: Iterable[Mapping[str, Any]], teams: Collection[str]) -> list
                     node=spec.get("nodeName") or "",
                     created=metadata.get("creationTimestamp") or "",
                     uid=metadata.get("uid") or "",
+                    account=account_of_class(spec["priorityClassName"]),
                 )
             )
     return found

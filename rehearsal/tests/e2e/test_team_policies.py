@@ -18,6 +18,7 @@ TEAMS: dict[str, Any] = {
     "mig": {
         "members": ["bo"],
         "guaranteed": {"cut": {MIG1: 2, MIG2: 1}},
+        "limit": {"cut": {MIG1: 3, MIG2: 2}},
         "perPod": {"cut": {MIG1: 2, MIG2: 1}},
     },
     "strict": {"members": ["cy"], "limit": {"rtx": 2}, "podSecurity": "restricted"},

@@ -127,7 +127,7 @@ def test_scaled_deployment_stays_within_the_limit(cluster: TeamCluster) -> None:
         quota = cluster.client.get(in_team(f"resourcequotas/{burst_quota(POOL)}")).json()
         return int(quota["status"]["used"]["requests.nvidia.com/gpu"])
 
-    wait_until("pods up to the limit", lambda: "" if slices() == 5 else f"{slices()} of 5 slices")
+    wait_until("pods up to the limit", lambda: "" if slices() == 3 else f"{slices()} of 3 slices")
     pods = cluster.client.get(in_team("pods?labelSelector=app%3Dapp")).json()["items"]
-    assert len(pods) == 2
+    assert len(pods) == 1
     cluster.ask("PATCH", scale, token, json={"spec": {"replicas": 0}}, headers=headers)

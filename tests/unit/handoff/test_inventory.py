@@ -111,7 +111,7 @@ def test_requests_of_guaranteed_pods_are_in_the_inventory(folder):
     agent = build(folder, teams=teams, workloads={})["hosts"][0]
     assert agent["gpu"] and agent["gpu"].get("guaranteed") == {
         "slices": 4,
-        "cpuMillis": 2000,
+        "cpuMillis": 800,
         "memoryMiB": 4096,
     }
 

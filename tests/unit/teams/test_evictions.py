@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from k3sgpu.capacity import TeamShare
-from k3sgpu.teams.evictions import evictions
+from k3sgpu.teams.evictions import describe_eviction, evictions
 from k3sgpu.teams.team_pods import team_pods
 
 GPU = "nvidia.com/gpu"
@@ -13,7 +13,9 @@ RUNNING = {"phase": "Running"}
 
 
 def share(guaranteed: int, limit: int) -> TeamShare:
-    return TeamShare("vision", "rtx", GPU, guaranteed, limit, per_pod=4, per_member=None)
+    return TeamShare(
+        "vision", "rtx", GPU, guaranteed, limit, per_pod=4, per_member=None, accounts=("ana", "bo")
+    )
 
 
 def pod(name: str, age: int, kind: str = "guaranteed-rtx", slices: int = 1, **more: Any) -> dict[str, Any]:
@@ -83,3 +85,11 @@ def test_pods_that_hold_no_slices_stay() -> None:
 
 def test_pods_in_a_pool_that_the_team_lost_go() -> None:
     assert evicted([pod("left", 5, "burst-old-pool")], share(1, 1)) == [("left", "burst")]
+
+
+def test_pods_of_a_member_without_an_account_go() -> None:
+    pods = [pod("left", 9, "guaranteed-rtx.cy"), pod("stays", 1, "guaranteed-rtx.ana"), pod("team", 2)]
+    (gone,) = evictions([share(2, 4)], team_pods(pods, {"vision"}))
+    assert describe_eviction(gone) == (
+        "vision/left: its slices are cy's, who has none of his own in team vision and pool rtx any more"
+    )

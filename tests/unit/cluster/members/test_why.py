@@ -92,7 +92,7 @@ def test_schedulers_reasons_are_told_by_cause(reasons: str, cause: str, words: s
 
 def test_guaranteed_class_is_advised_where_a_burst_waits() -> None:
     pod = pending("2 Insufficient nvidia.com/gpu")
-    seen = view(pods=[pod], used=quotas((1, 7), students=5))
+    seen = view(pods=[pod], used=quotas((3, 4), students=5))
     assert (
         "write priorityClassName: guaranteed-rtx; 1 slices of it" in only(ask("a", [pod], seen=seen)).remedy
     )
