@@ -104,10 +104,10 @@ def test_members_get_kubeconfigs_for_their_team(cluster: StackFixture, folder: P
 
 
 def test_a_burst_takes_slices_that_nobody_uses(cluster: StackFixture, folder: Path):
-    kubectl(cluster, folder / "cy", "apply", "--filename", "-", stdin=deployment("many", 5))
+    kubectl(cluster, folder / "cy", "apply", "--filename", "-", stdin=deployment("many", 5, "burst-rtx"))
     wait_for(cluster, "students", {"many": 5})
     pod = cluster.get("pods", "--namespace", "students")["items"][0]
-    assert pod["spec"]["priorityClassName"] == "burst-rtx"
+    assert pod["spec"]["nodeSelector"] == {"k3s-gpu-sharing/pool": "rtx"}
     assert pod["spec"]["activeDeadlineSeconds"] == 8 * 3600
 
 
