@@ -79,7 +79,7 @@ class GpuTeams(pulumi.ComponentResource):
             args["kubeconfig"],
             self._after(rules),
         )
-        tokens = {team: self._issue_tokens(team) for team in args["teams"]}
+        tokens = {team: self._issue_tokens(team) for team, one in args["teams"].items() if one["members"]}
         issued = [command.stdout for command in tokens.values()]
         self.kubeconfigs = pulumi.Output.secret(
             pulumi.Output.all(*issued).apply(

@@ -52,6 +52,8 @@ class GpuWorkloadArgs(TypedDict):
     tolerations: Sequence[kubernetes.core.v1.TolerationArgsDict]
     """In addition to the one for NVIDIA's own taint."""
     security_context: kubernetes.core.v1.SecurityContextArgsDict
+    restricted: bool
+    """Whether the namespace has the Pod Security Standard `restricted`, which asks for a seccomp profile."""
 
 
 class GpuWorkload(pulumi.ComponentResource):
@@ -160,6 +162,8 @@ def _pod(args: GpuWorkloadArgs) -> kubernetes.core.v1.PodSpecArgsDict:
             }
         ],
     }
+    if args["restricted"]:
+        pod["security_context"] = {"seccomp_profile": {"type": "RuntimeDefault"}}
     if args["priority_class"]:
         pod["priority_class_name"] = args["priority_class"]
     return pod

@@ -230,6 +230,7 @@ def workloads(
             "node_selector": workload.selector,
             "tolerations": [_toleration(toleration) for toleration in workload.tolerations],
             "security_context": _security_context(workload.security_context),
+            "restricted": bool(workload.team and settings.teams[workload.team].pod_security == "restricted"),
         }
         for name, workload in sorted(settings.workloads.items())
     }

@@ -58,6 +58,14 @@ def test_workload_of_a_team_uses_its_namespace_and_class(in_project: Path):
     ]
 
 
+def test_workload_of_a_restricted_team_has_a_seccomp_profile(in_project: Path):
+    context = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    workload = {"team": "vision", "image": "mine.example/train:1", "securityContext": context}
+    teams = {"vision": {"guaranteed": {"rtx": 1}, "podSecurity": "restricted"}}
+    pod = graph_of({"train": workload}, teams).of("train", "Deployment").inputs["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+
+
 def test_stack_without_teams_registers_none_of_it(in_project: Path):
     graph = graph_of({}, {})
     assert not [one.name for one in graph if "GpuTeams" in one.type or "PriorityClass" in one.type]

@@ -47,10 +47,12 @@ def create(cluster: StackFixture, member: str, name: str, slices: int, **spec: A
     process.run(command, timeout=60, stdin=json.dumps(pod))
 
 
-def command(cluster: StackFixture, member: str, *words: str) -> str:
-    """What a command for members prints."""
+def command(cluster: StackFixture, member: str, *words: str, status: int = 0) -> str:
+    """What a command for members prints; it must end with this exit status."""
     given = [sys.executable, "-m", "k3sgpu", *words, "--kubeconfig", str(kubeconfig(cluster, member))]
-    return subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
 
 
 def phase(cluster: StackFixture, member: str, name: str) -> str:
@@ -97,6 +99,7 @@ def test_a_burst_makes_room_for_researchers(cluster: StackFixture):
         "cy": "Running",
         "di": "Running",
     }
+    assert "reempted" in command(cluster, "eva", "why", "eva-1", status=1)
 
 
 def test_destroy_leaves_nothing(cluster: StackFixture):
