@@ -65,7 +65,7 @@ if settings.gpu_operator.enabled:
         teams_args = arguments.teams(settings, offers, cluster.kubeconfig)
         teams = GpuTeams("teams", teams_args, after(inside, ready))
         report_evictions(cluster.kubeconfig, teams_args["shares"])
-        ready = teams.held  # no team has more than it may
+        ready = teams.evictions  # no team has more than it may
         parts += teams.last
         export({"members": teams.members, "memberKubeconfigs": teams.kubeconfigs})
     for name, workload_args in arguments.workloads(settings, offers, cluster.kubeconfig).items():

@@ -56,7 +56,7 @@ class GpuTeams(pulumi.ComponentResource):
     ServiceAccount, and with it every token.
     """
 
-    held: local.Command
+    evictions: local.Command
     """Exists when no team has more than it may: workloads of teams come after it."""
     kubeconfigs: pulumi.Output[dict[str, str]]
     """By member: a kubeconfig. Secret."""
@@ -72,8 +72,8 @@ class GpuTeams(pulumi.ComponentResource):
         rules = self._objects.register(args["shared"])
         for team in args["teams"].values():
             rules += self._objects.register(team["objects"])
-        self.held = local_command(
-            f"{name}-held",
+        self.evictions = local_command(
+            f"{name}-evictions",
             "team evict",
             {SHARES_VARIABLE: json.dumps(args["shares"], sort_keys=True)},
             args["kubeconfig"],
@@ -89,7 +89,7 @@ class GpuTeams(pulumi.ComponentResource):
         self.members = pulumi.Output.unsecret(
             pulumi.Output.all(*issued).apply(lambda texts: _merged([member_expiries(one) for one in texts]))
         )
-        self.last = [*tokens.values()] or [self.held]
+        self.last = [*tokens.values()] or [self.evictions]
         self.register_outputs({"kubeconfigs": self.kubeconfigs, "members": self.members})
 
     def _issue_tokens(self, team: str) -> local.Command:
@@ -107,7 +107,7 @@ class GpuTeams(pulumi.ComponentResource):
             "team tokens",
             {TOKENS_VARIABLE: plan.apply(lambda value: json.dumps(value, sort_keys=True))},
             self._args["kubeconfig"],
-            self._after([*registered, self.held]),
+            self._after([*registered, self.evictions]),
             remembers=True,
             secret_output=True,
         )

@@ -62,6 +62,8 @@ TEAM_EVICTION_SECONDS = 180
 node takes its time."""
 TOKEN_SECONDS = 90 * 24 * 3600
 """How long a member's token is valid."""
+TOKEN_RENEWAL_SECONDS = 30 * 24 * 3600
+"""Members get new tokens at the first `up` in each such period."""
 NODE_FULL_SECONDS = 10
 """How long the scheduler must find no room before a node counts as full: the device plugin may have reported
 its slices a moment ago."""

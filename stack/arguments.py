@@ -19,7 +19,7 @@ from components.gpu_verify import GpuVerifyArgs
 from components.gpu_workload import GpuWorkloadArgs
 from components.k3s_args import K3sClusterArgs
 from components.k3s_cluster import K3sCluster
-from k3sgpu import capacity
+from k3sgpu import capacity, timeouts
 from k3sgpu import settings as s
 from k3sgpu.digest import digest
 from k3sgpu.handoff import expected_state, inventory, k3s_config, staging
@@ -32,8 +32,6 @@ from k3sgpu.wellknown import OPERATOR_NAMESPACE
 from stack.host_arguments import host
 from stack.inputs import Secrets
 
-RENEWAL_SECONDS = 30 * 86400
-"""Members get new tokens at the first `up` in each such period; a token lasts three of them."""
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
@@ -195,8 +193,8 @@ def teams(
             }
             for name, team in sorted(settings.teams.items())
         },
-        "shares": eviction_plan(shares),
-        "renewal": int(time.time() // RENEWAL_SECONDS),
+        "shares": eviction_plan(settings.teams, shares),
+        "renewal": int(time.time() // timeouts.TOKEN_RENEWAL_SECONDS),
         "kubeconfig": kubeconfig,
     }
 

@@ -121,18 +121,18 @@ def evict(options: argparse.Namespace) -> int:
     from k3sgpu.handoff.teams import SHARES_VARIABLE, parse_eviction_plan
     from k3sgpu.teams.evictions import describe_eviction
 
-    shares = parse_eviction_plan(read_json_variable(SHARES_VARIABLE))
+    teams, shares = parse_eviction_plan(read_json_variable(SHARES_VARIABLE))
     config = parse_kubeconfig(sys.stdin.read(), STDIN)
     if options.preview:
         try:
-            planned = planned_evictions(config, shares)
+            planned = planned_evictions(config, teams, shares)
         except ApiUnavailable as reason:
             print_progress(str(reason))
             return 1
         print_text("\n".join(f"up would evict {describe_eviction(one)}" for one in planned))
         return 0
     try:
-        evicted = evict_excess_pods(shares, config, print_progress)
+        evicted = evict_excess_pods(teams, shares, config, print_progress)
     except EvictionsFailed as reason:
         print_progress(f"team evict: {reason}")
         return 1

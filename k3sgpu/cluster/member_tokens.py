@@ -37,7 +37,7 @@ def issue_tokens(
     made = asyncio.run(_issue(plan, missing, config, progress)) if missing else {}
     tokens = kept | made
     return {
-        "cluster": _api_server(plan, config),
+        "cluster": _api_server(config),
         "members": {name: tokens[name] for name in sorted(tokens)},
     }
 
@@ -48,8 +48,8 @@ def _is_good(token: IssuedToken, member: Member, renewal: int, now: datetime) ->
     return same and datetime.fromisoformat(token["expires"]) > now
 
 
-def _api_server(plan: TokensPlan, config: KubeConfig) -> ApiServer:
-    """The API server of the administrator's kubeconfig, at the plan's address. Raises InputError."""
+def _api_server(config: KubeConfig) -> ApiServer:
+    """The API server of the administrator's kubeconfig. Raises InputError."""
     current = config.get()
     assert current is not None  # parse_kubeconfig has seen to it
     cluster = current.cluster
@@ -58,7 +58,7 @@ def _api_server(plan: TokensPlan, config: KubeConfig) -> ApiServer:
             "the kubeconfig has no certificate-authority-data, which members' kubeconfigs need; embed it: "
             "kubectl config view --raw --flatten --minify"
         )
-    api: ApiServer = {"server": plan.get("server") or cluster.server}
+    api: ApiServer = {"server": cluster.server}
     if cluster.certificate_auth_data:
         api["certificateAuthorityData"] = cluster.certificate_auth_data
     return api
@@ -90,10 +90,17 @@ async def _token(api: AsyncClient, plan: TokensPlan, name: str) -> IssuedToken:
     status = made.status
     if not (status and status.token and status.expirationTimestamp):
         raise TeamNotReady(f"no token for member {name}: the API server's answer holds none")
+    ends, renewal = status.expirationTimestamp.astimezone(UTC), timeouts.TOKEN_RENEWAL_SECONDS
+    if (ends - datetime.now(UTC)).total_seconds() <= renewal:
+        raise TeamNotReady(
+            f"no token for member {name}: the API server makes tokens that end on {ends:%Y-%m-%d}, before "
+            f"`pulumi up` would make new ones ({renewal // 86400} days)\n"
+            "remedy: raise the API server's service-account-max-token-expiration to 2160h"
+        )
     return {
         "team": member["team"],
         "token": status.token,
-        "expires": status.expirationTimestamp.astimezone(UTC).isoformat(timespec="seconds"),
+        "expires": ends.isoformat(timespec="seconds"),
         "uid": member["uid"],
         "renewal": plan["renewal"],
     }

@@ -28,17 +28,21 @@ class EvictionsFailed(Exception):
     """Pods that could not be evicted; the text says what was waited for, and what to do."""
 
 
-def evict_excess_pods(shares: Sequence[TeamShare], config: KubeConfig, progress: Progress) -> list[str]:
+def evict_excess_pods(
+    teams: Sequence[str], shares: Sequence[TeamShare], config: KubeConfig, progress: Progress
+) -> list[str]:
     """Evicts the pods above the teams' shares, and returns a line for each of them.
 
     It waits until the API server's quotas have the numbers of `shares`: before, a controller would make an
     evicted pod again. A pod that a PodDisruptionBudget keeps is deleted, because other teams' guarantees
     count on its slices. `progress` gets a line whenever something has changed. Raises EvictionsFailed.
     """
-    return asyncio.run(_evict_excess_pods(shares, config, progress))
+    return asyncio.run(_evict_excess_pods(teams, shares, config, progress))
 
 
-def planned_evictions(config: KubeConfig, shares: Sequence[TeamShare]) -> list[Eviction]:
+def planned_evictions(
+    config: KubeConfig, teams: Sequence[str], shares: Sequence[TeamShare]
+) -> list[Eviction]:
     """Returns the pods that `evict_excess_pods` would evict now, and changes nothing.
 
     It takes TEAM_PREVIEW_SECONDS at most. Raises ApiUnavailable and InputError.
@@ -46,19 +50,17 @@ def planned_evictions(config: KubeConfig, shares: Sequence[TeamShare]) -> list[E
 
     async def look() -> list[Eviction]:
         async with client(config) as api, request_deadline(api, timeouts.TEAM_PREVIEW_SECONDS):
-            return _excess(await _pods(api, shares), shares)
+            return _excess(await _pods(api, teams), teams, shares)
 
     return asyncio.run(look())
 
 
 async def _evict_excess_pods(
-    shares: Sequence[TeamShare], config: KubeConfig, progress: Progress
+    teams: Sequence[str], shares: Sequence[TeamShare], config: KubeConfig, progress: Progress
 ) -> list[str]:
-    if not shares:
-        return []
     async with client(config) as api:
         await _wait_for_quotas(api, shares, progress)
-        return await _evict_until_gone(api, shares, progress)
+        return await _evict_until_gone(api, teams, shares, progress)
 
 
 async def _wait_for_quotas(api: AsyncClient, shares: Sequence[TeamShare], progress: Progress) -> None:
@@ -103,15 +105,18 @@ def quotas_without_shares(quotas: Sequence[KubernetesObject], shares: Sequence[T
     return missing
 
 
-async def _evict_until_gone(api: AsyncClient, shares: Sequence[TeamShare], progress: Progress) -> list[str]:
+async def _evict_until_gone(
+    api: AsyncClient, teams: Sequence[str], shares: Sequence[TeamShare], progress: Progress
+) -> list[str]:
     """Evicts until every pod above the shares is gone. Raises EvictionsFailed at the deadline."""
     chosen: dict[str, Eviction] = {}  # by uid
 
     async def look() -> Look[None]:
         async with request_deadline(api):
-            pods = await _pods(api, shares)
-        states = dict.fromkeys(chosen.keys() & pods.keys(), "is terminating")
-        for one in _excess(pods, shares):
+            pods = await _pods(api, teams)
+        ending = {uid for uid, pod in pods.items() if "deletionTimestamp" in pod["metadata"]}
+        states = dict.fromkeys(chosen.keys() & ending, "is terminating")
+        for one in _excess(pods, teams, shares):
             chosen[one.pod.uid] = one
             states[one.pod.uid] = await _evict(api, pods[one.pod.uid])
         waiting = [f"{_name(chosen[uid])} {state}" for uid, state in states.items()]
@@ -132,13 +137,14 @@ async def _evict_until_gone(api: AsyncClient, shares: Sequence[TeamShare], progr
     return [f"evicted {describe_eviction(one)}" for one in chosen.values()]
 
 
-def _excess(pods: Mapping[str, KubernetesObject], shares: Sequence[TeamShare]) -> list[Eviction]:
-    return evictions(shares, team_pods(pods.values(), {share.team for share in shares}))
+def _excess(
+    pods: Mapping[str, KubernetesObject], teams: Sequence[str], shares: Sequence[TeamShare]
+) -> list[Eviction]:
+    return evictions(shares, team_pods(pods.values(), teams))
 
 
-async def _pods(api: AsyncClient, shares: Sequence[TeamShare]) -> dict[str, KubernetesObject]:
+async def _pods(api: AsyncClient, teams: Sequence[str]) -> dict[str, KubernetesObject]:
     """The teams' pods that have not ended, by uid."""
-    teams = sorted({share.team for share in shares})
     found = await asyncio.gather(*(list_objects(api, Pod, namespace=team) for team in teams))
     pods = [pod for some in found for pod in some if not has_ended(pod)]
     return {pod["metadata"]["uid"]: pod for pod in pods}

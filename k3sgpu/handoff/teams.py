@@ -34,8 +34,6 @@ class TokensPlan(TypedDict):
     namespace: str
     """Of the members' ServiceAccounts."""
     members: dict[str, Member]
-    server: NotRequired[str]
-    """The API server's address for members; that of the administrator's kubeconfig by default."""
     renewal: int
     """Another number: every member gets a new token."""
 
@@ -43,6 +41,8 @@ class TokensPlan(TypedDict):
 class EvictionPlan(TypedDict):
     """What the teams may hold."""
 
+    teams: list[str]
+    """All of them: one without a share may hold nothing."""
     shares: list[ShareFacts]
 
 
@@ -81,15 +81,15 @@ def parse_tokens_plan(data: object) -> TokensPlan:
     return validate(TokensPlan, data, "the plan of the teams' tokens")
 
 
-def eviction_plan(shares: Iterable[TeamShare]) -> EvictionPlan:
+def eviction_plan(teams: Iterable[str], shares: Iterable[TeamShare]) -> EvictionPlan:
     """Returns what the teams may hold, for `team evict`."""
-    return {"shares": [share_facts(share) for share in shares]}
+    return {"teams": sorted(teams), "shares": [share_facts(share) for share in shares]}
 
 
-def parse_eviction_plan(data: object) -> tuple[TeamShare, ...]:
-    """Returns the shares of an EvictionPlan. Raises InputError where `data` has another shape."""
+def parse_eviction_plan(data: object) -> tuple[list[str], tuple[TeamShare, ...]]:
+    """Returns the teams and the shares of an EvictionPlan. Raises InputError for another shape."""
     plan = validate(EvictionPlan, data, "the teams' shares")
-    return tuple(map(share_of_facts, plan["shares"]))
+    return plan["teams"], tuple(map(share_of_facts, plan["shares"]))
 
 
 def read_issued_tokens(text: str) -> IssuedTokens | None:

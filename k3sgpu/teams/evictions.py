@@ -20,14 +20,14 @@ class Eviction:
     resource: str
     used: int
     allowed: int
-    closed: bool = False
+    without_account: bool = False
     """Whether no quota counts the pod, because its member has no account in the pool any more."""
 
 
 def describe_eviction(one: Eviction) -> str:
     """The pod and why it goes, in words."""
     name = f"{one.pod.team}/{one.pod.name}"
-    if one.closed:
+    if one.without_account:
         return (
             f"{name}: its slices are {one.pod.account}'s, who has none of his own in team {one.pod.team} and "
             f"pool {one.pod.pool} any more"
@@ -56,8 +56,8 @@ def evictions(shares: Iterable[TeamShare], pods: Iterable[TeamPod]) -> list[Evic
             "burst": share.burst if share else 0,
         }
         accounts = {"", *(share.accounts if share else ())}
-        closed = [pod for pod in own if pod.account not in accounts]
-        found += [Eviction(pod, place[2], pod.slices[place[2]], 0, closed=True) for pod in closed]
+        left = [pod for pod in own if pod.account not in accounts]
+        found += [Eviction(pod, place[2], pod.slices[place[2]], 0, without_account=True) for pod in left]
         counted = [pod for pod in own if pod.account in accounts]
         found += _of_one_share(counted, place[2], allowed)
     return found

@@ -1,5 +1,6 @@
 """NetworkPolicies: a team's pods are reached by their own team only, and do not reach the hosts."""
 
+import re
 from typing import Any
 
 from k3sgpu.settings import Settings
@@ -45,5 +46,8 @@ def _closed_networks(settings: Settings) -> list[str]:
     addresses = {
         address for node in nodes for address in (node.address, node.node_ip, node.external_ip) if address
     }
+    registration = settings.k3s.registration_address or ""
+    if re.fullmatch(r"[0-9.]+", registration):
+        addresses.add(registration)
     pods = [] if settings.kubeconfig else [settings.k3s.cluster_cidr]
     return sorted({f"{address}/32" for address in addresses} | {*pods, METADATA_SERVICE})

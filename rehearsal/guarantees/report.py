@@ -38,7 +38,7 @@ being created at that moment, and admits too many until it counts again:
 [kubernetes#123434](https://github.com/kubernetes/kubernetes/issues/123434), open. The program has it count
 every 5 seconds where there are teams (by default it is 5 minutes), as here. Of {quotas:,} quotas, {exceeded}
 admitted too much, with pods that end and begin at the same time all the time. The newest pods above were then
-evicted, as the next `pulumi up` does: {evicted}. `fit --cluster` names them.
+evicted, as `pulumi up` does when a team's numbers change: {evicted}. `fit --cluster` names them.
 Measured once with the 5 minutes, on 120 cases: 8 of 688, and counts stayed up to 13 slices too low.
 """
 

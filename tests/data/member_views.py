@@ -32,7 +32,15 @@ def facts(**changes: Any) -> TeamsFacts:
         },
         "shares": [
             share_facts(share(guaranteed=4, limit=8, per_pod=4)),
-            share_facts(share("students", guaranteed=0, limit=6, per_member=changes.get("per_member"))),
+            share_facts(
+                share(
+                    "students",
+                    guaranteed=0,
+                    limit=6,
+                    per_member=changes.get("per_member"),
+                    accounts=("cy",) if "per_member" in changes else (),
+                )
+            ),
         ],
         "teams": {
             "vision": {"members": ["ana", "bo"], "hours": {"default": 8, "max": 24}},

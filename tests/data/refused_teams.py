@@ -276,11 +276,18 @@ REFUSALS: dict[str, Refusal] = {
     "teams: pods over the guarantee": _workload(
         "replicas", "3: 3 slices, above the 2", "at most 2 slices", "write replicas: 2", replicas=3
     ),
+    "teams: card-access is waived": (
+        {"teams": {"vision": _VISION}, "doctor": {"waive": ["card-access"]}},
+        "doctor.waive",
+        "card-access, beside teams",
+        "not skipped",
+        "remove card-access",
+    ),
     "teams: pods over the limit": (
         {
-            "teams": {"vision": {**_VISION, "limit": {"rtx": 3}}},
+            "teams": {"vision": {**_VISION, "limit": {"rtx": 4}}},
             "workloads": {
-                "v": {"team": "vision", "image": CUDA, "replicas": 2},
+                "v": {"team": "vision", "image": CUDA, "priority": "burst"},
                 "w": {
                     "team": "vision",
                     "image": CUDA,
@@ -292,9 +299,9 @@ REFUSALS: dict[str, Refusal] = {
             },
         },
         "workloads.w.parallelism",
-        "2: 2 slices, 4 with the team's other workloads, above the 3 of teams.vision.limit.rtx",
-        "at most 3 slices",
-        "write parallelism: 1, or raise teams.vision.limit.rtx to 4",
+        "2: 2 slices, 3 with the team's other workloads, above the 2 that teams.vision.limit.rtx has",
+        "at most 2 slices",
+        "write parallelism: 1, or raise teams.vision.limit.rtx to 5",
     ),
 }
 

@@ -28,9 +28,9 @@ def test_objects_of_a_team_come_after_its_namespace(in_project: Path):
 def test_eviction_waits_for_every_quota(in_project: Path):
     graph = graph_of({})
     quotas = {one.name for one in graph if one.type.endswith(":ResourceQuota")}
-    held = graph.of("teams-held")
-    assert quotas and quotas <= graph.before(held)
-    shares = json.loads(held.inputs["environment"]["K3SGPU_TEAM_SHARES"])["shares"]
+    evictions = graph.of("teams-evictions")
+    assert quotas and quotas <= graph.before(evictions)
+    shares = json.loads(evictions.inputs["environment"]["K3SGPU_TEAM_SHARES"])["shares"]
     assert {one["team"]: (one["guaranteed"], one["limit"]) for one in shares} == {
         "vision": (4, 4),
         "students": (0, 2),
@@ -40,7 +40,7 @@ def test_eviction_waits_for_every_quota(in_project: Path):
 def test_tokens_are_secret_and_made_for_living_accounts(in_project: Path):
     graph = graph_of({})
     tokens = graph.of("teams-tokens-vision")
-    assert {"teams-held", "gpu-team-members/ana", "gpu-team-members/bo"} <= graph.before(tokens)
+    assert {"teams-evictions", "gpu-team-members/ana", "gpu-team-members/bo"} <= graph.before(tokens)
     assert "gpu-team-members/cy" not in graph.before(tokens)
     assert list(tokens.options.additionalSecretOutputs) == ["stdout"]
     assert isinstance(tokens.inputs["stdin"], g.Hidden)
@@ -52,7 +52,7 @@ def test_workload_of_a_team_uses_its_namespace_and_class(in_project: Path):
     deployment = graph.of("train", "Deployment")
     assert deployment.inputs["metadata"]["namespace"] == "vision"
     assert deployment.inputs["spec"]["template"]["spec"]["priorityClassName"] == "guaranteed-rtx"
-    assert "teams-held" in graph.before(deployment)
+    assert "teams-evictions" in graph.before(deployment)
     assert [one.name for one in graph if one.type.endswith(":Namespace") and one.name == "vision"] == [
         "vision"
     ]

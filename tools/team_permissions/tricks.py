@@ -109,7 +109,7 @@ QUOTA = (
     _pod("more slices than perPod", SHARE, slices=4),
     _pod("more slices than perPod, in two containers", SHARE, containers=_TWO),
     _pod("over the guarantee", f"quota guaranteed-{POOL}", slices=2, priorityClassName=GUARANTEED),
-    _pod("over the bursts", f"quota burst-{POOL}", slices=3),
+    _pod("more burst slices than limit less guaranteed", f"quota burst-{POOL}", slices=3),
     _pod("longer than hours.max", SHARE, activeDeadlineSeconds=24 * 3600 + 1),
     Action(
         "lengthen a running pod's time",

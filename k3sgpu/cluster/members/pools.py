@@ -118,7 +118,7 @@ def _pool_view(view: MemberView, share: TeamShare, shares: Sequence[TeamShare]) 
     own = quotas.get((share.team, member_quota(pool, view.member))) if view.member else None
     member = _count(own, resource, share.limit) if own else None
     outside = view.facts["pools"][pool]["outside"].get(resource, 0)
-    counted = view.member if share.per_member is not None else None
+    counted = view.member if view.member in share.accounts else None
     free: dict[Rank, Free] = {
         rank: _free(rank, share, nodes, bookings, member, outside, priority_class(rank, pool, counted))
         for rank in RANKS
@@ -145,7 +145,7 @@ def _free(
     if rank == "guaranteed":
         bounds.insert(0, (own.guaranteed.left, "the team's guarantee"))
     else:
-        bounds.insert(0, (own.burst.left, "the team's limit"))
+        bounds.insert(0, (own.burst.left, "the limit above the guarantee"))
     free, bound = min(bounds, key=lambda one: one[0])
     sizes = range(1, min(free, share.per_pod) + 1)
     offered = [node.slices for node in nodes]

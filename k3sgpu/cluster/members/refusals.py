@@ -70,7 +70,8 @@ def _quota(refused: re.Match[str], view: MemberView, pools: Sequence[PoolView]) 
         if name == burst_quota(share.pool):
             return Finding(
                 "quota",
-                f"team {view.team} has the bursts of its limit in pool {share.pool}: {counted}{holders}",
+                f"burst pods of team {view.team} use all that its limit in pool {share.pool} has above its "
+                f"guarantee: {counted}{holders}",
                 "delete one of these pods, or wait until one ends",
             )
         if view.member and name == member_quota(share.pool, view.member):

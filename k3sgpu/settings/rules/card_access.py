@@ -24,6 +24,8 @@ from k3sgpu.settings.rules.draft import Draft
 from k3sgpu.wellknown import RUNTIME_CLASS
 
 VALUES = "gpuOperator.values"
+CHECK = "card-access"
+"""The name of doctor's check of the hosts' own toolkit."""
 
 
 def only_slices_give_cards(draft: Draft) -> Iterator[Problem]:
@@ -97,3 +99,19 @@ def _what_opens(version: str, values: Mapping[str, Any], adopted: bool) -> tuple
         f"the strategy {ENVVAR}, which needs a toolkit that is open to all",
         f"remove {STRATEGY_VARIABLE} or --device-list-strategy: the program sets what works",
     )
+
+
+def teams_do_not_waive_card_access(draft: Draft) -> Iterator[Problem]:
+    """Refuse to skip the check of the hosts' toolkits beside teams: an open one gives members every card."""
+    settings = draft.settings
+    if not settings.teams:
+        return
+    places = {"doctor.waive": settings.doctor.waive, **{f"{n.place}.waive": n.waive for n in settings.nodes}}
+    for place, waived in places.items():
+        if CHECK in waived:
+            yield Problem(
+                place,
+                f"{CHECK}, beside teams",
+                "a check that is not skipped: with an open toolkit a pod without a slice takes every card",
+                f"remove {CHECK}, and close the toolkit as doctor says",
+            )

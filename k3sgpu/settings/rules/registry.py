@@ -90,6 +90,7 @@ RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     operator.containerd_template_is_not_overwritten,
     operator.variables_do_not_override_program,
     card_access.only_slices_give_cards,
+    card_access.teams_do_not_waive_card_access,
     operator.repository_only_with_chart_name,
     operator.workloads_need_operator,
     adopted.adopted_release_is_named,

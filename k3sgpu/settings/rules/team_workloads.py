@@ -91,32 +91,35 @@ def workloads_stay_in_their_teams_slices(draft: Draft) -> Iterator[Problem]:
                 f"at most {owner}.perPod, {per_pod}",
                 f"write gpus: {per_pod}, or {owner}.perPod: {{{pool}: {workload.gpus}}}",
             )
-        for quota, most in _quotas(workload, team, pool).items():
-            used[owner, pool, resource, quota] += workload.pods * workload.gpus
-            total = used[owner, pool, resource, quota]
-            if total > most:
-                yield _too_many(where, workload, total, most, f"{owner}.{quota}.{pool}")
-                break
+        key, number, guaranteed = _number_for(workload, team, pool)
+        used[owner, pool, resource, key] += workload.pods * workload.gpus
+        total = used[owner, pool, resource, key]
+        if total > number - guaranteed:
+            yield _too_many(where, workload, total, f"{owner}.{key}.{pool}", number, guaranteed)
 
 
-def _quotas(workload: Workload, team: Team, pool: str) -> dict[str, int]:
-    """The keys of the team whose slices the workload's pods take, with their numbers."""
+def _number_for(workload: Workload, team: Team, pool: str) -> tuple[str, int, int]:
+    """The key of the team that bounds the workload's pods, its number, and what of it is for other pods."""
     guaranteed = slices_of(team.guaranteed.get(pool), workload.resource) or 0
+    if priority_of(workload, team) == "guaranteed":
+        return "guaranteed", guaranteed, 0
     limit = slices_of(team.limit.get(pool), workload.resource)
-    own = {"guaranteed": guaranteed} if priority_of(workload, team) == "guaranteed" or limit is None else {}
-    return own | ({} if limit is None else {"limit": limit})
+    return "limit", guaranteed if limit is None else limit, guaranteed
 
 
-def _too_many(where: str, workload: Workload, total: int, most: int, quota: str) -> Problem:
+def _too_many(
+    where: str, workload: Workload, total: int, quota: str, number: int, guaranteed: int
+) -> Problem:
     key = "replicas" if workload.kind == "Deployment" else "parallelism"
-    own = workload.pods * workload.gpus
+    own, most = workload.pods * workload.gpus, number - guaranteed
     before = f", {total} with the team's other workloads" if total > own else ""
+    above = f"{most} that {quota} has above the guarantee" if guaranteed else f"{most} of {quota}"
     fewer = max(0, most - (total - own)) // workload.gpus
     return Problem(
         f"{where}.{key}",
-        f"{workload.pods}: {own} slices{before}, above the {most} of {quota}",
+        f"{workload.pods}: {own} slices{before}, above the {above}",
         f"at most {most} slices in all: the team's quota refuses further pods",
-        (f"write {key}: {fewer}, or " if fewer else "") + f"raise {quota} to {total}",
+        (f"write {key}: {fewer}, or " if fewer else "") + f"raise {quota} to {total + guaranteed}",
     )
 
 

@@ -231,7 +231,7 @@ def test_why_names_the_quota_and_who_uses_it(lab: Lab) -> None:
     assert "used by first (2)" in told and "write priorityClassName: burst-rtx" in told
     lab.create("ana", "Pod", pod("burst", 3, "burst-rtx"))
     lab.create("ana", "Deployment", deployment("more", priorityClassName="burst-rtx"))
-    lab.why("ana", "more", "quota", "has the bursts of its limit in pool rtx")
+    lab.why("ana", "more", "quota", "use all that its limit in pool rtx has above its guarantee")
     lab.create("cy", "Pod", pod("one"))
     job = thing(
         "batch/v1", "Job", "two", spec={"template": {"spec": pod("x", restartPolicy="Never")["spec"]}}
@@ -383,7 +383,7 @@ def test_lower_guarantee_evicts_the_newest_pod_despite_a_budget(lab: Lab) -> Non
         _set_guarantee(lab, 1)
         with (
             ending_pods(lab, "vision"),
-            mock.patch.dict(os.environ, {SHARES_VARIABLE: json.dumps(eviction_plan([share]))}),
+            mock.patch.dict(os.environ, {SHARES_VARIABLE: json.dumps(eviction_plan(["vision"], [share]))}),
             mock.patch("sys.stdin", io.StringIO(lab.plane.kubeconfig)),
         ):
             assert main(["team", "evict"]) == 0

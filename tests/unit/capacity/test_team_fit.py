@@ -103,7 +103,7 @@ def test_workloads_of_a_team_are_within_its_guarantee() -> None:
     assert not fit.problems and fit.fits
 
 
-def test_idle_teams_leave_their_slices_to_others_up_to_the_limit() -> None:
+def test_idle_teams_leave_slices_to_others_up_to_the_limit() -> None:
     own = {
         "teams": {"vision": {"guaranteed": {"rtx": 2}, "limit": {"rtx": 9}}},
         "workloads": {"w": {"gpus": 1}},

@@ -36,7 +36,7 @@ class Api:
     they complete unless `late`."""
 
     def __init__(self, refused: tuple[Any, ...], late: bool) -> None:
-        self.refused, self.late, self.made = refused, late, 0
+        self.refused, self.late, self.made, self.longest = refused, late, 0, timeouts.TOKEN_SECONDS
 
     async def list(self, kind: Any, namespace: str):
         counted = quota("burst-rtx", 4)
@@ -48,7 +48,7 @@ class Api:
         if dry_run:
             return self.judge(body)
         self.made += 1
-        ends = datetime.now(UTC) + timedelta(seconds=body.spec.expirationSeconds)
+        ends = datetime.now(UTC) + timedelta(seconds=min(body.spec.expirationSeconds, self.longest))
         token = f"{name}-{body.metadata.uid}-{self.made}"
         return SimpleNamespace(status=SimpleNamespace(token=token, expirationTimestamp=ends))
 
@@ -114,14 +114,20 @@ def test_no_token_is_made_before_the_policies_answer(
     assert not api.made
 
 
+def test_token_that_ends_before_its_renewal_is_refused(served) -> None:
+    served().longest = 7 * 86400
+    with pytest.raises(TeamNotReady, match="raise the API server's service-account-max-token-expiration"):
+        issue_tokens(PLAN, CONFIG, None, print)
+
+
 def test_kubeconfig_names_the_cluster_and_the_teams_namespace(served) -> None:
     import json
 
     served()
-    stdout = json.dumps(issue_tokens({**PLAN, "server": "https://lab:6443"}, CONFIG, None, print))
+    stdout = json.dumps(issue_tokens(PLAN, CONFIG, None, print))
     config = parse_kubeconfig(member_kubeconfigs(stdout)["bo"], "the output").get()
     assert config is not None and config.user is not None
-    assert (config.cluster.server, config.cluster.certificate_auth_data) == ("https://lab:6443", "Q0E=")
+    assert (config.cluster.server, config.cluster.certificate_auth_data) == ("https://10.0.0.1:6443", "Q0E=")
     assert (config.namespace, config.user.token) == ("vision", "bo-2-2")
     days = datetime.fromisoformat(member_expiries(stdout)["bo"]["expires"]) - datetime.now(UTC)
     assert days > timedelta(days=89)

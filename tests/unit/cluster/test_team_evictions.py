@@ -65,6 +65,7 @@ def served(monkeypatch: pytest.MonkeyPatch):
     return serve
 
 
+TEAMS = ["vision"]
 NUMBERS = [quota("guaranteed-rtx", 2), quota("burst-rtx", 2)]
 THREE = (("a", 2), ("b", 1), ("c", 0))
 
@@ -75,24 +76,25 @@ def three_pods() -> list[dict]:
 
 def test_pods_above_the_share_are_evicted(served) -> None:
     cluster = served(three_pods(), NUMBERS)
-    assert [one.pod.name for one in planned_evictions(CONFIG, [share()])] == ["c"] and len(cluster.pods) == 3
-    lines = evict_excess_pods([share()], CONFIG, print)
+    assert [one.pod.name for one in planned_evictions(CONFIG, TEAMS, [share()])] == ["c"]
+    assert len(cluster.pods) == 3
+    lines = evict_excess_pods(TEAMS, [share()], CONFIG, print)
     assert len(lines) == 1
     assert lines[0].startswith("evicted vision/c: team vision may have 2 nvidia.com/gpu in pool rtx for guar")
     assert [pod["metadata"]["name"] for pod in cluster.pods] == ["a", "b"] and not cluster.deleted
-    assert evict_excess_pods([share()], CONFIG, print) == []
+    assert evict_excess_pods(TEAMS, [share()], CONFIG, print) == []
 
 
 def test_pod_that_a_budget_keeps_is_deleted(served) -> None:
     cluster = served(three_pods(), NUMBERS, budget=True)
-    evict_excess_pods([share()], CONFIG, print)
+    evict_excess_pods(TEAMS, [share()], CONFIG, print)
     assert cluster.deleted == ["c"]
 
 
 def test_no_pod_is_evicted_before_quotas_have_the_numbers(served) -> None:
     cluster = served(three_pods(), [quota("guaranteed-rtx", 3), NUMBERS[1]])
     with pytest.raises(EvictionsFailed) as failed:
-        evict_excess_pods([share()], CONFIG, print)
+        evict_excess_pods(TEAMS, [share()], CONFIG, print)
     assert "ResourceQuota vision/guaranteed-rtx: requests.nvidia.com/gpu 2, now 3" in str(failed.value)
     assert len(cluster.pods) == 3
 
@@ -100,4 +102,9 @@ def test_no_pod_is_evicted_before_quotas_have_the_numbers(served) -> None:
 def test_pod_that_does_not_end_is_named(served) -> None:
     served(three_pods(), NUMBERS, kubelet=False)
     with pytest.raises(EvictionsFailed, match="vision/c is terminating"):
-        evict_excess_pods([share()], CONFIG, print)
+        evict_excess_pods(TEAMS, [share()], CONFIG, print)
+
+
+def test_team_without_any_share_may_hold_nothing(served) -> None:
+    served(three_pods(), [])
+    assert {one.pod.name for one in planned_evictions(CONFIG, TEAMS, [])} == {"a", "b", "c"}

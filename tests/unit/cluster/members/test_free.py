@@ -24,7 +24,7 @@ def free(seen: MemberView) -> dict[str, tuple[int, int, int, str]]:
 def test_free_slices_are_bounded_by_quotas_and_room() -> None:
     assert free(view()) == {
         "guaranteed": (4, 4, 4, "the team's guarantee"),
-        "burst": (4, 4, 4, "the team's limit"),
+        "burst": (4, 4, 4, "the limit above the guarantee"),
     }
     assert free(view(used=quotas((3, 2), students=6))) == {
         "guaranteed": (1, 1, 1, "the team's guarantee"),
@@ -32,7 +32,7 @@ def test_free_slices_are_bounded_by_quotas_and_room() -> None:
     }
     own_bursts = free(view(used=quotas((0, 4))))
     assert own_bursts["guaranteed"] == (4, 4, 4, "the team's guarantee")
-    assert own_bursts["burst"] == (0, 0, 0, "the team's limit")
+    assert own_bursts["burst"] == (0, 0, 0, "the limit above the guarantee")
 
 
 def test_guaranteed_pods_have_the_room_of_bursts() -> None:
@@ -89,7 +89,7 @@ def test_text_names_classes_bookings_pods_and_the_time_limit() -> None:
         "pool rtx, nvidia.com/gpu: 12 slices on 2 of 2 nodes",
         "              FREE FOR YOU  LARGEST POD  PRIORITY CLASS",
         "  guaranteed  2             2            guaranteed-rtx  bounded by the team's guarantee",
-        "  burst       3             3            burst-rtx       bounded by the team's limit",
+        "  burst       3             3            burst-rtx       bounded by the limit above the guarantee",
         "  BOOKED         GUARANTEED  BURST",
         "  team vision    2 of 4      1 of 4",
         "  team students  0 of 0      1 of 6",

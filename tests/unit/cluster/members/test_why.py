@@ -247,7 +247,7 @@ def test_quota_that_is_no_share_is_named() -> None:
     assert found.cause == "quota" and "ResourceQuota objects is used up" in found.found
 
 
-def test_name_means_a_pod_first_and_a_kind_if_it_says_so() -> None:
+def test_name_is_a_pod_unless_it_says_a_kind() -> None:
     pods, job = [placed("train", **READY)], item("Job", "train", parallelism=1)
     team = TeamObjects({"Pod": pods, "Job": [job]})
     assert [getattr(find_subject(name, team), "kind", None) for name in ("train", "job/train", "jobs/x")] == [
