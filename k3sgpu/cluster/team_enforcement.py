@@ -1,6 +1,7 @@
 """Waits until quotas and admission policies hold teams to their shares, before anybody gets a token.
 
-Policies answer some seconds after they were created. Each kind is tried by a dry run, which changes nothing.
+Policies answer some seconds after they were created. A dry run, which changes nothing, tries one policy of
+all teams and the two of the team itself; the others were created at the same time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
