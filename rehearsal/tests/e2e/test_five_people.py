@@ -99,7 +99,7 @@ def test_a_burst_makes_room_for_researchers(cluster: StackFixture):
         "cy": "Running",
         "di": "Running",
     }
-    assert "reempted" in command(cluster, "eva", "why", "eva-1", status=1)
+    assert "gave way to a guaranteed pod" in command(cluster, "eva", "why", "eva-1", status=1)
 
 
 def test_destroy_leaves_nothing(cluster: StackFixture):
