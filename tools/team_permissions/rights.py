@@ -194,7 +194,7 @@ NODES = (
     ),
     _delete("delete a node", of_cluster(f"nodes/{NODE}")),
     _get("reach a kubelet through the API server", of_cluster(f"nodes/{NODE}/proxy/pods"), connects=True),
-    _get("reach a pod through the API server", in_team("pods/work/proxy/"), connects=True),
+    _get("reach a pod through the API server", in_team("pods/train/proxy/"), connects=True),
     _get("read Leases in kube-system", in_namespace("leases", "kube-system", "coordination.k8s.io/v1")),
     _post(
         "create a Lease in kube-system",
@@ -277,8 +277,8 @@ POD_PARTS = (
         in_team("pods/waiting/binding"),
         thing("v1", "Binding", "waiting", target={"kind": "Node", "name": NODE}),
     ),
-    _patch("change a pod's status", in_team("pods/work/status"), {"status": {"message": "new"}}),
-    _post("evict a pod", in_team("pods/work/eviction"), thing("policy/v1", "Eviction", "work")),
+    _patch("change a pod's status", in_team("pods/train/status"), {"status": {"message": "new"}}),
+    _post("evict a pod", in_team("pods/train/eviction"), thing("policy/v1", "Eviction", "train")),
     _patch(
         "resize a pod",
         in_team("pods/burst/resize"),
@@ -287,7 +287,7 @@ POD_PARTS = (
     ),
     _patch(
         "add an ephemeral container",
-        in_team("pods/work/ephemeralcontainers"),
+        in_team("pods/train/ephemeralcontainers"),
         {"spec": {"ephemeralContainers": [{"name": "debug", "image": "example.org/image"}]}},
         patch="strategic-merge-patch",
     ),

@@ -99,7 +99,7 @@ CARDS = (
     Action(
         "add a CDI annotation to a running pod",
         "PATCH",
-        in_team("pods/work"),
+        in_team("pods/train"),
         {"metadata": {"annotations": {"cdi.k8s.io/card": "nvidia.com/gpu=all"}}},
         holder=CHANGES,
     ),
@@ -114,7 +114,7 @@ QUOTA = (
     Action(
         "lengthen a running pod's time",
         "PATCH",
-        in_team("pods/work"),
+        in_team("pods/train"),
         {"spec": {"activeDeadlineSeconds": 1000000}},
         holder=VALIDATION,
     ),
@@ -259,7 +259,7 @@ PLACES = (
     Action(
         "give a running pod to a DaemonSet",
         "PATCH",
-        in_team("pods/work"),
+        in_team("pods/train"),
         {
             "metadata": {
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "x", "uid": "1"}]

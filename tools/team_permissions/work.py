@@ -27,7 +27,7 @@ _SERVICE = {"selector": {"app": "new"}, "ports": [{"port": 80}]}
 
 PODS = (
     Action("list pods", "GET", in_team("pods"), **_TEAM),
-    Action("read a pod", "GET", in_team("pods/work"), **_TEAM),
+    Action("read a pod", "GET", in_team("pods/train"), **_TEAM),
     Action(
         "create a guaranteed pod",
         "POST",
@@ -45,16 +45,16 @@ PODS = (
         **_TEAM,
     ),
     Action(
-        "change a pod's labels", "PATCH", in_team("pods/work"), {"metadata": {"labels": {"a": "b"}}}, **_TEAM
+        "change a pod's labels", "PATCH", in_team("pods/train"), {"metadata": {"labels": {"a": "b"}}}, **_TEAM
     ),
-    Action("delete a pod", "DELETE", in_team("pods/work"), **_TEAM),
+    Action("delete a pod", "DELETE", in_team("pods/train"), **_TEAM),
     Action("delete a waiting pod by force", "DELETE", in_team("pods/waiting?gracePeriodSeconds=0"), **_TEAM),
     Action("delete all pods of the team", "DELETE", in_team("pods"), **_TEAM),
-    Action("read a pod's log", "GET", in_team("pods/work/log"), connects=True, **_TEAM),
-    Action("exec by POST", "POST", in_team("pods/work/exec?command=id&stdout=1"), connects=True, **_TEAM),
-    Action("exec by GET", "GET", in_team("pods/work/exec?command=id&stdout=1"), connects=True, **_TEAM),
-    Action("attach", "POST", in_team("pods/work/attach?stdout=1"), connects=True, **_TEAM),
-    Action("port-forward", "POST", in_team("pods/work/portforward?ports=80"), connects=True, **_TEAM),
+    Action("read a pod's log", "GET", in_team("pods/train/log"), connects=True, **_TEAM),
+    Action("exec by POST", "POST", in_team("pods/train/exec?command=id&stdout=1"), connects=True, **_TEAM),
+    Action("exec by GET", "GET", in_team("pods/train/exec?command=id&stdout=1"), connects=True, **_TEAM),
+    Action("attach", "POST", in_team("pods/train/attach?stdout=1"), connects=True, **_TEAM),
+    Action("port-forward", "POST", in_team("pods/train/portforward?ports=80"), connects=True, **_TEAM),
 )
 OBJECTS = (
     Action("create a Deployment", "POST", in_team("deployments", group=_APPS), deployment(), **_TEAM),

@@ -20,7 +20,10 @@ def diagnose(subject: Subject, view: MemberView, pools: Sequence[PoolView]) -> l
     if subject.object is None:
         return [PodFindings((), tuple(gone(subject.name, view, subject.events)))]
     missing = _missing_pods(subject, view, pools)
-    found = [(pod["metadata"]["name"], tuple(_of_pod(pod, subject, view, pools))) for pod in _told(subject)]
+    found = [
+        (pod["metadata"]["name"], tuple(_of_pod(pod, subject, view, pools)))
+        for pod in _concerned_pods(subject)
+    ]
     groups = [PodFindings((), tuple(missing))] if missing else []
     groups += group(found)
     return groups or [PodFindings((), (_nothing(subject),))]
@@ -31,7 +34,7 @@ def is_fine(groups: Sequence[PodFindings]) -> bool:
     return all(finding.cause == "fine" for one in groups for finding in one.findings)
 
 
-def _told(subject: Subject) -> list[KubernetesObject]:
+def _concerned_pods(subject: Subject) -> list[KubernetesObject]:
     """The pods of which the answer tells: all that have not ended, and the newest of the others."""
     pods = sorted(subject.pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     over = [pod for pod in pods if has_ended(pod)]

@@ -187,10 +187,10 @@ def _fill(cluster: TeamCluster) -> None:
         lambda: _refusal(client, in_namespace("pods", "gpu-operator"), _plain_pod()),
     )
     create(client, in_namespace("pods", "default"), _plain_pod())
-    create(client, in_team("pods"), pod(name="work", priorityClassName=f"guaranteed-{POOL}"), ana)
+    create(client, in_team("pods"), pod(name="train", priorityClassName=f"guaranteed-{POOL}"), ana)
     create(client, in_team("pods"), pod(name="burst", slices=2), ana)
     create(client, in_team("pods"), pod(name="waiting", slices=0), ana)
-    for name in ("work", "burst"):
+    for name in ("train", "burst"):
         binding = thing("v1", "Binding", name, target={"kind": "Node", "name": NODE})
         create(client, in_team(f"pods/{name}/binding"), binding)
     service = thing("v1", "Service", "app", spec={"ports": [{"port": 80}], "selector": {"app": "app"}})

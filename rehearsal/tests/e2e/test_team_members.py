@@ -414,7 +414,7 @@ def test_job_of_the_guide_gets_its_slice(lab: Lab) -> None:
     assert (found["runtimeClassName"], found["activeDeadlineSeconds"]) == ("nvidia", 8 * 3600)
 
 
-def test_former_member_is_told_so(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_former_member_learns_that_the_token_has_ended(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     config = yaml.safe_load((lab.folder / "bo").read_text())
     config["users"][0]["user"]["token"] += "x"
     file = lab.folder / "former"

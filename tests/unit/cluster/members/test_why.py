@@ -85,7 +85,7 @@ def only(groups: list[PodFindings]) -> Finding:
         ("3 node(s) had something new", "own constraint", "something new"),
     ],
 )
-def test_schedulers_reasons_are_told_by_cause(reasons: str, cause: str, words: str) -> None:
+def test_reasons_of_the_scheduler_are_sorted_by_cause(reasons: str, cause: str, words: str) -> None:
     found = only(ask("a", [pending(reasons, nodeSelector={"k3s-gpu-sharing/pool": "rtx"})]))
     assert found.cause == cause and words in found.found
 
@@ -168,7 +168,7 @@ def test_pod_with_a_node_tells_what_happened(status: dict, events: tuple, cause:
     assert found.cause == cause and words in found.found
 
 
-def test_lost_node_is_told_for_a_pod_that_ran() -> None:
+def test_lost_node_is_named_for_a_pod_that_ran() -> None:
     pod = placed(**READY)
     seen = view(pods=[pod], nodes=[gpu_node("gpu-1", ready=False)])
     found = only(ask("a", [pod], seen=seen))
