@@ -44,16 +44,12 @@ def validating_policy(
 
     `namespaces` is a label selector; with `condition` only requests for which it is true are judged.
     """
-    spec: dict[str, Any] = {
-        "failurePolicy": "Fail",
-        "matchConstraints": {"namespaceSelector": namespaces, "resourceRules": list(matched)},
-        **_variables(variables),
+    spec = {
+        **_scope(namespaces, matched, variables, condition),
         "validations": [
             {"expression": rule.expression, "message": rule.message, "reason": "Forbidden"} for rule in rules
         ],
     }
-    if condition:
-        spec["matchConditions"] = [{"name": "judged", "expression": condition}]
     return (
         manifest(ADMISSION, "ValidatingAdmissionPolicy", name, spec=spec),
         manifest(
@@ -75,15 +71,11 @@ def mutating_policy(
 ) -> tuple[Manifest, Manifest]:
     """A MutatingAdmissionPolicy, and its binding. Each of `patches` is a list of JSON patches in CEL."""
     expression = " +\n".join(f"({patch})" for patch in patches)
-    spec: dict[str, Any] = {
-        "failurePolicy": "Fail",
+    spec = {
+        **_scope(namespaces, matched, variables, condition),
         "reinvocationPolicy": "Never",
-        "matchConstraints": {"namespaceSelector": namespaces, "resourceRules": list(matched)},
-        **_variables(variables),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     }
-    if condition:
-        spec["matchConditions"] = [{"name": "judged", "expression": condition}]
     return (
         manifest(ADMISSION, "MutatingAdmissionPolicy", name, spec=spec),
         manifest(ADMISSION, "MutatingAdmissionPolicyBinding", name, spec={"policyName": name}),
@@ -100,7 +92,17 @@ def patch_if(condition: str, *patches: str) -> str:
     return f"{condition} ? [{', '.join(patches)}] : []"
 
 
-def _variables(variables: dict[str, str]) -> dict[str, list[dict[str, str]]]:
-    """The field, left out where it is empty, as the API server leaves it out."""
+def _scope(
+    namespaces: dict[str, Any],
+    matched: Iterable[dict[str, Any]],
+    variables: dict[str, str],
+    condition: str | None,
+) -> dict[str, Any]:
+    """What a policy judges, and its variables. As in the API server, empty fields are left out."""
     fields = [{"name": name, "expression": expression} for name, expression in variables.items()]
-    return {"variables": fields} if fields else {}
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"namespaceSelector": namespaces, "resourceRules": list(matched)},
+        **({"variables": fields} if fields else {}),
+        **({"matchConditions": [{"name": "judged", "expression": condition}]} if condition else {}),
+    }

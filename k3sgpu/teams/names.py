@@ -7,6 +7,8 @@ from k3sgpu.wellknown import MEMBERS_NAMESPACE
 
 MEMBERS_GROUP = f"system:serviceaccounts:{MEMBERS_NAMESPACE}"
 """The group that Kubernetes puts all these ServiceAccounts into."""
+MEMBER_USER_PREFIX = f"system:serviceaccount:{MEMBERS_NAMESPACE}:"
+"""What the API server's name of a member begins with; the member's own name follows."""
 TEAMS_CONFIG_MAP = "gpu-teams"
 """In MEMBERS_NAMESPACE: what the program knows about pools and shares, for members to read."""
 TEAM_LABEL = "k3s-gpu-sharing/team"
@@ -32,7 +34,7 @@ def account_of_class(name: str) -> str:
 
 def member_user(member: str) -> str:
     """The name under which the API server knows a member."""
-    return f"system:serviceaccount:{MEMBERS_NAMESPACE}:{member}"
+    return f"{MEMBER_USER_PREFIX}{member}"
 
 
 def guaranteed_quota(pool: str) -> str:

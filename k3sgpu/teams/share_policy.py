@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from k3sgpu.teams.cel import Rule, literal, resources, validating_policy
 from k3sgpu.teams.manifest import Manifest
-from k3sgpu.teams.names import MEMBERS_NAMESPACE, TEAM_LABEL, priority_class, team_policy, template_policy
+from k3sgpu.teams.names import MEMBER_USER_PREFIX, TEAM_LABEL, priority_class, team_policy, template_policy
 from k3sgpu.teams.safety import WRITTEN_BY_MEMBER
 from k3sgpu.teams.team_pools import RANKS, TeamPools
 from k3sgpu.wellknown import GPU_RESOURCE, POOL_LABEL, RUNTIME_CLASS
@@ -15,10 +15,9 @@ SYSTEM_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreac
 """Those that Kubernetes itself adds to every pod, with the effect NoExecute."""
 CPU_TOLERANCE = 0.0001
 """CPUs: the sum of decimal fractions differs from the product."""
-MEMBER_PREFIX = f"system:serviceaccount:{MEMBERS_NAMESPACE}:"
 WRITER = (
-    f"request.userInfo.username.startsWith({literal(MEMBER_PREFIX)}) ?\n"
-    f"request.userInfo.username.substring({len(MEMBER_PREFIX)}) : ''"
+    f"request.userInfo.username.startsWith({literal(MEMBER_USER_PREFIX)}) ?\n"
+    f"request.userInfo.username.substring({len(MEMBER_USER_PREFIX)}) : ''"
 )
 """The member who makes the request; '' for a controller or an administrator."""
 TEMPLATES = (("apps", ("deployments", "statefulsets")), ("batch", ("jobs", "cronjobs")))
